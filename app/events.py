@@ -1,0 +1,205 @@
+"""The log's vocabulary: every event that callscore writes, and how it is written.
+
+An event is a JSON object with its schema version `v` and its `type`. Times are Unix seconds.
+"""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Event(BaseModel):
+    """What all events have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+
+    def encode(self) -> bytes:
+        return self.__pydantic_serializer__.to_json(self)
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+class CallLogged(Event):
+    """A part of a call arrived: its start, its end, or all of it at once (Weave's call shape)."""
+
+    type: Literal["CallLogged"] = "CallLogged"
+    project_id: str
+    call_id: str
+    part: Literal["start", "end", "complete"]
+    call: dict[str, Any]
+    logged_at: float
+
+
+# --- scorers -------------------------------------------------------------------------------------
+
+
+class ScorerPublished(Event):
+    """A scorer got a name: a kind with parameters, under a ref that never changes its meaning."""
+
+    type: Literal["ScorerPublished"] = "ScorerPublished"
+    ref: str
+    project_id: str | None
+    name: str
+    kind: str
+    params: dict[str, Any]
+    digest: str
+    description: str = ""
+    published_by: str | None = None
+    published_at: float
+
+
+# --- score-requests ------------------------------------------------------------------------------
+
+
+class ScoreRequested(Event):
+    """One chunk of a request: calls of one partition, to be scored by every ref."""
+
+    type: Literal["ScoreRequested"] = "ScoreRequested"
+    request_id: str
+    chunk: int
+    project_id: str
+    call_ids: list[str]
+    scorer_refs: list[str]
+    occasion: str = ""
+    requested_at: float
+
+
+class RequestAccepted(Event):
+    """A request's header, written last: all its chunks are in the log."""
+
+    type: Literal["RequestAccepted"] = "RequestAccepted"
+    request_id: str
+    project_id: str
+    scorer_refs: list[str]
+    calls: int
+    chunks: int
+    occasion: str = ""
+    requested_by: str | None
+    requested_at: float
+
+
+RequestEvent = Annotated[ScoreRequested | RequestAccepted, Field(discriminator="type")]
+
+
+# --- score-events --------------------------------------------------------------------------------
+
+
+class Target(NamedTuple):
+    """One place in a request that a task's outcome is counted in."""
+
+    request_id: str
+    chunk: int
+    scorer: int  # index into the chunk's scorer_refs
+    call: int  # index into the chunk's call_ids
+
+
+class Error(BaseModel):
+    """Why an attempt or a task failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+class TaskEvent(Event):
+    """What happened to one task (call × scorer × occasion) in one round."""
+
+    project_id: str
+    call_id: str
+    scorer_ref: str
+    occasion: str = ""
+    round: int = 1
+    attempts: int = 0  # attempts made so far in this round, this one included
+    targets: list[Target]
+    at: float
+
+
+class TaskParked(TaskEvent):
+    """The task cannot run yet: it waits until something arrives, at most until `until`."""
+
+    type: Literal["TaskParked"] = "TaskParked"
+    reason: Literal["waiting_for_call", "scorer_version_unavailable"]
+    until: float
+
+
+class TaskJoined(TaskEvent):
+    """Further requests named a task that is parked: they share its outcome."""
+
+    type: Literal["TaskJoined"] = "TaskJoined"
+
+
+class AttemptFailed(TaskEvent):
+    """An attempt failed for a reason that may pass: the next one starts at `next_at`."""
+
+    type: Literal["AttemptFailed"] = "AttemptFailed"
+    error: Error
+    next_at: float
+
+
+class ScoreSucceeded(TaskEvent):
+    """The task's scorer returned `output` (any JSON value). Terminal for its round."""
+
+    type: Literal["ScoreSucceeded"] = "ScoreSucceeded"
+    output: Any
+    op_name: str | None = None
+    lineage: dict[str, Any] = {}
+
+
+class ScoreFailed(TaskEvent):
+    """The task will not be attempted again in this round. Terminal for its round."""
+
+    type: Literal["ScoreFailed"] = "ScoreFailed"
+    error: Error
+    op_name: str | None = None
+    lineage: dict[str, Any] = {}
+
+
+class TasksReused(Event):
+    """A request named tasks that had succeeded before: `calls` are indices into its chunk."""
+
+    type: Literal["TasksReused"] = "TasksReused"
+    request_id: str
+    chunk: int
+    scorer: int
+    calls: list[int]
+    at: float
+
+
+ScoreEvent = Annotated[
+    TaskParked | TaskJoined | AttemptFailed | ScoreSucceeded | ScoreFailed | TasksReused, Field(discriminator="type")
+]
+
+
+class ScoreEvents(Event):
+    """One record of `score-events`: what happened to tasks of one partition, in order.
+
+    Tasks that finish together share a record, since a record costs more than an event in it.
+    """
+
+    type: Literal["ScoreEvents"] = "ScoreEvents"
+    events: list[ScoreEvent]
+
+
+# --- dead-letters --------------------------------------------------------------------------------
+
+
+class DeadLetter(Event):
+    """A record that could not be processed, and why; the raw bytes are base64."""
+
+    type: Literal["DeadLetter"] = "DeadLetter"
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    value: str | None
+    reason: str
+    detail: str
+    at: float
+
+
+request_events: TypeAdapter[ScoreRequested | RequestAccepted] = TypeAdapter(RequestEvent)

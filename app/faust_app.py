@@ -1,0 +1,85 @@
+"""The bare Faust app, built from Settings: broker, store, names. What runs in it is added by `app.worker`."""
+
+import fcntl
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import faust
+from faust.app.base import BootStrategy
+from mode import Service
+
+from app.settings import Settings, SettingsError, get_settings
+
+
+class Boot(BootStrategy):
+    """Starts our HTTP server where Faust starts its own: before the consumer, so that probes answer during recovery."""
+
+    def web_server(self) -> Iterable[Service]:
+        return list(self.app.early_services)
+
+
+class CallscoreApp(faust.App):
+    """A Faust app whose tables lie in a folder that belongs to this process alone."""
+
+    BootStrategy = Boot
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.early_services: list[Service] = []
+        self._instance_lock: IO[str] | None = None
+
+    async def on_first_start(self) -> None:
+        folder, self._instance_lock = claim_instance(Path(self.conf.datadir))
+        self.conf.datadir = folder
+        await super().on_first_start()
+
+
+def claim_instance(data_dir: Path) -> tuple[Path, IO[str]]:
+    """The first instance folder below `data_dir` that no living process holds, and the lock that holds it."""
+    for number in range(1024):
+        folder = data_dir / f"instance-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        return folder, lock
+    raise SettingsError(f"every instance folder below {data_dir} is taken by another process")
+
+
+def create_app(settings: Settings) -> CallscoreApp:
+    """The app for these settings; nothing is opened before it starts."""
+    # At INFO and below Faust builds a log record for every message that it sends.
+    logging.getLogger("faust.topics").setLevel(logging.WARNING)
+    return CallscoreApp(
+        "callscore",
+        broker=settings.broker_url,
+        datadir=str(settings.data_dir),
+        store="rocksdb://",
+        topic_partitions=settings.partitions,
+        topic_allow_declare=True,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=0.5,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=1024,
+        producer_acks=-1,
+        web_enabled=False,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_stats_enabled=False,
+        web_graph_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+
+
+app = create_app(get_settings())

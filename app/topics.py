@@ -1,0 +1,59 @@
+"""Every topic of callscore: its name and what its records are.
+
+All have the same number of partitions, so that a call, the tasks on it and their scores meet on one worker.
+Records are written by `append`, to the partition that owns the key.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from app import ids
+from app.faust_app import app
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A primary topic: kept for ever, everything else can be rebuilt from these."""
+
+    name: str
+
+    def channel(self) -> Any:
+        """The Faust topic that an agent consumes: raw keys and values."""
+        return app.topic(
+            self.name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=app.conf.topic_partitions,
+            retention=-1,
+            deleting=True,
+            internal=True,
+        )
+
+    def append(self, key: bytes | None, value: bytes, partition: int | None = None) -> "asyncio.Future[Any]":
+        """Write a record; the future resolves to its RecordMetadata once the log has acknowledged it durably.
+
+        A record goes to the partition that owns its key, unless one is named.
+        """
+        if partition is None:
+            assert key is not None, "a record without a key needs a partition"
+            partition = partition_of(key)
+        future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value)
+        return future
+
+
+def partitions() -> int:
+    """How many partitions every topic has."""
+    return int(app.conf.topic_partitions)
+
+
+def partition_of(key: bytes) -> int:
+    """The partition that owns a partitioning key."""
+    return ids.partition_of(key, partitions())
+
+
+calls = Topic("calls")  # key: call key; CallLogged
+scorers = Topic("scorers")  # key: project, name; ScorerPublished
+score_requests = Topic("score-requests")  # key: request id (header) or request id, chunk; RequestEvent
+score_events = Topic("score-events")  # no key, the partition of its calls; ScoreEvents
+dead_letters = Topic("dead-letters")  # key: the original one; DeadLetter

@@ -1,0 +1,132 @@
+"""What all tables share: rows of bytes in one RocksDB a partition, backed by a changelog topic.
+
+Faust's own `table[key] = value` takes its partition from the event that happens to be current; ours is told. A row
+is written only by the agent that owns it, while it handles a record of the row's partition.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import faust
+import rocksdict
+from faust.stores import rocksdb
+from faust.types import TP
+
+from app.faust_app import app
+
+MIB = 1024**2
+_OFFSET_KEY = rocksdb.Store.offset_key
+# One block cache for all tables and partitions, so that memory does not grow with their number.
+_block_cache = rocksdict.Cache(32 * MIB)
+
+
+class Store(rocksdb.Store):
+    """Faust's RocksDB store with bounded memory and range reads."""
+
+    def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_max_open_files(64)
+        options.set_write_buffer_size(4 * MIB)
+        options.set_max_write_buffer_number(2)
+        options.set_keep_log_file_num(1)
+        options.set_max_total_wal_size(16 * MIB)
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        blocks = rocksdict.BlockBasedOptions()
+        blocks.set_block_cache(_block_cache)
+        blocks.set_bloom_filter(10, block_based=False)
+        blocks.set_cache_index_and_filter_blocks(True)
+        options.set_block_based_table_factory(blocks)
+        path = self.partition_path(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return rocksdict.Rdict(str(path), options=options)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        db = self._dbs.get(tp.partition)
+        if db is not None:
+            db.put(_OFFSET_KEY, str(offset).encode())
+
+
+class Table(faust.Table):
+    """A changelog-backed table of bytes by partition and key."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            app,
+            name=name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=app.conf.topic_partitions,
+            options={},
+        )
+        app.tables.add(self)
+        self._acknowledged: dict[int, int] = {}
+
+    def _new_store(self) -> Store:
+        return Store(
+            "rocksdb://",
+            app,
+            self,
+            table_name=self.name,
+            key_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            value_type=bytes,
+            options={},
+        )
+
+    def get_row(self, partition: int, key: bytes) -> bytes | None:
+        """The row under `key` in `partition`, or None."""
+        value: bytes | None = self._db(partition).get(key)
+        return value
+
+    def put_row(self, partition: int, key: bytes, value: bytes) -> None:
+        """Set a row: its changelog record first, then the local store."""
+        self._log(partition, key, value)
+        self._db(partition).put(key, value)
+
+    def delete_row(self, partition: int, key: bytes) -> None:
+        """Delete a row, whether it is there or not."""
+        self._log(partition, key, None)
+        self._db(partition).delete(key)
+
+    def scan(self, partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key starts with `prefix`, in key order, from behind `after` on."""
+        start = max(prefix, after or b"")
+        for key, value in self._db(partition).items(from_key=start or None):
+            if not key.startswith(prefix):
+                return
+            if key != _OFFSET_KEY and key != after:
+                yield key, value
+
+    def scan_back(self, partition: int, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Rows in reverse key order, from in front of `before` on."""
+        for key, value in self._db(partition).items(backwards=True, from_key=before):
+            if key != _OFFSET_KEY and key != before:
+                yield key, value
+
+    def partitions_here(self) -> list[int]:
+        """The partitions of this table that this worker owns."""
+        topic = self.changelog_topic.get_topic_name()
+        return sorted(tp.partition for tp in app.assignor.assigned_actives() if tp.topic == topic)
+
+    def _db(self, partition: int) -> Any:
+        return self.data._db_for_partition(partition)
+
+    def _log(self, partition: int, key: bytes, value: bytes | None) -> None:
+        topic = self.changelog_topic.get_topic_name()
+        app.producer.append(topic, partition, key, value).add_done_callback(self._on_logged)
+
+    def _on_logged(self, future: "asyncio.Future[Any]") -> None:
+        # A send that failed stops the worker (the producer sees to it); here only the good ones count.
+        if not future.cancelled() and future.exception() is None:
+            metadata = future.result()
+            self._acknowledged[metadata.partition] = metadata.offset
+
+    def persist_offsets(self) -> None:
+        """Remember how far the changelog is in the local store, so that recovery starts from there."""
+        topic = self.changelog_topic.get_topic_name()
+        acknowledged, self._acknowledged = self._acknowledged, {}
+        for partition, offset in acknowledged.items():
+            self.data.set_persisted_offset(TP(topic, partition), offset)

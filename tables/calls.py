@@ -1,0 +1,70 @@
+"""Logged calls: one row a call, merged from its start and its end.
+
+A call is there once its end is there. For each part the first one wins; the same part again changes nothing, another
+one is a rewrite, which is refused. So the row does not depend on how often or in which order parts are delivered.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import orjson
+
+from app import ids
+from app.events import CallLogged
+from tables.base import MIB, Table
+
+MAX_CALL_BYTES = MIB
+
+Verdict = Literal["stored", "unchanged", "call_rewritten", "call_too_large"]
+Row = dict[str, Any]  # {"offset", "parts": {"start" | "end": digest}, "call": the merged call}
+
+table = Table("calls")
+
+
+def encode(call: dict[str, Any]) -> bytes:
+    """A call in its canonical form: the same call, the same bytes."""
+    return orjson.dumps(call, option=orjson.OPT_SORT_KEYS)
+
+
+def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, Verdict]:
+    """The row after `event`, which lies at `offset`, and what became of the event."""
+    row = row or {"offset": offset, "parts": {}, "call": {}}
+    part = "start" if event.part == "start" else "end"
+    digest = ids.digest(encode(event.call).decode())
+    known = row["parts"].get(part)
+    if known is not None:
+        return row, "unchanged" if known == digest else "call_rewritten"
+    present = {name: value for name, value in event.call.items() if value is not None}
+    call = {**row["call"], **present} if part == "end" else {**present, **row["call"]}
+    merged = {"offset": offset, "parts": {**row["parts"], part: digest}, "call": call}
+    if len(encode(call)) > MAX_CALL_BYTES:
+        return (row if row["parts"] else None), "call_too_large"
+    return merged, "stored"
+
+
+def load(partition: int, key: bytes) -> Row | None:
+    value = table.get_row(partition, key)
+    return None if value is None else orjson.loads(value)
+
+
+def save(partition: int, key: bytes, row: Row) -> None:
+    table.put_row(partition, key, orjson.dumps(row))
+
+
+def ended(row: Row | None) -> bool:
+    """Whether the call is there, which is when its end is."""
+    return row is not None and "end" in row["parts"]
+
+
+def find(partition: int, key: bytes) -> Row | None:
+    """The row of a call that is there, with its `offset`, `parts` and `call`; None while it has no end."""
+    row = load(partition, key)
+    return row if ended(row) else None
+
+
+def of_project(partition: int, project_id: str, after: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
+    """(key, row) of a project's calls that are there, by call id."""
+    for key, value in table.scan(partition, ids.join_key(project_id) + ids.SEPARATOR, after):
+        row = orjson.loads(value)
+        if ended(row):
+            yield key, row

@@ -1,0 +1,80 @@
+"""Parked tasks: one row a task that waits, for its call or for its next attempt. Gone once the task is terminal."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel
+
+from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked
+from tables.base import Table
+
+table = Table("tasks")
+
+
+class Row(BaseModel):
+    """What is needed to take the task up again."""
+
+    offset: int
+    project_id: str
+    call_id: str
+    scorer_ref: str
+    occasion: str
+    round: int
+    attempts: int
+    targets: list[Target]
+    status: Literal["waiting_for_call", "retrying"]
+    reason: str
+    error: Error | None = None
+    since: float  # when the task began to wait
+    due: float  # when it is taken up again, or given up waiting
+
+
+def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
+    """The row after the task began to wait. What is older than the row changes nothing."""
+    if row is not None and (
+        row.offset >= offset or (event.round, event.attempts, event.at) < (row.round, row.attempts, row.since)
+    ):
+        return row
+    joined = [*row.targets, *event.targets] if row is not None and row.round == event.round else event.targets
+    retrying = isinstance(event, AttemptFailed)
+    return Row(
+        offset=offset,
+        project_id=event.project_id,
+        call_id=event.call_id,
+        scorer_ref=event.scorer_ref,
+        occasion=event.occasion,
+        round=event.round,
+        attempts=event.attempts,
+        targets=list(dict.fromkeys(joined)),
+        status="retrying" if retrying else "waiting_for_call",
+        reason=event.error.type if isinstance(event, AttemptFailed) else event.reason,
+        error=event.error if isinstance(event, AttemptFailed) else None,
+        since=event.at,
+        due=event.next_at if isinstance(event, AttemptFailed) else event.until,
+    )
+
+
+def join(row: Row, event: TaskJoined, offset: int) -> Row:
+    """The row after further requests joined it."""
+    if row.offset >= offset:
+        return row
+    return row.model_copy(update={"offset": offset, "targets": list(dict.fromkeys([*row.targets, *event.targets]))})
+
+
+def load(partition: int, key: bytes) -> Row | None:
+    value = table.get_row(partition, key)
+    return None if value is None else Row.model_validate_json(value)
+
+
+def save(partition: int, key: bytes, row: Row) -> None:
+    table.put_row(partition, key, row.model_dump_json().encode())
+
+
+def delete(partition: int, key: bytes) -> None:
+    table.delete_row(partition, key)
+
+
+def parked(partition: int, prefix: bytes = b"") -> Iterator[tuple[bytes, Row]]:
+    """(key, row) of the parked tasks of this partition whose key starts with `prefix`."""
+    for key, value in table.scan(partition, prefix):
+        yield key, Row.model_validate_json(value)
