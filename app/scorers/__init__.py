@@ -1,0 +1,38 @@
+"""What can be applied to a call. Scorer authors need `Scorer`, `scorer` and perhaps `MissingInput` from here."""
+
+from app.scorers.base import Call, Scorer, scorer
+from app.scorers.bound import BoundScorer
+from app.scorers.errors import (
+    InvalidOutput,
+    MissingInput,
+    ScorerDied,
+    ScorerError,
+    ScorerRaised,
+    ScorerTimeout,
+    ScorerVersionUnavailable,
+)
+from app.scorers.kinds import Kind
+from app.scorers.refs import BadRef, ScorerRef, parse_ref
+from app.scorers.registry import Registry, UnknownKind
+from app.scorers.runner import Runner
+
+__all__ = [
+    "BadRef",
+    "BoundScorer",
+    "Call",
+    "InvalidOutput",
+    "Kind",
+    "MissingInput",
+    "Registry",
+    "Runner",
+    "Scorer",
+    "ScorerDied",
+    "ScorerError",
+    "ScorerRaised",
+    "ScorerRef",
+    "ScorerTimeout",
+    "ScorerVersionUnavailable",
+    "UnknownKind",
+    "parse_ref",
+    "scorer",
+]

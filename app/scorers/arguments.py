@@ -1,0 +1,99 @@
+"""From a call and a scorer's signature to the arguments of one run."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.scorers.base import Call, ScorerFunction
+from app.scorers.errors import MissingInput
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What one signature asks for; made once a scorer, used for every call."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    takes_rest: bool
+    never: frozenset[str]
+
+    @classmethod
+    def of(cls, target: ScorerFunction) -> "Arguments":
+        """Read the signature of a function or bound method.
+
+        Raises TypeError, with a sentence, if an argument that must be given can only be given by position.
+        """
+        required: list[str] = []
+        optional: list[str] = []
+        takes_rest = False
+        for parameter in inspect.signature(target).parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                takes_rest = True
+            elif parameter.kind is parameter.POSITIONAL_ONLY:
+                if parameter.default is parameter.empty:
+                    raise TypeError(f"Its argument {parameter.name!r} is positional-only, but arguments go by name.")
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                (required if parameter.default is parameter.empty else optional).append(parameter.name)
+        return cls(tuple(required), tuple(optional), takes_rest, _bound_names(target))
+
+    def of_call(self, call: Call) -> dict[str, Any]:
+        """The keyword arguments for `call`. Raises MissingInput for an argument without value and default."""
+        inputs = _object(call, "inputs")
+        arguments: dict[str, Any] = {}
+        missing = []
+        for name in self.required:
+            value = _value(name, call, inputs)
+            if value is _ABSENT:
+                missing.append(name)
+            else:
+                arguments[name] = value
+        if missing:
+            raise MissingInput(_sentence(missing, inputs))
+        for name in self.optional:
+            value = _value(name, call, inputs)
+            if value is not _ABSENT:
+                arguments[name] = value
+        if self.takes_rest:
+            for key, value in inputs.items():
+                if key not in arguments and key not in self.never:
+                    arguments[key] = value
+        return arguments
+
+
+_ABSENT = object()
+
+
+def _bound_names(target: ScorerFunction) -> frozenset[str]:
+    """The `self` of a bound method: a call often has an input of that name, and Python would take it twice."""
+    function = getattr(target, "__func__", None)
+    if function is None:
+        return frozenset()
+    return frozenset(list(inspect.signature(function).parameters)[:1])
+
+
+def _object(call: Call, key: str) -> Mapping[str, Any]:
+    value = call.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _value(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+    match name:
+        case "output":
+            return call.get("output", _ABSENT)
+        case "input":
+            return next(iter(inputs.values())) if len(inputs) == 1 else inputs
+        case "inputs":
+            return inputs
+        case "call":
+            return call
+        case "attributes":
+            return _object(call, "attributes")
+        case _:
+            return inputs.get(name, _ABSENT)
+
+
+def _sentence(missing: list[str], inputs: Mapping[str, Any]) -> str:
+    names = ", ".join(map(repr, missing))
+    known = ", ".join(repr(key) for key in list(inputs)[:20]) or "none"
+    return f"The scorer needs {names}, which the call lacks. Its inputs: {known[:500]}."

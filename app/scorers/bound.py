@@ -1,0 +1,63 @@
+"""A scorer with its parameters, ready to run."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from app.scorers.arguments import Arguments
+from app.scorers.base import BuiltIn, Call, ScorerFunction
+from app.scorers.code import CodeRef, ScorerSource
+from app.scorers.sizes import is_at_most
+
+_BUILTIN_PACKAGE = "app.scorers.builtin."
+
+Mode = Literal["inline", "async", "process"]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundScorer:
+    """One published scorer. `params` are canonical: all of them, as JSON, sorted. `digest` is 40 hex characters."""
+
+    ref: str
+    name: str
+    digest: str
+    kind: str
+    params: Mapping[str, Any]
+    description: str
+    scorer: BaseModel = field(repr=False)
+    target: ScorerFunction = field(repr=False)
+    arguments: Arguments = field(repr=False)
+    code: CodeRef = field(repr=False)
+    code_digest: str = field(repr=False)
+
+    @cached_property
+    def source(self) -> ScorerSource:
+        """What a worker process needs to make this scorer."""
+        return ScorerSource(self.code, self.code_digest, json.dumps(self.params).encode())
+
+    @cached_property
+    def mode(self) -> Mode:
+        """`inline`: built-in, on the event loop while texts are small, else in a worker process; `async`: a coroutine
+        on the event loop; `process`: always in a worker process."""
+        if inspect.iscoroutinefunction(self.target):
+            return "async"
+        return "inline" if self.inline_up_to else "process"
+
+    @cached_property
+    def inline_up_to(self) -> int:
+        """Characters of judged text up to which it may run on the event loop; 0 for user code."""
+        # A user's subclass of a built-in is user code.
+        if isinstance(self.scorer, BuiltIn) and type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE):
+            return self.scorer.inline_limit()
+        return 0
+
+    def inline_for(self, call: Call) -> bool:
+        """Whether this call is small enough for `Runner.run_inline`."""
+        if not isinstance(self.scorer, BuiltIn) or self.mode != "inline":
+            return False
+        return is_at_most(self.scorer.judged(call), self.inline_up_to)

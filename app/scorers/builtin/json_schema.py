@@ -1,0 +1,89 @@
+"""json_schema: the output is JSON that fits a schema."""
+
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from jsonschema_rs import RegexOptions, ValidationError, Validator, validator_for
+from pydantic import AfterValidator, Field, JsonValue
+
+from app.scorers.base import BuiltIn
+from app.scorers.text import json_of
+
+_MAX_SCHEMA_BYTES = 64 * 1024
+_MAX_INLINE_SCHEMA_BYTES = 4 * 1024
+_SHOWN_ERRORS = 5
+_SHOWN_CHARACTERS = 300
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(schema: bytes) -> Validator:
+    # A linear-time regex engine, since users write the patterns; offline, since they write the references.
+    return validator_for(orjson.loads(schema), pattern_options=RegexOptions(), offline=True)
+
+
+def _valid(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        encoded = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise ValueError(f"the schema cannot be written as JSON: {error}") from None
+    if len(encoded) > _MAX_SCHEMA_BYTES:
+        raise ValueError(f"the schema is {len(encoded):,} bytes of JSON, more than {_MAX_SCHEMA_BYTES:,}")
+    try:
+        _compiled(encoded)
+    except ValidationError as error:
+        raise ValueError(f"not a JSON Schema: {error.message}, at {_place(error.instance_path)}") from None
+    except Exception as error:
+        raise ValueError(f"not a JSON Schema: {error}") from None
+    return schema
+
+
+class JsonSchema(BuiltIn):
+    """Passes if the output, parsed if it is text, fits `schema_` (published as `schema`).
+
+    The draft is the one that `$schema` names, else 2020-12. Patterns run in linear time and so have no lookaround;
+    references reach only into the schema itself. Gives `passed` and, if it failed, `errors`, at most 5.
+    """
+
+    kind: ClassVar[str] = "json_schema"
+    description: ClassVar[str] = "The output is JSON that fits a JSON Schema."
+    inline_up_to: ClassVar[int] = 8_000
+
+    schema_: Annotated[dict[str, JsonValue], AfterValidator(_valid), Field(alias="schema")]
+
+    def inline_limit(self) -> int:
+        # With references a small schema can take exponential time: it runs where it can be killed.
+        if len(self.encoded) > _MAX_INLINE_SCHEMA_BYTES or _has_reference(self.schema_):
+            return 0
+        return self.inline_up_to
+
+    def score(self, *, output: Any) -> dict[str, Any]:
+        try:
+            value = json_of(output)
+        except ValueError as error:
+            return {"passed": False, "errors": [f"not JSON: {error}"]}
+        validator = _compiled(self.encoded)
+        if validator.is_valid(value):
+            return {"passed": True}
+        errors = [error for error, _ in zip(validator.iter_errors(value), range(_SHOWN_ERRORS), strict=False)]
+        return {"passed": False, "errors": [_sentence(error) for error in errors]}
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The schema as JSON, keys sorted."""
+        return orjson.dumps(self.schema_, option=orjson.OPT_SORT_KEYS)
+
+
+def _has_reference(schema: JsonValue) -> bool:
+    if isinstance(schema, dict):
+        return any(key in _REFERENCES or _has_reference(value) for key, value in schema.items())
+    return isinstance(schema, list) and any(_has_reference(value) for value in schema)
+
+
+def _sentence(error: ValidationError) -> str:
+    return f"{_place(error.instance_path)}: {error.message[:_SHOWN_CHARACTERS]}"
+
+
+def _place(path: list[str | int]) -> str:
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)

@@ -1,0 +1,84 @@
+"""Why a scorer gave no score. An error has a `type` for the record, a sentence, and whether to try again."""
+
+import traceback
+from typing import Self
+
+_MESSAGE_CHARACTERS = 1_000
+_TRACEBACK_CHARACTERS = 4_096
+_TRACEBACK_FRAMES = 20
+
+
+class ScorerError(Exception):
+    """Base of every way in which running a scorer fails. `str()` is a sentence for the user."""
+
+    type: str = "scorer_error"
+    retryable: bool = True
+
+
+class MissingInput(ScorerError):
+    """The call lacks an argument that the scorer needs. Another attempt would see the same call."""
+
+    type = "missing_input"
+    retryable = False
+
+
+class InvalidOutput(ScorerError):
+    """The scorer returned what is not JSON, or too much of it."""
+
+    type = "invalid_output"
+    retryable = False
+
+
+class ScorerTimeout(ScorerError):
+    """The scorer ran longer than its time-out."""
+
+    type = "scorer_timeout"
+
+
+class ScorerDied(ScorerError):
+    """The worker process that ran the scorer ended before it answered."""
+
+    type = "scorer_died"
+
+
+class ScorerVersionUnavailable(ScorerError):
+    """A worker process would run other code than the one the scorer's digest names."""
+
+    type = "scorer_version_unavailable"
+
+
+class ScorerRaised(ScorerError):
+    """The scorer raised. `type` is the name of the exception's class; `traceback` starts at the scorer's own frames."""
+
+    def __init__(self, type_name: str, message: str, traceback: str) -> None:
+        super().__init__(type_name, message, traceback)
+        self.type = type_name
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Describe `error`, caught in the very frame that called the scorer."""
+        own_frames = error.__traceback__.tb_next if error.__traceback__ else None
+        try:
+            message = str(error)
+        except Exception:
+            message = "(its message could not be read)"
+        try:
+            lines = traceback.format_exception(type(error), error, own_frames, limit=-_TRACEBACK_FRAMES)
+            text = "".join(lines)
+        except Exception:
+            text = "(its traceback could not be read)"
+        return cls(type(error).__name__, _shorten(message, _MESSAGE_CHARACTERS), _shorten(text, _TRACEBACK_CHARACTERS))
+
+
+def _shorten(text: str, characters: int) -> str:
+    # A lone surrogate could not be written to the log.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if len(text) <= characters:
+        return text
+    half = (characters - 5) // 2
+    return f"{text[:half]}\n...\n{text[-half:]}"

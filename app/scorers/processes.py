@@ -1,0 +1,95 @@
+"""Running scorers in worker processes that can be killed."""
+
+import signal
+from types import TracebackType
+from typing import Any
+
+from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, current_time, to_process
+from anyio.abc import Process
+
+from app.scorers.bound import BoundScorer
+from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
+from app.scorers.slots import ProcessSlots
+from app.scorers.starts import StartSignals
+from app.scorers.worker import Job, run_job
+
+START_ALLOWANCE = 60.0
+"""Seconds that a process may take to start and to import a scorer, on top of the scorer's time-out."""
+
+
+class WorkerProcesses:
+    """Runs scorers in at most `total` processes at a time. Made and closed on the event loop that uses it."""
+
+    def __init__(self, total: int, per_scorer: int) -> None:
+        self.slots = ProcessSlots(total, per_scorer)
+        self._limiter = CapacityLimiter(total)
+        self._starts = StartSignals()
+
+    def close(self) -> None:
+        """Stop listening. Idle processes end with the event loop."""
+        self._starts.close()
+
+    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> bytes:
+        """Wait for a slot, then run. `seconds` count from when the scorer itself starts. Raises ScorerError.
+
+        Cancelling kills the process.
+        """
+        async with self.slots.hold(bound.ref):
+            return await self._run(bound, arguments, seconds)
+
+    async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> bytes:
+        has_started = False
+
+        def start_clock() -> None:
+            nonlocal has_started
+            has_started = True
+            scope.deadline = current_time() + seconds
+
+        reply: bytes | ScorerError | None = None
+        with (
+            CancelScope(deadline=current_time() + START_ALLOWANCE + seconds) as scope,
+            self._starts.expecting(start_clock) as run_id,
+        ):
+            job = Job(bound.source, arguments, seconds, self._starts.path, run_id)
+            reply = await _in_process(job, self._limiter)
+        if reply is None:
+            if has_started:
+                raise ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s.")
+            raise ScorerDied(f"It did not start in its worker process within {START_ALLOWANCE + seconds:g} s.")
+        if isinstance(reply, ScorerError):
+            raise reply
+        return reply
+
+
+async def _in_process(job: Job, limiter: CapacityLimiter) -> bytes | ScorerError:
+    try:
+        return await to_process.run_sync(run_job, job, cancellable=True, limiter=limiter)
+    except BrokenWorkerProcess as error:
+        raise ScorerDied(_how_it_ended(error)) from error
+    except Exception as error:
+        raise ScorerDied(f"No worker process could run it: {type(error).__name__}: {error}") from error
+
+
+def _how_it_ended(error: BrokenWorkerProcess) -> str:
+    process = _process_of(error.__cause__.__traceback__ if error.__cause__ else None)
+    code = process.returncode if process else None
+    if code is None:
+        return f"The worker process that ran it broke: {error.__cause__ or error}"
+    if code >= 0:
+        return f"The worker process that ran it ended with exit code {code}."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "signal"
+    hint = "; perhaps it ran out of memory" if -code == signal.SIGKILL else ""
+    return f"The worker process that ran it was killed by {name} ({-code}){hint}."
+
+
+def _process_of(frames: TracebackType | None) -> Process | None:
+    """The process that anyio gave up on, which it names only in its own frames."""
+    while frames is not None:
+        found = frames.tb_frame.f_locals.get("process")
+        if isinstance(found, Process):
+            return found
+        frames = frames.tb_next
+    return None

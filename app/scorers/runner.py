@@ -1,0 +1,80 @@
+"""Running a scorer on a call: inline, as a coroutine, or in a worker process."""
+
+import os
+import pickle
+from types import TracebackType
+from typing import Any, Self
+
+from app.scorers.base import Call
+from app.scorers.bound import BoundScorer
+from app.scorers.coroutines import Coroutines
+from app.scorers.processes import WorkerProcesses
+from app.scorers.worker import call_scorer
+
+DEFAULT_PROCESSES = 16
+
+
+class Runner:
+    """Runs scorers so that none can stop another. Use it as an async context, or `start()` and `stop()` it.
+
+    `processes` is the number of worker processes at most; `per_scorer` how many of them one scorer (by ref) may use,
+    by default one for each processor. The event loop that starts it is the one that uses it.
+    """
+
+    def __init__(self, *, processes: int = DEFAULT_PROCESSES, per_scorer: int | None = None) -> None:
+        self._total = processes
+        self._per_scorer = per_scorer or _processors()
+        self._coroutines = Coroutines()
+        self._processes: WorkerProcesses | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Make ready. Worker processes are started when first needed."""
+        if self._processes is None:
+            self._processes = WorkerProcesses(self._total, self._per_scorer)
+
+    async def stop(self) -> None:
+        """Cancel async scorers that are still running. Callers of `run` end by being cancelled themselves."""
+        self._coroutines.cancel_all()
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
+
+    def run_inline(self, bound: BoundScorer, call: Call) -> bytes:
+        """The score as JSON bytes, at once. Only if `bound.inline_for(call)`. Raises ScorerError."""
+        return call_scorer(bound.target, bound.arguments.of_call(call))
+
+    async def run(self, bound: BoundScorer, call: Call, timeout: float) -> bytes:  # noqa: ASYNC109
+        """The score as JSON bytes.
+
+        `timeout` is in seconds and counts from when the scorer starts, not while it waits for a worker process.
+        Raises ScorerError. Cancelling stops the scorer: its process is killed, its coroutine cancelled.
+        """
+        if bound.inline_for(call):
+            return self.run_inline(bound, call)
+        arguments = bound.arguments.of_call(call)
+        if bound.mode == "async":
+            return await self._coroutines.run(bound, _own_copy(arguments), timeout)
+        if self._processes is None:
+            raise RuntimeError("The runner is not started.")
+        return await self._processes.run(bound, arguments, timeout)
+
+
+def _own_copy(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What one scorer does to its arguments must not reach another. Pickle is the fastest deep copy of JSON."""
+    copy: dict[str, Any] = pickle.loads(pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL))  # noqa: S301
+    return copy
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

@@ -1,0 +1,144 @@
+"""What runs inside a worker process."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from app.scorers.base import FunctionScorer, ScorerFunction, target_of
+from app.scorers.code import ScorerSource
+from app.scorers.digest import code_digest
+from app.scorers.errors import InvalidOutput, MissingInput, ScorerError, ScorerRaised, ScorerVersionUnavailable
+from app.scorers.outputs import encode_output
+from app.scorers.starts import StartAnnouncer
+
+_ORPHAN_GRACE = 30.0
+_LONGEST = 1e6
+_KEPT_SCORERS = 256
+
+
+class Job(NamedTuple):
+    """One run: `arguments` by name; `timeout` in seconds; `starts` is the path of the pipe for start signals."""
+
+    source: ScorerSource
+    arguments: dict[str, Any]
+    timeout: float
+    starts: str
+    run_id: int
+
+
+def run_job(job: Job) -> bytes | ScorerError:
+    """Run one job: JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be
+    pickled."""
+    _settle()
+    with _standard_files_kept():
+        try:
+            target = _target(job.source)
+        except ScorerError as error:
+            return error
+        except BaseException as error:
+            return ScorerRaised.of(error)
+        _announce(job)
+        # If the service is killed, nobody stops this process but the alarm.
+        signal.setitimer(signal.ITIMER_REAL, min(job.timeout, _LONGEST) + _ORPHAN_GRACE)
+        try:
+            return call_scorer(target, job.arguments)
+        except ScorerError as error:
+            return error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def call_scorer(target: ScorerFunction, arguments: dict[str, Any]) -> bytes:
+    """Score and encode. Raises ScorerError only, whatever the scorer raises."""
+    try:
+        output = target(**arguments)
+    except (MissingInput, InvalidOutput):
+        raise
+    except BaseException as error:
+        raise ScorerRaised.of(error) from None
+    return encode_checked(output)
+
+
+def encode_checked(output: Any) -> bytes:
+    """`encode_output`, where user code that runs during encoding may raise anything. Raises ScorerError only."""
+    try:
+        return encode_output(output)
+    except ScorerError:
+        raise
+    except BaseException as error:
+        raise InvalidOutput(f"The output could not be encoded as JSON: {type(error).__name__}.") from error
+
+
+_announcer = StartAnnouncer()
+_targets: dict[ScorerSource, ScorerFunction] = {}
+_settled = False
+_null = _stdin = _stdout = -1
+
+
+def _settle() -> None:
+    """Prepare this process, once."""
+    global _settled, _null, _stdin, _stdout
+    if _settled:
+        return
+    _settled = True
+    # A signal to the whole process group is for the service, which then ends its workers itself. A handler rather
+    # than SIG_IGN, since children of a scorer would inherit that.
+    signal.signal(signal.SIGINT, _leave_to_the_service)
+    signal.signal(signal.SIGTERM, _leave_to_the_service)
+    _null = os.open(os.devnull, os.O_RDWR)
+    _stdin, _stdout = os.dup(0), os.dup(1)
+    # Nobody reads this pipe: a scorer that fills it would wait for ever.
+    os.dup2(_null, 2)
+
+
+def _leave_to_the_service(_signal: int, _frame: FrameType | None) -> None:
+    return
+
+
+@contextmanager
+def _standard_files_kept() -> Iterator[None]:
+    """Keep the scorer, C code and child processes included, out of the pipes that jobs and answers go through."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    os.dup2(_null, 0)
+    os.dup2(_null, 1)
+    try:
+        yield
+    finally:
+        os.dup2(_stdin, 0)
+        os.dup2(_stdout, 1)
+
+
+def _announce(job: Job) -> None:
+    try:
+        _announcer.announce(job.starts, job.run_id)
+    except OSError:
+        # The service then counts the time-out from an upper bound.
+        return
+
+
+def _target(source: ScorerSource) -> ScorerFunction:
+    target = _targets.get(source)
+    if target is None:
+        if len(_targets) >= _KEPT_SCORERS:
+            _targets.clear()
+        target = _targets[source] = _load(source)
+    return target
+
+
+def _load(source: ScorerSource) -> ScorerFunction:
+    code = source.code.load()
+    if code_digest(code) != source.code_digest:
+        raise ScorerVersionUnavailable(
+            f"The source of {source.code.qualname} in {source.code.module} changed after the service started. "
+            "Restart it to publish and run the new version."
+        )
+    if not isinstance(code, type):
+        return target_of(FunctionScorer.of(code))
+    if not issubclass(code, BaseModel):
+        raise TypeError(f"{source.code.qualname} is no longer a scorer.")
+    return target_of(code.model_validate_json(source.params))
