@@ -1,0 +1,28 @@
+"""The assignment of a consumer group with one member, made by the app's own assignor as a Kafka group would."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from faust.types import TP
+
+MEMBER = "embedded"
+
+
+class _Cluster:
+    """What the assignor asks of a Kafka cluster's metadata."""
+
+    def __init__(self, partition_count: Callable[[str], int | None]) -> None:
+        self._partition_count = partition_count
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        count = self._partition_count(topic)
+        return None if count is None else set(range(count))
+
+
+def assign(app: Any, topics: Iterable[str], partition_count: Callable[[str], int | None]) -> set[TP]:
+    """Return every partition of `topics`; the app's assignor knows it then, and so do tables and routing."""
+    assignor = app.assignor
+    metadata = assignor.metadata(set(topics))
+    assigned = assignor.assign(_Cluster(partition_count), {MEMBER: metadata})[MEMBER]
+    assignor.on_assignment(assigned)
+    return {TP(topic, partition) for topic, partitions in assigned.assignment for partition in partitions}

@@ -1,0 +1,190 @@
+"""Delivering records to Faust's streams: fetched in bounded turns, woken by whatever makes a partition readable."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from faust.transport.consumer import Consumer as BaseConsumer
+from faust.types import TP, ConsumerMessage
+
+from .errors import LogClosed
+from .log import Log
+from .record import Record, TopicPartition
+from .shared import acquire, release
+
+FETCH_MAX_RECORDS = 500
+FETCH_MAX_BYTES = 4 * 1024 * 1024
+FETCH_MIN_BYTES = 64 * 1024
+YIELD_EVERY = 100
+
+
+class Delivery(BaseConsumer):
+    """The half of the consumer that reads: where each partition stands, and the loop that hands records to streams."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._embedded: Log | None = None
+        self._n_acked = 0
+        self._stop_listening: Callable[[], None] | None = None
+        self._assigned: set[TP] = set()
+        self._positions: dict[TP, int] = {}
+        # Offsets of acking topics that have been delivered and not been counted as acked.
+        self._in_flight: dict[TP, set[int]] = {}
+        # Partitions that may have something to deliver, in the order of their turns.
+        self._ready: dict[TP, None] = {}
+        self._readable = asyncio.Event()
+        # Partitions whose position was set while a batch of theirs is being delivered: the rest of it is void.
+        self._sought: set[TP] = set()
+        self._holding = False
+        self._at_committed = False
+        # A stream's queue takes a fifth of its size more than it asks for, and must never block the other topics.
+        self._fetch_max = max(1, min(FETCH_MAX_RECORDS, self.app.conf.stream_buffer_maxsize // 6))
+
+    @property
+    def embedded(self) -> Log:
+        """The open log. Raises LogClosed unless the consumer is started."""
+        if self._embedded is None:
+            raise LogClosed(self.transport.path)
+        return self._embedded
+
+    async def on_start(self) -> None:
+        """Open the log. Raises LogLocked, LogUnavailable or LogFormatMismatch."""
+        if self._embedded is None:
+            self._embedded = acquire(self.transport.path)
+            self._stop_listening = self._embedded.on_durable(self._on_durable)
+        await super().on_start()
+
+    async def on_shutdown(self) -> None:
+        """Let go of the log, after every task of ours has ended."""
+        await super().on_shutdown()
+        log, self._embedded = self._embedded, None
+        if log is not None:
+            if self._stop_listening is not None:
+                self._stop_listening()
+            await release(log)
+
+    async def perform_seek(self) -> None:
+        """Move every stream partition to its committed offset."""
+        await super().perform_seek()
+        self._at_committed = True
+
+    # -- waking the fetcher
+
+    def _wake(self, tps: Iterable[TP]) -> None:
+        self._ready.update(dict.fromkeys(tps))
+        self._readable.set()
+
+    def _on_durable(self, partitions: set[TopicPartition]) -> None:
+        self._wake(TP(*tp) for tp in partitions if tp in self._assigned)
+
+    def resume_flow(self) -> None:
+        """Allow delivery, of the streams too once they are where they were committed."""
+        super().resume_flow()
+        if self._at_committed:
+            self._holding = False
+        self._wake(self._assigned)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Deliver from these partitions again."""
+        resumed = set(tps)
+        super().resume_partitions(resumed)
+        self._wake(resumed)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Deliver from this partition again: its stream has room."""
+        super().on_buffer_drop(tp)
+        self._active_partitions.difference_update(self._paused_partitions)
+        self._wake([tp])
+
+    # -- fetching
+
+    def _held(self, tp: TP) -> bool:
+        # Recovery resumes the streams' partitions before it clears the streams' queues. What was delivered in between
+        # would be gone without an ack, and no later commit could pass it.
+        return self._holding and not self._is_changelog_tp(tp)
+
+    def _fetch(self) -> dict[TP, list[Record]]:
+        turn = [tp for tp in self._ready if tp in self._active_partitions and not self._held(tp)]
+        # Whatever makes one of the others deliverable puts it back.
+        self._ready = dict.fromkeys(turn)
+        if not turn:
+            return {}
+        share = max(1, self._fetch_max // len(turn))
+        share_bytes = max(FETCH_MIN_BYTES, FETCH_MAX_BYTES // len(turn))
+        fetched: dict[TP, list[Record]] = {}
+        for tp in turn[: self._fetch_max]:
+            del self._ready[tp]
+            if records := self.embedded.read(tp.topic, tp.partition, self._positions[tp], share, share_bytes):
+                fetched[tp] = records
+        return fetched
+
+    async def _getmany(
+        self,
+        active_partitions: Any,
+        timeout: float,  # noqa: ASYNC109
+    ) -> dict[TP, list[Record]]:
+        return self._fetch()
+
+    def _to_message(self, tp: TP, record: Record) -> ConsumerMessage:
+        _, partition, offset, timestamp, key, value, headers = record
+        return ConsumerMessage(
+            tp.topic,
+            partition,
+            offset,
+            timestamp / 1000.0,
+            0,
+            headers,
+            key,
+            value,
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        flow_control = self.app.flow_control
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active:
+                    await self.can_resume_flow.wait()
+                await flow_control.acquire()
+                self._readable.clear()
+                if fetched := self._fetch():
+                    await self._deliver(fetched)
+                elif not self._ready:
+                    await self._readable.wait()
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
+        positions, sought = self._positions, self._sought
+        active, buffered = self._active_partitions, self._buffered_partitions
+        acking = {tp: self._in_flight[tp] for tp in fetched if self.app.topics.acks_enabled_for(tp.topic)}
+        callback, is_active = self.callback, self.app.flow_control.is_active
+        sought.clear()
+        for tp in fetched:
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        for count, (tp, record) in enumerate(self.scheduler.iterate(fetched)):
+            if not (self.flow_active and is_active()):
+                break
+            if tp in sought or not (tp in active or tp in buffered):
+                sought.add(tp)
+                continue
+            message = self._to_message(tp, record)
+            in_flight = acking.get(tp)
+            if in_flight is not None and record.offset >= (self._committed_offset[tp] or 0):
+                in_flight.add(record.offset)
+            await callback(message)
+            if tp in sought:
+                continue
+            positions[tp] = record.offset + 1
+            if in_flight is not None and not message.acked and not message.refcount:
+                in_flight.discard(record.offset)  # no stream took it
+            if self._commit_every is not None and self._n_acked >= self._commit_every:
+                self._n_acked = 0
+                await self.commit()
+            if count % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        self._wake(tp for tp in fetched if tp in positions and positions[tp] < self.highwater(tp))

@@ -1,0 +1,97 @@
+"""What can go wrong with the embedded log, each with a sentence that says what to do."""
+
+from pathlib import Path
+
+
+class EmbeddedLogError(Exception):
+    """Base of every error that the embedded log raises."""
+
+
+class LogLocked(EmbeddedLogError):
+    """Another process has the log open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The log at {path} is open in another process: stop that process, or give this one a path of its own."
+        )
+
+
+class LogUnavailable(EmbeddedLogError):
+    """The log's directory cannot be created or opened."""
+
+    def __init__(self, path: Path, reason: BaseException) -> None:
+        super().__init__(
+            f"The log at {path} cannot be opened ({reason}): see that the directory is writable and whole."
+        )
+
+
+class LogFormatMismatch(EmbeddedLogError):
+    """The log was written by a version whose format this one does not know."""
+
+    def __init__(self, path: Path, found: str, expected: str) -> None:
+        super().__init__(
+            f"The log at {path} has format {found} and this version reads format {expected}: "
+            "open it with the version that wrote it, or start with another path."
+        )
+
+
+class LogFailed(EmbeddedLogError):
+    """A write or a sync failed: nothing more is accepted until the process has been restarted."""
+
+    def __init__(self, path: Path, reason: BaseException) -> None:
+        super().__init__(
+            f"The log at {path} could not be written ({reason}) and takes nothing more: "
+            "see to the disk, then restart the process."
+        )
+
+
+class LogClosed(EmbeddedLogError):
+    """The log has been closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"The log at {path} is closed: start the producer or consumer before using it.")
+
+
+class LogCorrupt(EmbeddedLogError):
+    """Records that must be there cannot be read."""
+
+    def __init__(self, path: Path, topic: str, partition: int, offset: int, end: int) -> None:
+        super().__init__(
+            f"The log at {path} has no readable record of {topic}/{partition} from offset {offset} "
+            f"to its end {end}: restore the directory from a backup."
+        )
+
+
+class InvalidTopic(EmbeddedLogError):
+    """A topic name or partition count that cannot be stored."""
+
+    def __init__(self, topic: str, partitions: int) -> None:
+        super().__init__(
+            f"Topic {topic!r} with {partitions} partitions cannot be created: "
+            "a name has 1 to 249 characters without NUL, and a topic has at least one partition."
+        )
+
+
+class UnknownTopic(EmbeddedLogError):
+    """The topic, or this partition of it, does not exist."""
+
+    def __init__(self, topic: str, partition: int | None = None) -> None:
+        name = topic if partition is None else f"{topic}/{partition}"
+        super().__init__(f"{name} does not exist in the log: declare the topic, and name one of its partitions.")
+
+
+class PartitionCountMismatch(EmbeddedLogError):
+    """The topic exists with another number of partitions."""
+
+    def __init__(self, topic: str, existing: int, wanted: int) -> None:
+        super().__init__(
+            f"Topic {topic} has {existing} partitions and {wanted} were asked for: the count is fixed for the life "
+            f"of a log, so ask for {existing}, or start with another path."
+        )
+
+
+class InvalidOffset(EmbeddedLogError):
+    """An offset that the partition does not have."""
+
+    def __init__(self, topic: str, partition: int, offset: int, end: int) -> None:
+        super().__init__(f"Offset {offset} of {topic}/{partition} is not between 0 and its end {end}.")

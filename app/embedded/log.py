@@ -1,0 +1,256 @@
+"""The embedded log: topics, partitions, records and committed offsets in one RocksDB, durable before they are seen."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import keys
+from .errors import InvalidOffset, InvalidTopic, LogCorrupt, LogFailed, PartitionCountMismatch, UnknownTopic
+from .record import Appended, Headers, Record, TopicPartition, decode, encode
+from .store import open_database, scan
+from .topic import Partition, Topic, load_committed, load_topics
+from .writer import Writer
+
+TOPIC_NAME_MAX = 249
+READ_MAX_BYTES = 1024 * 1024
+
+DurableCallback = Callable[[set[TopicPartition]], None]
+
+
+# What waits for a sync: an append with partition, offset and timestamp; a commit with its offsets; a flush with none.
+_Committed = dict[tuple[str, str, int], int]
+_Waiting = tuple["asyncio.Future[Any]", Partition | _Committed, int, int]
+
+
+class Log:
+    """A log in one directory, used by one process and from one event loop.
+
+    Opening it raises LogLocked, LogUnavailable or LogFormatMismatch.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self._database = open_database(self.path)
+        self._writer: Writer[_Waiting] = Writer(self._database, self.path, self._on_durable, self._on_failed)
+        self._topics = load_topics(self._database)
+        self._partitions: dict[tuple[str, int], Partition] = {
+            partition.tp: partition for topic in self._topics.values() for partition in topic.partitions
+        }
+        self._committed = load_committed(self._database, self._topics)
+        self._listeners: list[DurableCallback] = []
+
+    # -- topics
+
+    @property
+    def topics(self) -> Mapping[str, Topic]:
+        """Every topic by name."""
+        return self._topics
+
+    def partition_count(self, topic: str) -> int | None:
+        """Return the number of partitions of a topic, None if there is no such topic."""
+        found = self._topics.get(topic)
+        return None if found is None else len(found.partitions)
+
+    def create_topic(self, topic: str, partitions: int, config: Mapping[str, Any] | None = None) -> bool:
+        """Create a topic, durable before any record in it is; return False if it was there.
+
+        `config` replaces that of an existing topic, unless it is None.
+
+        Raises:
+            InvalidTopic: the name or the count cannot be stored.
+            PartitionCountMismatch: the topic exists with another partition count.
+            LogFailed, LogClosed: the log takes no more writes.
+        """
+        self._writer.check()
+        existing = self._topics.get(topic)
+        if existing is not None:
+            if len(existing.partitions) != partitions:
+                raise PartitionCountMismatch(topic, len(existing.partitions), partitions)
+            if config is not None and dict(config) != existing.config:
+                self._topics[topic] = existing._replace(config=dict(config))
+                self._put(keys.topic_key(topic), keys.topic_value(existing.id, partitions, config))
+            return False
+        if not 0 < len(topic) <= TOPIC_NAME_MAX or "\0" in topic or partitions < 1:
+            raise InvalidTopic(topic, partitions)
+        topic_id = max((known.id for known in self._topics.values()), default=0) + 1
+        created = Topic(topic_id, dict(config or {}), [Partition(topic, topic_id, n, 0, 0) for n in range(partitions)])
+        for partition in created.partitions:
+            self._writer.put(keys.bounds_key(topic_id, partition.number), keys.bounds_value(0, 0))
+        self._put(keys.topic_key(topic), keys.topic_value(topic_id, partitions, created.config))
+        self._topics[topic] = created
+        self._partitions.update({partition.tp: partition for partition in created.partitions})
+        return True
+
+    # -- records
+
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None = None,
+        headers: Headers = (),
+    ) -> "asyncio.Future[Appended]":
+        """Append a record; the future resolves once it is durable, and only then can it be read.
+
+        `timestamp` is in milliseconds since the epoch (default: now).
+
+        Raises:
+            UnknownTopic: no such topic or partition.
+            LogFailed, LogClosed: the log takes no more writes. The future raises LogFailed if this one was not written.
+        """
+        writer = self._writer
+        if writer.failure is not None or writer.closed:
+            writer.check()
+        try:
+            target = self._partitions[topic, partition]
+        except KeyError:
+            raise UnknownTopic(topic, partition) from None
+        if timestamp is None:
+            timestamp = time.time_ns() // 1_000_000
+        offset = target.next
+        writer.put(target.prefix + keys.pack_offset(offset), encode(timestamp, key, value, headers))
+        target.next = offset + 1
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        writer.tag((future, target, offset, timestamp))
+        return future
+
+    def read(
+        self, topic: str, partition: int, offset: int, max_records: int = 500, max_bytes: int = READ_MAX_BYTES
+    ) -> list[Record]:
+        """Return durable records from `offset` on, in order; offsets may be missing where records were cleaned away.
+
+        Stops at `max_records`, or with the record that reaches `max_bytes` (of stored size), so that there is always
+        progress. Empty at the end of the partition.
+
+        Raises:
+            UnknownTopic: no such topic or partition.
+            LogCorrupt: there should be records, and there are none.
+            LogClosed: the log has been closed.
+        """
+        source = self._partition(topic, partition)
+        if self._writer.closed:
+            self._writer.check()
+        last = source.end - 1
+        offset = max(offset, source.start)
+        records: list[Record] = []
+        if offset > last:
+            return records
+        size = 0
+        for key, raw in scan(self._database, source.prefix + keys.pack_offset(offset), source.prefix):
+            found = keys.parse_offset(key)
+            if found > last:
+                break
+            records.append(decode(topic, partition, found, raw))
+            size += len(raw)
+            if found == last or len(records) >= max_records or size >= max_bytes:
+                break
+        if not records:
+            raise LogCorrupt(self.path, topic, partition, offset, source.end)
+        return records
+
+    def earliest(self, topic: str, partition: int) -> int:
+        """Return the first offset that a partition still has. Raises UnknownTopic."""
+        return self._partition(topic, partition).start
+
+    def highwater(self, topic: str, partition: int) -> int:
+        """Return the offset after the last durable record. Raises UnknownTopic."""
+        return self._partition(topic, partition).end
+
+    def on_durable(self, callback: DurableCallback) -> Callable[[], None]:
+        """Call back after each sync with the partitions that have new readable records; return what undoes this."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    # -- committed offsets
+
+    def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> "asyncio.Future[None]":
+        """Commit the offsets to read from next; the future resolves once they, and all appended before, are durable.
+
+        Raises:
+            UnknownTopic, InvalidOffset: a partition or offset that does not exist; nothing is committed.
+            LogFailed, LogClosed: the log takes no more writes. The future raises LogFailed if this one was not written.
+        """
+        self._writer.check()
+        for (topic, number), offset in offsets.items():
+            if not 0 <= offset <= (end := self._partition(topic, number).next):
+                raise InvalidOffset(topic, number, offset, end)
+        for (topic, number), offset in offsets.items():
+            key = keys.committed_key(group, self._topics[topic].id, number)
+            self._writer.put(key, keys.pack_offset(offset))
+        return self._wait({(group, *tp): offset for tp, offset in offsets.items()})
+
+    def committed(self, group: str, topic: str, partition: int) -> int | None:
+        """Return the durable committed offset, None if the group has none in this partition."""
+        return self._committed.get((group, topic, partition))
+
+    # -- state
+
+    @property
+    def failed(self) -> LogFailed | None:
+        """Why the log takes nothing more, None while it does."""
+        return self._writer.failure
+
+    @property
+    def backlog(self) -> int:
+        """Number of appends and commits that are not durable yet."""
+        return self._writer.backlog
+
+    async def flush(self) -> None:
+        """Wait until everything appended and committed so far is durable. Raises LogFailed or LogClosed."""
+        self._writer.check()
+        if not self._writer.idle:
+            await self._wait()
+
+    async def close(self) -> None:
+        """Make everything durable and close the database; after a failure, only close it."""
+        if self._writer.closed:
+            return
+        try:
+            if self.failed is None:
+                await self.flush()
+        finally:
+            self._writer.close()
+            self._database.close()
+
+    # -- inside
+
+    def _partition(self, topic: str, partition: int) -> Partition:
+        try:
+            return self._partitions[topic, partition]
+        except KeyError:
+            raise UnknownTopic(topic, partition) from None
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._writer.put(key, value)
+        self._wait()
+
+    def _wait(self, committed: _Committed | None = None) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writer.tag((future, committed or {}, 0, 0))
+        return future
+
+    def _on_durable(self, waiting: list[_Waiting]) -> None:
+        touched: set[TopicPartition] = set()
+        for future, target, offset, timestamp in waiting:
+            if isinstance(target, dict):
+                self._committed.update(target)
+                if not future.done():
+                    future.set_result(None)
+                continue
+            target.end = offset + 1
+            touched.add(target.tp)
+            if not future.done():
+                future.set_result(Appended(target.topic, target.number, target.tp, offset, timestamp))
+        if touched:
+            for callback in self._listeners:
+                callback(touched)
+
+    def _on_failed(self, waiting: list[_Waiting], failure: LogFailed) -> None:
+        for future, _, _, _ in waiting:
+            if not future.done():
+                future.set_exception(failure)
+                future.exception()  # `failed` tells it once; each unawaited append must not log it again
