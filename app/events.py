@@ -6,6 +6,7 @@ An event is a JSON object with its schema version `v` and its `type`. Times are 
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json
 
 
 class Event(BaseModel):
@@ -105,6 +106,11 @@ class Error(BaseModel):
     message: str
     traceback: str | None = None
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.message) + len(self.traceback or "")
+
 
 class TaskEvent(Event):
     """What happened to one task (call × scorer × occasion) in one round."""
@@ -116,14 +122,18 @@ class TaskEvent(Event):
     round: int = 1
     attempts: int = 0  # attempts made so far in this round, this one included
     targets: list[Target]
+    parked: bool = False  # it had a row in tables/tasks, which its end takes away
     at: float
+
+
+ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]
 
 
 class TaskParked(TaskEvent):
     """The task cannot run yet: it waits until something arrives, at most until `until`."""
 
     type: Literal["TaskParked"] = "TaskParked"
-    reason: Literal["waiting_for_call", "scorer_version_unavailable"]
+    reason: ParkReason
     until: float
 
 
@@ -203,3 +213,8 @@ class DeadLetter(Event):
 
 
 request_events: TypeAdapter[ScoreRequested | RequestAccepted] = TypeAdapter(RequestEvent)
+
+
+def json_value(raw: bytes) -> Any:
+    """The value of JSON bytes, whole numbers of any size included."""
+    return from_json(raw)

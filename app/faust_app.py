@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,12 +28,18 @@ class CallscoreApp(faust.App):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
+        self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
         self._instance_lock: IO[str] | None = None
 
     async def on_first_start(self) -> None:
-        folder, self._instance_lock = claim_instance(Path(self.conf.datadir))
+        folder, self._instance_lock = claim_instance(get_settings().data_dir)
         self.conf.datadir = folder
         await super().on_first_start()
+
+    def on_rebalance_end(self) -> None:
+        super().on_rebalance_end()
+        for callback in self.when_assigned:
+            callback()
 
 
 def claim_instance(data_dir: Path) -> tuple[Path, IO[str]]:

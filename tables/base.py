@@ -21,6 +21,9 @@ _OFFSET_KEY = rocksdb.Store.offset_key
 _block_cache = rocksdict.Cache(32 * MIB)
 
 
+tables: list["Table"] = []
+
+
 class Store(rocksdb.Store):
     """Faust's RocksDB store with bounded memory and range reads."""
 
@@ -61,6 +64,7 @@ class Table(faust.Table):
             options={},
         )
         app.tables.add(self)
+        tables.append(self)
         self._acknowledged: dict[int, int] = {}
 
     def _new_store(self) -> Store:

@@ -12,6 +12,7 @@ import orjson
 from app import ids
 from app.events import CallLogged
 from tables.base import MIB, Table
+from tables.paging import Page, Slice
 
 MAX_CALL_BYTES = MIB
 
@@ -68,3 +69,19 @@ def of_project(partition: int, project_id: str, after: bytes | None = None) -> I
         row = orjson.loads(value)
         if ended(row):
             yield key, row
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
+    """A project's calls that are there, by call key."""
+    found = Slice(rows)
+    prefix = ids.join_key(project_id) + ids.SEPARATOR
+    for key, value in table.scan(partition, prefix, None if after is None else after.encode()):
+        row = orjson.loads(value)
+        if ended(row):
+            found.add(key.decode(), row["call"], len(value))
+        if found.full():
+            return found.page(key.decode())
+    return found.page(None)

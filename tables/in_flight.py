@@ -1,8 +1,8 @@
 """Tasks in flight on this worker: in memory only, gone with the worker, since the log still owes them."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.events import Target
 
@@ -17,14 +17,16 @@ class Entry:
     targets: list[Target]
     since: float
     running: bool = True  # False once its event is on its way to the log
-    later: list[object] = field(default_factory=list)  # tasks of the same key, to be looked at again afterwards
+    later: list[Any] = field(default_factory=list)  # tasks of the same key, to be started again afterwards
 
 
 _entries: dict[bytes, Entry] = {}
+_of_scorer: Counter[str] = Counter()
 
 
 def add(entry: Entry) -> None:
     _entries[entry.key] = entry
+    _of_scorer[entry.scorer_ref] += 1
 
 
 def get(key: bytes) -> Entry | None:
@@ -32,15 +34,26 @@ def get(key: bytes) -> Entry | None:
 
 
 def pop(key: bytes) -> Entry | None:
-    return _entries.pop(key, None)
+    entry = _entries.pop(key, None)
+    if entry is not None:
+        _of_scorer[entry.scorer_ref] -= 1
+        if not _of_scorer[entry.scorer_ref]:
+            del _of_scorer[entry.scorer_ref]
+    return entry
 
 
-def entries() -> Iterator[Entry]:
-    return iter(_entries.values())
+def clear() -> None:
+    _entries.clear()
+    _of_scorer.clear()
 
 
 def size() -> int:
     return len(_entries)
+
+
+def of_scorer(scorer_ref: str) -> int:
+    """How many tasks of a scorer are in flight."""
+    return _of_scorer[scorer_ref]
 
 
 def running(partition: int, request_id: str) -> int:
@@ -51,6 +64,13 @@ def running(partition: int, request_id: str) -> int:
     )
 
 
-def by_scorer() -> Counter[str]:
-    """How many tasks of each scorer are in flight."""
-    return Counter(entry.scorer_ref for entry in _entries.values())
+# --- queries -------------------------------------------------------------------------------------
+
+
+def running_by_request(partition: int) -> dict[str, int]:
+    """How many tasks of each request run right now in a partition of this worker."""
+    found: Counter[str] = Counter()
+    for entry in _entries.values():
+        if entry.running and entry.partition == partition:
+            found.update({target.request_id for target in entry.targets})
+    return dict(found)

@@ -44,15 +44,18 @@ class Row:
     def get(self, call: int) -> int:
         return self.states[call] if call < len(self.states) else State.QUEUED
 
-    def set(self, calls: Iterable[int], state: State, at: float) -> None:
-        """Set the state of tasks that are not terminal yet; a terminal state stays."""
+    def set(self, calls: Iterable[int], state: State, at: float) -> int:
+        """Set the state of tasks that are not terminal yet; a terminal state stays. Returns how many were queued."""
+        queued = 0
         for call in calls:
             if call >= len(self.states):
                 self.states.extend(bytes(call + 1 - len(self.states)))
+            queued += self.states[call] == State.QUEUED
             if not _IS_TERMINAL[self.states[call]]:
                 self.states[call] = state
                 if _IS_TERMINAL[state]:
                     self.finished_at = max(self.finished_at, at)
+        return queued
 
     def finished(self) -> int:
         """How many tasks are terminal."""
@@ -74,6 +77,10 @@ def key(request_id: str, chunk: int, scorer: int) -> bytes:
 def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
     value = table.get_row(partition, key(request_id, chunk, scorer))
     return Row() if value is None else decode(value)
+
+
+def save(partition: int, request_id: str, chunk: int, scorer: int, row: Row) -> None:
+    table.put_row(partition, key(request_id, chunk, scorer), row.encode())
 
 
 def of_request(partition: int, request_id: str) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """Published scorers: one row a project and name, with every version under its digest."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -43,3 +44,24 @@ def of_project(partition: int, project_id: str | None) -> Iterator[Row]:
     """The scorers of a project (None: those of no project) in this partition, by name."""
     for _, value in table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR):
         yield Row.model_validate_json(value)
+
+
+def version(partition: int, project_id: str | None, name: str, digest: str) -> dict[str, Any] | None:
+    """One version of a scorer (`latest`: the newest), as ScorerPublished has it; None if there is none."""
+    row = load(partition, project_id, name)
+    if row is None:
+        return None
+    found = row.versions.get(row.latest if digest == "latest" else digest)
+    return None if found is None else found.model_dump(mode="json")
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
+    """Every version of the scorers of a project (None: those of no project): by name, `:latest` first, then newest."""
+    found = []
+    for row in of_project(partition, project_id):
+        older = sorted(row.versions.values(), key=lambda version: -version.published_at)
+        found.extend(sorted(older, key=lambda version: version.digest != row.latest))
+    return [version.model_dump() for version in found]

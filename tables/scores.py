@@ -1,13 +1,17 @@
 """Scores: one row a task that has been terminal, with its newest outcome and the rounds before it."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from itertools import groupby
+from typing import Any, Literal, TypedDict
 
+import orjson
 from pydantic import BaseModel
 
 from app import ids
 from app.events import Error, ScoreFailed, ScoreSucceeded
+from tables import calls
 from tables.base import Table
+from tables.paging import Page, Slice
 
 table = Table("scores")
 
@@ -82,3 +86,133 @@ def of_project(
     prefix = ids.join_key(project_id, *([call_id] if call_id is not None else [])) + ids.SEPARATOR
     for key, value in table.scan(partition, prefix, after):
         yield key, Row.model_validate_json(value)
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+Json = dict[str, Any]
+
+
+class Filters(TypedDict, total=False):
+    """What scores must be; a filter that is left out or None lets all through."""
+
+    call_id: str | None
+    scorer_ref: str | None
+    status: str | None
+    op_name: str | None
+
+
+class Shown(TypedDict):
+    """The outcome of a call × scorer ref that is shown: a row as stored, without what was left at its default."""
+
+    call_id: str
+    scorer_ref: str
+    occasion: str
+    revision: int
+    partition: int
+    row: Json
+
+
+def page(partition: int, after: str | None, rows: int, project_id: str, filters: Filters) -> Page:
+    """What is shown of each call × scorer ref, by call id and scorer ref."""
+    found = Slice(rows)
+    for key, shown, size in _shown(partition, project_id, after, filters):
+        if shown is not None:
+            found.add(key, shown, size)
+        if found.full():
+            return found.page(key)
+    return found.page(None)
+
+
+def outcomes(
+    partition: int,
+    cursors: list[str | None | bool],
+    project_id: str,
+    filters: Filters,
+    group_by: str | None,
+) -> Page:
+    """[scorer ref, group, succeeded, output or error type] of what is shown of each call × scorer ref.
+
+    A slice, from this partition's cursor on (None: the beginning, False: nothing is left). The group is the call's
+    `op_name`, or what it has at a path such as `attributes.model`; None where there is none.
+    """
+    found = Slice(_OUTCOMES)
+    after = cursors[partition]
+    if isinstance(after, bool):
+        return found.page(None)
+    group_of: tuple[str | None, Any] = (None, None)  # the rows of a call lie together: each call is read once
+    for key, shown, size in _shown(partition, project_id, after, filters):
+        if shown is not None:
+            row = shown["row"]
+            if group_by is None or group_by == "op_name":
+                group = row.get("op_name") if group_by else None
+            else:
+                if group_of[0] != shown["call_id"]:
+                    group_of = shown["call_id"], _at_path(partition, project_id, shown["call_id"], group_by)
+                group = group_of[1]
+            succeeded = row["status"] == "succeeded"
+            value = row.get("output") if succeeded else (row.get("error") or {}).get("type", row["status"])
+            found.add(key, [shown["scorer_ref"], group, succeeded, value], size)
+        if found.full():
+            return found.page(key)
+    return found.page(None)
+
+
+_OUTCOMES = 2_000
+
+
+def _shown(
+    partition: int, project_id: str, after: str | None, filters: Filters
+) -> Iterator[tuple[str, Shown | None, int]]:
+    call_id = filters.get("call_id")
+    prefix = ids.join_key(project_id, *([call_id] if call_id is not None else [])) + ids.SEPARATOR
+    # No id holds a control character, so 0x01 sorts behind all occasions and before every other scorer ref.
+    behind = None if after is None else after.encode() + b"\x01"
+    rows = table.scan(partition, prefix, behind)
+    for group, members in groupby(rows, key=lambda item: item[0].rpartition(ids.SEPARATOR)[0]):
+        _, call, ref = ids.split_key(group)
+        if filters.get("scorer_ref") not in (None, ref):
+            yield group.decode(), None, 0
+            continue
+        size, versions = 0, []
+        for key, value in members:
+            size += len(value)
+            versions.append((ids.split_key(key)[3], orjson.loads(value)))
+        occasion, row, revision = newest(versions)
+        shown: Shown | None = {
+            "call_id": call,
+            "scorer_ref": ref,
+            "occasion": occasion,
+            "revision": revision,
+            "partition": partition,
+            "row": row,
+        }
+        if filters.get("status") not in (None, row["status"]) or filters.get("op_name") not in (
+            None,
+            row.get("op_name"),
+        ):
+            shown = None
+        yield group.decode(), shown, size
+
+
+def newest(versions: list[tuple[str, Json]]) -> tuple[str, Json, int]:
+    """Of the (occasion, row) of one call × scorer ref, the newest that succeeded, else the newest.
+
+    With its revision: its number among all outcomes in order of time, those of earlier rounds included.
+    """
+    succeeded = [version for version in versions if version[1]["status"] == "succeeded"]
+    occasion, row = max(succeeded or versions, key=lambda version: (version[1]["at"], version[1]["offset"]))
+    ends = [
+        (ended["at"], version["offset"]) for _, version in versions for ended in (*version.get("past", ()), version)
+    ]
+    return occasion, row, sum(end <= (row["at"], row["offset"]) for end in ends)
+
+
+def _at_path(partition: int, project_id: str, call_id: str, path: str) -> Any:
+    row = calls.find(partition, ids.call_key(project_id, call_id))
+    value: Any = None if row is None else row["call"]
+    for part in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value

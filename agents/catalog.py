@@ -1,0 +1,88 @@
+"""The scorers that this worker can run, by ref. A ref never changes its meaning, so what is found is kept for ever."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from app import cluster, ids
+from app.scorers import BadRef, BoundScorer, Registry, parse_ref
+from tables import scorers
+
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN = 5.0  # seconds until a ref that was not found is looked up again
+
+
+class Catalog:
+    """Finds scorers by ref: those of the code, and those published in the log."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known = {bound.ref: bound for bound in registry.parameterless()}
+        self._missing: dict[str, float] = {}  # ref → when it may be asked for again
+        self._asking: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def get(self, ref: str) -> BoundScorer | None:
+        return self._known.get(ref)
+
+    def is_missing(self, ref: str) -> bool:
+        """Whether the ref was looked for lately, and this worker has no code for it."""
+        return self._missing.get(ref, 0.0) > asyncio.get_running_loop().time()
+
+    def ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
+        """Look a ref up at its owner; `then` is called once it is known or known to be missing."""
+        if ref not in self._asking:
+            self._asking.add(ref)
+            task = asyncio.create_task(self._ask(project_id, ref, then))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
+        try:
+            bound = await self._find(project_id, ref)
+        except cluster.Unavailable:
+            await asyncio.sleep(1)
+        else:
+            if bound is not None:
+                self._known[ref] = bound
+            else:
+                self._missing[ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
+        finally:
+            self._asking.discard(ref)
+            then()
+
+    async def _find(self, project_id: str, ref: str) -> BoundScorer | None:
+        try:
+            name, digest = parse_ref(ref).name, parse_ref(ref).digest
+        except BadRef:
+            return None
+        for project in (project_id, None):
+            found: dict[str, Any] | None = await cluster.owner(
+                scorers.version, ids.scorer_key(project, name), project, name, digest
+            )
+            if found is not None:
+                return self._bind(found, ref)
+        return None
+
+    def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:
+        try:
+            bound = self._registry.bind(found["name"], found["kind"], found["params"])
+        except (LookupError, ValueError) as error:
+            log.warning("scorer %s cannot be made here: %s", ref, error)
+            return None
+        if bound.ref != ref:
+            log.warning("scorer %s: the code of kind %s here is another version", ref, found["kind"])
+            return None
+        return bound
+
+
+def load_registry() -> Registry:
+    """The registry of this process; what could not be loaded is logged."""
+    from app.settings import get_settings
+
+    registry = Registry.load(get_settings().scorers)
+    for problem in registry.problems:
+        log.error("scorers: %s", problem)
+    return registry

@@ -1,0 +1,214 @@
+"""Who is next: lanes of request × scorer, taken in turn, so that neither a huge request nor a slow scorer blocks.
+
+A lane holds handles of chunks, not their calls: those are read from tables/chunks when their turn comes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from app import ids
+from app.events import ScoreRequested, Target
+from tables import chunks, progress, tasks
+
+
+@dataclass(slots=True)
+class Task:
+    """One call × scorer to be dealt with now, for the places in `targets`."""
+
+    partition: int
+    key: bytes
+    project_id: str
+    call_id: str
+    scorer_ref: str
+    occasion: str
+    targets: list[Target]
+    round: int = 1
+    attempts: int = 0  # made so far in this round
+    due: float | None = None  # until when it waits for its call; None if it has not begun to wait
+    parked: bool = False  # it has a row in tables/tasks
+
+
+class Chunk:
+    """A chunk of a request, from its record to the moment when each of its tasks is terminal or parked."""
+
+    __slots__ = ("calls", "number", "partition", "project_id", "request_id", "scorer_refs", "unsettled", "when_settled")
+
+    def __init__(self, partition: int, event: ScoreRequested) -> None:
+        self.partition = partition
+        self.project_id = event.project_id
+        self.request_id = event.request_id
+        self.number = event.chunk
+        self.scorer_refs = tuple(event.scorer_refs)
+        self.calls = len(event.call_ids)
+        # Per scorer: tasks neither terminal nor parked; None until the lane has looked.
+        self.unsettled: list[int | None] = [None] * len(event.scorer_refs)
+        self.when_settled: Callable[[], None] = lambda: None
+
+    def look(self, scorer: int) -> progress.Row:
+        """How far the chunk already is for one scorer; sets what is left."""
+        row = progress.load(self.partition, self.request_id, self.number, scorer)
+        self.unsettled[scorer] = self.calls - sum(state != progress.State.QUEUED for state in row.states)
+        self._check()
+        return row
+
+    def settle(self, scorer: int, number: int) -> None:
+        """So many tasks became terminal or parked."""
+        left = self.unsettled[scorer]
+        if left is not None:  # else `look` will see them
+            self.unsettled[scorer] = left - number
+            self._check()
+
+    @property
+    def settled(self) -> bool:
+        return not any(left is None or left > 0 for left in self.unsettled)
+
+    def _check(self) -> None:
+        if self.settled:
+            when_settled, self.when_settled = self.when_settled, lambda: None
+            when_settled()
+
+
+@dataclass(slots=True)
+class RequestLane:
+    """The tasks of one request with one scorer, on this worker."""
+
+    project_id: str
+    scorer_ref: str
+    _chunks: deque[tuple[Chunk, int]] = field(default_factory=deque)
+    _tasks: Iterator[Task] | None = None
+
+    def add(self, chunk: Chunk, scorer: int) -> None:
+        self._chunks.append((chunk, scorer))
+
+    @property
+    def empty(self) -> bool:
+        return self._tasks is None and not self._chunks
+
+    def take(self, most: int) -> list[Task]:
+        """Up to `most` tasks; possibly none from a lane that goes on, so that a look at many chunks has an end."""
+        taken: list[Task] = []
+        looks = 16
+        while len(taken) < most and not self.empty:
+            if self._tasks is None:
+                if looks == 0:
+                    break
+                looks -= 1
+                self._tasks = tasks_of(*self._chunks.popleft())
+            task = next(self._tasks, None)
+            if task is None:
+                self._tasks = None
+            else:
+                taken.append(task)
+        return taken
+
+
+def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
+    """The tasks of one chunk with one scorer that are still to be dealt with."""
+    states = chunk.look(scorer)
+    if chunk.unsettled[scorer] == 0:
+        return
+    row = chunks.load(chunk.partition, chunk.request_id, chunk.number)
+    assert row is not None, "a chunk's row is put before its lane"
+    ref = chunk.scorer_refs[scorer]
+    for index, call_id in enumerate(row.call_ids):
+        if states.get(index) == progress.State.QUEUED:
+            key = ids.task_key(row.project_id, call_id, ref, row.occasion)
+            target = Target(chunk.request_id, chunk.number, scorer, index)
+            yield Task(chunk.partition, key, row.project_id, call_id, ref, row.occasion, [target])
+
+
+@dataclass(slots=True)
+class ParkedLane:
+    """Parked tasks of one scorer whose time has come."""
+
+    project_id: str
+    scorer_ref: str
+    _keys: deque[tuple[int, bytes]] = field(default_factory=deque)
+
+    def add(self, partition: int, key: bytes) -> None:
+        self._keys.append((partition, key))
+
+    @property
+    def empty(self) -> bool:
+        return not self._keys
+
+    def take(self, most: int) -> list[Task]:
+        """Up to `most` tasks; what is no longer parked is passed over."""
+        taken: list[Task] = []
+        while self._keys and len(taken) < most:
+            partition, key = self._keys.popleft()
+            row = tasks.load(partition, key)
+            if row is not None:
+                taken.append(unpark(partition, key, row))
+        return taken
+
+
+def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
+    """A parked task, ready to be taken up again."""
+    return Task(
+        partition,
+        key,
+        row.project_id,
+        row.call_id,
+        row.scorer_ref,
+        row.occasion,
+        list(row.targets),
+        row.round,
+        row.attempts,
+        row.due if row.status == "waiting_for_call" else None,
+        parked=True,
+    )
+
+
+Lane = RequestLane | ParkedLane
+_Where = tuple[str | None, str, str]  # request id (None: parked tasks), project id, scorer ref
+
+
+class Lanes:
+    """All lanes of a worker, taken in turn."""
+
+    def __init__(self) -> None:
+        self._turn: deque[_Where] = deque()
+        self._lanes: dict[_Where, Lane] = {}
+
+    def add_chunk(self, chunk: Chunk) -> None:
+        for scorer, ref in enumerate(chunk.scorer_refs):
+            lane = self._lane(chunk.request_id, chunk.project_id, ref)
+            assert isinstance(lane, RequestLane)
+            lane.add(chunk, scorer)
+
+    def add_parked(self, partition: int, key: bytes, scorer_ref: str) -> None:
+        lane = self._lane(None, ids.split_key(key)[0], scorer_ref)
+        assert isinstance(lane, ParkedLane)
+        lane.add(partition, key)
+
+    def take(self, room: Callable[[str, str], int]) -> list[Task]:
+        """Tasks of the lane whose turn it is, as many as there is room for.
+
+        `room(project id, scorer ref)` says how many may start; lanes without room are passed over. An empty list
+        means that no lane can go on now.
+        """
+        for _ in range(len(self._turn)):
+            where = self._turn[0]
+            self._turn.rotate(-1)
+            lane = self._lanes[where]
+            most = room(lane.project_id, lane.scorer_ref)
+            if most <= 0:
+                continue
+            taken = lane.take(most)
+            if lane.empty:
+                del self._lanes[where]
+                self._turn.remove(where)
+            if taken:
+                return taken
+        return []
+
+    def _lane(self, request_id: str | None, project_id: str, ref: str) -> Lane:
+        where = (request_id, project_id, ref)
+        lane = self._lanes.get(where)
+        if lane is None:
+            kind = ParkedLane if request_id is None else RequestLane
+            lane = self._lanes[where] = kind(project_id, ref)
+            self._turn.append(where)
+        return lane

@@ -1,0 +1,303 @@
+"""How a task lives and dies.
+
+A task comes from a lane. If its outcome is known it is reused; if it is running or parked its request joins it; if
+its call is not there yet it is parked. Else its scorer runs, and what came of that is an event: succeeded, failed, or
+another attempt later. Nothing is written here but events: `agents.recorder` applies them to the tables, and until it
+has, the task stays in flight, so that no task runs whose outcome is in the log.
+"""
+
+import asyncio
+import contextvars
+import logging
+import random
+import time
+
+from agents.catalog import Catalog, load_registry
+from agents.lanes import Chunk, Lanes, Task, unpark
+from agents.outbox import Outbox
+from agents.parking import Parking
+from app import events, ids, topics
+from app.positions import positions
+from app.scorers import BoundScorer, Runner, ScorerError
+from app.settings import get_settings
+from tables import calls, in_flight, scores, tasks
+from tables.in_flight import Entry
+
+log = logging.getLogger(__name__)
+
+SLICE = 64  # tasks taken from a lane before the next one has its turn
+BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one, with full jitter
+
+
+class Scoring:
+    """The scoring of one worker: its lanes, its parked tasks, its tasks in flight."""
+
+    def __init__(self) -> None:
+        self.settings = get_settings()
+        self.registry = load_registry()
+        self.catalog = Catalog(self.registry)
+        self.runner = Runner()
+        self.outbox = Outbox()
+        self.lanes = Lanes()
+        self.parking = Parking(self.resume)
+        self._chunks: dict[tuple[str, int], Chunk] = {}
+        self._early: list[Chunk] = []  # chunks of partitions that are not open yet
+        self._open: set[int] = set()
+        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._epoch = 0  # counts assignments
+
+    # --- work comes in ---
+
+    def add(self, chunk: Chunk) -> None:
+        """A chunk of a request, to be worked on from now on."""
+        if chunk.partition not in self._open:
+            self._early.append(chunk)
+            return
+        where, acknowledge = (chunk.request_id, chunk.number), chunk.when_settled
+
+        def when_settled() -> None:
+            self._chunks.pop(where, None)
+            acknowledge()
+
+        chunk.when_settled = when_settled
+        self._chunks[where] = chunk
+        self.lanes.add_chunk(chunk)
+        self._wake.set()
+
+    def resume(self, partition: int, key: bytes, scorer_ref: str) -> None:
+        """A parked task's time has come; before its partition is open, `open` will see to it."""
+        if partition not in self._open:
+            return
+        self.lanes.add_parked(partition, key, scorer_ref)
+        self._wake.set()
+
+    def call_arrived(self, partition: int, call_key: bytes) -> None:
+        self.parking.call_arrived(partition, call_key)
+
+    async def open(self, partition: int, end: int) -> None:
+        """Start scoring a partition that was assigned, once its recorder has reached `end` of `score-events`."""
+        epoch = self._epoch
+        await positions.reached(topics.score_events.name, partition, end - 1)
+        if epoch != self._epoch:
+            return  # assigned anew meanwhile
+        self._open.add(partition)
+        self.parking.load(partition)
+        early, self._early = self._early, []
+        for chunk in early:
+            self.add(chunk)
+
+    def reset(self) -> None:
+        """Let go of everything: partitions were assigned anew, and the log will hand out again what is owed."""
+        self._epoch += 1
+        for task in self._running.values():
+            task.cancel()
+        self._running.clear()
+        self._open.clear()
+        self._early.clear()
+        self._chunks.clear()
+        in_flight.clear()
+        self.outbox.clear()
+        self.parking.clear()
+        self.lanes = Lanes()
+
+    # --- the scheduler ---
+
+    async def run(self) -> None:
+        """Start tasks while there is room, lane by lane, for ever."""
+        while True:
+            taken = self.lanes.take(self._room)
+            for task in taken:
+                self.start(task)
+            if taken:
+                self.outbox.flush()
+                await asyncio.sleep(0)
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _room(self, project_id: str, scorer_ref: str) -> int:
+        """How many tasks of a scorer may start now.
+
+        A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
+        threshold of shared-memory switches (Choudhury and Hahne, 1998).
+        """
+        if self.catalog.get(scorer_ref) is None and not self.catalog.is_missing(scorer_ref):
+            self.catalog.ask(project_id, scorer_ref, self._wake.set)
+            return 0
+        held = in_flight.of_scorer(scorer_ref)
+        free = self.settings.concurrency - in_flight.size()
+        return min(SLICE, free - held, self.settings.scorer_concurrency - held)
+
+    # --- a task ---
+
+    def start(self, task: Task) -> None:
+        """Deal with one task: reuse, join, park or run it."""
+        entry = in_flight.get(task.key)
+        if entry is not None:
+            if entry.running and not task.parked:
+                entry.targets.extend(task.targets)
+            else:
+                entry.later.append(task)
+            return
+        if task.parked:
+            row = tasks.load(task.partition, task.key)
+            if row is not None:
+                self._run(unpark(task.partition, task.key, row))
+            return
+        score = scores.load(task.partition, task.key)
+        if score is not None and score.status == "succeeded":
+            self._reuse(task)
+            return
+        if self.parking.any(task.partition) and (row := tasks.load(task.partition, task.key)) is not None:
+            self._join(task, row)
+            return
+        if score is not None:
+            task.round = score.round + 1
+        self._run(task)
+
+    def _reuse(self, task: Task) -> None:
+        for target in task.targets:
+            self.outbox.put_reused(task.partition, target)
+
+    def _join(self, task: Task, row: tasks.Row) -> None:
+        task.round, task.attempts = row.round, row.attempts
+        self._enter(task).running = False
+        self.outbox.put(task.partition, events.TaskJoined(**self._common(task, task.targets)))
+
+    def _run(self, task: Task) -> None:
+        entry = self._enter(task)
+        call_row = calls.find(task.partition, ids.call_key(task.project_id, task.call_id))
+        if call_row is None:
+            self._wait(task, entry, "waiting_for_call", "call_not_found", f"call {task.call_id} did not arrive")
+            return
+        bound = self.catalog.get(task.scorer_ref)
+        if bound is None:
+            message = f"no worker has the code of {task.scorer_ref}"
+            self._wait(task, entry, "scorer_version_unavailable", "scorer_version_unavailable", message)
+            return
+        call = call_row["call"]
+        if call.get("exception") is not None and call.get("output") is None:
+            error = events.Error(type="call_has_no_output", message="the call ended with an exception and no output")
+            self._fail(task, entry, error, call)
+            return
+        task.attempts += 1
+        if bound.inline_for(call):
+            self._run_inline(task, entry, bound, call_row)
+        else:
+            # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
+            self._running[task.key] = asyncio.get_running_loop().create_task(
+                self._run_apart(task, entry, bound, call_row), context=contextvars.Context()
+            )
+
+    def _run_inline(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row) -> None:
+        started = time.perf_counter()
+        try:
+            output = self.runner.run_inline(bound, call_row["call"])
+        except ScorerError as error:
+            self._attempt_failed(task, entry, error, call_row["call"])
+        else:
+            self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
+
+    async def _run_apart(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row) -> None:
+        started = time.perf_counter()
+        try:
+            output = await self.runner.run(bound, call_row["call"], self.settings.scorer_timeout)
+        except ScorerError as error:
+            self._attempt_failed(task, entry, error, call_row["call"])
+        except Exception as error:
+            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
+            self._attempt_failed(task, entry, ScorerError(repr(error)), call_row["call"])
+        else:
+            self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
+        finally:
+            self._running.pop(task.key, None)
+
+    # --- what became of it ---
+
+    def _succeed(
+        self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, output: bytes, seconds: float
+    ) -> None:
+        lineage = {
+            "scorer_kind": bound.kind,
+            "scorer_digest": bound.digest,
+            "call_digest": call_row["parts"]["end"],
+            "latency_ms": round(seconds * 1000, 3),
+        }
+        event = events.ScoreSucceeded(
+            **self._common(task, entry.targets),
+            output=events.json_value(output),
+            op_name=call_row["call"].get("op_name"),
+            lineage=lineage,
+        )
+        entry.running = False
+        self.outbox.put(task.partition, event, len(output))
+
+    def _attempt_failed(self, task: Task, entry: Entry, error: ScorerError, call: dict[str, object]) -> None:
+        described = events.Error(
+            type=error.type, message=getattr(error, "message", str(error)), traceback=getattr(error, "traceback", None)
+        )
+        if not error.retryable or task.attempts >= self.settings.scorer_attempts:
+            self._fail(task, entry, described, call)
+            return
+        pause = BACKOFF * 2 ** (task.attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+        event = events.AttemptFailed(**self._common(task, entry.targets), error=described, next_at=time.time() + pause)
+        entry.running = False
+        self.outbox.put(task.partition, event, described.size)
+
+    def _fail(self, task: Task, entry: Entry, error: events.Error, call: dict[str, object] | None = None) -> None:
+        op_name = (call or {}).get("op_name")
+        event = events.ScoreFailed(**self._common(task, entry.targets), error=error, op_name=op_name)
+        entry.running = False
+        self.outbox.put(task.partition, event, error.size)
+
+    def _wait(self, task: Task, entry: Entry, reason: events.ParkReason, error_type: str, message: str) -> None:
+        """Park the task until what it lacks arrives; fail it once it has waited long enough."""
+        now = time.time()
+        until = task.due if task.due is not None else now + self.settings.call_wait
+        if now >= until:
+            message = f"{message} within {self.settings.call_wait:g} s"
+            self._fail(task, entry, events.Error(type=error_type, message=message))
+            return
+        event = events.TaskParked(**self._common(task, entry.targets), reason=reason, until=until)
+        entry.running = False
+        self.outbox.put(task.partition, event)
+
+    # --- in flight ---
+
+    def _enter(self, task: Task) -> Entry:
+        entry = Entry(task.partition, task.key, task.scorer_ref, task.targets, since=time.time())
+        in_flight.add(entry)
+        return entry
+
+    def applied(self, key: bytes) -> None:
+        """The recorder has applied what became of a task: it is no longer in flight."""
+        entry = in_flight.pop(key)
+        if entry is None:
+            return
+        for task in entry.later:
+            self.start(task)
+        self._wake.set()
+
+    def settled(self, request_id: str, chunk_number: int, scorer: int, number: int) -> None:
+        """So many tasks of a chunk became terminal or parked."""
+        chunk = self._chunks.get((request_id, chunk_number))
+        if chunk is not None:
+            chunk.settle(scorer, number)
+
+    @staticmethod
+    def _common(task: Task, targets: list[events.Target]) -> dict[str, object]:
+        return {
+            "project_id": task.project_id,
+            "call_id": task.call_id,
+            "scorer_ref": task.scorer_ref,
+            "occasion": task.occasion,
+            "round": task.round,
+            "attempts": task.attempts,
+            "targets": targets,
+            "parked": task.parked,
+            "at": time.time(),
+        }
+
+
+scoring = Scoring()

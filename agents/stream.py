@@ -1,0 +1,93 @@
+"""How every agent reads its topic: nothing is skipped, nothing that failed is committed past."""
+
+import base64
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from app import topics
+from app.events import DeadLetter
+from app.positions import positions
+
+log = logging.getLogger(__name__)
+
+EXIT_STUCK = 70
+
+Handler = Callable[["Record"], None]
+
+
+class Record:
+    """One record of a topic partition."""
+
+    __slots__ = ("event", "key", "offset", "partition", "topic", "value")
+
+    def __init__(self, event: Any) -> None:
+        message = event.message
+        self.event = event
+        self.topic: str = message.topic
+        self.partition: int = message.partition
+        self.offset: int = message.offset
+        self.key: bytes | None = message.key
+        self.value: bytes | None = message.value
+
+
+class CannotApply(Exception):
+    """A record that can never be applied; it becomes a dead letter with this reason and detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+async def consume(stream: Any, handle: Handler) -> None:
+    """Hand every record to `handle`, one at a time; it is acknowledged afterwards.
+
+    A record that cannot be decoded or applied becomes a dead letter. Anything else that goes wrong, a disk that
+    cannot be written above all, ends the process before the record is committed: it is redelivered after the restart.
+    """
+    async for event in stream.events():
+        record = Record(event)
+        apply(record, handle)
+
+
+def apply(record: Record, handle: Handler) -> None:
+    """Apply one record as `consume` does."""
+    try:
+        handle(record)
+    except CannotApply as error:
+        bury(record, error.reason, error.detail)
+    except ValueError as error:
+        bury(record, "undecodable", str(error))
+    except Exception:
+        log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
+        die()
+    positions.applied(record.topic, record.partition, record.offset)
+
+
+def bury(record: Record, reason: str, detail: str) -> None:
+    """Keep a record that could not be applied on the dead-letter topic."""
+    log.warning("dead letter: %s/%d@%d: %s", record.topic, record.partition, record.offset, reason)
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=_text(record.key),
+        value=_text(record.value),
+        reason=reason,
+        detail=detail[:2000],
+        at=time.time(),
+    )
+    topics.dead_letters.append(record.key, letter.encode(), record.partition)
+
+
+def die() -> NoReturn:
+    """End the process without committing, as a kill would: everything owed is in the log."""
+    logging.shutdown()
+    os._exit(EXIT_STUCK)
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()

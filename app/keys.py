@@ -1,0 +1,158 @@
+"""API keys: a file of hashed keys, one JSON object a line.
+
+    {"user": "ann", "projects": ["acme/*"], "sha256": "9f86d0…"}
+
+`projects` are globs over project ids (`*` also matches `/`). A key is 32 random bytes, so nobody can guess one and a
+plain SHA-256 is enough: slow hashes protect only what people think up.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app import ids
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "cs_"
+
+
+class KeyFileError(Exception):
+    """The key file cannot be used; the message is one sentence that says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who calls, and the project globs that the key may use. `name` is None where no keys are asked for."""
+
+    name: str | None
+    projects: tuple[str, ...]
+
+    def may_use(self, project_id: str) -> bool:
+        return any(fnmatchcase(project_id, glob) for glob in self.projects)
+
+    def may_use_all(self) -> bool:
+        """Whether a glob covers every project, which publishing for all of them takes."""
+        return "*" in self.projects
+
+
+ANYONE = User(None, ("*",))
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user: str = Field(min_length=1)
+    projects: list[str] = Field(min_length=1)
+    sha256: str = Field(pattern=re.compile(r"^[0-9a-f]{64}$"))
+
+
+def add_key(path: Path, user: str, projects: Iterable[str]) -> str:
+    """Append a new key for `user` to the file, which is made (readable by its owner only) if need be.
+
+    Returns:
+        The key itself, which is kept nowhere.
+
+    Raises:
+        KeyFileError: the user or a glob is empty or not printable, or the file cannot be written.
+    """
+    globs = list(projects)
+    try:
+        for text in (user, *globs):
+            ids.check_id(text)
+    except ids.BadId as error:
+        raise KeyFileError(f"A user or project {error}.") from None
+    if not globs:
+        raise KeyFileError("A key needs at least one project glob, '*' for all.")
+    key = _PREFIX + secrets.token_urlsafe(32)
+    entry = _Entry(user=user, projects=globs, sha256=_hash(key))
+    try:
+        _append(path, entry.model_dump_json().encode())
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be written: {error.strerror}.") from error
+    return key
+
+
+def _append(path: Path, line: bytes) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        # One write, so that neither a reader nor another writer sees half a line.
+        os.write(descriptor, (b"\n" if torn else b"") + line + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class KeyFile:
+    """The keys of a file, read again whenever it changes. A file that broke keeps the last good keys, and is logged.
+
+    Raises:
+        KeyFileError: when made, if the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._entries = _read(path)
+        self._seen = self._stamp()
+
+    def user_for(self, key: str) -> User | None:
+        """Whose key this is; None if nobody's. Takes as long whichever key matches."""
+        self._refresh()
+        hashed = _hash(key)
+        found = None
+        for entry in self._entries:
+            if hmac.compare_digest(entry.sha256, hashed) and found is None:
+                found = entry
+        return None if found is None else User(found.user, tuple(found.projects))
+
+    def _refresh(self) -> None:
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._entries = _read(self.path)
+        except KeyFileError as error:
+            logger.error("%s The keys read before stay in force.", error)
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read(path: Path) -> list[_Entry]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    entries = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(_Entry.model_validate(orjson.loads(line)))
+        except (orjson.JSONDecodeError, ValidationError):
+            raise KeyFileError(
+                f'Line {number} of the key file {path} is not {{"user", "projects", "sha256"}}.'
+            ) from None
+    return entries
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

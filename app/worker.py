@@ -1,0 +1,100 @@
+"""The composition root: everything that one worker runs. `faust -A app.worker worker` is the whole service."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import mode.loop
+from mode import Service
+
+import agents.calls
+import agents.fan_out
+import agents.recorder
+import agents.scorers
+from agents.scoring import scoring
+from agents.stream import die
+from app import cluster, topics
+from app.faust_app import app
+from app.positions import positions
+from app.settings import get_settings
+from app.web.server import WebServer
+from tables.base import tables
+
+log = logging.getLogger(__name__)
+
+
+class ScoringService(Service):
+    """Runs the scheduler and the parking while the worker runs; without either the worker is of no use, so it dies."""
+
+    async def on_start(self) -> None:
+        await scoring.runner.start()
+
+    async def on_stop(self) -> None:
+        await scoring.runner.stop()
+
+    @Service.task
+    async def _schedule(self) -> None:
+        await for_ever(scoring.run)
+
+    @Service.task
+    async def _unpark(self) -> None:
+        await for_ever(scoring.parking.run)
+
+    @Service.task
+    async def _persist_offsets(self) -> None:
+        async for _ in self.itertimer(1.0, name="persist-offsets"):
+            for table in tables:
+                table.persist_offsets()
+
+
+async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
+    """Run what must never end; if it fails, so does the worker."""
+    try:
+        await run()
+    except Exception:
+        log.critical("the worker cannot go on", exc_info=True)
+        die()
+
+
+@app.on_rebalance_complete.connect
+async def before_streams_resume(app: Any, **_: Any) -> None:
+    """Records come again from the committed offsets on: what is in memory starts anew."""
+    scoring.reset()
+    for tp in app.consumer.assignment():
+        positions.forget(tp.topic, tp.partition)
+        agents.fan_out.forget(tp.partition)
+
+
+def open_partitions() -> None:
+    """The tables are recovered: each partition is scored as soon as its recorder has caught up."""
+    for tp in app.consumer.assignment():
+        committed = app.consumer._committed_offset.get(tp)
+        if committed and positions.get(tp.topic, tp.partition) < committed - 1:
+            positions.applied(tp.topic, tp.partition, committed - 1)
+        if tp.topic == topics.score_events.name:
+            end = cluster.end_offset(tp.topic, tp.partition)
+            app.add_future(scoring.open(tp.partition, end))
+
+
+app.when_assigned.append(open_partitions)
+app.service(ScoringService)
+app.early_services.append(WebServer(get_settings(), scoring.registry))
+
+
+def run() -> int:
+    """Run one worker until it is told to stop; returns the exit code."""
+    settings = get_settings()
+    mode.loop.use("uvloop")
+    worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,34 @@
+"""Pages of rows: what a query answers when there may be more than one answer should hold."""
+
+from time import perf_counter
+from typing import Any, TypedDict
+
+SLICE_SECONDS = 0.003
+SLICE_BYTES = 1024**2
+
+
+class Page(TypedDict):
+    """Items by key, in the order of the scan, and the key to go on behind; `next` is None when all has been seen."""
+
+    items: list[tuple[str, Any]]
+    next: str | None
+
+
+class Slice:
+    """Bounds one turn of a query by its rows, its time and its bytes, so that no query holds the event loop."""
+
+    def __init__(self, rows: int) -> None:
+        self.items: list[tuple[str, Any]] = []
+        self._rows = rows
+        self._bytes = 0
+        self._deadline = perf_counter() + SLICE_SECONDS
+
+    def add(self, key: str, item: Any, size: int = 0) -> None:
+        self.items.append((key, item))
+        self._bytes += size
+
+    def full(self) -> bool:
+        return len(self.items) >= self._rows or self._bytes >= SLICE_BYTES or perf_counter() >= self._deadline
+
+    def page(self, next: str | None) -> Page:
+        return {"items": self.items, "next": next}

@@ -1,0 +1,166 @@
+"""How requests stand: what the tables of one partition know about it together. Queries only, no table of its own."""
+
+from collections import Counter
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any, NamedTuple, TypedDict
+
+from app import ids
+from tables import chunks, in_flight, progress, scores, tasks
+from tables.paging import SLICE_SECONDS, Page, Slice
+from tables.progress import State
+
+Cursor = tuple[int, str | None]  # index into the request ids, progress key of that request to go on behind
+
+_STATUS = {State.REUSED: "succeeded", **{state: state.name.lower() for state in State if state is not State.REUSED}}
+
+
+class Count(TypedDict):
+    """One slice of counting: per request id the tasks in each `State`, by its name, without queued ones."""
+
+    states: dict[str, dict[str, int]]
+    finished_at: dict[str, float]
+    running: dict[str, int]
+    next: Cursor | None
+
+
+def count(partition: int, request_ids: list[str], cursors: list[Cursor | None]) -> Count:
+    """Count the tasks of requests, from this partition's cursor on; a partition without a cursor has been counted.
+
+    What runs is counted once, at the beginning.
+    """
+    found: Count = {"states": {}, "finished_at": {}, "running": {}, "next": None}
+    cursor = cursors[partition]
+    if cursor is None:
+        return found
+    deadline = perf_counter() + SLICE_SECONDS
+    first, after = cursor
+    if first == 0 and after is None:
+        running = in_flight.running_by_request(partition)
+        found["running"] = {request_id: running[request_id] for request_id in request_ids if request_id in running}
+    for index in range(first, len(request_ids)):
+        states: Counter[State] = Counter()
+        finished_at, stopped = 0.0, None
+        prefix = request_ids[index].encode() + ids.SEPARATOR
+        for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
+            counted, at = progress.counts([progress.decode(value)])
+            states += counted
+            finished_at = max(finished_at, at)
+            if perf_counter() >= deadline:
+                stopped = key.decode()
+                break
+        after = None
+        found["states"][request_ids[index]] = {state.name: number for state, number in states.items()}
+        found["finished_at"][request_ids[index]] = finished_at
+        if stopped is not None:
+            found["next"] = (index, stopped)
+            break
+        if perf_counter() >= deadline and index + 1 < len(request_ids):
+            found["next"] = (index + 1, None)
+            break
+    return found
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """A task's place in its request; places sort by chunk, scorer and call."""
+
+    chunk: int
+    scorer: int
+    call: int
+
+    def key(self) -> str:
+        return f"{self.chunk:08d}.{self.scorer:04d}.{self.call:04d}"
+
+
+def place(key: str) -> tuple[int, int, int]:
+    """The place that a key of `task_page` stands for. Raises ValueError if it is none."""
+    return _place(key)
+
+
+def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:
+    """The tasks of a request (only those in `status`, unless None) by their place."""
+    found = Slice(rows)
+    for at, chunk, row in _places(partition, request_id, None if after is None else _place(after)):
+        state = State(row.get(at.call))
+        key = ids.task_key(chunk.project_id, chunk.call_ids[at.call], chunk.scorer_refs[at.scorer], chunk.occasion)
+        entry = None if state in progress.TERMINAL else in_flight.get(key)
+        running = entry is not None and entry.running
+        shown = "running" if running else _STATUS[state]
+        if status is None or status == shown:
+            found.add(at.key(), _task(partition, at, chunk, shown, key, row, entry))
+        if found.full():
+            return found.page(at.key())
+    return found.page(None)
+
+
+def _place(key: str) -> _Place:
+    chunk, scorer, call = key.split(".")
+    return _Place(int(chunk), int(scorer), int(call))
+
+
+def _places(partition: int, request_id: str, after: _Place | None) -> Iterator[tuple[_Place, chunks.Row, progress.Row]]:
+    for chunk in chunks.of_request(partition, request_id, after.chunk if after else 0):
+        for scorer in range(len(chunk.scorer_refs)):
+            begin = _Place(chunk.chunk, scorer, 0)
+            if after is not None and after >= begin:
+                begin = begin._replace(call=after.call + 1) if after[:2] == begin[:2] else begin
+                if after[:2] > begin[:2]:
+                    continue
+            row = progress.load(partition, request_id, chunk.chunk, scorer)
+            for call in range(begin.call, len(chunk.call_ids)):
+                yield begin._replace(call=call), chunk, row
+
+
+def _task(
+    partition: int,
+    at: _Place,
+    chunk: chunks.Row,
+    status: str,
+    key: bytes,
+    row: progress.Row,
+    entry: in_flight.Entry | None,
+) -> dict[str, Any]:
+    call_id, ref = chunk.call_ids[at.call], chunk.scorer_refs[at.scorer]
+    task: dict[str, Any] = {
+        "task_id": ids.task_id(chunk.project_id, call_id, ref, chunk.occasion),
+        "call_id": call_id,
+        "scorer_ref": ref,
+        "status": status,
+        "since": chunk.requested_at,
+        "round": 1,
+        "attempts": 0,
+        "next_at": None,
+        "reason": None,
+    }
+    score = scores.load(partition, key)
+    if status in ("succeeded", "failed", "cancelled"):
+        return task | (_ended(score, status) or {"since": row.finished_at or chunk.requested_at})
+    if score is not None:
+        task["round"] = score.round + 1
+    parked = tasks.load(partition, key)
+    if parked is not None:
+        task |= {"round": parked.round, "attempts": parked.attempts, "since": parked.since}
+        if status != "running":
+            task |= {"next_at": parked.due, "reason": parked.reason}
+    if status == "running" and entry is not None:
+        task["since"] = entry.since
+    return task
+
+
+def _ended(score: scores.Row | None, status: str) -> dict[str, Any] | None:
+    """How the newest round that ended in `status` ended."""
+    if score is None:
+        return None
+    for ended in (score, *reversed(score.past)):
+        if ended.status == status:
+            reason = None if ended.error is None else reason_of(ended.error.type, ended.error.message)
+            return {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}
+    return None
+
+
+def reason_of(type: str, message: str) -> str:
+    """An error as one line of text that begins with its type."""
+    return message if message.startswith(type) else f"{type}: {message}" if message else type
