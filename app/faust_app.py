@@ -29,12 +29,13 @@ class CallscoreApp(faust.App):
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
         self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
+        self.table_dir = Path()  # set when the app starts
         self._instance_lock: IO[str] | None = None
 
-    async def on_first_start(self) -> None:
+    def _create_directories(self) -> None:
         folder, self._instance_lock = claim_instance(get_settings().data_dir)
-        self.conf.datadir = folder
-        await super().on_first_start()
+        self.table_dir = folder / "tables"
+        self.table_dir.mkdir(exist_ok=True)
 
     def on_rebalance_end(self) -> None:
         super().on_rebalance_end()

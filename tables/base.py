@@ -5,7 +5,10 @@ is written only by the agent that owns it, while it handles a record of the row'
 """
 
 import asyncio
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -25,7 +28,16 @@ tables: list["Table"] = []
 
 
 class Store(rocksdb.Store):
-    """Faust's RocksDB store with bounded memory and range reads."""
+    """Faust's RocksDB store, with bounded memory, in the folder that belongs to this worker."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with suppress(OSError):
+            os.rmdir(self._backup_path)  # made for backups that its driver cannot make
+
+    @property
+    def path(self) -> Path:
+        return app.table_dir
 
     def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
         options = rocksdict.Options(raw_mode=True)

@@ -1,0 +1,188 @@
+"""The real service in a process of its own, for tests that need all of it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 60.0
+
+
+class Answer:
+    """An HTTP answer: status, headers, and the body decoded from JSON where it is JSON."""
+
+    def __init__(self, status: int, headers: Any, raw: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.raw = raw
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.raw)
+
+
+class Service:
+    """One worker on the embedded log: started, stopped and killed as often as a test needs."""
+
+    def __init__(self, data_dir: Path, **settings: object) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = data_dir.parent / f"{data_dir.name}.log"
+        self._settings = {f"CALLSCORE_{name.upper()}": str(value) for name, value in settings.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLSCORE_")}
+        ours = {"CALLSCORE_DATA_DIR": str(self.data_dir), "CALLSCORE_WEB_PORT": str(self.port)}
+        return kept | ours | self._settings
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def spawn(self) -> None:
+        """Start the process, without waiting until it is ready."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.worker"], env=self.environment, stdout=log, stderr=log
+            )
+
+    def start(self) -> "Service":
+        """Start the process and wait until it is ready."""
+        self.spawn()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        for _ in attempts(START_SECONDS):
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log()}")
+            try:
+                if self.get("/readyz").status == 200:
+                    return
+            except OSError:
+                continue
+        raise AssertionError(f"the service did not get ready:\n{self.log()}")
+
+    def stop(self) -> int:
+        """Ask it to stop; returns its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut of the process would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(number)
+        code = self._process.wait(60)
+        self._process = None
+        return code
+
+    def log(self) -> str:
+        return self.log_path.read_text()[-8000:]
+
+    def request(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, timeout: float = 60
+    ) -> Answer:
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path: str, body: object, **headers: str) -> Answer:
+        return self.request("POST", path, body, headers)
+
+    def items(self, path: str) -> list[Any]:
+        """All items of a list view, through all its pages."""
+        found: list[Any] = []
+        cursor = None
+        while True:
+            joint = "&" if "?" in path else "?"
+            page = self.get(path + (f"{joint}cursor={cursor}" if cursor else "")).json
+            found.extend(page["items"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+    def log_calls(self, project: str, calls: list[dict[str, Any]]) -> None:
+        """Log complete calls: `id`, `output` and whatever else a call has."""
+        batch = [complete_call(project, call) for call in calls]
+        answer = self.post(f"/v2/{project}/calls/complete", {"batch": batch})
+        assert answer.status == 200, answer.raw
+
+    def submit(self, project: str, call_ids: list[str], scorer_refs: list[str], **headers: str) -> str:
+        """Submit a request; returns its id."""
+        body = {"project_id": project, "call_ids": call_ids, "scorer_refs": scorer_refs}
+        answer = self.post("/calls/score", body, **headers)
+        assert answer.status == 200, answer.raw
+        return str(answer.headers["Location"]).rsplit("/", 1)[1]
+
+    def status(self, request_id: str) -> Any:
+        answer = self.get(f"/score-requests/{request_id}")
+        assert answer.status == 200, answer.raw
+        return answer.json
+
+    def wait_finished(self, request_id: str, seconds: float = 60) -> Any:
+        """Wait until every task of the request is terminal; returns the request."""
+        for _ in attempts(seconds):
+            request = self.status(request_id)
+            if request["status"] != "running":
+                return request
+        raise AssertionError(f"not finished: {request}\n{self.log()}")
+
+    def refs(self, *names: str) -> list[str]:
+        """The refs of scorers that need no parameters."""
+        known = {scorer["name"]: scorer["ref"] for scorer in self.items("/scorers")}
+        return [known[name] for name in names]
+
+
+def attempts(seconds: float) -> Iterator[int]:
+    """Count up with growing pauses between, for as long as `seconds`; for what can only be asked, not awaited."""
+    deadline = time.monotonic() + seconds
+    pause = 0.01
+    number = 0
+    while time.monotonic() < deadline:
+        yield number
+        number += 1
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)
+
+
+def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:
+    """A call in the shape of Weave's calls/complete."""
+    return {
+        "project_id": project,
+        "trace_id": call["id"],
+        "op_name": "answer",
+        "started_at": "2026-01-01T00:00:00Z",
+        "ended_at": "2026-01-01T00:00:01Z",
+        "attributes": {},
+        "inputs": {"question": "?"},
+        "summary": {},
+    } | call
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

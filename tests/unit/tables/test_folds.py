@@ -1,0 +1,199 @@
+"""Every row is a fold of the events of one partition: what is delivered again changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events import (
+    AttemptFailed,
+    CallLogged,
+    Error,
+    RequestAccepted,
+    ScoreFailed,
+    ScoreRequested,
+    ScorerPublished,
+    ScoreSucceeded,
+    Target,
+    TaskParked,
+)
+from tables import calls, chunks, progress, requests, scorers, scores, tasks
+from tables.progress import State
+
+TASK = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
+TARGET = Target("r", 0, 0, 0)
+ERROR = Error(type="ValueError", message="no")
+
+
+def parts(content: st.SearchStrategy[str]) -> st.SearchStrategy[CallLogged]:
+    return st.builds(
+        lambda part, text: CallLogged(
+            project_id="p", call_id="c", part=part, call={"id": "c", part: text, "attributes": None}, logged_at=1.0
+        ),
+        st.sampled_from(["start", "end", "complete"]),
+        content,
+    )
+
+
+def outcomes() -> st.SearchStrategy[ScoreSucceeded | ScoreFailed]:
+    rounds = st.integers(1, 3)
+    return st.one_of(
+        rounds.map(lambda n: ScoreSucceeded(**TASK, round=n, attempts=1, targets=[TARGET], at=float(n), output=n)),
+        rounds.map(lambda n: ScoreFailed(**TASK, round=n, attempts=3, targets=[TARGET], at=float(n), error=ERROR)),
+    )
+
+
+def fold_all(fold: Callable[[Any, Any, int], Any], events: list[Any], row: Any = None) -> Any:
+    for offset, event in enumerate(events):
+        row = fold(row, event, offset)
+    return row
+
+
+def merge_row(row: Any, event: CallLogged, offset: int) -> Any:
+    return calls.merge(row, event, offset)[0]
+
+
+FOLDS = [
+    pytest.param(merge_row, parts(st.sampled_from(["a", "b"])), id="calls"),
+    pytest.param(scores.fold, outcomes(), id="scores"),
+    pytest.param(
+        scorers.fold,
+        st.sampled_from(["d1", "d2"]).map(
+            lambda digest: ScorerPublished(
+                ref=digest, project_id=None, name="n", kind="k", params={}, digest=digest, published_at=1.0
+            )
+        ),
+        id="scorers",
+    ),
+    pytest.param(
+        requests.fold,
+        st.integers().map(
+            lambda calls_: RequestAccepted(
+                request_id="r",
+                project_id="p",
+                scorer_refs=[],
+                calls=calls_,
+                chunks=0,
+                requested_by=None,
+                requested_at=1.0,
+            )
+        ),
+        id="requests",
+    ),
+    pytest.param(
+        chunks.fold,
+        st.lists(st.text(), max_size=3).map(
+            lambda ids: ScoreRequested(
+                request_id="r", chunk=0, project_id="p", call_ids=ids, scorer_refs=[], requested_at=1.0
+            )
+        ),
+        id="chunks",
+    ),
+    pytest.param(
+        tasks.park,
+        st.one_of(
+            st.integers(0, 3).map(
+                lambda n: TaskParked(
+                    **TASK, attempts=n, targets=[TARGET], at=float(n), reason="waiting_for_call", until=9.0
+                )
+            ),
+            st.integers(1, 3).map(
+                lambda n: AttemptFailed(**TASK, attempts=n, targets=[TARGET], at=float(n), error=ERROR, next_at=n + 1.0)
+            ),
+        ),
+        id="tasks",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fold", "events"), FOLDS)
+def test_redelivery_from_any_offset_on_leaves_the_row_the_same(
+    fold: Callable[[Any, Any, int], Any], events: st.SearchStrategy[Any]
+) -> None:
+    @given(st.lists(events, min_size=1, max_size=8), st.data())
+    def check(delivered: list[Any], data: st.DataObject) -> None:
+        row = fold_all(fold, delivered)
+        again_from = data.draw(st.integers(0, len(delivered) - 1))
+        repeated = row
+        for offset in range(again_from, len(delivered)):
+            repeated = fold(repeated, delivered[offset], offset)
+        assert repeated == row
+
+    check()
+
+
+@given(st.permutations(["start", "end"]), st.sampled_from(["start", "end", "complete"]))
+def test_a_call_is_the_same_whichever_part_comes_first(order: list[str], again: str) -> None:
+    content = {"start": {"id": "c", "inputs": {"q": 1}}, "end": {"id": "c", "output": "o", "inputs": None}}
+    row = None
+    for offset, part in enumerate(order):
+        event = CallLogged.model_validate(
+            {"project_id": "p", "call_id": "c", "part": part, "call": content[part], "logged_at": 0.0}
+        )
+        row, verdict = calls.merge(row, event, offset)
+        assert verdict == "stored"
+    assert row is not None
+    assert row["call"] == {"id": "c", "inputs": {"q": 1}, "output": "o"}
+    assert calls.ended(row)
+
+
+def test_the_first_end_wins_and_another_one_is_a_rewrite() -> None:
+    def end(output: str) -> CallLogged:
+        return CallLogged(project_id="p", call_id="c", part="end", call={"output": output}, logged_at=0.0)
+
+    row, _ = calls.merge(None, end("first"), 0)
+    assert calls.merge(row, end("first"), 1) == (row, "unchanged")
+    assert calls.merge(row, end("second"), 2) == (row, "call_rewritten")
+
+
+def test_a_call_whose_parts_together_are_too_large_is_refused() -> None:
+    half = "x" * (calls.MAX_CALL_BYTES // 2 + 1)
+    start = CallLogged(project_id="p", call_id="c", part="start", call={"inputs": half}, logged_at=0.0)
+    end = CallLogged(project_id="p", call_id="c", part="end", call={"output": half}, logged_at=0.0)
+    row, verdict = calls.merge(None, start, 0)
+    assert verdict == "stored"
+    assert calls.merge(row, end, 1) == (row, "call_too_large")
+
+
+@given(st.lists(outcomes(), min_size=1, max_size=8))
+def test_the_first_terminal_event_of_each_round_wins(events: list[ScoreSucceeded | ScoreFailed]) -> None:
+    row = fold_all(scores.fold, events)
+    expected: dict[int, str] = {}
+    reached = 0
+    for event in events:
+        if event.round > reached:
+            reached = event.round
+            expected[event.round] = "succeeded" if isinstance(event, ScoreSucceeded) else "failed"
+    assert {number: row.status_of(number) for number in expected} == expected
+
+
+def test_a_failed_row_has_no_output() -> None:
+    failed = scores.fold(None, ScoreFailed(**TASK, targets=[], at=1.0, error=ERROR), 0)
+    assert failed.output is None
+    assert failed.error == ERROR
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(list(State)[1:])), max_size=40))
+def test_a_terminal_state_stays_and_what_leaves_the_queue_is_counted_once(changes: list[tuple[int, State]]) -> None:
+    row = progress.Row()
+    left_queue = 0
+    first_terminal: dict[int, State] = {}
+    for call, state in changes:
+        left_queue += row.set([call], state, 1.0)
+        if state in progress.TERMINAL:
+            first_terminal.setdefault(call, state)
+    assert {call: State(row.get(call)) for call in first_terminal} == first_terminal
+    assert left_queue == sum(state != State.QUEUED for state in row.states)
+    assert progress.decode(row.encode()) == row
+
+
+def test_counts_are_made_of_all_rows_of_a_request() -> None:
+    one, other = progress.Row(), progress.Row()
+    one.set([0, 1], State.SUCCEEDED, 5.0)
+    one.set([3], State.RETRYING, 6.0)
+    other.set([0], State.FAILED, 7.0)
+    total, finished_at = progress.counts([one, other])
+    assert total == {State.SUCCEEDED: 2, State.RETRYING: 1, State.FAILED: 1}
+    assert finished_at == 7.0
