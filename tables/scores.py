@@ -126,7 +126,7 @@ def page(partition: int, after: str | None, rows: int, project_id: str, filters:
 
 def outcomes(
     partition: int,
-    cursors: list[str | None | bool],
+    cursors: list[str | bool | None],
     project_id: str,
     filters: Filters,
     group_by: str | None,

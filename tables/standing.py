@@ -12,7 +12,7 @@ from tables.progress import State
 
 Cursor = tuple[int, str | None]  # index into the request ids, progress key of that request to go on behind
 
-_STATUS = {State.REUSED: "succeeded", **{state: state.name.lower() for state in State if state is not State.REUSED}}
+_STATUS = {state: "succeeded" if state is State.REUSED else state.name.lower() for state in State}
 
 
 class Count(TypedDict):
@@ -154,7 +154,8 @@ def _ended(score: scores.Row | None, status: str) -> dict[str, Any] | None:
     """How the newest round that ended in `status` ended."""
     if score is None:
         return None
-    for ended in (score, *reversed(score.past)):
+    ends: list[scores.Row | scores.PastRound] = [score, *reversed(score.past)]
+    for ended in ends:
         if ended.status == status:
             reason = None if ended.error is None else reason_of(ended.error.type, ended.error.message)
             return {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}

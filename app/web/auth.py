@@ -1,0 +1,71 @@
+"""Who calls: HTTP Basic (`api:KEY`, as the Weave SDK sends it) or Bearer, against the key file."""
+
+import base64
+import binascii
+
+from aiohttp import web
+
+from app.keys import ANYONE, KeyFile, User
+from app.web.errors import ApiError, Handler, not_found, problem
+
+KEYS: web.AppKey[KeyFile | None] = web.AppKey("keys")
+USER: web.RequestKey[User] = web.RequestKey("user", User)
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/metrics"})
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let through who has a good key; without a key file, anyone."""
+    keys = request.app[KEYS]
+    if keys is None:
+        request[USER] = ANYONE
+    elif request.path not in OPEN_PATHS:
+        key = key_in(request.headers.get("Authorization", ""))
+        user = keys.user_for(key) if key else None
+        if user is None:
+            raise _unauthorized()
+        request[USER] = user
+    return await handler(request)
+
+
+def key_in(authorization: str) -> str | None:
+    """The key in an `Authorization` header: the password of Basic, whoever the user, or the Bearer token."""
+    scheme, _, value = authorization.partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer":
+        return value or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        return None
+    return decoded.partition(":")[2] or None
+
+
+def check_write(request: web.Request, project_id: str, *loc: str | int) -> None:
+    """Return if the caller may write to the project.
+
+    Raises:
+        ApiError: 403.
+    """
+    if not request[USER].may_use(project_id):
+        raise problem(403, loc, "This key may not use this project", "forbidden")
+
+
+def check_read(request: web.Request, project_id: str, what: str = "Project") -> None:
+    """Return if the caller may read the project.
+
+    Raises:
+        ApiError: 404, so that nobody learns what others have.
+    """
+    if not request[USER].may_use(project_id):
+        raise not_found(what)
+
+
+def _unauthorized() -> ApiError:
+    message = "A valid API key is needed, as HTTP Basic api:KEY or as a Bearer token"
+    return problem(
+        401, ["header", "Authorization"], message, "unauthorized", WWW_Authenticate='Basic realm="callscore", Bearer'
+    )

@@ -1,0 +1,111 @@
+"""Request bodies: read, decoded and validated, with FastAPI's answer to every mistake."""
+
+import json
+import math
+from email.message import Message
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from app.web.errors import ApiError, details_of, problem
+
+MAX_BODY_BYTES = 32 * 1024**2
+MAX_ERRORS = 1_000
+_INT64 = range(-(2**63), 2**64)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_json(request: web.Request) -> Any:
+    """The decoded body; bytes if it does not say that it is JSON, which no model accepts.
+
+    Raises:
+        ApiError: 422, the body is missing or no JSON.
+        web.HTTPRequestEntityTooLarge: it is over 32 MiB.
+    """
+    raw = await request.read()
+    if not raw:
+        raise problem(422, ["body"], "Field required", "missing")
+    return decode(raw) if _says_json(request.headers.get("Content-Type", "")) else raw
+
+
+def decode(raw: bytes) -> Any:
+    """JSON as Python's own parser takes it: NaN and lone surrogates are let through, for the model to judge.
+
+    Raises:
+        ApiError: 422 `json_invalid` with the position of the mistake.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        position = error.pos
+    except UnicodeDecodeError as error:
+        position = error.start
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        position = 0
+    raise problem(422, ["body", position], "JSON decode error", "json_invalid")
+
+
+def validate(model: type[Model], body: Any) -> Model:
+    """`body` as `model`, checked the way FastAPI checks a body (pydantic in Python mode, attributes allowed).
+
+    Raises:
+        ApiError: 422 with what is wrong, at most 1,000 mistakes of a kind.
+    """
+    try:
+        return model.model_validate(body, from_attributes=True)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise ApiError(422, details_of(errors, ["body"])) from None
+
+
+def printable(value: Any) -> Any:
+    """`value` with all that JSON in UTF-8 cannot hold replaced: lone surrogates by U+FFFD, NaN and infinities by null,
+    integers beyond 64 bits by the nearest float."""
+    if isinstance(value, str):
+        return value if _encodes(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {printable(name): printable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int) and value not in _INT64:
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    return value
+
+
+def decode_printable(raw: bytes) -> Any:
+    """As `decode`, but what comes out can be written again: see `printable`."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = decode(raw)
+    try:
+        return printable(value)
+    except RecursionError:
+        raise problem(422, ["body", 0], "JSON decode error", "json_invalid") from None
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _says_json(content_type: str) -> bool:
+    message = Message()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))

@@ -1,0 +1,21 @@
+"""`GET /calls`: the logged calls of a project."""
+
+from aiohttp import web
+
+from app.web.auth import check_read
+from app.web.paging import collect, listing
+from app.web.queries import Id, PageQuery, parse
+from app.web.responses import json_response
+from tables import calls
+
+
+class CallsQuery(PageQuery):
+    project_id: Id
+
+
+async def list_calls(request: web.Request) -> web.Response:
+    """Calls that have ended, by id, as they were logged (Weave's call shape)."""
+    query = parse(CallsQuery, request)
+    check_read(request, query.project_id)
+    items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id)
+    return json_response(listing(items, next_key))

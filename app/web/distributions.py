@@ -1,0 +1,147 @@
+"""How the outputs of a scorer are distributed: per leaf path, numbers, booleans and strings."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+BINS = 10
+TOP = 20
+MAX_PATHS = 200
+MAX_DISTINCT = 10_000
+_SHOWN_CHARACTERS = 200
+
+Leaf = tuple[str, float | bool | str | None]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[Leaf]:
+    """(dotted path, value) of the leaves of an output; a bare value has the path `""`.
+
+    A list is one leaf, `path[]`, whose value is its length.
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from leaves(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        yield f"{path}[]", len(value)
+    else:
+        yield path, value
+
+
+class Distribution:
+    """The values at one path."""
+
+    def __init__(self) -> None:
+        self.numbers: array[float] = array("d")
+        self.trues = 0
+        self.falses = 0
+        self.nulls = 0
+        self.strings: Counter[str] = Counter()
+        self.strings_seen = 0
+
+    def add(self, value: float | bool | str | None) -> None:
+        if value is None:
+            self.nulls += 1
+        elif isinstance(value, bool):
+            self.trues += value
+            self.falses += not value
+        elif isinstance(value, str):
+            self.strings_seen += 1
+            short = value[:_SHOWN_CHARACTERS]
+            if short in self.strings or len(self.strings) < MAX_DISTINCT:
+                self.strings[short] += 1
+        else:
+            self.numbers.append(float(value))
+
+    def describe(self, numbers: dict[str, Any] | None) -> dict[str, Any]:
+        """The most frequent type of value here; values of other types are counted in `other` by type.
+
+        Args:
+            numbers: what `describe_numbers` says of `self.numbers`; None if there are none.
+        """
+        seen = {
+            "number": len(self.numbers),
+            "boolean": self.trues + self.falses,
+            "string": self.strings_seen,
+            "null": self.nulls,
+        }
+        kind = max(seen, key=lambda name: (name != "null" and seen[name] > 0, seen[name]))
+        described: dict[str, Any] = {"type": kind, "n": seen[kind]}
+        if kind == "number":
+            described |= numbers or {}
+        elif kind == "boolean":
+            described["true"] = self.trues / seen[kind]
+        elif kind == "string":
+            described["top"] = [{"value": value, "n": n} for value, n in self.strings.most_common(TOP)]
+            described["complete"] = sum(self.strings.values()) == self.strings_seen
+        other = {name: n for name, n in seen.items() if n and name != kind}
+        return described | ({"other": other} if other else {})
+
+
+class Summary:
+    """The outcomes of one scorer ref in one group."""
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.failures: Counter[str] = Counter()
+        self.paths: dict[str, Distribution] = {}
+        self.paths_left_out = False
+
+    def add(self, succeeded: bool, value: Any) -> None:
+        """Count an output, or the type of an error: a failure is never a value."""
+        if not succeeded:
+            self.failures[str(value)] += 1
+            return
+        self.succeeded += 1
+        for path, leaf in leaves(value):
+            found = self.paths.get(path)
+            if found is None:
+                if len(self.paths) >= MAX_PATHS:
+                    self.paths_left_out = True
+                    continue
+                found = self.paths[path] = Distribution()
+            found.add(leaf)
+
+
+def describe_numbers(values: "array[float]") -> dict[str, Any]:
+    """mean, p5, p50, p95 and a histogram of ten equally wide bins. There is at least one value."""
+    ordered = sorted(values)
+    return {
+        "mean": mean(ordered),
+        "min": ordered[0],
+        "max": ordered[-1],
+        "p5": percentile(ordered, 0.05),
+        "p50": percentile(ordered, 0.50),
+        "p95": percentile(ordered, 0.95),
+        "histogram": histogram(ordered),
+    }
+
+
+def mean(values: list[float]) -> float:
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
+
+
+def percentile(ordered: list[float], fraction: float) -> float:
+    """The value below which `fraction` of the sorted values lie, linear between neighbours."""
+    position = fraction * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    weight = position - below
+    return ordered[below] * (1 - weight) + ordered[above] * weight
+
+
+def histogram(ordered: list[float]) -> dict[str, list[Any]]:
+    """`edges` (one more than bins) and `counts`; the last bin holds its upper edge too. One bin if all are equal."""
+    low, high = ordered[0], ordered[-1]
+    width = high / BINS - low / BINS
+    edges = [low, *(low + width * number for number in range(1, BINS)), high]
+    if low == high or len(set(edges)) != BINS + 1:
+        return {"edges": [low, high], "counts": [len(ordered)]}
+    counts = [0] * BINS
+    for value in ordered:
+        counts[min(int(value / width - low / width), BINS - 1)] += 1
+    return {"edges": edges, "counts": counts}

@@ -1,0 +1,128 @@
+"""Errors as clients see them.
+
+Our own paths and `/calls/score` answer `{"detail": [{"loc", "msg", "type"}]}`, Weave's other paths `{"reason"}`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypedDict
+
+from aiohttp import web
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.cluster import Unavailable
+from app.web.responses import json_response
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_WEAVE_PATHS = (
+    "/v2/",
+    "/call/",
+    "/calls/",
+    "/cost/",
+    "/feedback/",
+    "/file/",
+    "/files/",
+    "/graphql",
+    "/obj/",
+    "/objs/",
+    "/refs/",
+    "/server_info",
+    "/service/",
+    "/table/",
+)
+_RETRY_AFTER_LOG = 2  # seconds; the Weave SDK heeds up to 60
+
+
+class Detail(TypedDict):
+    """One mistake: where it is, a sentence, and a name for it that does not change."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class ApiError(Exception):
+    """An answer other than success, as a status and its details."""
+
+    def __init__(self, status: int, details: Iterable[Detail], headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.details = list(details)
+        self.headers = dict(headers or {})
+        super().__init__("; ".join(detail["msg"] for detail in self.details))
+
+
+def problem(status: int, loc: Iterable[str | int], msg: str, type: str, **headers: str) -> ApiError:
+    """An `ApiError` with one detail; in header names `_` stands for `-`."""
+    return ApiError(
+        status, [detail(loc, msg, type)], {name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def detail(loc: Iterable[str | int], msg: str, type: str) -> Detail:
+    return {"loc": list(loc), "msg": msg, "type": type}
+
+
+def not_found(what: str) -> ApiError:
+    """404, which is also the answer for what belongs to somebody else."""
+    return problem(404, ["path"], f"{what} not found", "not_found")
+
+
+def unavailable(reason: str, retry_after: int = _RETRY_AFTER_LOG) -> ApiError:
+    """503: the same request may succeed after `retry_after` seconds."""
+    return problem(503, [], reason, "unavailable", Retry_After=str(retry_after))
+
+
+def details_of(errors: Iterable[ErrorDetails], prefix: Iterable[str | int]) -> list[Detail]:
+    """pydantic's errors as FastAPI would show them, without its further keys."""
+    start = list(prefix)
+    return [detail([*start, *error["loc"]], error["msg"], error["type"]) for error in errors]
+
+
+def invalid(error: ValidationError, *prefix: str | int) -> ApiError:
+    """422 with everything that pydantic found, each `loc` behind `prefix`."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return ApiError(422, details_of(errors, prefix))
+
+
+def is_weave_path(path: str) -> bool:
+    """Whether the path is one of Weave's own, whose errors are `{"reason"}`."""
+    return path.startswith(_WEAVE_PATHS) and path != "/calls/score"
+
+
+def error_response(path: str, error: ApiError) -> web.Response:
+    """The error in the shape that `path` answers in."""
+    body: dict[str, Any] = {"reason": str(error)} if is_weave_path(path) else {"detail": error.details}
+    return json_response(body, status=error.status, headers=error.headers)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn everything that a handler raises into an answer in the right shape. A 500 tells nothing of the inside."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error_response(request.path, error)
+    except Unavailable as error:
+        return error_response(request.path, unavailable(str(error), error.retry_after))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return error_response(request.path, _from_aiohttp(request, error))
+    except ConnectionError:
+        raise  # the client has gone
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        return error_response(request.path, problem(500, [], "Internal Server Error", "internal_error"))
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:
+    headers = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        limit = request.client_max_size // 1024**2
+        return problem(413, ["body"], f"The body is larger than {limit} MiB", "body_too_large")
+    name = error.reason.lower().replace(" ", "_")
+    return ApiError(error.status, [detail(["path"], error.reason, name)], headers)

@@ -1,0 +1,25 @@
+"""Probes: whether the process lives, and whether it can answer."""
+
+from aiohttp import web
+
+from app import cluster
+from app.faust_app import app as faust_app
+from app.web.responses import json_response
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """200 while the log takes records; 503 when it has failed, after which only a restart helps."""
+    failure = getattr(faust_app.producer, "failed", None)
+    if failure:
+        return json_response({"status": "failed", "reason": f"the log has failed: {failure}"}, status=503)
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """200 once the tables are recovered."""
+    try:
+        cluster.check_ready()
+    except cluster.Unavailable as error:
+        headers = {"Retry-After": str(error.retry_after)}
+        return json_response({"status": "unavailable", "reason": str(error)}, status=503, headers=headers)
+    return json_response({"status": "ready"})

@@ -1,0 +1,66 @@
+"""Writing to the log before answering: a 200 means durable."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from app import cluster, topics
+from app.web.errors import unavailable
+
+logger = logging.getLogger(__name__)
+
+_ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
+_CATCH_UP_SECONDS = 5.0
+
+
+def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> "asyncio.Future[Any]":
+    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look."""
+    try:
+        return topic.append(key, value, partition)
+    except Exception as error:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        return future
+
+
+async def durable(futures: Iterable["asyncio.Future[Any]"]) -> None:
+    """Return once the log has acknowledged all of these records.
+
+    Raises:
+        ApiError: 503, it cannot take one of them, or is too slow. Some may be in the log, which does no harm.
+    """
+    waiting = list(futures)
+    if not waiting:
+        return
+    done, pending = await asyncio.wait(waiting, timeout=_ACKNOWLEDGE_SECONDS)
+    for future in pending:
+        future.add_done_callback(_retrieve)
+    failures = [error for future in done if (error := _failure(future)) is not None]
+    if failures:
+        logger.error("the log refused %d of %d records: %r", len(failures), len(waiting), failures[0])
+    if failures or pending:
+        raise unavailable("The log cannot take this now; nothing has been accepted, send it again")
+
+
+async def seen(topic: topics.Topic, key: bytes) -> None:
+    """Return once everything that is in the key's partition now is in the tables of its owner.
+
+    Raises:
+        ApiError: 503, that takes too long.
+        cluster.Unavailable: the owner cannot be asked now.
+    """
+    cluster.check_ready()
+    try:
+        await asyncio.wait_for(cluster.caught_up(topic, key), _CATCH_UP_SECONDS)
+    except TimeoutError:
+        raise unavailable("The tables are behind the log; ask again") from None
+
+
+def _failure(future: "asyncio.Future[Any]") -> BaseException | None:
+    return asyncio.CancelledError() if future.cancelled() else future.exception()
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    if (error := _failure(future)) is not None:
+        logger.error("the log refused a record after its request had been answered: %r", error)

@@ -1,0 +1,35 @@
+"""`GET /metrics`, for Prometheus."""
+
+from time import perf_counter
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+from app.web.errors import Handler
+from tables import in_flight
+
+_requests = Counter("callscore_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
+_seconds = Histogram("callscore_http_request_seconds", "Seconds from request to answer.", ["method", "route"])
+_in_flight = Gauge("callscore_tasks_in_flight", "Scoring tasks in flight on this worker.")
+_in_flight.set_function(in_flight.size)
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the request under its route's pattern, so that ids make no series of their own."""
+    began = perf_counter()
+    status = 500
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        _requests.labels(request.method, route, str(status)).inc()
+        _seconds.labels(request.method, route).observe(perf_counter() - began)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """All metrics of this process."""
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

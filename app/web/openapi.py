@@ -1,0 +1,142 @@
+"""`GET /openapi.json`: the description of every view."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from app.web import openapi_contract as contract
+from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, Schema, enum, ref
+from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
+
+_KEYS: list[dict[str, list[str]]] = [{"HTTPBasic": []}, {"HTTPBearer": []}]
+
+
+def parameter(name: str, schema: Schema = STRING, where: str = "query", required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": required, "schema": schema}
+
+
+_PAGE = (
+    parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
+    parameter("cursor"),
+)
+_PROJECT = parameter("project_id", required=True)
+_REQUEST = parameter("request_id", where="path", required=True)
+_PLACE = (parameter("entity", where="path", required=True), parameter("project", where="path", required=True))
+
+
+def operation(
+    tag: str,
+    summary: str,
+    answer: str,
+    *parameters: dict[str, Any],
+    body: str | None = None,
+    status: int = 200,
+    error: str = "HTTPValidationError",
+    open: bool = False,
+) -> dict[str, Any]:
+    """One operation that answers with the schema `answer`, or with `error` and any other status."""
+    described: dict[str, Any] = {
+        "tags": [tag],
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {
+            str(status): {"description": "Successful Response", "content": _json(answer)},
+            "default": {"description": "Error", "content": _json(error)},
+        },
+        "security": [] if open else _KEYS,
+    }
+    if body is not None:
+        described["requestBody"] = {"required": True, "content": _json(body)}
+    return described
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": ref(name)}}
+
+
+def _page(media_type: str, summary: str, open: bool = True) -> dict[str, Any]:
+    content = {media_type: {"schema": STRING}}
+    return {
+        "tags": ["Service"],
+        "summary": summary,
+        "responses": {"200": {"description": "Successful Response", "content": content}},
+        "security": [] if open else _KEYS,
+    }
+
+
+_SCORE_FILTERS = (
+    _PROJECT,
+    parameter("call_id"),
+    parameter("scorer_ref"),
+    parameter("status", enum("succeeded", "failed", "cancelled")),
+    parameter("op_name"),
+)
+
+PATHS: dict[str, Any] = {
+    "/calls/score": contract.CALLS_SCORE,
+    "/calls": {"get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, *_PAGE)},
+    "/score-requests": {
+        "get": operation("Requests", "Requests, newest first", "RequestPage", parameter("project_id"), *_PAGE)
+    },
+    "/score-requests/{request_id}": {"get": operation("Requests", "One request", "Request", _REQUEST)},
+    "/score-requests/{request_id}/tasks": {
+        "get": operation(
+            "Requests", "Tasks of a request", "TaskPage", _REQUEST, parameter("status", enum(*TASK_STATES)), *_PAGE
+        )
+    },
+    "/scores": {"get": operation("Scores", "One score per call and scorer", "ScorePage", *_SCORE_FILTERS, *_PAGE)},
+    "/scores/summary": {
+        "get": operation(
+            "Scores",
+            "Distributions per scorer: group_by is op_name, attributes.<path> or inputs.<path>",
+            "Summary",
+            _PROJECT,
+            parameter("scorer_ref"),
+            parameter("op_name"),
+            parameter("group_by"),
+        )
+    },
+    "/scorers": {
+        "get": operation("Scorers", "Scorers that can be applied", "ScorerPage", parameter("project_id"), *_PAGE),
+        "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
+    },
+    "/v2/{entity}/{project}/calls/complete": {
+        "post": operation("Weave", "Log complete calls", "CallsScoreRes", *_PLACE, body="CallBatch", error="Reason")
+    },
+    "/v2/{entity}/{project}/call/start": {
+        "post": operation("Weave", "Log the start of a call", "CallIds", *_PLACE, body="CallStart", error="Reason")
+    },
+    "/v2/{entity}/{project}/call/end": {
+        "post": operation("Weave", "Log the end of a call", "CallsScoreRes", *_PLACE, body="CallEnd", error="Reason")
+    },
+    "/call/upsert_batch": {
+        "post": operation("Weave", "Log starts and ends of calls", "UpsertResult", body="UpsertBatch", error="Reason")
+    },
+    "/": {"get": _page("text/html", "Dashboard", open=False)},
+    "/docs": {"get": _page("text/html", "This description, readable")},
+    "/openapi.json": {"get": _page("application/json", "This description")},
+    "/healthz": {"get": operation("Service", "Whether the process lives", "Health", error="Health", open=True)},
+    "/readyz": {"get": operation("Service", "Whether the tables can answer", "Health", error="Health", open=True)},
+    "/metrics": {"get": _page("text/plain", "Metrics for Prometheus")},
+}
+
+SPEC: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "callscore",
+        "version": "0.1.0",
+        "description": "Applies scorers to logged LLM calls. Times are RFC 3339 in UTC.",
+    },
+    "paths": PATHS,
+    "components": {
+        "schemas": {**contract.SCHEMAS, **SCHEMAS},
+        "securitySchemes": contract.SECURITY_SCHEMES,
+    },
+}
+_ENCODED = orjson.dumps(SPEC)
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """The description, OpenAPI 3.1."""
+    return web.Response(body=_ENCODED, content_type="application/json")

@@ -1,0 +1,178 @@
+"""Shapes of callscore's own views, for the API description."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+ANY_OBJECT: Schema = {"type": "object"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+TASK_STATES = ["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def enum(*values: str) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+def struct(properties: dict[str, Schema], optional: tuple[str, ...] = (), description: str = "") -> Schema:
+    """An object whose properties are all required but the optional ones."""
+    required = [name for name in properties if name not in optional]
+    schema: Schema = {"type": "object", "properties": properties, "required": required}
+    return {"description": description, **schema} if description else schema
+
+
+def page_of(name: str) -> Schema:
+    return struct({"items": array(ref(name)), "next_cursor": nullable(STRING)})
+
+
+_COUNTS = struct(dict.fromkeys(("total", *TASK_STATES, "reused"), INTEGER))
+_NUMBERS = dict.fromkeys(("mean", "min", "max", "p5", "p50", "p95"), NUMBER)
+_HISTOGRAM = struct({"edges": array(NUMBER), "counts": array(INTEGER)})
+
+SCHEMAS: dict[str, Schema] = {
+    "Receipt": struct({"request_id": STRING, "status_url": STRING, "tasks": INTEGER}),
+    "Request": struct(
+        {
+            "request_id": STRING,
+            "project_id": STRING,
+            "status": enum("running", "completed", "cancelled"),
+            "tasks": _COUNTS,
+            "scorer_refs": array(STRING),
+            "requested_by": nullable(STRING),
+            "requested_at": TIME,
+            "finished_at": nullable(TIME),
+            "rate": {**nullable(NUMBER), "description": "Tasks that were run per second since the request."},
+            "eta": {**nullable(TIME), "description": "When it will be finished at that rate."},
+        },
+        description="`tasks` has a count for each of the eight states, which sum to `total`.",
+    ),
+    "Task": struct(
+        {
+            "task_id": STRING,
+            "call_id": STRING,
+            "scorer_ref": STRING,
+            "status": enum(*TASK_STATES),
+            "since": TIME,
+            "round": INTEGER,
+            "attempts": INTEGER,
+            "next_at": nullable(TIME),
+            "reason": nullable(STRING),
+        }
+    ),
+    "Score": struct(
+        {
+            "project_id": STRING,
+            "call_id": STRING,
+            "scorer_ref": STRING,
+            "scorer_name": STRING,
+            "status": enum("succeeded", "failed", "cancelled"),
+            "output": {"description": "Any JSON value; only where it succeeded."},
+            "error": struct({"type": STRING, "message": STRING}, description="Only where it failed."),
+            "attempts": INTEGER,
+            "revision": {**INTEGER, "description": "Number of this outcome among all of the call and scorer."},
+            "scored_at": TIME,
+            "op_name": nullable(STRING),
+            "lineage": ANY_OBJECT,
+        },
+        optional=("output", "error"),
+    ),
+    "Distribution": struct(
+        {
+            "type": enum("number", "boolean", "string", "null"),
+            "n": INTEGER,
+            **_NUMBERS,
+            "histogram": _HISTOGRAM,
+            "true": {**NUMBER, "description": "The fraction that is true."},
+            "top": array(struct({"value": STRING, "n": INTEGER})),
+            "complete": {"type": "boolean", "description": "Whether every string was counted."},
+            "other": {"type": "object", "description": "Values of other types at this path, by type."},
+        },
+        optional=(*_NUMBERS, "histogram", "true", "top", "complete", "other"),
+    ),
+    "ScorerSummary": struct(
+        {
+            "scorer_ref": STRING,
+            "scorer_name": STRING,
+            "group": nullable(STRING),
+            "succeeded": INTEGER,
+            "failed": INTEGER,
+            "failures": {"type": "object", "additionalProperties": INTEGER, "description": "By type of error."},
+            "outputs": {
+                "type": "object",
+                "additionalProperties": ref("Distribution"),
+                "description": "By dotted path of the leaf, '' for a bare value; 'path[]' is the length of a list.",
+            },
+            "outputs_complete": {"type": "boolean", "description": "False if there were too many different paths."},
+        }
+    ),
+    "Scorer": struct(
+        {
+            "ref": STRING,
+            "name": STRING,
+            "kind": STRING,
+            "description": STRING,
+            "params": ANY_OBJECT,
+            "project_id": nullable(STRING),
+        }
+    ),
+    "ScorerPublication": {
+        **struct(
+            {"name": STRING, "kind": STRING, "params": ANY_OBJECT, "project_id": nullable(STRING)},
+            optional=("params", "project_id"),
+        ),
+        "additionalProperties": False,
+    },
+    "Call": struct(
+        {
+            "id": STRING,
+            "project_id": STRING,
+            "op_name": nullable(STRING),
+            "started_at": nullable(TIME),
+            "ended_at": nullable(TIME),
+            "inputs": nullable(ANY_OBJECT),
+            "output": {},
+            "attributes": nullable(ANY_OBJECT),
+            "summary": nullable(ANY_OBJECT),
+            "exception": nullable(STRING),
+        },
+        optional=(
+            "op_name",
+            "started_at",
+            "ended_at",
+            "inputs",
+            "output",
+            "attributes",
+            "summary",
+            "exception",
+        ),
+        description="A call as Weave shapes it; further fields are kept.",
+    ),
+    "CallBatch": struct({"batch": array(ref("Call"))}),
+    "CallStart": struct({"start": ANY_OBJECT}),
+    "CallEnd": struct({"end": ANY_OBJECT}),
+    "CallIds": struct({"id": STRING, "trace_id": STRING}),
+    "UpsertBatch": struct({"batch": array(struct({"mode": enum("start", "end"), "req": ANY_OBJECT}))}),
+    "UpsertResult": struct({"res": array(ANY_OBJECT)}),
+    "Reason": struct({"reason": STRING}, description="An error on Weave's own paths."),
+    "RequestPage": page_of("Request"),
+    "TaskPage": page_of("Task"),
+    "ScorePage": page_of("Score"),
+    "CallPage": page_of("Call"),
+    "ScorerPage": page_of("Scorer"),
+    "Summary": struct({"items": array(ref("ScorerSummary"))}),
+    "Health": struct({"status": STRING, "reason": STRING}, optional=("reason",)),
+}

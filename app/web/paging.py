@@ -1,0 +1,80 @@
+"""Lists over all partitions: merged in key order, page by page, under opaque cursors."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Concatenate, ParamSpec
+
+from app import cluster, topics
+from app.web.errors import ApiError, problem
+from tables.paging import Page
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
+_PAGE_SECONDS = 0.5  # a page ends early rather than take longer
+_SPARE_ROWS = 8
+
+P = ParamSpec("P")
+PagedQuery = Callable[Concatenate[int, str | None, int, P], Page]
+
+
+def encode_cursor(key: str | None) -> str | None:
+    """The opaque cursor that stands for `key`."""
+    return None if key is None else base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None) -> str | None:
+    """The key behind a cursor.
+
+    Raises:
+        ApiError: 422, it is none of ours.
+    """
+    if cursor is None:
+        return None
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise bad_cursor() from None
+
+
+def bad_cursor() -> ApiError:
+    return problem(422, ["query", "cursor"], "The cursor is not one that this list gave out", "invalid_cursor")
+
+
+def listing(items: list[Any], next_key: str | None) -> dict[str, Any]:
+    """The shape of every list."""
+    return {"items": items, "next_cursor": encode_cursor(next_key)}
+
+
+async def collect(
+    query: PagedQuery[P], after: str | None, limit: int, backwards: bool = False, *args: P.args, **kwargs: P.kwargs
+) -> tuple[list[Any], str | None]:
+    """Up to `limit` items of all partitions behind key `after`, and the key to go on behind.
+
+    Fewer items come, with a key to go on, when finding them takes too long.
+    """
+    items: list[Any] = []
+    deadline = perf_counter() + _PAGE_SECONDS
+    while True:
+        rows = -(-(limit - len(items)) // topics.partitions()) + _SPARE_ROWS
+        pages = await cluster.everywhere(query, after, rows, *args, **kwargs)
+        found, after = merge(pages, limit - len(items), backwards)
+        items.extend(found)
+        if after is None or len(items) >= limit or perf_counter() >= deadline:
+            return items, after
+
+
+def merge(pages: list[Page], limit: int, backwards: bool = False) -> tuple[list[Any], str | None]:
+    """The first `limit` items of sorted pages in key order, and the key to go on behind.
+
+    Behind the key where the first unfinished page stopped nothing is certain yet, so nothing from there is taken.
+    """
+    stops = [page["next"] for page in pages if page["next"] is not None]
+    horizon = (max(stops) if backwards else min(stops)) if stops else None
+    merged = sorted((item for page in pages for item in page["items"]), key=lambda item: item[0], reverse=backwards)
+    if horizon is not None:
+        merged = [item for item in merged if (item[0] >= horizon if backwards else item[0] <= horizon)]
+    taken = merged[:limit]
+    next_key = taken[-1][0] if len(merged) > limit else horizon
+    return [item for _, item in taken], next_key

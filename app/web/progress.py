@@ -1,0 +1,97 @@
+"""How a request stands, worked out from what the partitions counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app import cluster, topics
+from app.web.responses import timestamp
+from tables import standing
+from tables.standing import Cursor
+
+_END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
+TASK_STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
+
+
+async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+    """The requests with these headers, in the shape of `describe`."""
+    request_ids = [header["request_id"] for header in headers]
+    states: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
+    finished_at = dict.fromkeys(request_ids, 0.0)
+    running = dict.fromkeys(request_ids, 0)
+    cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
+    while any(cursor is not None for cursor in cursors):
+        counts = await cluster.everywhere(standing.count, request_ids, cursors)
+        for count in counts:
+            for request_id, counted in count["states"].items():
+                for state, number in counted.items():
+                    states[request_id][state] = states[request_id].get(state, 0) + number
+            for request_id, at in count["finished_at"].items():
+                finished_at[request_id] = max(finished_at[request_id], at)
+            for request_id, number in count["running"].items():
+                running[request_id] += number
+        cursors = [count["next"] for count in counts]
+    return [
+        describe(header, states[request_id], finished_at[request_id], running[request_id], now)
+        for header, request_id in zip(headers, request_ids, strict=True)
+    ]
+
+
+def describe(
+    header: Mapping[str, Any], states: Mapping[str, int], finished_at: float, running: int, now: float
+) -> dict[str, Any]:
+    """A request as clients see it.
+
+    Args:
+        header: its `RequestAccepted`.
+        states: how many of its tasks are in each `tables.progress.State`, by name; those left out are queued.
+        finished_at: when the last terminal task became so, Unix seconds.
+        running: how many of its tasks run right now, whatever their stored state.
+        now: Unix seconds.
+
+    Returns:
+        The request of `interface.md`; `rate` is tasks that were run per second since the request, null when
+        none has been yet; `eta` the time at which it will be finished at that rate, null when unknown or finished.
+    """
+    total = header["calls"] * len(header["scorer_refs"])
+    reused = states.get("REUSED", 0)
+    tasks = {
+        "waiting_for_call": states.get("WAITING_FOR_CALL", 0),
+        "running": 0,
+        "retrying": states.get("RETRYING", 0),
+        "paused": states.get("PAUSED", 0),
+        "succeeded": states.get("SUCCEEDED", 0) + reused,
+        "failed": states.get("FAILED", 0),
+        "cancelled": states.get("CANCELLED", 0),
+    }
+    tasks["queued"] = total - sum(tasks.values())
+    for stored in ("queued", "retrying", "waiting_for_call"):
+        moved = max(0, min(running - tasks["running"], tasks[stored]))
+        tasks[stored] -= moved
+        tasks["running"] += moved
+    terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
+    completed = terminal == total
+    ended = (finished_at if total else header["requested_at"]) if completed else None
+    rate = _rate(terminal - reused, (now if ended is None else ended) - header["requested_at"])
+    return {
+        "request_id": header["request_id"],
+        "project_id": header["project_id"],
+        "status": "completed" if completed else "running",
+        "tasks": {"total": total, **{state: tasks[state] for state in TASK_STATES}, "reused": reused},
+        "scorer_refs": header["scorer_refs"],
+        "requested_by": header["requested_by"],
+        "requested_at": timestamp(header["requested_at"]),
+        "finished_at": None if ended is None else timestamp(ended),
+        "rate": rate,
+        "eta": _eta(now, total - terminal, rate),
+    }
+
+
+def _rate(done: int, seconds: float) -> float | None:
+    return round(done / seconds, 3) if done > 0 and seconds > 0 else None
+
+
+def _eta(now: float, left: int, rate: float | None) -> str | None:
+    if not left or not rate:
+        return None
+    at = now + left / rate
+    return timestamp(at) if at < _END_OF_TIME else None

@@ -1,0 +1,45 @@
+"""Query strings: one model a view, with FastAPI's answer to every mistake."""
+
+from typing import Annotated, TypeVar
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from app import ids
+from app.web.errors import invalid
+from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, decode_cursor
+
+Id = Annotated[str, AfterValidator(ids.check_id)]
+
+
+class Query(BaseModel):
+    """Parameters that a view knows; others are refused, since a misspelt filter would silently not filter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageQuery(Query):
+    """Parameters of every list."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str | None = None
+
+    @property
+    def after(self) -> str | None:
+        """The key to go on behind."""
+        return decode_cursor(self.cursor)
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def parse(model: type[Q], request: web.Request) -> Q:
+    """The request's query string as `model`; of a parameter given twice the last counts.
+
+    Raises:
+        ApiError: 422 with every `loc` behind `query`.
+    """
+    try:
+        return model.model_validate(dict(request.query.items()))
+    except ValidationError as error:
+        raise invalid(error, "query") from None

@@ -1,0 +1,89 @@
+"""`/score-requests`: accepted requests, how they stand, and their tasks."""
+
+import asyncio
+import time
+from typing import Any, Literal
+
+from aiohttp import web
+
+from app import cluster, ids, topics
+from app.web import log_writes
+from app.web.auth import USER, check_read
+from app.web.errors import not_found
+from app.web.paging import bad_cursor, collect, listing
+from app.web.progress import describe_all
+from app.web.queries import Id, PageQuery, Query, parse
+from app.web.responses import json_response, timestamp
+from tables import requests, standing
+
+_DESCRIBED_AT_ONCE = 100
+
+TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
+
+
+class RequestsQuery(PageQuery):
+    project_id: Id | None = None
+
+
+class TasksQuery(PageQuery):
+    status: TaskState | None = None
+
+
+async def list_requests(request: web.Request) -> web.Response:
+    """The requests of a project, or of all that the key may use, newest first."""
+    query = parse(RequestsQuery, request)
+    if query.project_id is not None:
+        check_read(request, query.project_id)
+    globs = list(request[USER].projects)
+    headers, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs)
+    items: list[Any] = []
+    for begin in range(0, len(headers), _DESCRIBED_AT_ONCE):
+        items.extend(await describe_all(headers[begin : begin + _DESCRIBED_AT_ONCE], time.time()))
+        await asyncio.sleep(0)
+    return json_response(listing(items, next_key))
+
+
+async def get_request(request: web.Request) -> web.Response:
+    """One request."""
+    parse(Query, request)
+    header = await find_header(request)
+    (item,) = await describe_all([header], time.time())
+    return json_response(item)
+
+
+async def list_tasks(request: web.Request) -> web.Response:
+    """The tasks of a request in the order of its chunks; those of one state with `status`."""
+    query = parse(TasksQuery, request)
+    header = await find_header(request)
+    if query.after is not None:
+        try:
+            standing.place(query.after)
+        except ValueError:
+            raise bad_cursor() from None
+    request_id = header["request_id"]
+    tasks, next_key = await collect(standing.task_page, query.after, query.limit, False, request_id, query.status)
+    for task in tasks:
+        task["since"] = timestamp(task["since"])
+        task["next_at"] = None if task["next_at"] is None else timestamp(task["next_at"])
+    return json_response(listing(tasks, next_key))
+
+
+async def find_header(request: web.Request) -> dict[str, Any]:
+    """The header of the request in the path. One that has been answered with 200 is always found.
+
+    Raises:
+        ApiError: 404, there is none, or it is another's; 503, the tables are behind the log.
+    """
+    request_id = request.match_info["request_id"]
+    try:
+        key = ids.check_id(request_id).encode()
+    except ids.BadId:
+        raise not_found("Request") from None
+    header = await cluster.owner(requests.find, key, request_id)
+    if header is None:
+        await log_writes.seen(topics.score_requests, key)
+        header = await cluster.owner(requests.find, key, request_id)
+    if header is None:
+        raise not_found("Request")
+    check_read(request, header["project_id"], "Request")
+    return header

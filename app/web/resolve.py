@@ -1,0 +1,68 @@
+"""Which published scorer a ref means."""
+
+from collections import OrderedDict
+
+from app import cluster, ids
+from app.scorers import BadRef, Registry, ScorerRef, parse_ref
+from app.web.bodies import MAX_ERRORS
+from app.web.errors import Detail, detail
+from tables import scorers
+
+_CACHED = 10_000
+
+
+class Resolver:
+    """Turns scorer refs into refs that never change their meaning.
+
+    A name is looked for among the project's scorers, then those of no project, then those of the code that need no
+    parameters. What a full ref resolved to is kept, since it cannot change.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._built_in = {bound.name: bound for bound in registry.parameterless()}
+        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    async def resolve_all(self, project_id: str, refs: list[str], loc: str) -> tuple[list[str], list[Detail]]:
+        """The distinct refs that `refs` resolve to, in order, and a detail for each that does not.
+
+        Raises:
+            cluster.Unavailable: if the owner of a name cannot be asked now.
+        """
+        resolved: dict[str, None] = {}
+        wrong: dict[str, str] = {}
+        for ref in dict.fromkeys(refs):
+            try:
+                resolved[await self._resolve(project_id, ref)] = None
+            except BadRef as error:
+                wrong[ref] = str(error)
+        if not wrong:
+            return list(resolved), []
+        where = ((index, ref) for index, ref in enumerate(refs) if ref in wrong)
+        mistakes = [detail(["body", loc, index], wrong[ref], "scorer_ref_not_found") for index, ref in where]
+        return list(resolved), mistakes[:MAX_ERRORS]
+
+    async def _resolve(self, project_id: str, ref: str) -> str:
+        known = self._known.get((project_id, ref))
+        if known is not None:
+            self._known.move_to_end((project_id, ref))
+            return known
+        parsed = parse_ref(ref)
+        found = await self._find(project_id, parsed)
+        if found is None:
+            raise BadRef(f"{ref!a} names no scorer that this project can use.")
+        if parsed.digest != "latest":
+            self._known[project_id, ref] = found
+            if len(self._known) > _CACHED:
+                self._known.popitem(last=False)
+        return found
+
+    async def _find(self, project_id: str, ref: ScorerRef) -> str | None:
+        if ref.scheme != "callscore":
+            return None
+        for project in (project_id, None):
+            key = ids.scorer_key(project, ref.name)
+            version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
+            if version is not None:
+                return str(version["ref"])
+        bound = self._built_in.get(ref.name)
+        return bound.ref if bound is not None and ref.digest in ("latest", bound.digest) else None

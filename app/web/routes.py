@@ -1,0 +1,29 @@
+"""Every route of the HTTP surface."""
+
+from aiohttp import web
+
+from app.web import calls, health, metrics, openapi, pages, requests, scorers, scores, submit, summary, weave_calls
+
+ROUTES = (
+    web.post("/calls/score", submit.score_calls),
+    web.get("/calls", calls.list_calls),
+    web.get("/score-requests", requests.list_requests),
+    web.get("/score-requests/{request_id}", requests.get_request),
+    web.get("/score-requests/{request_id}/tasks", requests.list_tasks),
+    web.get("/scores", scores.list_scores),
+    web.get("/scores/summary", summary.summarize_scores),
+    web.get("/scorers", scorers.list_scorers),
+    web.post("/scorers", scorers.publish_scorer),
+    # Weave's own
+    web.post("/v2/{entity}/{project}/calls/complete", weave_calls.complete_calls),
+    web.post("/v2/{entity}/{project}/call/start", weave_calls.start_call),
+    web.post("/v2/{entity}/{project}/call/end", weave_calls.end_call),
+    web.post("/call/upsert_batch", weave_calls.upsert_calls),
+    # for people and machines that watch
+    web.get("/", pages.dashboard),
+    web.get("/docs", pages.docs),
+    web.get("/openapi.json", openapi.openapi),
+    web.get("/healthz", health.healthz),
+    web.get("/readyz", health.readyz),
+    web.get("/metrics", metrics.metrics),
+)

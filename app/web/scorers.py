@@ -1,0 +1,138 @@
+"""`/scorers`: what can be applied to calls, and publishing more."""
+
+import time
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app import cluster, ids, topics
+from app.events import ScorerPublished
+from app.scorers import BadRef, BoundScorer, Registry, UnknownKind
+from app.web import log_writes
+from app.web.auth import USER, check_read, check_write
+from app.web.bodies import read_json, validate
+from app.web.errors import invalid, problem
+from app.web.paging import listing, merge
+from app.web.queries import Id, PageQuery, parse
+from app.web.responses import json_response
+from tables import scorers
+
+REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
+
+
+class ScorersQuery(PageQuery):
+    project_id: Id | None = None
+
+
+class Publication(BaseModel):
+    """The body of `POST /scorers`; a scorer without a project is everybody's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: str
+    params: dict[str, Any] = {}
+    project_id: str | None = None
+
+
+async def list_scorers(request: web.Request) -> web.Response:
+    """The project's scorers, then those of no project, then those that are there from the start."""
+    query = parse(ScorersQuery, request)
+    projects: list[str | None] = [None]
+    if query.project_id is not None:
+        check_read(request, query.project_id)
+        projects.insert(0, query.project_id)
+    items: list[dict[str, Any]] = []
+    for project in projects:
+        found = [version for part in await cluster.everywhere(scorers.listing, project) for version in part]
+        items.extend(_shape(version) for version in sorted(found, key=lambda version: version["name"]))
+    published = {item["ref"] for item in items if item["project_id"] is None}
+    built_in = sorted(request.app[REGISTRY].parameterless(), key=lambda bound: bound.name)
+    items.extend(_shape_of(bound) for bound in built_in if bound.ref not in published)
+    # The position is the key: scorers are few, and a version once published stays.
+    numbered = [(f"{number:08d}", item) for number, item in enumerate(items)]
+    after = query.after
+    page = [item for item in numbered if after is None or item[0] > after]
+    return json_response(listing(*merge([{"items": page, "next": None}], query.limit)))
+
+
+async def publish_scorer(request: web.Request) -> web.Response:
+    """201 once any worker can resolve the ref."""
+    body = validate(Publication, await read_json(request))
+    _check_names(body)
+    if body.project_id is not None:
+        check_write(request, body.project_id, "body", "project_id")
+    elif not request[USER].may_use_all():
+        message = "Publishing for every project takes a key for every project; name a project_id"
+        raise problem(403, ["body", "project_id"], message, "forbidden")
+    bound = _bind(request.app[REGISTRY], body)
+    event = ScorerPublished(
+        ref=bound.ref,
+        project_id=body.project_id,
+        name=bound.name,
+        kind=bound.kind,
+        params=dict(bound.params),
+        digest=bound.digest,
+        description=bound.description,
+        published_by=request[USER].name,
+        published_at=time.time(),
+    )
+    key = ids.scorer_key(body.project_id, bound.name)
+    await log_writes.durable([log_writes.append(topics.scorers, key, _encode(event))])
+    await log_writes.seen(topics.scorers, key)
+    return json_response(_shape(event.model_dump()), status=201)
+
+
+def _check_names(body: Publication) -> None:
+    try:
+        where, what = "name", "Name"
+        ids.check_id(body.name)
+        if ":" in body.name or "/" in body.name:
+            raise ids.BadId("must not contain ':' or '/'")
+        where, what = "project_id", "Project id"
+        if body.project_id is not None:
+            ids.check_id(body.project_id)
+    except ids.BadId as error:
+        raise problem(422, ["body", where], f"{what} {error}", "invalid_id") from None
+
+
+def _bind(registry: Registry, body: Publication) -> BoundScorer:
+    try:
+        return registry.bind(body.name, body.kind, body.params)
+    except UnknownKind as error:
+        raise problem(422, ["body", "kind"], str(error), "unknown_kind") from None
+    except ValidationError as error:
+        raise invalid(error, "body", "params") from None
+    except BadRef as error:
+        raise problem(422, ["body", "name"], str(error), "invalid_id") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise problem(422, ["body", "params"], f"These parameters cannot be used: {error}", "invalid_params") from None
+
+
+def _encode(event: ScorerPublished) -> bytes:
+    try:
+        encoded = event.encode()
+    except ValueError:  # a lone surrogate, or nested too deeply
+        raise problem(422, ["body", "params"], "These parameters cannot be stored", "invalid_params") from None
+    if len(encoded) > _MAX_BYTES:
+        raise problem(413, ["body", "params"], "The parameters are larger than 1 MiB", "params_too_large")
+    return encoded
+
+
+_MAX_BYTES = 1024**2
+
+
+def _shape(version: dict[str, Any]) -> dict[str, Any]:
+    return {name: version[name] for name in ("ref", "name", "kind", "description", "params", "project_id")}
+
+
+def _shape_of(bound: BoundScorer) -> dict[str, Any]:
+    return {
+        "ref": bound.ref,
+        "name": bound.name,
+        "kind": bound.kind,
+        "description": bound.description,
+        "params": dict(bound.params),
+        "project_id": None,
+    }

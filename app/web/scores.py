@@ -1,0 +1,75 @@
+"""`GET /scores`: one row per call × scorer ref."""
+
+from typing import Any, Literal
+
+from aiohttp import web
+
+from app import cluster, ids
+from app.scorers import BadRef, parse_ref
+from app.web.auth import check_read
+from app.web.paging import collect, listing, merge
+from app.web.queries import Id, PageQuery, parse
+from app.web.responses import json_response, timestamp
+from tables import scores
+from tables.scores import Filters, Shown
+
+
+class ScoresQuery(PageQuery):
+    project_id: Id
+    call_id: Id | None = None
+    scorer_ref: str | None = None
+    status: Literal["succeeded", "failed", "cancelled"] | None = None
+    op_name: str | None = None
+
+    def filters(self) -> Filters:
+        return {
+            "call_id": self.call_id,
+            "scorer_ref": self.scorer_ref,
+            "status": self.status,
+            "op_name": self.op_name,
+        }
+
+
+async def list_scores(request: web.Request) -> web.Response:
+    """The newest score that succeeded of each call × scorer ref, else the newest that ended, by call and scorer."""
+    query = parse(ScoresQuery, request)
+    check_read(request, query.project_id)
+    filters = query.filters()
+    if query.call_id is None:
+        found, next_key = await collect(scores.page, query.after, query.limit, False, query.project_id, filters)
+    else:
+        key = ids.call_key(query.project_id, query.call_id)
+        page = await cluster.owner(scores.page, key, query.after, query.limit, query.project_id, filters)
+        found, next_key = merge([page], query.limit)
+    return json_response(listing([score(query.project_id, shown) for shown in found], next_key))
+
+
+def score(project_id: str, shown: Shown) -> dict[str, Any]:
+    """A score as clients see it: `output` only where it succeeded, `error` only where it failed."""
+    row = shown["row"]
+    described: dict[str, Any] = {
+        "project_id": project_id,
+        "call_id": shown["call_id"],
+        "scorer_ref": shown["scorer_ref"],
+        "scorer_name": scorer_name(shown["scorer_ref"]),
+        "status": row["status"],
+    }
+    if row["status"] == "succeeded":
+        described["output"] = row.get("output")
+    elif error := row.get("error"):
+        described["error"] = {"type": error["type"], "message": error["message"]}
+    return described | {
+        "attempts": row["attempts"],
+        "revision": shown["revision"],
+        "scored_at": timestamp(row["at"]),
+        "op_name": row.get("op_name"),
+        "lineage": {**row.get("lineage", {}), "partition": shown["partition"], "offset": row["offset"]},
+    }
+
+
+def scorer_name(ref: str) -> str:
+    """The name in a ref."""
+    try:
+        return parse_ref(ref).name
+    except BadRef:
+        return ref

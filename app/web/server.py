@@ -1,0 +1,64 @@
+"""The HTTP server: one aiohttp application, run as a service beside Faust's own."""
+
+import logging
+
+from aiohttp import web
+from mode import Service
+
+from app.keys import KeyFile
+from app.scorers import Registry
+from app.settings import Settings
+from app.web.auth import KEYS, authenticate
+from app.web.bodies import MAX_BODY_BYTES
+from app.web.errors import errors
+from app.web.metrics import measure
+from app.web.resolve import Resolver
+from app.web.routes import ROUTES
+from app.web.scorers import REGISTRY
+from app.web.submit import RESOLVER
+
+logger = logging.getLogger(__name__)
+
+_SHUTDOWN_SECONDS = 10.0
+
+
+def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Application:
+    """The application; without `keys` it takes anyone."""
+    app = web.Application(middlewares=[measure, errors, authenticate], client_max_size=MAX_BODY_BYTES)
+    app[REGISTRY] = registry
+    app[RESOLVER] = Resolver(registry)
+    app[KEYS] = keys
+    app.add_routes(ROUTES)
+    return app
+
+
+class WebServer(Service):
+    """Serves the HTTP surface from its start to its stop, also while tables recover.
+
+    Raises:
+        KeyFileError: when made, if the key file cannot be read.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        super().__init__()
+        self._settings = settings
+        keys = None if settings.api_keys is None else KeyFile(settings.api_keys)
+        self._app = create_app(registry, keys)
+        self._runner: web.AppRunner | None = None
+        self.port = settings.web_port
+        """The port that is bound, once started; also where the settings say 0."""
+
+    async def on_start(self) -> None:
+        """Bind. Raises OSError if the address is taken."""
+        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        self._runner = runner
+        await web.TCPSite(runner, self._settings.web_host, self._settings.web_port).start()
+        self.port = int(runner.addresses[0][1])
+        logger.info("listening on http://%s:%d", self._settings.web_host, self.port)
+
+    async def on_stop(self) -> None:
+        """Take no more requests and finish those that are being answered."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None

@@ -1,0 +1,149 @@
+"""`POST /calls/score`: accept a scoring request (W&B Weave's wire contract)."""
+
+import time
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from app import ids, topics
+from app.events import RequestAccepted
+from app.web import log_writes
+from app.web.auth import USER, check_write
+from app.web.bodies import MAX_ERRORS, read_json, validate
+from app.web.errors import ApiError, problem
+from app.web.resolve import Resolver
+from app.web.responses import json_response
+from app.web.slices import Turns
+from app.web.splitting import check_call_ids, chunk_event, split
+
+RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver", Resolver)
+MAX_SCORERS = 1_000  # so that a chunk with its refs stays far below what a record may hold
+_SLICE = 4_096
+
+
+class CallsScoreReq(BaseModel):
+    """The body, field by field as in the contract. `wb_user_id` is taken and not heeded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: str
+    call_ids: list[str]
+    scorer_refs: list[str]
+    wb_user_id: str | None = None
+
+
+async def score_calls(request: web.Request) -> web.Response:
+    """200 once the request with all its chunks is durable in the log."""
+    turns = Turns()
+    body = validate(CallsScoreReq, await bounded(await read_json(request), turns))
+    _check_project(body.project_id)
+    check_write(request, body.project_id, "body", "project_id")
+    occasion = occasion_in(request)
+    mistakes = await check_call_ids(body.call_ids, turns, MAX_ERRORS)
+    refs, unresolved = await _resolve(request.app[RESOLVER], body)
+    if mistakes or unresolved:
+        raise ApiError(422, [*mistakes, *unresolved])
+
+    request_id, now = ids.new_request_id(), time.time()
+    calls, chunks = await split(body.project_id, body.call_ids, turns)
+    written = []
+    for number, chunk in enumerate(chunks if refs else ()):
+        event = chunk_event(request_id, number, chunk, body.project_id, refs, occasion, now)
+        key = ids.chunk_key(request_id, number)
+        written.append(log_writes.append(topics.score_requests, key, event.encode(), chunk[0]))
+        await turns.breathe()
+    await log_writes.durable(written)
+    header = RequestAccepted(
+        request_id=request_id,
+        project_id=body.project_id,
+        scorer_refs=refs,
+        calls=calls,
+        chunks=len(written),
+        occasion=occasion,
+        requested_by=request[USER].name,
+        requested_at=now,
+    )
+    await log_writes.durable([log_writes.append(topics.score_requests, request_id.encode(), header.encode())])
+    return receipt(request, request_id, calls * len(refs))
+
+
+def receipt(request: web.Request, request_id: str, tasks: int) -> web.Response:
+    """`{}` as in the contract, or the receipt for who prefers it."""
+    status_url = f"/score-requests/{request_id}"
+    headers = {"Location": status_url}
+    if not prefers_representation(request):
+        return json_response({}, headers=headers)
+    headers["Preference-Applied"] = "return=representation"
+    return json_response({"request_id": request_id, "status_url": status_url, "tasks": tasks}, headers=headers)
+
+
+def prefers_representation(request: web.Request) -> bool:
+    """Whether `Prefer: return=representation` (RFC 7240) was sent; the first `return` counts."""
+    for value in request.headers.getall("Prefer", ()):
+        for preference in value.split(","):
+            name, _, wanted = preference.split(";")[0].partition("=")
+            if name.strip().lower() == "return":
+                return wanted.strip().strip('"') == "representation"
+    return False
+
+
+def occasion_in(request: web.Request) -> str:
+    """The token of a deliberate re-score, or nothing.
+
+    Raises:
+        ApiError: 422, it cannot be an id.
+    """
+    token = request.headers.get("Callscore-Rescore")
+    if token is None:
+        return ""
+    try:
+        return ids.check_id(token)
+    except ids.BadId as error:
+        raise problem(422, ["header", "Callscore-Rescore"], f"Token {error}", "invalid_id") from None
+
+
+async def bounded(body: Any, turns: Turns) -> Any:
+    """`body` cut so that its validation finds at most about 1,000 mistakes in each list and among its fields.
+
+    Without it a body of millions of mistakes would be answered with as many.
+    """
+    if not isinstance(body, dict):
+        return body
+    known = CallsScoreReq.model_fields
+    if len(body) > MAX_ERRORS:
+        extra = [name for name in body if name not in known][:MAX_ERRORS]
+        body = {name: body[name] for name in (*known, *extra) if name in body}
+    cut = {}
+    for name in ("call_ids", "scorer_refs"):
+        items = body.get(name)
+        if isinstance(items, list) and len(items) > MAX_ERRORS:
+            cut[name] = await _cut(items, turns)
+    return {**body, **cut}
+
+
+async def _cut(items: list[Any], turns: Turns) -> list[Any]:
+    wrong = 0
+    for begin in range(0, len(items), _SLICE):
+        for index, item in enumerate(items[begin : begin + _SLICE], begin):
+            if type(item) is not str:
+                wrong += 1
+                if wrong >= MAX_ERRORS:
+                    return items[: index + 1]
+        await turns.breathe()
+    return items
+
+
+def _check_project(project_id: str) -> None:
+    try:
+        ids.check_id(project_id)
+    except ids.BadId as error:
+        raise problem(422, ["body", "project_id"], f"Project id {error}", "invalid_id") from None
+
+
+async def _resolve(resolver: Resolver, body: CallsScoreReq) -> tuple[list[str], list[Any]]:
+    distinct = dict.fromkeys(body.scorer_refs)
+    if len(distinct) > MAX_SCORERS:
+        message = f"List should have at most {MAX_SCORERS} different scorers, not {len(distinct)}"
+        raise problem(422, ["body", "scorer_refs"], message, "too_long")
+    return await resolver.resolve_all(body.project_id, body.scorer_refs, "scorer_refs")
