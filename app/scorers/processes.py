@@ -1,6 +1,7 @@
 """Running scorers in worker processes that can be killed."""
 
 import signal
+from asyncio import SubprocessTransport
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.scorers.worker import Job, run_job
 
 START_ALLOWANCE = 60.0
 """Seconds that a process may take to start and to import a scorer, on top of the scorer's time-out."""
+
+_ASYNCIO_DOES_NOT_KNOW = 255
 
 
 class WorkerProcesses:
@@ -72,9 +75,9 @@ async def _in_process(job: Job, limiter: CapacityLimiter) -> bytes | ScorerError
 
 def _how_it_ended(error: BrokenWorkerProcess) -> str:
     process = _process_of(error.__cause__.__traceback__ if error.__cause__ else None)
-    code = process.returncode if process else None
+    code = _exit_code(process) if process else None
     if code is None:
-        return f"The worker process that ran it broke: {error.__cause__ or error}"
+        return f"The worker process that ran it broke: {error.__cause__ or error}."
     if code >= 0:
         return f"The worker process that ran it ended with exit code {code}."
     try:
@@ -83,6 +86,16 @@ def _how_it_ended(error: BrokenWorkerProcess) -> str:
         name = "signal"
     hint = "; perhaps it ran out of memory" if -code == signal.SIGKILL else ""
     return f"The worker process that ran it was killed by {name} ({-code}){hint}."
+
+
+def _exit_code(process: Process) -> int | None:
+    code = process.returncode
+    if code != _ASYNCIO_DOES_NOT_KNOW:
+        return code
+    # The kill that follows every breakdown may reap a dead process before asyncio does: then `Popen` knows.
+    transport: SubprocessTransport | None = getattr(process, "_transport", None)
+    popen = transport.get_extra_info("subprocess") if transport else None
+    return popen.returncode if popen else None
 
 
 def _process_of(frames: TracebackType | None) -> Process | None:

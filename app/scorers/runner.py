@@ -67,6 +67,10 @@ class Runner:
             raise RuntimeError("The runner is not started.")
         return await self._processes.run(bound, arguments, timeout)
 
+    def abandoned(self, bound: BoundScorer) -> int:
+        """How many runs of an async scorer ignored their cancellation and are still alive. For metrics."""
+        return self._coroutines.abandoned(bound.ref)
+
 
 def _own_copy(arguments: dict[str, Any]) -> dict[str, Any]:
     """What one scorer does to its arguments must not reach another. Pickle is the fastest deep copy of JSON."""

@@ -19,7 +19,7 @@ class Contains(BuiltIn):
 
     kind: ClassVar[str] = "contains"
     description: ClassVar[str] = "The output contains a text, any of several texts, or all of several texts."
-    inline_up_to: ClassVar[int] = 200_000
+    inline_up_to: ClassVar[int] = 50_000
 
     text: _Text | None = None
     any_of: _Texts = ()

@@ -11,7 +11,7 @@ class ExactMatch(ExpectedAnswer):
 
     kind: ClassVar[str] = "exact_match"
     description: ClassVar[str] = "The output is exactly the expected answer."
-    inline_up_to: ClassVar[int] = 200_000
+    inline_up_to: ClassVar[int] = 50_000
 
     ignore_case: bool = False
     strip: bool = False

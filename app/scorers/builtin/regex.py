@@ -11,12 +11,17 @@ from app.scorers.text import text_of
 
 _SHOWN_CHARACTERS = 200
 
+_INLINE_STEPS = 500_000
+"""Instructions × characters, each 2 ns at worst."""
+
 
 class _Match(Protocol):
     def group(self) -> str: ...
 
 
 class _Pattern(Protocol):
+    programsize: int
+
     def search(self, text: str) -> _Match | None: ...
 
     def fullmatch(self, text: str) -> _Match | None: ...
@@ -48,10 +53,13 @@ class Regex(BuiltIn):
 
     kind: ClassVar[str] = "regex"
     description: ClassVar[str] = "The output matches an RE2 pattern, in linear time."
-    inline_up_to: ClassVar[int] = 16_000
+    inline_up_to: ClassVar[int] = 50_000
 
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_valid)]
     full_match: bool = False
+
+    def inline_limit(self) -> int:
+        return min(self.inline_up_to, _INLINE_STEPS // _compiled(self.pattern).programsize)
 
     def score(self, *, output: Any) -> dict[str, Any]:
         pattern = _compiled(self.pattern)

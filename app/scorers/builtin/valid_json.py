@@ -14,7 +14,7 @@ class ValidJson(BuiltIn):
 
     kind: ClassVar[str] = "valid_json"
     description: ClassVar[str] = "The output is valid JSON."
-    inline_up_to: ClassVar[int] = 100_000
+    inline_up_to: ClassVar[int] = 40_000
 
     def score(self, *, output: Any) -> dict[str, Any]:
         try:

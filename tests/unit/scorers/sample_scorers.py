@@ -1,0 +1,159 @@
+"""Scorers that behave, and scorers that do not, for the tests of this folder."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from app.scorers import MissingInput, Scorer, scorer
+
+
+class Gate:
+    """What `swallows_cancellation` waits for, set by a test."""
+
+    open: asyncio.Event
+
+
+@scorer
+def text_length(output: str) -> dict[str, int]:
+    """Length of the output."""
+    return {"score": len(output)}
+
+
+@scorer(kind="async_length", description="Length, async.")
+async def measured(output: str) -> dict[str, int]:
+    return {"score": len(output)}
+
+
+class Threshold(Scorer):
+    """The length is at least a limit."""
+
+    limit: int
+    label: str = "length"
+
+    def score(self, *, output: str) -> dict[str, Any]:
+        return {"passed": len(output) >= self.limit, "label": self.label}
+
+
+@scorer
+def loops_for_ever(output: str) -> None:
+    while True:
+        pass
+
+
+@scorer
+def exits(output: str) -> None:
+    os._exit(7)
+
+
+@scorer
+def kills_itself(output: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@scorer
+def raises(output: str) -> None:
+    _helper_that_raises()
+
+
+def _helper_that_raises() -> None:
+    raise ZeroDivisionError("by nothing")
+
+
+class Unprintable(Exception):
+    """Can be neither printed nor pickled."""
+
+    def __init__(self, reason: str, lock: object) -> None:
+        self.lock = lock
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@scorer
+def raises_unprintable(output: str) -> None:
+    raise Unprintable("x", os.scandir())
+
+
+@scorer
+def raises_system_exit(output: str) -> None:
+    raise SystemExit(3)
+
+
+@scorer
+def raises_keyboard_interrupt(output: str) -> None:
+    raise KeyboardInterrupt
+
+
+@scorer
+def misses_input(output: str) -> None:
+    raise MissingInput("There is no answer to compare with.")
+
+
+@scorer
+def returns_nan(output: str) -> dict[str, float]:
+    return {"score": float("nan")}
+
+
+@scorer
+def returns_5_mb(output: str) -> str:
+    return "x" * 5_000_000
+
+
+@scorer
+def returns_generator(output: str) -> Iterator[int]:
+    return (number for number in range(3))
+
+
+@scorer
+def writes_to_standard_files(output: str) -> dict[str, bool]:
+    print("hello")
+    os.write(1, b"RETURN 5\nhello")
+    os.write(2, b"e" * 200_000)
+    subprocess.run(["cat"], check=True)
+    subprocess.run([sys.executable, "-c", "import sys; sys.stdin.read(); print('child')"], check=True)
+    return {"passed": True}
+
+
+@scorer
+async def never_answers(output: str) -> None:
+    await asyncio.Event().wait()
+
+
+@scorer
+async def swallows_cancellation(output: str) -> dict[str, bool]:
+    while not Gate.open.is_set():
+        try:
+            await Gate.open.wait()
+        except asyncio.CancelledError:
+            continue
+    return {"passed": True}
+
+
+@scorer
+async def async_system_exit(output: str) -> None:
+    raise SystemExit(3)
+
+
+@scorer
+async def async_keyboard_interrupt(output: str) -> None:
+    raise KeyboardInterrupt
+
+
+@scorer
+async def cancels_itself(output: str) -> None:
+    raise asyncio.CancelledError
+
+
+@scorer
+async def async_nan(output: str) -> float:
+    return float("nan")
+
+
+@scorer
+async def changes_its_input(output: str, inputs: dict[str, Any]) -> int:
+    inputs["question"].append("changed")
+    return len(inputs["question"])

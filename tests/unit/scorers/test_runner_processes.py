@@ -1,0 +1,241 @@
+"""Sync scorers: in worker processes, where none can stop another."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from app.scorers import (
+    BoundScorer,
+    InvalidOutput,
+    MissingInput,
+    Registry,
+    Runner,
+    ScorerDied,
+    ScorerRaised,
+    ScorerTimeout,
+    ScorerVersionUnavailable,
+)
+
+CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": "?"}, "output": "four", "attributes": {}}
+GENEROUS = 60.0
+
+Bind = Callable[..., BoundScorer]
+Go = Callable[..., Any]
+Write = Callable[[str, str], None]
+
+
+def test_a_sync_scorer_runs_in_another_process(go: Go, bind: Bind) -> None:
+    async def scenario() -> bytes:
+        async with Runner() as runner:
+            return await runner.run(bind("text_length"), CALL, GENEROUS)
+
+    assert bind("text_length").mode == "process"
+    assert orjson.loads(go(scenario())) == {"score": 4}
+
+
+def test_a_model_keeps_its_parameters_in_another_process(go: Go, bind: Bind) -> None:
+    async def scenario() -> bytes:
+        async with Runner() as runner:
+            return await runner.run(bind("Threshold", limit=4, label="long"), CALL, GENEROUS)
+
+    assert orjson.loads(go(scenario())) == {"passed": True, "label": "long"}
+
+
+def test_a_scorer_that_loops_for_ever_is_killed_at_its_timeout_and_its_slot_is_free_again(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner(processes=1, per_scorer=1) as runner:
+            with pytest.raises(ScorerTimeout, match=r"longer than its time-out of 0\.2 s"):
+                await runner.run(bind("loops_for_ever"), CALL, 0.2)
+            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+def test_a_hanging_scorer_does_not_starve_the_others(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner(processes=4, per_scorer=4) as runner:
+            hanging = [asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, GENEROUS)) for _ in range(8)]
+            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert not any(task.done() for task in hanging)
+            for task in hanging:
+                task.cancel()
+            ended = await asyncio.gather(*hanging, return_exceptions=True)
+            assert all(isinstance(error, asyncio.CancelledError) for error in ended)
+            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+def test_the_timeout_does_not_count_the_wait_for_a_process(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner(processes=1, per_scorer=1) as runner:
+            first = asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, 1.0))
+            await asyncio.sleep(0)
+            assert await runner.run(bind("text_length"), CALL, 0.5) == b'{"score":4}'
+            with pytest.raises(ScorerTimeout):
+                await first
+
+    go(scenario())
+
+
+def test_the_timeout_does_not_count_the_import_of_the_scorer(go: Go, write_module: Write) -> None:
+    write_module("slow_to_import", "import time\ntime.sleep(1)\ndef one(output): return 1\n__all__ = ['one']")
+    bound = Registry.load(["slow_to_import"]).bind("one", "one", {})
+
+    async def scenario() -> bytes:
+        async with Runner() as runner:
+            return await runner.run(bound, CALL, 0.5)
+
+    assert go(scenario()) == b"1"
+
+
+@pytest.mark.parametrize(("kind", "how"), [("exits", "ended with exit code 7"), ("kills_itself", "SIGKILL")])
+def test_a_scorer_that_ends_its_process_fails_alone(go: Go, bind: Bind, kind: str, how: str) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            neighbour = asyncio.create_task(runner.run(bind("text_length"), CALL, GENEROUS))
+            with pytest.raises(ScorerDied, match=how):
+                await runner.run(bind(kind), CALL, GENEROUS)
+            assert await neighbour == b'{"score":4}'
+            with pytest.raises(ScorerDied, match=how):
+                await runner.run(bind(kind), CALL, GENEROUS)
+            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("returns_nan", r"\$\.score is nan"),
+        ("returns_5_mb", "more than the 262,144 bytes"),
+        ("returns_generator", r"\$ is a builtins\.generator"),
+    ],
+)
+def test_an_output_that_is_not_json_never_leaves_the_process(go: Go, bind: Bind, kind: str, reason: str) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(InvalidOutput, match=reason) as caught:
+                await runner.run(bind(kind), CALL, GENEROUS)
+            assert not caught.value.retryable
+
+    go(scenario())
+
+
+def test_an_exception_comes_back_with_the_scorers_own_frames_only(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(ScorerRaised) as caught:
+                await runner.run(bind("raises"), CALL, GENEROUS)
+        error = caught.value
+        assert (error.type, error.message, error.retryable) == ("ZeroDivisionError", "by nothing", True)
+        assert "_helper_that_raises" in error.traceback
+        assert "run_job" not in error.traceback
+        assert "call_scorer" not in error.traceback
+
+    go(scenario())
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_name"),
+    [
+        ("raises_unprintable", "Unprintable"),
+        ("raises_system_exit", "SystemExit"),
+        ("raises_keyboard_interrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_whatever_is_raised_is_a_failure_of_this_run(go: Go, bind: Bind, kind: str, type_name: str) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(ScorerRaised) as caught:
+                await runner.run(bind(kind), CALL, GENEROUS)
+            assert caught.value.type == type_name
+
+    go(scenario())
+
+
+def test_a_missing_input_found_by_the_scorer_is_not_retried(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(MissingInput, match="no answer") as caught:
+                await runner.run(bind("misses_input"), CALL, GENEROUS)
+            assert not caught.value.retryable
+
+    go(scenario())
+
+
+def test_what_a_scorer_writes_to_standard_files_harms_nobody(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner(processes=1) as runner:
+            for _ in range(2):
+                assert await runner.run(bind("writes_to_standard_files"), CALL, GENEROUS) == b'{"passed":true}'
+
+    go(scenario())
+
+
+def test_a_built_in_over_its_inline_size_runs_in_a_process(go: Go, bind: Bind) -> None:
+    bound = bind("similarity", expected="b" * 3_000, threshold=0.5)
+    large = CALL | {"output": "a" * 3_000}
+    assert bound.mode == "inline"
+    assert bound.inline_for(CALL | {"output": "a" * 900})
+    assert not bound.inline_for(large)
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            assert await runner.run(bound, large, GENEROUS) == b'{"passed":false,"score":0.0}'
+
+    go(scenario())
+
+
+def test_a_worker_never_runs_other_code_than_the_digest_names(go: Go, write_module: Write) -> None:
+    write_module("edited_later", "def verdict(output): return 1\n__all__ = ['verdict']")
+    bound = Registry.load(["edited_later"]).bind("verdict", "verdict", {})
+    write_module("edited_later", "def verdict(output): return 1 + 1\n__all__ = ['verdict']")
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(ScorerVersionUnavailable, match="changed after the service started"):
+                await runner.run(bound, CALL, GENEROUS)
+
+    go(scenario())
+
+
+def test_a_module_in_the_current_directory_reaches_the_worker_processes(tmp_path: Path) -> None:
+    source = "from app.scorers import scorer\n@scorer\ndef here(output): return output * 2"
+    (tmp_path / "lies_here.py").write_text(source)
+    # A script elsewhere, as a console script is: Python then does not look in the current directory by itself.
+    script = tmp_path / "bin" / "main.py"
+    script.parent.mkdir()
+    script.write_text(
+        textwrap.dedent(
+            """
+            import asyncio, sys
+            from app.scorers import Registry, Runner
+
+            async def main():
+                registry = Registry.load(["lies_here"])
+                async with Runner() as runner:
+                    bound = registry.bind("here", "here", {})
+                    print((await runner.run(bound, {"output": "ab"}, 60)).decode(), registry.problems)
+
+            if __name__ == "__main__":
+                asyncio.run(main())
+            """
+        )
+    )
+    ended = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, env=_environment(), check=False
+    )
+    assert (ended.stdout, ended.returncode) == ('"abab" []\n', 0), ended.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
