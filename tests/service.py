@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 60.0
+ROOT = Path(__file__).parent.parent
 
 
 class Answer:
@@ -55,7 +56,7 @@ class Service:
         """Start the process, without waiting until it is ready."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.worker"], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "app.worker"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
 
     def start(self) -> "Service":
@@ -99,7 +100,8 @@ class Service:
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, timeout: float = 60
     ) -> Answer:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
+        given = {"Content-Type": "application/json"} | (headers or {})
+        request = urllib.request.Request(self.url + path, data, given, method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return Answer(answer.status, answer.headers, answer.read())

@@ -1,0 +1,96 @@
+"""Rule 5: every effect survives redelivery, of each record at its position and at another one."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests import stored
+from tests.service import Service
+
+PROJECT = "acme/redelivery"
+MARKER = "acme/marker"
+
+
+def fill(service: Service) -> list[str]:
+    """Requests of every kind: plain, repeated, failing, retried, with calls that never come."""
+    service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(40)])
+    service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
+    ids = [f"call-{n}" for n in range(40)] + ["broken", "never-logged"]
+    first = service.submit(PROJECT, ids, service.refs("not_empty", "valid_json", "patient"))
+    service.wait_finished(first)
+    again = service.submit(PROJECT, ids, service.refs("not_empty", "flaky", "raises"))
+    service.wait_finished(again)
+    return [first, again]
+
+
+def pass_markers(service: Service) -> None:
+    """Wait until everything that lies in any partition now has been applied."""
+    ids = [f"marker-{n}" for n in range(64)]
+    service.log_calls(MARKER, [{"id": call_id, "output": "."} for call_id in ids])
+    request = service.wait_finished(service.submit(MARKER, ids, service.refs("not_empty")))
+    assert request["tasks"]["succeeded"] == len(ids)
+
+
+def rows(service: Service) -> stored.Rows:
+    """All rows but those of markers and of tables/tasks."""
+    found = stored.tables(service.data_dir)
+    del found["tasks"]
+    for table in found.values():
+        for where in [where for where, value in table.items() if MARKER.encode() in where[1] + value]:
+            del table[where]
+    # Progress rows do not name their project: those of marker requests are the ones without a chunk of ours.
+    chunks = {key for _, key in found["chunks"]}
+    found["progress"] = {
+        where: value for where, value in found["progress"].items() if where[1].rsplit(b"\0", 1)[0] in chunks
+    }
+    return found
+
+
+def answers(service: Service, requests: list[str]) -> Any:
+    """What the views say about everything."""
+    status = [service.status(request_id) for request_id in requests]
+    for request in status:
+        del request["rate"], request["eta"]
+    return {
+        "requests": status,
+        "tasks": [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests],
+        "scores": service.items(f"/scores?project_id={PROJECT}"),
+        "calls": service.items(f"/calls?project_id={PROJECT}"),
+        "scorers": service.items(f"/scorers?project_id={PROJECT}"),
+    }
+
+
+def test_every_record_delivered_twice_at_its_position_leaves_every_table_the_same(
+    make_service: Callable[..., Service],
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    service = make_service(scorers="tests.plugin_scorers", call_wait=0.5).start()
+    requests = fill(service)
+    pass_markers(service)
+    before = answers(service, requests)
+    service.stop()
+    expected = rows(service)
+    for earliest in (True, False):
+
+        def choose(end: int, earliest: bool = earliest) -> int:
+            return 0 if earliest else chance.randrange(end)
+
+        stored.with_log(service.data_dir, lambda log, choose=choose: stored.rewind(log, choose))  # type: ignore[misc]
+        service.start()
+        pass_markers(service)
+        assert answers(service, requests) == before
+        service.stop()
+        assert rows(service) == expected
+
+
+def test_every_record_appended_again_leaves_every_answer_the_same(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers", call_wait=0.5).start()
+    requests = fill(service)
+    before = answers(service, requests)
+    service.stop()
+    stored.with_log(service.data_dir, stored.append_again)
+    service.start()
+    pass_markers(service)
+    assert answers(service, requests) == before

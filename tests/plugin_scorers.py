@@ -1,0 +1,79 @@
+"""Scorers that misbehave in every way a user's can, and some that do not. Named by CALLSCORE_SCORERS in tests."""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+
+from app.scorers import scorer
+
+
+@scorer
+async def patient(output: str) -> dict[str, int]:
+    """Takes a moment, as a remote judge would."""
+    await asyncio.sleep(random.uniform(0.0, 0.02))
+    return {"score": len(output)}
+
+
+@scorer
+async def flaky(output: str) -> dict[str, bool]:
+    """Fails one attempt in three."""
+    await asyncio.sleep(0)
+    if random.random() < 1 / 3:
+        raise ConnectionError("try again")
+    return {"passed": True}
+
+
+@scorer
+def in_process(output: str) -> dict[str, str]:
+    """Runs in a worker process, as all synchronous scorers of users do."""
+    return {"reversed": output[::-1]}
+
+
+@scorer
+def hangs(output: str) -> None:
+    """Never returns, and never lets go of its interpreter."""
+    while True:
+        pass
+
+
+@scorer
+async def hangs_softly(output: str) -> None:
+    """Never returns, and swallows being cancelled."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+@scorer
+def dies(output: str) -> None:
+    """Takes its process along."""
+    os._exit(7)
+
+
+@scorer
+def returns_nan(output: str) -> dict[str, float]:
+    return {"score": float("nan")}
+
+
+@scorer
+def returns_5_mb(output: str) -> str:
+    return "x" * 5_000_000
+
+
+@scorer
+def returns_a_generator(output: str) -> Iterator[int]:
+    return (number for number in range(3))
+
+
+@scorer
+def raises(output: str) -> None:
+    """Fails every attempt."""
+    raise LookupError("there is no such thing")
+
+
+@scorer
+def needs_context(output: str, context: str) -> bool:
+    return context in output
