@@ -119,6 +119,13 @@ def writes_to_standard_files(output: str) -> dict[str, bool]:
 
 
 @scorer
+def gets_signals_of_its_group(output: str) -> dict[str, bool]:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return {"passed": True}
+
+
+@scorer
 async def never_answers(output: str) -> None:
     await asyncio.Event().wait()
 

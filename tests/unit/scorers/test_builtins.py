@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -66,8 +67,7 @@ def test_a_catastrophic_pattern_takes_linear_time(bind: Bind) -> None:
         ("regex", {"pattern": ""}),
         ("json_schema", {"schema": {"type": "strin"}}),
         ("json_schema", {"schema": {"pattern": "(a"}}),
-        ("json_schema", {"schema": {"$ref": "http://127.0.0.1:9/schema.json"}}),
-        ("json_schema", {"schema": {"$ref": "file:///etc/passwd"}}),
+        ("json_schema", {"schema": {"pattern": "(?=a)b"}}),
         ("json_schema", {"schema": {"$ref": "#/$defs/none"}}),
         ("json_schema", {"schema": {"const": 10**30}}),
         ("json_schema", {"schema": {"title": "x" * 70_000}}),
@@ -84,6 +84,14 @@ def test_a_catastrophic_pattern_takes_linear_time(bind: Bind) -> None:
 def test_parameters_that_cannot_work_are_a_validation_error(registry: Registry, kind: str, params: Any) -> None:
     with pytest.raises(ValidationError):
         registry.kinds()[kind].validate(params)
+
+
+def test_a_schema_reaches_no_other_document(registry: Registry, tmp_path: Path) -> None:
+    document = tmp_path / "schema.json"
+    document.write_text('{"type": "integer"}')
+    for place in (document.as_uri(), "http://127.0.0.1:9/schema.json"):
+        with pytest.raises(ValidationError, match="Retrieval is disabled"):
+            registry.kinds()["json_schema"].validate({"schema": {"$ref": place}})
 
 
 def test_exact_match(bind: Bind) -> None:
@@ -244,6 +252,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
+@settings(deadline=None)
 @given(output=_JSON)
 def test_every_built_in_judges_every_output(bind: Bind, output: Any) -> None:
     for kind, params in _PARAMS.items():

@@ -181,6 +181,14 @@ def test_what_a_scorer_writes_to_standard_files_harms_nobody(go: Go, bind: Bind)
     go(scenario())
 
 
+def test_a_signal_to_the_process_group_does_not_end_the_run_that_the_service_drains(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            assert await runner.run(bind("gets_signals_of_its_group"), CALL, GENEROUS) == b'{"passed":true}'
+
+    go(scenario())
+
+
 def test_a_built_in_over_its_inline_size_runs_in_a_process(go: Go, bind: Bind) -> None:
     bound = bind("similarity", expected="b" * 3_000, threshold=0.5)
     large = CALL | {"output": "a" * 3_000}
