@@ -1,7 +1,6 @@
 """Who calls: HTTP Basic (`api:KEY`, as the Weave SDK sends it) or Bearer, against the key file."""
 
 import base64
-import binascii
 
 from aiohttp import web
 
@@ -39,7 +38,7 @@ def key_in(authorization: str) -> str | None:
         return None
     try:
         decoded = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # also what is no base64 and no UTF-8
         return None
     return decoded.partition(":")[2] or None
 

@@ -128,10 +128,10 @@ def mean(values: list[float]) -> float:
 def percentile(ordered: list[float], fraction: float) -> float:
     """The value below which `fraction` of the sorted values lie, linear between neighbours."""
     position = fraction * (len(ordered) - 1)
-    below = math.floor(position)
-    above = min(below + 1, len(ordered) - 1)
-    weight = position - below
-    return ordered[below] * (1 - weight) + ordered[above] * weight
+    index = math.floor(position)
+    below, above = ordered[index], ordered[min(index + 1, len(ordered) - 1)]
+    weight = position - index
+    return min(max(below * (1 - weight) + above * weight, below), above)  # rounding must not step over a neighbour
 
 
 def histogram(ordered: list[float]) -> dict[str, list[Any]]:

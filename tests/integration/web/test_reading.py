@@ -1,0 +1,155 @@
+"""What was scored can be read back: requests, tasks, scores and their distributions."""
+
+from typing import Any
+
+import pytest
+
+from tests.service import Service
+
+PROJECT = "acme/read"
+CALLS = 300
+
+
+@pytest.fixture(scope="module")
+def request_id(shared: Service) -> str:
+    """A finished request of 300 calls by two scorers and its refs."""
+    calls: list[dict[str, Any]] = [
+        {
+            "id": f"call-{number:04d}",
+            "output": "" if number % 10 == 0 else '{"a": 1}' if number % 2 else "text",
+            "op_name": f"op-{number % 2}",
+            "attributes": {"model": {"name": f"m{number % 3}"}},
+        }
+        for number in range(CALLS)
+    ]
+    shared.log_calls(PROJECT, calls)
+    request_id = shared.submit(PROJECT, [call["id"] for call in calls], shared.refs("not_empty", "valid_json"))
+    assert shared.wait_finished(request_id)["tasks"]["succeeded"] == 2 * CALLS
+    return request_id
+
+
+def test_a_finished_request_says_so(shared: Service, request_id: str) -> None:
+    request = shared.status(request_id)
+    assert request["status"] == "completed"
+    assert request["finished_at"] >= request["requested_at"]
+    assert request["eta"] is None
+    assert request["rate"] > 0
+
+
+def test_every_task_is_listed_once_through_pages_of_any_size(shared: Service, request_id: str) -> None:
+    for limit in (7, 100, 1000):
+        tasks = shared.items(f"/score-requests/{request_id}/tasks?limit={limit}")
+        places = {(task["call_id"], task["scorer_ref"]) for task in tasks}
+        assert len(tasks) == len(places) == 2 * CALLS
+        assert {task["status"] for task in tasks} == {"succeeded"}
+    assert sorted(tasks[0]) == sorted(
+        ["task_id", "call_id", "scorer_ref", "status", "since", "round", "attempts", "next_at", "reason"]
+    )
+    assert shared.items(f"/score-requests/{request_id}/tasks?status=failed") == []
+
+
+def test_a_task_that_waits_says_for_what_and_until_when(shared: Service) -> None:
+    waiting = shared.submit("acme/absent", ["never"], shared.refs("not_empty"))
+    tasks: list[Any] = []
+    while not tasks:
+        tasks = shared.items(f"/score-requests/{waiting}/tasks?status=waiting_for_call")
+    assert tasks[0]["reason"] == "waiting_for_call"
+    assert tasks[0]["next_at"] > tasks[0]["since"]
+
+
+def test_scores_are_listed_once_in_order_through_pages_of_any_size(shared: Service, request_id: str) -> None:
+    for limit in (13, 1000):
+        scores = shared.items(f"/scores?project_id={PROJECT}&limit={limit}")
+        keys = [(score["call_id"], score["scorer_ref"]) for score in scores]
+        assert keys == sorted(keys)
+        assert len(set(keys)) == len(keys) == 2 * CALLS
+    assert all("output" in score and "error" not in score for score in scores)
+    assert {score["revision"] for score in scores} == {1}
+    assert {"partition", "offset"} <= scores[0]["lineage"].keys()
+
+
+def test_scores_are_filtered(shared: Service, request_id: str) -> None:
+    (ref,) = shared.refs("valid_json")
+    by_ref = shared.items(f"/scores?project_id={PROJECT}&scorer_ref={ref}&op_name=op-1")
+    assert len(by_ref) == CALLS / 2
+    assert {(score["scorer_name"], score["op_name"]) for score in by_ref} == {("valid_json", "op-1")}
+    one = shared.items(f"/scores?project_id={PROJECT}&call_id=call-0001&limit=1")
+    assert [score["call_id"] for score in one] == ["call-0001"] * 2
+    assert shared.items(f"/scores?project_id={PROJECT}&status=failed") == []
+    assert shared.items("/scores?project_id=acme") == []
+
+
+def test_a_failed_score_has_an_error_and_no_output(shared: Service) -> None:
+    shared.log_calls("acme/failing", [{"id": "1", "output": None, "exception": "boom"}])
+    request_id = shared.submit("acme/failing", ["1"], shared.refs("not_empty"))
+    assert shared.wait_finished(request_id)["tasks"]["failed"] == 1
+    (score,) = shared.items("/scores?project_id=acme/failing")
+    assert score["status"] == "failed"
+    assert "output" not in score
+    assert sorted(score["error"]) == ["message", "type"]
+    (summary,) = shared.get("/scores/summary?project_id=acme/failing").json["items"]
+    assert (summary["failed"], summary["outputs"]) == (1, {})
+    (task,) = shared.items(f"/score-requests/{request_id}/tasks?status=failed")
+    assert task["reason"].startswith(score["error"]["type"])
+
+
+def test_a_score_of_another_occasion_is_the_next_revision(shared: Service) -> None:
+    shared.log_calls("acme/again", [{"id": "1", "output": "x"}])
+    for token in ("one", "two"):
+        shared.wait_finished(
+            shared.submit("acme/again", ["1"], shared.refs("not_empty"), **{"Callscore-Rescore": token})
+        )
+    (score,) = shared.items("/scores?project_id=acme/again")
+    assert score["revision"] == 2
+
+
+def test_submitting_again_is_complete_at_once_and_changes_no_score(shared: Service, request_id: str) -> None:
+    before = shared.items(f"/scores?project_id={PROJECT}")
+    request = shared.wait_finished(
+        shared.submit(PROJECT, [score["call_id"] for score in before], shared.refs("not_empty", "valid_json"))
+    )
+    assert request["tasks"]["reused"] == request["tasks"]["succeeded"] == 2 * CALLS
+    assert shared.items(f"/scores?project_id={PROJECT}") == before
+
+
+def test_a_summary_has_the_distribution_of_every_leaf(shared: Service, request_id: str) -> None:
+    (ref,) = shared.refs("not_empty")
+    (item,) = shared.get(f"/scores/summary?project_id={PROJECT}&scorer_ref={ref}").json["items"]
+    assert (item["scorer_name"], item["group"], item["succeeded"], item["failed"]) == ("not_empty", None, CALLS, 0)
+    assert item["outputs"]["passed"] == {"type": "boolean", "n": CALLS, "true": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("group_by", "groups"),
+    [
+        ("op_name", ["op-0", "op-1"]),
+        ("attributes.model.name", ["m0", "m1", "m2"]),
+        ("inputs.question", ["?"]),
+        ("inputs.nothing", [None]),
+    ],
+)
+def test_a_summary_is_grouped(shared: Service, request_id: str, group_by: str, groups: list[str | None]) -> None:
+    (ref,) = shared.refs("not_empty")
+    items = shared.get(f"/scores/summary?project_id={PROJECT}&scorer_ref={ref}&group_by={group_by}").json["items"]
+    assert [item["group"] for item in items] == groups
+    assert sum(item["succeeded"] for item in items) == CALLS
+
+
+def test_calls_are_listed_once_through_pages_of_any_size(shared: Service, request_id: str) -> None:
+    for limit in (11, 1000):
+        calls = shared.items(f"/calls?project_id={PROJECT}&limit={limit}")
+        assert [call["id"] for call in calls] == [f"call-{number:04d}" for number in range(CALLS)]
+
+
+def test_requests_are_listed_newest_first_through_pages_of_any_size(shared: Service) -> None:
+    made = [shared.submit("acme/many", [], []) for _ in range(25)]
+    for limit in (4, 1000):
+        listed = shared.items(f"/score-requests?project_id=acme/many&limit={limit}")
+        assert [request["request_id"] for request in listed] == made[::-1]
+    newest = shared.get("/score-requests?limit=1").json["items"]
+    assert newest[0]["request_id"] == made[-1]
+
+
+def test_what_was_never_accepted_is_404(shared: Service) -> None:
+    for path in ("/score-requests/nothing", "/score-requests/nothing/tasks", "/score-requests/%00"):
+        assert shared.get(path).status == 404

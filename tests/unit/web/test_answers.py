@@ -1,0 +1,133 @@
+"""What is answered before any table is asked: mistakes, in the shape of their path, and never from the inside."""
+
+import pytest
+from aiohttp import web
+
+from app.web import health, openapi
+from tests.unit.web.client import Client, running
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "type"),
+    [
+        ("GET", "/nothing/here", 404, "not_found"),
+        ("DELETE", "/scores", 405, "method_not_allowed"),
+        ("GET", "/calls/score", 405, "method_not_allowed"),
+        ("GET", "/scores", 422, "missing"),
+        ("GET", "/scores?project_id=a&status=done", 422, "literal_error"),
+        ("GET", "/scores?project_id=a&limit=1001", 422, "less_than_equal"),
+        ("GET", "/scores?project_id=a&limit=x", 422, "int_parsing"),
+        ("GET", "/scores?project_id=a&statsu=failed", 422, "extra_forbidden"),
+        ("GET", "/scores?project_id=%00", 422, "value_error"),
+        ("GET", "/scores/summary?project_id=a&group_by=output.x", 422, "string_pattern_mismatch"),
+        ("GET", "/calls?project_id=a&cursor=!", 422, "invalid_cursor"),
+        ("GET", "/score-requests?limit=0", 422, "greater_than_equal"),
+    ],
+)
+def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str, status: int, type: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status == status
+    (detail,) = answer.json["detail"]
+    assert sorted(detail) == ["loc", "msg", "type"]
+    assert detail["type"] == type
+    if status == 422:
+        assert detail["loc"][0] == "query"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v2/acme/flow/calls/complete", b"{", 422),
+        ("/v2/acme/flow/calls/complete", {}, 422),
+        ("/v2/acme/flow/calls/complete", {"batch": [{"project_id": "acme/other", "id": "1"}]}, 400),
+        ("/v2/acme/flow/calls/complete", {"batch": [{"project_id": "acme/flow", "id": ""}]}, 422),
+        ("/v2/acme/flow/calls/complete", {"batch": [{"project_id": "acme/flow", "id": "x", "inputs": 1}]}, 422),
+        ("/v2/acme/flow/calls/complete", {"batch": [1]}, 422),
+        ("/v2/acme/flow/calls/complete", b'{"batch":' + b"[" * 400 + b"]" * 400 + b"}", 422),
+        ("/call/upsert_batch", {"batch": [{"mode": "middle"}]}, 422),
+        ("/call/upsert_batch", {"batch": [{"mode": "end", "req": {}}]}, 422),
+        ("/v2/acme/flow/call/start", {}, 422),
+        ("/v2/acme/flow/call/end", {"end": {"project_id": "acme/flow"}}, 422),
+        ("/obj/create", {}, 404),
+    ],
+)
+def test_mistakes_on_weaves_paths_are_a_reason(client: Client, path: str, body: object, status: int) -> None:
+    answer = client.post(path, body)
+    assert answer.status == status
+    assert list(answer.json) == ["reason"]
+
+
+def test_a_call_nested_deeper_than_the_log_can_be_read_is_refused(client: Client) -> None:
+    deep = b'{"batch":[{"project_id":"acme/flow","id":"deep","output":' + b"[" * 220 + b"]" * 220 + b"}]}"
+    answer = client.post("/v2/acme/flow/calls/complete", deep)
+    assert answer.status == 422
+    assert "'deep' is nested too deeply" in answer.json["reason"]
+
+
+def test_a_body_over_the_limit_is_413(client: Client) -> None:
+    answer = client.post("/calls/score", b" " * (32 * 1024**2 + 1))
+    assert (answer.status, answer.json["detail"][0]["type"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("body", "loc", "type"),
+    [
+        ({"name": "a:b", "kind": "contains"}, ["body", "name"], "invalid_id"),
+        ({"name": "a/b", "kind": "contains"}, ["body", "name"], "invalid_id"),
+        ({"name": "", "kind": "contains"}, ["body", "name"], "invalid_id"),
+        ({"name": "a", "kind": "nope"}, ["body", "kind"], "unknown_kind"),
+        ({"name": "a", "kind": "length", "params": {"max": "x"}}, ["body", "params"], None),
+        ({"name": "a", "kind": "contains", "project_id": "a\nb"}, ["body", "project_id"], "invalid_id"),
+        ({"name": "a", "kind": "contains", "extra": 1}, ["body", "extra"], "extra_forbidden"),
+    ],
+)
+def test_a_scorer_that_cannot_be_published_is_422_at_its_place(
+    client: Client, body: object, loc: list[str], type: str | None
+) -> None:
+    answer = client.post("/scorers", body)
+    assert answer.status == 422
+    detail = answer.json["detail"][0]
+    assert detail["loc"][:2] == loc
+    assert type in (None, detail["type"])
+
+
+def test_an_unknown_kind_is_answered_with_those_there_are(client: Client) -> None:
+    message = client.post("/scorers", {"name": "a", "kind": "nope"}).json["detail"][0]["msg"]
+    assert "contains" in message
+    assert "regex" in message
+
+
+@pytest.mark.parametrize("token", ["", "x" * 513])
+def test_a_rescore_token_that_cannot_be_an_id_is_422(client: Client, token: str) -> None:
+    body = {"project_id": "a", "call_ids": [], "scorer_refs": []}
+    answer = client.post("/calls/score", body, Callscore_Rescore=token)
+    assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["header", "Callscore-Rescore"])
+
+
+def test_without_a_log_a_submission_is_503_with_the_time_to_come_back(client: Client) -> None:
+    body = {"project_id": "a", "call_ids": ["c"], "scorer_refs": ["callscore:///scorer/not_empty:latest"]}
+    answer = client.post("/calls/score", body)
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json["detail"][0]["type"] == "unavailable"
+
+
+def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: web.Request) -> web.Response:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("app.web.server.ROUTES", (web.get("/fails", fail), web.get("/healthz", health.healthz)))
+    with running() as client:
+        answer = client.get("/fails")
+        assert answer.status == 500
+        assert answer.json == {"detail": [{"loc": [], "msg": "Internal Server Error", "type": "internal_error"}]}
+        assert "RuntimeError: secret" in caplog.text
+        assert client.get("/healthz").status == 200
+
+
+def test_every_path_of_the_description_is_served_and_every_route_is_described() -> None:
+    from app.web.routes import ROUTES
+
+    served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
+    described = {(method, path) for path, methods in openapi.PATHS.items() for method in methods}
+    assert served == described

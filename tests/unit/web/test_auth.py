@@ -1,0 +1,87 @@
+"""Who has no good key gets in nowhere but at the probes and the description."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.keys import KeyFile, add_key
+from tests.unit.web.client import Client, running
+
+
+@pytest.fixture
+def key_path(tmp_path: Path) -> Path:
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def key(key_path: Path) -> str:
+    return add_key(key_path, "ann", ["acme/*"])
+
+
+@pytest.fixture
+def locked(key_path: Path, key: str) -> Iterator[Client]:
+    with running(keys=KeyFile(key_path)) as client:
+        yield client
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+CLOSED = [
+    ("GET", "/score-requests"),
+    ("GET", "/score-requests/x"),
+    ("GET", "/scores?project_id=acme/flow"),
+    ("GET", "/calls?project_id=acme/flow"),
+    ("GET", "/scorers"),
+    ("POST", "/scorers"),
+    ("POST", "/calls/score"),
+    ("POST", "/call/upsert_batch"),
+    ("POST", "/v2/acme/flow/calls/complete"),
+    ("GET", "/"),
+    ("GET", "/no/such/path"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+def test_without_a_good_key_nothing_is_answered_but_401(locked: Client, method: str, path: str, key: str) -> None:
+    for authorization in ("", "Basic", "Bearer ", "Bearer wrong", basic("api:wrong"), basic(key), "Basic é", key):
+        answer = locked.request(method, path, Authorization=authorization)
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == 'Basic realm="callscore", Bearer'
+
+
+def test_a_weave_path_says_401_in_weaves_shape_and_others_in_ours(locked: Client) -> None:
+    assert list(locked.post("/call/upsert_batch", {}).json) == ["reason"]
+    (detail,) = locked.post("/calls/score", {}).json["detail"]
+    assert (detail["loc"], detail["type"]) == (["header", "Authorization"], "unauthorized")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/docs", "/metrics"])
+def test_probes_and_description_need_no_key(locked: Client, path: str) -> None:
+    assert locked.get(path).status == 200
+
+
+def test_a_good_key_passes_as_basic_password_and_as_bearer(locked: Client, key: str) -> None:
+    for authorization in (basic(f"api:{key}"), basic(f"anyone:{key}"), f"Bearer {key}", f"bearer {key}"):
+        assert locked.get("/", Authorization=authorization).status == 200
+
+
+def test_another_projects_submission_is_403_and_its_reads_are_404(locked: Client, key: str) -> None:
+    bearer = f"Bearer {key}"
+    body = {"project_id": "other/flow", "call_ids": [], "scorer_refs": []}
+    answer = locked.post("/calls/score", body, Authorization=bearer)
+    assert (answer.status, answer.json["detail"][0]["loc"]) == (403, ["body", "project_id"])
+    calls = {"batch": [{"project_id": "other/flow", "id": "1"}]}
+    assert locked.post("/v2/other/flow/calls/complete", calls, Authorization=bearer).status == 403
+    for path in ("/scores", "/scores/summary", "/calls", "/scorers", "/score-requests"):
+        assert locked.get(f"{path}?project_id=other/flow", Authorization=bearer).status == 404
+
+
+def test_publishing_for_every_project_takes_a_key_for_every_project(locked: Client, key: str) -> None:
+    body = {"name": "n", "kind": "contains", "params": {"text": "x"}}
+    assert locked.post("/scorers", body, Authorization=f"Bearer {key}").status == 403
+    elsewhere = body | {"project_id": "other/flow"}
+    assert locked.post("/scorers", elsewhere, Authorization=f"Bearer {key}").status == 403

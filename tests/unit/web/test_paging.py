@@ -1,0 +1,50 @@
+"""Pages of sorted partitions, read one after the other, give every item once and in order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.errors import ApiError
+from app.web.paging import decode_cursor, encode_cursor, merge
+from tables.paging import Page
+
+
+def page_of(keys: list[str], after: str | None, rows: int, backwards: bool) -> Page:
+    left = sorted(keys, reverse=backwards)
+    if after is not None:
+        left = [key for key in left if (key < after if backwards else key > after)]
+    items = [(key, key) for key in left[:rows]]
+    return {"items": items, "next": items[-1][0] if len(left) > rows else None}
+
+
+@given(
+    st.lists(st.sets(st.text(max_size=3), max_size=12), min_size=1, max_size=4),
+    st.integers(1, 5),
+    st.integers(1, 7),
+    st.booleans(),
+)
+def test_every_item_comes_once_and_in_order(partitions: list[set[str]], rows: int, limit: int, backwards: bool) -> None:
+    owned = [
+        sorted(keys.difference(*partitions[:index])) for index, keys in enumerate(partitions)
+    ]  # a key lies in one partition
+    found: list[str] = []
+    after: str | None = None
+    for _ in range(200):
+        items, after = merge([page_of(keys, after, rows, backwards) for keys in owned], limit, backwards)
+        assert len(items) <= limit
+        found.extend(items)
+        if after is None:
+            break
+    assert found == sorted(set().union(*partitions), reverse=backwards)
+
+
+@given(st.text().filter(lambda text: text.isprintable()))
+def test_a_cursor_stands_for_its_key(key: str) -> None:
+    assert decode_cursor(encode_cursor(key)) == key
+
+
+@pytest.mark.parametrize("cursor", ["é", "!!!!", "a", "/w=="])
+def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
+    with pytest.raises(ApiError) as raised:
+        decode_cursor(cursor)
+    assert (raised.value.status, raised.value.details[0]["loc"]) == (422, ["query", "cursor"])

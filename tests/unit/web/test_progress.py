@@ -1,0 +1,74 @@
+"""How a request stands is worked out right, whatever was counted."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.progress import TASK_STATES, describe
+from tables.progress import State
+
+HEADER: dict[str, Any] = {
+    "request_id": "r",
+    "project_id": "acme/flow",
+    "scorer_refs": ["a", "b"],
+    "calls": 50,
+    "requested_by": "ann",
+    "requested_at": 1000.0,
+}
+
+
+def tasks_of(states: dict[str, int], running: int = 0) -> dict[str, int]:
+    tasks: dict[str, int] = describe(HEADER, states, 0.0, running, 1010.0)["tasks"]
+    return tasks
+
+
+@given(
+    st.lists(st.sampled_from([state.name for state in State if state is not State.QUEUED]), max_size=100),
+    st.integers(0, 300),
+)
+def test_the_eight_states_sum_to_the_total(states: list[str], running: int) -> None:
+    counts = {name: states.count(name) for name in set(states)}
+    tasks = tasks_of(counts, running)
+    assert sum(tasks[state] for state in TASK_STATES) == tasks["total"] == 100
+    assert min(tasks.values()) >= 0
+    assert tasks["reused"] <= tasks["succeeded"]
+    assert tasks["running"] <= running
+    for state in ("failed", "cancelled", "paused"):
+        assert tasks[state] == counts.get(state.upper(), 0)
+
+
+def test_what_runs_is_taken_from_queued_first_then_from_retrying() -> None:
+    assert tasks_of({"SUCCEEDED": 90, "RETRYING": 4}, 3) | {"running": 3, "queued": 3, "retrying": 4} == tasks_of(
+        {"SUCCEEDED": 90, "RETRYING": 4}, 3
+    )
+    tasks = tasks_of({"SUCCEEDED": 90, "RETRYING": 4}, 8)
+    assert (tasks["running"], tasks["queued"], tasks["retrying"]) == (8, 0, 2)
+
+
+def test_a_request_is_completed_when_all_its_tasks_are_terminal_failures_included() -> None:
+    described = describe(HEADER, {"SUCCEEDED": 60, "REUSED": 20, "FAILED": 15, "CANCELLED": 5}, 1040.0, 0, 2000.0)
+    assert described["status"] == "completed"
+    assert described["finished_at"] == "1970-01-01T00:17:20.000000Z"
+    assert described["tasks"]["succeeded"] == 80
+    assert described["tasks"]["reused"] == 20
+    assert described["rate"] == 2.0  # 80 tasks that were run in 40 s
+    assert described["eta"] is None
+
+
+def test_a_request_without_tasks_is_completed_when_it_is_made() -> None:
+    described = describe(HEADER | {"calls": 0}, {}, 0.0, 0, 2000.0)
+    assert (described["status"], described["finished_at"]) == ("completed", described["requested_at"])
+    assert set(described["tasks"].values()) == {0}
+
+
+def test_a_request_under_way_says_when_it_will_be_finished() -> None:
+    described = describe(HEADER, {"SUCCEEDED": 20}, 1009.0, 0, 1010.0)
+    assert (described["status"], described["finished_at"], described["rate"]) == ("running", None, 2.0)
+    assert described["eta"] == "1970-01-01T00:17:30.000000Z"  # the other 80 in 40 s
+
+
+@pytest.mark.parametrize("now", [1000.0, 900.0, 1e9])
+def test_no_clock_breaks_the_rate(now: float) -> None:
+    describe(HEADER | {"calls": 10**9}, {"SUCCEEDED": 1}, 1000.0, 0, now)
