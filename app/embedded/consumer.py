@@ -19,20 +19,45 @@ class Consumer(Delivery):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rebalance_lock = asyncio.Lock()
+        self._frozen = False
 
     # -- life
 
+    def stop_flow(self) -> None:
+        """Stop delivery."""
+        super().stop_flow()
+        if self.app.should_stop and not self.app.conf.stream_wait_empty:
+            self._freeze()
+
+    async def wait_empty(self) -> None:
+        """Wait until every event that an agent has begun is acked, and commit. Raises LogFailed unless stopping."""
+        try:
+            await super().wait_empty()
+        except LogFailed as exc:
+            if not self.app.should_stop:
+                raise
+            self.log.error("Stopping without a last commit: %s", exc)
+        if self.app.should_stop:
+            self._freeze()
+
     async def on_stop(self) -> None:
-        """Commit what is acked."""
+        """Commit what was acked before the agents were stopped."""
         try:
             await super().on_stop()
         except LogFailed as exc:
             self.log.error("Stopping without a last commit: %s", exc)
 
+    def _freeze(self) -> None:
+        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
+        for tp in self._assigned:
+            self._count_acks(tp)
+        self._frozen = True
+
     async def on_restart(self) -> None:
         """Forget what was assigned: the group is joined again."""
         await super().on_restart()
         self._assigned = set()
+        self._frozen = False
 
     def close(self) -> None:
         """Do nothing: stopping closes the log."""
@@ -146,6 +171,8 @@ class Consumer(Delivery):
     # -- commits
 
     def _count_acks(self, tp: TP) -> None:
+        if self._frozen:
+            return
         with ack_lock:
             acked = self._acked[tp]
             if acked:

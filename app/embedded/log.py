@@ -206,7 +206,7 @@ class Log:
             await self._wait()
 
     async def close(self) -> None:
-        """Make everything durable and close the database; after a failure, only close it."""
+        """Make everything durable and close the database; after a failure, only close it. Raises LogFailed."""
         if self._writer.closed:
             return
         try:
@@ -214,7 +214,11 @@ class Log:
                 await self.flush()
         finally:
             self._writer.close()
-            self._database.close()
+            try:
+                self._database.close()
+            except Exception as exc:  # rocksdict raises bare Exception
+                if self.failed is None:
+                    raise LogFailed(self.path, exc) from exc
 
     # -- inside
 

@@ -153,9 +153,19 @@ class Producer(BaseProducer):
         return await self._append(topic, key, value, partition, timestamp, headers)
 
     async def flush(self) -> None:
-        """Wait until everything appended is durable. Raises LogFailed if any of it never will be."""
-        if self._embedded is not None:
+        """Wait until everything appended is durable.
+
+        Raises:
+            LogFailed: some of it never will be. While the app stops this is only logged, so that it can stop.
+        """
+        if self._embedded is None:
+            return
+        try:
             await self._embedded.flush()
+        except LogFailed as exc:
+            if not self.app.should_stop:
+                raise
+            self.log.error("Stopping without the last records: %s", exc)
 
     async def create_topic(
         self,

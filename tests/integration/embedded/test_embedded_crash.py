@@ -1,0 +1,115 @@
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from app.embedded.log import Log
+from tests.integration.embedded.embedded_app import GROUP
+
+# Each client waits for its append, then says on stdout what was acknowledged.
+APPEND = """
+import asyncio, sys
+from app.embedded.log import Log
+
+async def main():
+    log = Log(sys.argv[1])
+    log.create_topic("calls", 4)
+
+    async def client(number):
+        for count in range(1_000_000):
+            value = b"%d/%d" % (number, count)
+            place = await log.append("calls", number % 4, b"%d" % number, value)
+            print(place.partition, place.offset, value.decode(), flush=True)
+
+    await asyncio.gather(*[client(number) for number in range(32)])
+
+asyncio.run(main())
+"""
+
+# The agent acks every event and sends more than the disk takes: its offsets must not be committed.
+FULL_DISK = """
+import asyncio, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from app.embedded.errors import LogFailed
+from tests.integration.embedded.embedded_app import build, started
+
+app = build(Path(sys.argv[1]), topic_partitions=1)
+calls = app.topic("calls", key_type=bytes, value_type=bytes)
+scores = app.topic("scores", key_type=bytes, value_type=bytes)
+seen = asyncio.Semaphore(0)
+
+@app.agent(calls)
+async def score(stream):
+    async for event in stream.events():
+        with suppress(LogFailed):
+            scores.send_soon(key=event.key, value=event.value)
+        seen.release()
+
+async def main():
+    async with started(app):
+        await calls.send(key=b"", value=b"small")
+        await seen.acquire()
+        await app.producer.flush()
+        await app.consumer.commit()
+        for _ in range(5):
+            app.producer.append("calls", 0, b"", bytes(50_000))
+        await app.producer.flush()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+        for _ in range(5):
+            await seen.acquire()
+        try:
+            await app.consumer.commit()
+        except LogFailed:
+            print("refused")
+        assert isinstance(app.producer.failed, LogFailed)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_amid_appends_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    delays = random.Random(seed)
+    acknowledged: dict[tuple[int, int], bytes] = {}
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", APPEND, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        await asyncio.sleep(delays.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        lines += process.stdout.readlines()
+        process.wait()
+        for line in lines:
+            if line.endswith(b"\n"):
+                number, count, value = line.split()
+                place = (int(number), int(count))
+                assert place not in acknowledged, f"{place} was given twice"
+                acknowledged[place] = value
+    log = Log(tmp_path)
+    for (partition, offset), value in acknowledged.items():
+        (record,) = log.read("calls", partition, offset, max_records=1)
+        assert (record.offset, record.value) == (offset, value)
+    for partition in range(4):
+        assert (await log.append("calls", partition, None, b"")).offset > max(
+            (offset for number, offset in acknowledged if number == partition), default=-1
+        )
+    await log.close()
+
+
+async def test_commit_is_refused_when_a_send_was_lost(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[3],
+    )
+    assert "refused" in run.stdout, run.stderr
+    log = Log(tmp_path / "log")
+    assert log.committed(GROUP, "calls", 0) == 1
+    assert log.highwater("calls", 0) == 6
+    await log.close()

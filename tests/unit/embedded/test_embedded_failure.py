@@ -1,0 +1,96 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.embedded import keys
+from app.embedded.errors import LogFormatMismatch, LogUnavailable
+from app.embedded.log import Log
+from app.embedded.store import open_database
+
+OPEN = """
+import sys
+from app.embedded.log import Log
+Log(sys.argv[1])
+"""
+
+# A limit on the size of a file is the one full disk that a test can have without privileges.
+FULL_DISK = """
+import asyncio, resource, sys
+from app.embedded.errors import LogFailed
+from app.embedded.log import Log
+
+async def main():
+    log = Log(sys.argv[1])
+    log.create_topic("calls", 1)
+    await log.append("calls", 0, None, b"before")
+    await log.commit("group", {("calls", 0): 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    lost = [log.append("calls", 0, None, bytes(50_000)) for _ in range(5)]
+    commit = log.commit("group", {("calls", 0): 6})
+    for future in [*lost, commit]:
+        try:
+            await future
+        except LogFailed:
+            continue
+        sys.exit("reported as durable")
+    assert isinstance(log.failed, LogFailed), log.failed
+    assert log.highwater("calls", 0) == 1
+    assert log.committed("group", "calls", 0) == 1
+    for use in (
+        lambda: log.append("calls", 0, None, b""),
+        lambda: log.commit("group", {("calls", 0): 1}),
+        lambda: log.create_topic("other", 1),
+    ):
+        try:
+            use()
+        except LogFailed as exc:
+            print(exc)
+            continue
+        sys.exit("accepted after the failure")
+    try:
+        await log.flush()
+    except LogFailed:
+        await log.close()
+        return
+    sys.exit("flushed after the failure")
+
+asyncio.run(main())
+"""
+
+
+def run(script: str, path: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60)
+
+
+async def test_second_process_is_refused_with_one_sentence_that_names_the_path(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    refused = run(OPEN, tmp_path)
+    await log.close()
+    assert refused.returncode != 0
+    assert refused.stderr.splitlines()[-1] == (
+        f"app.embedded.errors.LogLocked: The log at {tmp_path} is open in another process: "
+        "stop that process, or give this one a path of its own."
+    )
+    assert run(OPEN, tmp_path).returncode == 0
+
+
+def test_failed_write_stops_appends_flushes_and_commits_for_good(tmp_path: Path) -> None:
+    failed = run(FULL_DISK, tmp_path)
+    assert failed.returncode == 0, failed.stderr
+    assert f"The log at {tmp_path} could not be written" in failed.stdout
+
+
+def test_log_of_another_format_is_refused(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    database.put(keys.VERSION, b"99")
+    database.close()
+    with pytest.raises(LogFormatMismatch, match="has format 99"):
+        Log(tmp_path)
+
+
+def test_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LogUnavailable, match="cannot be opened"):
+        Log(tmp_path / "file")
