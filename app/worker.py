@@ -88,7 +88,7 @@ def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
     mode.loop.use("uvloop")
-    worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), redirect_stdouts=False)
+    worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), quiet=True)
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:

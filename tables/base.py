@@ -57,6 +57,16 @@ class Store(rocksdb.Store):
         path.parent.mkdir(parents=True, exist_ok=True)
         return rocksdict.Rdict(str(path), options=options)
 
+    def revoke_partitions(self, table: faust.Table, tps: set[TP]) -> None:
+        for tp in tps:
+            if tp.topic in table.changelog_topic.topics and (db := self._dbs.pop(tp.partition, None)) is not None:
+                db.close()
+
+    async def stop(self) -> None:
+        for db in self._dbs.values():
+            db.close()
+        self._dbs.clear()
+
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         db = self._dbs.get(tp.partition)
         if db is not None:

@@ -157,11 +157,6 @@ def _ended(score: scores.Row | None, status: str) -> dict[str, Any] | None:
     ends: list[scores.Row | scores.PastRound] = [score, *reversed(score.past)]
     for ended in ends:
         if ended.status == status:
-            reason = None if ended.error is None else reason_of(ended.error.type, ended.error.message)
+            reason = None if ended.error is None else ended.error.type
             return {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}
     return None
-
-
-def reason_of(type: str, message: str) -> str:
-    """An error as one line of text that begins with its type."""
-    return message if message.startswith(type) else f"{type}: {message}" if message else type

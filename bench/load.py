@@ -1,0 +1,83 @@
+"""A client that loads a service over HTTP as real ones do, and what it saw."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.service import Service, complete_call
+
+PROJECT = "bench/project"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+async def log_calls(service: Service, prefix: str, number: int, size: int = 1024) -> list[str]:
+    """Log `number` calls with outputs of `size` bytes; returns their ids."""
+    ids = [f"{prefix}-{n}" for n in range(number)]
+    async with aiohttp.ClientSession(service.url) as session:
+        for start in range(0, number, 500):
+            calls = [{"id": call_id, "output": f"{call_id} ".ljust(size, "x")} for call_id in ids[start : start + 500]]
+            batch = {"batch": [complete_call(PROJECT, call) for call in calls]}
+            async with session.post(f"/v2/{PROJECT}/calls/complete", json=batch) as answer:
+                answer.raise_for_status()
+    return ids
+
+
+async def publish(service: Service, number: int) -> list[str]:
+    """Publish scorers that do next to nothing; returns their refs."""
+    refs = []
+    async with aiohttp.ClientSession(service.url) as session:
+        for n in range(number):
+            body = {"name": f"bench-{n}", "kind": "contains", "params": {"text": str(n)}, "project_id": PROJECT}
+            async with session.post("/scorers", json=body) as answer:
+                refs.append((await answer.json())["ref"])
+    return refs
+
+
+async def submit(session: aiohttp.ClientSession, call_ids: list[str], refs: list[str]) -> str:
+    body = {"project_id": PROJECT, "call_ids": call_ids, "scorer_refs": refs}
+    async with session.post("/calls/score", json=body) as answer:
+        answer.raise_for_status()
+        return str(answer.headers["Location"])
+
+
+async def score(service: Service, call_ids: list[str], refs: list[str]) -> tuple[float, Any]:
+    """Submit once and wait until the counter says that all is scored; returns seconds and the request."""
+    async with aiohttp.ClientSession(service.url) as session:
+        started = time.perf_counter()
+        where = await submit(session, call_ids, refs)
+        while True:
+            async with session.get(where) as answer:
+                request = await answer.json()
+            if request["status"] != "running":
+                return time.perf_counter() - started, request
+            await asyncio.sleep(0.02)
+
+
+async def submit_latency(service: Service, refs: list[str], clients: int, each: int) -> Latency:
+    """Latency of submitting 100 call ids × the refs, from so many clients at once; the calls are known and scored."""
+    call_ids = await log_calls(service, "latency", 100)
+    taken: list[float] = []
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        for _ in range(each):
+            started = time.perf_counter()
+            await submit(session, call_ids, refs)
+            taken.append((time.perf_counter() - started) * 1000)
+
+    async with aiohttp.ClientSession(service.url, connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(client(session) for _ in range(clients)))
+    return Latency(percentile(taken, 0.5), percentile(taken, 0.99))
