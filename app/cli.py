@@ -1,0 +1,43 @@
+"""The `callscore` command. What is heavy is imported by the command that needs it, so that the others start at once."""
+
+from typing import NoReturn
+
+import click
+
+from app.commands.calls import calls
+from app.commands.keys import keys
+from app.commands.running import main_exit
+from app.commands.scorers import scorers
+from app.commands.scores import scores
+from app.commands.service import score_sample, up, worker
+from app.commands.status import status
+from app.commands.submit import submit
+
+
+class InOrder(click.Group):
+    """A group that lists its commands in the order in which one meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder)
+@click.version_option(package_name="callscore", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Apply scorers to logged LLM calls.
+
+    Exit codes: 0 all well, 1 something failed, 2 usage or bad settings, 130 interrupted.
+    """
+
+
+for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    main_exit(cli)
+
+
+if __name__ == "__main__":
+    main()

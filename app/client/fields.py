@@ -1,0 +1,171 @@
+"""Which field of a JSON line is what of a call."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app import ids
+from app.client.errors import BadInput
+
+MAX_CALL_BYTES = 1 << 20
+EPOCH = "1970-01-01T00:00:00Z"
+_MISSING = object()
+_MILLISECONDS_FROM = 1e11  # as seconds this would be in the year 5138
+
+
+class BadLine(ValueError):
+    """The line cannot become a call; the message says why."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """How lines become calls. A field is a name or a dotted path; a number in a path is a place in a list.
+
+    Inputs and attributes are called by the last name of their path. The same line always gives the same bytes.
+    """
+
+    project: str
+    id: str | None = None
+    inputs: tuple[str, ...] = ()
+    output: str = "output"
+    op_name: str = "imported"
+    op_name_field: str | None = None
+    attributes: tuple[str, ...] = ()
+    started_at: str | None = None
+    ended_at: str | None = None
+    unseen: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for what, paths in (("--input", self.inputs), ("--attribute", self.attributes)):
+            names = [_name(path) for path in paths]
+            for name in names:
+                if names.count(name) > 1:
+                    raise BadInput(f"Two fields of {what} would both be called {name!r}.")
+        self.unseen.update(self.inputs, self.attributes)
+
+    def call(self, line: bytes) -> bytes:
+        """The call of one line, as JSON of the shape that `calls/complete` takes. Raises BadLine."""
+        row = _row(line)
+        call_id = self._id(row, line)
+        output = find(row, self.output)
+        if output is _MISSING:
+            raise BadLine(f"no field {self.output!r} for the output")
+        started, ended = self._times(row)
+        call = {
+            "project_id": self.project,
+            "id": call_id,
+            "trace_id": ids.digest(call_id),
+            "op_name": self._op_name(row),
+            "started_at": started,
+            "ended_at": ended,
+            "attributes": self._pick(row, self.attributes),
+            "inputs": self._inputs(row),
+            "output": output,
+            "summary": {},
+        }
+        encoded = orjson.dumps(call)
+        if len(encoded) > MAX_CALL_BYTES:
+            raise BadLine(f"too large: the call has {len(encoded):,} bytes, at most {MAX_CALL_BYTES:,} are allowed")
+        return encoded
+
+    def _id(self, row: dict[str, Any], line: bytes) -> str:
+        if self.id is None:
+            return hashlib.blake2b(line, digest_size=16).hexdigest()
+        value = find(row, self.id)
+        if value is _MISSING:
+            raise BadLine(f"no field {self.id!r} for the id")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise BadLine(f"the id in {self.id!r} is neither text nor a whole number")
+        try:
+            return ids.check_id(str(value))
+        except ids.BadId as error:
+            raise BadLine(f"the id in {self.id!r} {error}") from None
+
+    def _op_name(self, row: dict[str, Any]) -> str:
+        if self.op_name_field is None:
+            return self.op_name
+        value = find(row, self.op_name_field)
+        if not isinstance(value, str) or not value:
+            raise BadLine(f"no text in {self.op_name_field!r} for the op name")
+        return value
+
+    def _inputs(self, row: dict[str, Any]) -> dict[str, Any]:
+        if not self.inputs:
+            taken = {path if path in row else path.split(".")[0] for path in self._other_paths()}
+            return {name: value for name, value in row.items() if name not in taken}
+        inputs = self._pick(row, self.inputs)
+        if not inputs:
+            raise BadLine(f"none of the input fields {', '.join(self.inputs)}")
+        return inputs
+
+    def _other_paths(self) -> Iterator[str]:
+        yield self.output
+        yield from self.attributes
+        yield from filter(None, (self.id, self.op_name_field, self.started_at, self.ended_at))
+
+    def _pick(self, row: dict[str, Any], paths: tuple[str, ...]) -> dict[str, Any]:
+        picked = {}
+        for path in paths:
+            value = find(row, path)
+            if value is not _MISSING:
+                picked[_name(path)] = value
+                self.unseen.discard(path)
+        return picked
+
+    def _times(self, row: dict[str, Any]) -> tuple[str, str]:
+        """Never from the clock, so that importing a line again changes nothing."""
+        started = EPOCH if self.started_at is None else _time(row, self.started_at)
+        ended = started if self.ended_at is None else _time(row, self.ended_at)
+        return (ended if self.started_at is None else started), ended
+
+
+def find(row: Any, path: str) -> Any:
+    """The value at a dotted path; a field whose own name has the dots goes first."""
+    if isinstance(row, dict) and path in row:
+        return row[path]
+    value = row
+    for step in path.split("."):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return _MISSING
+    return value
+
+
+def _name(path: str) -> str:
+    """What an input or attribute is called: the last step of its path that is not a place in a list."""
+    steps = [step for step in path.split(".") if not step.isdecimal()]
+    return steps[-1] if steps else path
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise BadLine(f"not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise BadLine("not a JSON object")
+    return row
+
+
+def _time(row: dict[str, Any], path: str) -> str:
+    value = find(row, path)
+    if value is _MISSING:
+        raise BadLine(f"no field {path!r} for the time")
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS_FROM else value, UTC)
+        else:
+            raise ValueError
+        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        raise BadLine(f"the time in {path!r} is neither RFC 3339 nor Unix time") from None

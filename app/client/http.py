@@ -1,0 +1,224 @@
+"""The service as a client sees it: JSON over HTTP, with patience and with errors that say what to do."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from app.client.errors import CommandError, Refused, Unreachable
+from app.client.text import clean
+
+PAGE = 1000
+_BUSY = (429, 503)
+_FIRST_WAIT = 0.25
+_LONGEST_WAIT = 5.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the service answers, and the key to show it."""
+
+    url: str
+    api_key: str | None = None
+
+
+class Client:
+    """One connection pool to one service; use it as an async context manager.
+
+    A request is repeated while the service is busy (429, 503) or, once it has answered before, away for a moment,
+    for up to `patience` seconds in all. Every POST that callscore takes may safely be repeated.
+    """
+
+    def __init__(
+        self, service: Service, *, patience: float = 30.0, on_wait: Callable[[str], None] = lambda sentence: None
+    ) -> None:
+        self.service = service
+        self._patience = patience
+        self._on_wait = on_wait
+        self._has_answered = False
+
+    async def __aenter__(self) -> Self:
+        headers = {"Accept": "application/json"}
+        if self.service.api_key:
+            headers["Authorization"] = f"Bearer {self.service.api_key}"
+        self._session = aiohttp.ClientSession(
+            headers=headers, timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ready(self) -> bool:
+        """Whether the service is up and has recovered its tables."""
+        try:
+            status, _, _ = await self._once("GET", "/readyz", None, None, None)
+        except (TimeoutError, aiohttp.ClientError):
+            return False
+        return status == 200
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The JSON object at `path`, which is already percent-encoded."""
+        return await self._request("GET", path, params=params)
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Send the JSON `body` and return the JSON object that comes back."""
+        return await self._request("POST", path, body=body, headers=headers)
+
+    async def items(
+        self, path: str, params: Mapping[str, str], limit: int | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The items of a list view, page after page, at most `limit` of them."""
+        cursor: str | None = None
+        left = limit
+        while left is None or left > 0:
+            query = {**params, "limit": str(PAGE if left is None else min(PAGE, left))}
+            if cursor is not None:
+                query["cursor"] = cursor
+            page = await self.get(path, query)
+            for item in page["items"][:left]:
+                yield item
+            left = None if left is None else left - len(page["items"])
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        give_up = time.monotonic() + self._patience
+        wait = _FIRST_WAIT
+        while True:
+            pause = wait * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+            try:
+                status, answer, retry_after = await self._once(method, path, params, body, headers)
+            except aiohttp.ClientConnectionError as error:
+                trouble: CommandError = self._unreachable(error)
+                if not self._has_answered:
+                    raise trouble from None
+            except (TimeoutError, aiohttp.ClientError) as error:
+                trouble = Unreachable(f"The service at {self.service.url} did not answer properly: {_say(error)}.")
+            else:
+                self._has_answered = True
+                if 200 <= status < 300:
+                    return self._object(answer)
+                trouble = self._refused(status, answer)
+                if status not in _BUSY:
+                    raise trouble
+                pause = max(pause, retry_after)
+            if time.monotonic() + pause > give_up:
+                raise trouble
+            self._on_wait(f"{str(trouble).rstrip('.')}; trying again for up to {self._patience:.0f} s.")
+            await asyncio.sleep(pause)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[int, bytes, float]:
+        url = URL(self.service.url + path, encoded=True)
+        given = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
+        async with self._session.request(
+            method, url, params=params, data=body, headers=given, allow_redirects=False
+        ) as response:
+            return response.status, await response.read(), _retry_after(response.headers.get("Retry-After"))
+
+    def _unreachable(self, error: aiohttp.ClientConnectionError) -> Unreachable:
+        url = self.service.url
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return Unreachable(f"The host of {url} is not known; check --url or CALLSCORE_URL.")
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+            return Unreachable(f"No callscore service answers at {url}; start one with: callscore up")
+        return Unreachable(f"The connection to {url} failed: {_say(error)}.")
+
+    def _object(self, answer: bytes) -> dict[str, Any]:
+        try:
+            value = orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict):
+            raise Unreachable(
+                f"What answers at {self.service.url} is not callscore; check --url or CALLSCORE_URL."
+            ) from None
+        return value
+
+    def _refused(self, status: int, answer: bytes) -> Refused:
+        url, reason = self.service.url, _reason(answer)
+        if status == 401 and self.service.api_key:
+            sentence = f"The service at {url} does not know this API key."
+        elif status == 401:
+            sentence = f"The service at {url} wants an API key; give one with --api-key or CALLSCORE_API_KEY."
+        elif status == 403:
+            sentence = f"This API key may not do that: {reason or 'the service answered 403'}."
+        elif status == 404:
+            sentence = f"The service at {url} does not have that: {reason or 'it answered 404'}."
+        elif status == 503:
+            sentence = f"The service at {url} is not ready: {reason or 'it answered 503'}."
+        elif 400 <= status < 500:
+            sentence = f"The service refused the request ({status}): {reason or 'it did not say why'}."
+        elif status >= 500:
+            sentence = f"The service at {url} failed ({status}): {reason or 'its own output says why'}."
+        else:
+            sentence = f"What answers at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
+        return Refused(sentence.replace("..", "."), status, reason or f"the service answered {status}")
+
+
+def _say(error: BaseException) -> str:
+    return clean(str(error) or type(error).__name__, 200)
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds to wait, from either form of the header; 0 where there is none."""
+    if value is None:
+        return 0.0
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _reason(answer: bytes) -> str:
+    """What the service says about an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
+    try:
+        value = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(value, dict):
+        return ""
+    detail = value.get("detail", value.get("reason"))
+    if isinstance(detail, str):
+        return clean(detail, 500).rstrip(".")
+    if not isinstance(detail, list):
+        return ""
+    told = [_problem(item) for item in detail[:3] if isinstance(item, dict)]
+    if len(detail) > 3:
+        told.append(f"and {len(detail) - 3} more")
+    return "; ".join(part for part in told if part)
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    loc = ".".join(str(part) for part in item.get("loc") or ())
+    message = str(item.get("msg", "")).rstrip(".")
+    return clean(f"{loc}: {message}" if loc else message, 500)

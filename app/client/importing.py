@@ -1,0 +1,151 @@
+"""Sending the lines of a file to the service as calls."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from urllib.parse import quote
+
+from app.client.checkpoint import Checkpoint, Progress
+from app.client.errors import Refused
+from app.client.feed import feed
+from app.client.fields import BadLine, Fields
+from app.client.http import Client
+from app.client.lines import MAX_LINE_BYTES, Line, Source
+from app.client.output import note
+from app.client.progress import Bar, bar
+from app.client.text import clean, number
+
+MAX_BATCH_CALLS = 200
+MAX_BATCH_BYTES = 4 << 20
+_IN_FLIGHT = 4
+_ABOUT_THE_CALL = (400, 413, 422)
+_NOWHERE = Line(0, None, 0, 0)
+
+
+@dataclass
+class Batch:
+    """Consecutive lines: the calls to send, each with its line number, and the lines that cannot be calls."""
+
+    calls: list[tuple[int, bytes]] = field(default_factory=list)
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    size: int = 0
+    last: Line = _NOWHERE
+
+
+def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
+    """Group lines into batches of at most MAX_BATCH_CALLS lines and MAX_BATCH_BYTES of calls."""
+    batch = Batch()
+    for line in lines:
+        try:
+            if line.data is None:
+                raise BadLine(f"too large: the line has more than {MAX_LINE_BYTES:,} bytes")
+            call = fields.call(line.data)
+        except BadLine as error:
+            batch.bad.append((line.number, str(error)))
+        else:
+            if batch.size + len(call) + 1 > MAX_BATCH_BYTES:
+                yield batch
+                batch = Batch()
+            batch.calls.append((line.number, call))
+            batch.size += len(call) + 1
+        batch.last = line
+        if len(batch.calls) + len(batch.bad) >= MAX_BATCH_CALLS:
+            yield batch
+            batch = Batch()
+    if batch.last.number:
+        yield batch
+
+
+class Import:
+    """One run over one source. `progress` counts what earlier, interrupted runs did as well."""
+
+    def __init__(self, client: Client, source: Source, fields: Fields, checkpoint: Checkpoint | None = None) -> None:
+        self.progress = checkpoint.load() if checkpoint else Progress()
+        self.resumed_at = self.progress.line
+        self._client = client
+        self._source = source
+        self._fields = fields
+        self._checkpoint = checkpoint
+        entity, _, project = fields.project.partition("/")
+        self._path = f"/v2/{quote(entity, safe='')}/{quote(project, safe='')}/calls/complete"
+
+    async def run(self, limit: int | None = None) -> Progress:
+        """Send everything that is left, at most the first `limit` lines of the source that are not blank.
+
+        A line that cannot be a call is noted and counted, and the rest goes on.
+
+        Raises:
+            CommandError: when the service or the source fails; what was done is kept for the next run.
+        """
+        before = self.progress.imported + self.progress.rejected
+        lines = self._source.lines(self.progress.offset, self.progress.line)
+        if limit is not None:
+            lines = islice(lines, max(0, limit - before))
+        started = time.monotonic()
+        window: deque[tuple[Batch, asyncio.Task[list[tuple[int, str]]]]] = deque()
+        try:
+            with bar("Importing") as shown:
+                async for batch in feed(batches(lines, self._fields)):
+                    window.append((batch, asyncio.create_task(self._send(batch.calls))))
+                    if len(window) >= _IN_FLIGHT:
+                        await self._settle(window, shown, started, before)
+                while window:
+                    await self._settle(window, shown, started, before)
+        except BaseException:
+            if self._checkpoint and self.progress.line:
+                self._checkpoint.save(self.progress, now=True)
+            raise
+        finally:
+            for _, task in window:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in window), return_exceptions=True)
+        if self._checkpoint:
+            self._checkpoint.remove()
+        return self.progress
+
+    async def _settle(
+        self,
+        window: deque[tuple[Batch, asyncio.Task[list[tuple[int, str]]]]],
+        shown: Bar,
+        started: float,
+        before: int,
+    ) -> None:
+        """Wait for the oldest batch: batches are settled in order, so that a checkpoint has no holes behind it."""
+        batch, task = window[0]
+        refused = await task
+        window.popleft()
+        for line, reason in sorted(batch.bad + refused):
+            note(f"line {line}: {clean(reason)}")
+        done = self.progress
+        done.offset, done.line = batch.last.offset, batch.last.number
+        done.rejected += len(batch.bad) + len(refused)
+        done.imported += len(batch.calls) - len(refused)
+        rate = (done.imported + done.rejected - before) / max(time.monotonic() - started, 1e-6)
+        words = f"{_megabytes(batch.last.position)}, {number(done.imported)} calls, {number(round(rate))}/s"
+        if done.rejected:
+            words += f", {number(done.rejected)} rejected"
+        shown.show(batch.last.position, self._source.size, words)
+        if self._checkpoint:
+            self._checkpoint.save(done)
+
+    async def _send(self, calls: list[tuple[int, bytes]]) -> list[tuple[int, str]]:
+        """Post the calls and return those that the service refuses, found by sending halves: doing so again is safe."""
+        if not calls:
+            return []
+        try:
+            await self._client.post(self._path, b'{"batch":[' + b",".join(call for _, call in calls) + b"]}")
+        except Refused as error:
+            if error.status not in _ABOUT_THE_CALL:
+                raise
+            if len(calls) == 1:
+                return [(calls[0][0], error.reason)]
+            half = len(calls) // 2
+            return await self._send(calls[:half]) + await self._send(calls[half:])
+        return []
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

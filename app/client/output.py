@@ -1,0 +1,79 @@
+"""What the commands print: results on stdout, everything about the work on stderr."""
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.client.text import clean
+
+_WIDE = 100_000
+_GAP = 2
+_NARROWEST = 12
+
+
+@cache
+def stdout() -> Console:
+    """Where results go; without a terminal nothing is coloured, wrapped or cut."""
+    return _console(sys.stdout.isatty(), stderr=False)
+
+
+@cache
+def stderr() -> Console:
+    """Where progress, notices and errors go."""
+    return _console(sys.stderr.isatty(), stderr=True)
+
+
+def _console(terminal: bool, *, stderr: bool) -> Console:
+    return Console(
+        stderr=stderr,
+        force_terminal=terminal,
+        width=None if terminal else _WIDE,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+def say(line: str) -> None:
+    """One line of a result."""
+    stdout().print(Text(line))
+
+
+def note(line: str) -> None:
+    """One line about the work, which no program reads."""
+    stderr().print(Text(line))
+
+
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), fold: bool = False
+) -> None:
+    """A table; on a terminal its last column gets the room that is left and is cut, or folded, to fit."""
+    console = stdout()
+    cells = [[Text("\n".join(clean(line) for line in cell.split("\n"))) for cell in row] for row in rows]
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    room = console.width
+    for number, heading in enumerate(headings):
+        last = number == len(headings) - 1
+        grid.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=not (last and fold),
+            overflow="fold" if fold or not last else "ellipsis",
+            max_width=max(room, _NARROWEST) if last else None,
+        )
+        room -= _GAP + max(
+            cell_len(line) for text in [heading, *(row[number].plain for row in cells)] for line in text.split("\n")
+        )
+    for row in cells:
+        grid.add_row(*row)
+    with console.capture() as captured:
+        console.print(grid, soft_wrap=False)
+    # Rich fills every line with spaces up to the width of the table.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()

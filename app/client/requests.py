@@ -1,0 +1,120 @@
+"""Score requests: submitting calls for scoring, and watching until every task is terminal."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from app.client.http import Client
+from app.client.progress import bar
+from app.client.text import clean, number, plural, seconds
+
+MAX_IDS = 100_000
+MAX_ID_BYTES = 24 << 20  # the service takes bodies of up to 32 MiB
+TERMINAL = ("succeeded", "failed", "cancelled")
+_POLL_SECONDS = 0.25
+_REASONS_FROM = 10_000
+
+
+async def call_ids(client: Client, project: str) -> list[str]:
+    """The ids of all calls of a project."""
+    return [call["id"] async for call in client.items("/calls", {"project_id": project})]
+
+
+def parts(ids: Sequence[str]) -> list[list[str]]:
+    """`ids` without repetitions, cut into lists that each fit into one request."""
+    found: list[list[str]] = []
+    size = 0
+    for call_id in dict.fromkeys(ids):
+        length = len(orjson.dumps(call_id)) + 1
+        if not found or len(found[-1]) >= MAX_IDS or size + length > MAX_ID_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(call_id)
+        size += length
+    return found
+
+
+async def submit(
+    client: Client, project: str, ids: Sequence[str], refs: Sequence[str], rescore: str | None = None
+) -> str:
+    """Ask for scores of these calls; the id of the request, which is durable then."""
+    body = orjson.dumps({"project_id": project, "call_ids": ids, "scorer_refs": refs})
+    # The key makes it safe to post again when an answer got lost.
+    headers = {"Prefer": "return=representation", "Idempotency-Key": uuid.uuid4().hex}
+    if rescore is not None:
+        headers["Callscore-Rescore"] = rescore
+    receipt = await client.post("/calls/score", body, headers)
+    return str(receipt["request_id"])
+
+
+async def find(client: Client, request_id: str) -> dict[str, Any]:
+    """A request as it stands."""
+    return await client.get(f"/score-requests/{quote(request_id, safe='')}")
+
+
+async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Show progress until every request is finished; the requests as they ended."""
+    latest: dict[str, dict[str, Any]] = {}
+    started, done_before = time.monotonic(), None
+    with bar("Scoring") as shown:
+        while True:
+            for request_id in request_ids:
+                if latest.get(request_id, {}).get("status", "running") == "running":
+                    latest[request_id] = await find(client, request_id)
+            tasks = total(latest.values())
+            done = sum(tasks[state] for state in TERMINAL)
+            done_before = done if done_before is None else done_before
+            rate = (done - done_before) / max(time.monotonic() - started, 1e-6)
+            words = f"{number(done)} of {plural(tasks['total'], 'task')}, {number(round(rate))}/s"
+            if tasks["failed"]:
+                words += f", {number(tasks['failed'])} failed"
+            if tasks["waiting_for_call"]:
+                words += f", {number(tasks['waiting_for_call'])} waiting for their call"
+            shown.show(done, tasks["total"], words)
+            if all(request["status"] != "running" for request in latest.values()):
+                return [latest[request_id] for request_id in request_ids]
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def total(requests: Iterable[dict[str, Any]]) -> Counter[str]:
+    """The task counts of several requests, added up."""
+    tasks: Counter[str] = Counter()
+    for request in requests:
+        tasks.update(request["tasks"])
+    return tasks
+
+
+def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
+    """One line: how many tasks ended how, how many needed no run, and how long it took."""
+    tasks = total(requests)
+    states = [name for name in tasks if name not in ("total", "reused") and tasks[name]]
+    counts = ", ".join(f"{number(tasks[state])} {state.replace('_', ' ')}" for state in states) or "nothing to do"
+    reused = f" ({number(tasks['reused'])} reused)" if tasks["reused"] else ""
+    rate = f", {number(round(tasks['total'] / elapsed))}/s" if tasks["total"] and elapsed > 0 else ""
+    return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{rate}"
+
+
+async def reasons(client: Client, requests: Sequence[dict[str, Any]], most: int = 3) -> list[tuple[str, int]]:
+    """The most frequent reasons why tasks failed, of the first 10,000 failures."""
+    counted: Counter[str] = Counter()
+    for request in requests:
+        if request["tasks"]["failed"]:
+            async for task in _failed(client, request["request_id"]):
+                counted[_reason(task.get("reason"))] += 1
+    return counted.most_common(most)
+
+
+def _failed(client: Client, request_id: str) -> AsyncIterator[dict[str, Any]]:
+    return client.items(f"/score-requests/{quote(request_id, safe='')}/tasks", {"status": "failed"}, _REASONS_FROM)
+
+
+def _reason(reason: Any) -> str:
+    if isinstance(reason, dict):
+        reason = ": ".join(str(reason[part]) for part in ("type", "message") if reason.get(part))
+    return clean(str(reason or "no reason given"), 200)

@@ -1,0 +1,60 @@
+"""Scores as rows of a table, of CSV, and as short text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.client.text import clean, json_line
+
+CSV_COLUMNS = (
+    "call_id", "scorer_name", "scorer_ref", "status", "passed", "score", "output", "error_type", "error_message",
+    "attempts", "revision", "scored_at", "op_name",
+)  # fmt: skip
+
+
+def passed(score: Mapping[str, Any]) -> bool | None:
+    """Whether the call passed: the output's `passed`, or an output that is itself a boolean."""
+    output = score.get("output")
+    value = output.get("passed") if isinstance(output, dict) else output
+    return value if isinstance(value, bool) else None
+
+
+def value(score: Mapping[str, Any]) -> float | None:
+    """The output's `score`, or an output that is itself a number."""
+    output = score.get("output")
+    found = output.get("score") if isinstance(output, dict) else output
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def csv_row(score: Mapping[str, Any]) -> list[Any]:
+    """The cells of CSV_COLUMNS; the output as JSON, so that nothing is lost and no cell steers a terminal."""
+    error = score.get("error") or {}
+    cells = {
+        **score,
+        "passed": {True: "true", False: "false", None: ""}[passed(score)],
+        "score": value(score),
+        "output": json_line(score.get("output")) if score["status"] == "succeeded" else "",
+        "error_type": error.get("type"),
+        "error_message": error.get("message"),
+    }
+    return [_cell(cells.get(column)) for column in CSV_COLUMNS]
+
+
+def brief(score: Mapping[str, Any]) -> str:
+    """What came out, in a few words: the error, or the output."""
+    error = score.get("error")
+    if error:
+        return clean(f"{error.get('type')}: {error.get('message')}", 300)
+    output = score.get("output")
+    if isinstance(output, dict):
+        return clean("  ".join(f"{name} {_bare(item)}" for name, item in output.items()), 300)
+    return clean(_bare(output), 300) if score["status"] == "succeeded" else ""
+
+
+def _bare(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json_line(value)
+
+
+def _cell(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value

@@ -1,0 +1,43 @@
+"""Text of others, made safe to show."""
+
+import re
+from typing import Any
+
+import orjson
+
+# C0, DEL and C1 steer terminals; bidirectional marks and line separators make a line read as something else.
+_INVISIBLE = "\\x7f-\\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_UNSAFE = re.compile(f"[\\x00-\\x1f{_INVISIBLE}\\ud800-\\udfff]")
+_UNSAFE_IN_JSON = re.compile(f"[{_INVISIBLE}]")
+
+
+def clean(text: str, limit: int | None = None) -> str:
+    """`text` on one line with control characters escaped, cut to `limit` characters."""
+    safe = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return safe if limit is None or len(safe) <= limit else f"{safe[: limit - 1]}…"
+
+
+def json_line(value: Any) -> str:
+    """`value` as JSON on one line, without raw control characters."""
+    text = orjson.dumps(value).decode()
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def number(value: int) -> str:
+    """12345 as 12,345."""
+    return f"{value:,}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people: 0.4 s, 12 s, 3 min 20 s."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 60:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,108 @@
+"""callscore calls import"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.commands.projects import project_option
+from app.commands.service_options import service_options
+
+if TYPE_CHECKING:
+    from app.client.fields import Fields
+    from app.client.http import Service
+
+
+@click.group()
+def calls() -> None:
+    """Logged LLM calls."""
+
+
+@calls.command("import", short_help="Import JSON lines as calls.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@project_option
+@click.option("--id", "id_field", metavar="FIELD", help="The call's id. Default: a hash of the whole line.")
+@click.option(
+    "--input", "inputs", metavar="FIELD[,FIELD..]", multiple=True,
+    help="The inputs. Default: every top-level field that no other option names.",
+)  # fmt: skip
+@click.option("--output", metavar="FIELD", default="output", show_default=True, help="What the model answered.")
+@click.option("--op-name", metavar="TEXT", help="The op name of all calls. Default: imported.")
+@click.option("--op-name-field", metavar="FIELD", help="The op name of each call.")
+@click.option("--attribute", "attributes", metavar="FIELD", multiple=True, help="An attribute, e.g. model. Repeatable.")
+@click.option("--started-at", metavar="FIELD", help="RFC 3339 or Unix time. Default: 1970, the same for every call.")
+@click.option("--ended-at", metavar="FIELD", help="The same for the end. Default: the start.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N lines.")
+@click.option("--restart", is_flag=True, help="Start over where an interrupted import would continue.")
+@service_options
+def import_(
+    file: str,
+    id_field: str | None,
+    inputs: tuple[str, ...],
+    output: str,
+    op_name: str | None,
+    op_name_field: str | None,
+    attributes: tuple[str, ...],
+    started_at: str | None,
+    ended_at: str | None,
+    limit: int | None,
+    restart: bool,
+    project: str,
+    service: "Service",
+) -> int:
+    """Import the JSON lines of FILE (- for stdin; gzip is recognised) as calls of a project.
+
+    A FIELD is a name or a dotted path such as response.choices.0.text. Importing a line again gives the same call, so
+    an import can always be run again; one that was interrupted continues where it stopped. A line that cannot be a
+    call is reported and left out. A call that is already there keeps its first content.
+    """
+    from app.client.fields import Fields
+
+    if op_name is not None and op_name_field is not None:
+        raise click.UsageError("Give --op-name or --op-name-field, not both.", click.get_current_context())
+    fields = Fields(
+        project=project,
+        id=id_field,
+        inputs=_split(inputs),
+        output=output,
+        op_name=op_name or "imported",
+        op_name_field=op_name_field,
+        attributes=_split(attributes),
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+    return asyncio.run(_import(service, file, fields, limit, restart))
+
+
+async def _import(service: "Service", file: str, fields: "Fields", limit: int | None, restart: bool) -> int:
+    from app.client.checkpoint import Checkpoint
+    from app.client.http import Client
+    from app.client.importing import Import
+    from app.client.lines import Source
+    from app.client.output import note, say
+    from app.client.text import number, plural, seconds
+
+    source = Source.open(file)
+    checkpoint = None if source.size is None else Checkpoint.of(Path(file), repr(fields), limit, service.url)
+    if checkpoint and restart:
+        checkpoint.remove()
+    async with Client(service, on_wait=note) as client:
+        run = Import(client, source, fields, checkpoint)
+        if run.resumed_at:
+            note(f"Continuing after line {number(run.resumed_at)}; --restart starts over.")
+        started, before = time.monotonic(), run.progress.imported
+        done = await run.run(limit)
+    elapsed = time.monotonic() - started
+    rate = round((done.imported - before) / elapsed)
+    imported = plural(done.imported, "call")
+    say(f"{imported} imported, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
+    if done.imported and not run.resumed_at:
+        for path in sorted(fields.unseen):
+            note(f"No line has the field {path!r}.")
+    return 1 if done.rejected else 0
+
+
+def _split(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for field in fields for name in field.split(",") if name.strip())

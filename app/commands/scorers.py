@@ -1,0 +1,106 @@
+"""callscore scorers, and scorers publish"""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.commands.projects import Project
+from app.commands.service_options import service_options
+
+if TYPE_CHECKING:
+    from app.client.http import Service
+
+
+@click.group(invoke_without_command=True)
+@click.option("--project", type=Project(), help="Also list what was published for this project.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@service_options
+@click.pass_context
+def scorers(context: click.Context, project: str | None, as_json: bool, service: "Service") -> None:
+    """List the scorers that can be used, or publish one."""
+    if context.invoked_subcommand is None:
+        asyncio.run(_list(service, project, as_json))
+
+
+@scorers.command()
+@click.argument("name")
+@click.option("--kind", required=True, help="A built-in or installed scorer, e.g. contains.")
+@click.option("--param", "pairs", metavar="K=V", multiple=True, help="A parameter: JSON, else text. Repeatable.")
+@click.option("--params", metavar="JSON", help="All parameters as one JSON object.")
+@click.option("--project", type=Project(), help="Publish it for this project only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scorer as JSON.")
+@service_options
+def publish(
+    name: str,
+    kind: str,
+    pairs: tuple[str, ...],
+    params: str | None,
+    project: str | None,
+    as_json: bool,
+    service: "Service",
+) -> None:
+    """Give a kind of scorer, with its parameters, the name NAME.
+
+    Publishing the same again gives the same ref. For a text that reads like JSON, write --param 'text="42"'.
+    """
+    if pairs and params is not None:
+        raise click.UsageError("Give --param or --params, not both.", click.get_current_context())
+    given = _object(params) if params is not None else dict(_pair(pair) for pair in pairs)
+    asyncio.run(_publish(service, name, kind, given, project, as_json))
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise click.UsageError("--params must be a JSON object.", click.get_current_context())
+    return value
+
+
+def _pair(pair: str) -> tuple[str, Any]:
+    name, equals, text = pair.partition("=")
+    if not (name and equals):
+        raise click.UsageError(f"--param must be name=value, not {pair!r}.", click.get_current_context())
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text
+
+
+async def _list(service: "Service", project: str | None, as_json: bool) -> None:
+    from app.client.http import Client
+    from app.client.output import note, say, stdout, table
+    from app.client.scorers import listing
+    from app.client.text import json_line
+
+    async with Client(service, on_wait=note) as client:
+        found = await listing(client, project)
+    if as_json:
+        for scorer in found:
+            say(json_line(scorer))
+    elif found:
+        # The ref on a line of its own on a terminal, where it would not fit beside the description.
+        split = "\n" if stdout().is_terminal else "  "
+        rows = [
+            [scorer["name"], scorer["kind"], f"{scorer['description'] or ''}{split}{scorer['ref']}"] for scorer in found
+        ]
+        table(["NAME", "KIND", "DESCRIPTION AND REF"], rows, fold=True)
+    else:
+        say("There are no scorers.")
+
+
+async def _publish(
+    service: "Service", name: str, kind: str, params: dict[str, Any], project: str | None, as_json: bool
+) -> None:
+    from app.client import scorers as client_scorers
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.text import clean, json_line
+
+    async with Client(service, on_wait=note) as client:
+        scorer = await client_scorers.publish(client, name, kind, params, project)
+    say(json_line(scorer) if as_json else clean(scorer["ref"]))

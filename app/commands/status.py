@@ -1,0 +1,99 @@
+"""callscore status"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.commands.service_options import service_options
+
+if TYPE_CHECKING:
+    from app.client.http import Service
+
+
+@click.command()
+@click.argument("request_id", required=False)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@service_options
+def status(request_id: str | None, limit: int, as_json: bool, service: "Service") -> None:
+    """How score requests stand: the newest, or one in full."""
+    asyncio.run(_list(service, limit, as_json) if request_id is None else _one(service, request_id, as_json))
+
+
+async def _list(service: "Service", limit: int, as_json: bool) -> None:
+    from app.client.http import Client
+    from app.client.output import note, say, stdout, table
+    from app.client.text import json_line, number
+
+    async with Client(service, on_wait=note) as client:
+        found = [request async for request in client.items("/score-requests", {}, limit)]
+    if as_json:
+        for request in found:
+            say(json_line(request))
+        return
+    if not found:
+        say("There are no score requests; make one with: callscore submit")
+        return
+    # Two lines a request on a terminal, so that the long ids leave room at 80 columns.
+    split = "\n" if stdout().is_terminal else "  "
+    rows = [
+        [
+            f"{request['request_id']}{split}{request['project_id']}",
+            request["status"],
+            _share(request["tasks"]),
+            number(request["tasks"]["total"]),
+            number(request["tasks"]["failed"]),
+            _age(request["requested_at"]),
+        ]
+        for request in found
+    ]
+    headings = ["REQUEST", "STATUS", "DONE", "TASKS", "FAILED", "AGE"]
+    table(headings, rows, right=("DONE", "TASKS", "FAILED", "AGE"))
+
+
+async def _one(service: "Service", request_id: str, as_json: bool) -> None:
+    from app.client import requests
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.text import clean, json_line, number
+
+    async with Client(service, on_wait=note) as client:
+        request = await requests.find(client, request_id)
+    if as_json:
+        say(json_line(request))
+        return
+    tasks = request["tasks"]
+    done = sum(tasks[state] for state in requests.TERMINAL)
+    states = [f"{number(count)} {name.replace('_', ' ')}" for name, count in tasks.items() if count and name != "total"]
+    lines = [
+        ("request", request["request_id"]),
+        ("project", request["project_id"]),
+        ("status", request["status"]),
+        ("progress", f"{number(done)} of {number(tasks['total'])} tasks ({_share(tasks)})"),
+        ("tasks", ", ".join(states) or "none"),
+        ("asked by", request["requested_by"] or "anyone"),
+        ("asked at", request["requested_at"]),
+        ("finished at", request["finished_at"] or "not yet"),
+        *(("scorer", ref) for ref in request["scorer_refs"]),
+    ]
+    if request["status"] == "running":
+        rate = request.get("rate")
+        lines.append(("rate", f"{rate:.4g} tasks/s" if isinstance(rate, int | float) else "unknown"))
+        lines.append(("expected at", str(request.get("eta") or "unknown")))
+    for name, value in lines:
+        say(f"{name:<12} {clean(str(value))}")
+
+
+def _share(tasks: dict[str, Any]) -> str:
+    done = int(tasks["succeeded"]) + int(tasks["failed"]) + int(tasks["cancelled"])
+    return f"{100 * done // tasks['total'] if tasks['total'] else 100} %"
+
+
+def _age(moment: str) -> str:
+    age = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if age >= length:
+            return f"{age // length:.0f}{unit}"
+    return f"{max(age, 0):.0f}s"

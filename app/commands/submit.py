@@ -1,0 +1,111 @@
+"""callscore submit"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from app.commands.projects import project_option
+from app.commands.service_options import service_options
+
+if TYPE_CHECKING:
+    from app.client.http import Client, Service
+
+
+@click.command()
+@click.argument("call_ids", metavar="[CALL_ID]...", nargs=-1)
+@project_option
+@click.option("--scorer", "scorers", metavar="REF_OR_NAME", multiple=True, required=True, help="Repeatable.")
+@click.option("--calls-from", type=click.File(encoding="utf-8"), help="A file of call ids, one a line; - for stdin.")
+@click.option("--rescore", metavar="TOKEN", help="Score again what has a score; the same token only once.")
+@click.option("--wait/--no-wait", default=True, help="Whether to wait until every task has ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print the request as JSON.")
+@service_options
+def submit(
+    call_ids: tuple[str, ...],
+    project: str,
+    scorers: tuple[str, ...],
+    calls_from: TextIO | None,
+    rescore: str | None,
+    wait: bool,
+    as_json: bool,
+    service: "Service",
+) -> int:
+    """Score calls: those named, or all of the project.
+
+    What has a score already is reused, not run again. A scorer's name means its latest version.
+    """
+    if call_ids and calls_from:
+        raise click.UsageError("Give call ids or --calls-from, not both.", click.get_current_context())
+    if rescore is not None and not (rescore.isascii() and rescore.isprintable() and rescore.strip()):
+        raise click.UsageError("A --rescore token has printable ASCII characters only.", click.get_current_context())
+    chosen = _read(calls_from) if calls_from else list(call_ids) or None
+    return asyncio.run(_submit(service, project, scorers, chosen, rescore, wait, as_json))
+
+
+def _read(calls_from: TextIO) -> list[str]:
+    try:
+        return [line.strip() for line in calls_from if line.strip()]
+    except UnicodeDecodeError:
+        raise click.UsageError("The file of call ids is not UTF-8.", click.get_current_context()) from None
+
+
+async def _submit(
+    service: "Service",
+    project: str,
+    scorers: Sequence[str],
+    chosen: list[str] | None,
+    rescore: str | None,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    from app.client import requests
+    from app.client.errors import CommandError
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.scorers import refs
+    from app.client.text import json_line, number, plural
+
+    async with Client(service, on_wait=note) as client:
+        scorer_refs = await refs(client, project, scorers)
+        parts = requests.parts(await requests.call_ids(client, project) if chosen is None else chosen)
+        if not parts:
+            nothing = f"The project {project} has no calls" if chosen is None else "No call ids were given"
+            raise CommandError(f"{nothing}; import some with: callscore calls import")
+        if len(parts) > 1:
+            total = number(sum(map(len, parts)))
+            note(f"{total} calls are more than one request takes, so they become {len(parts)} requests.")
+        started = time.monotonic()
+        request_ids = []
+        for part in parts:
+            request_ids.append(await requests.submit(client, project, part, scorer_refs, rescore))
+            note(f"Request {request_ids[-1]}: {plural(len(part), 'call')}, {plural(len(scorer_refs), 'scorer')}.")
+        if not wait:
+            await _receipts(client, request_ids, as_json)
+            return 0
+        finished = await requests.watch(client, request_ids)
+        elapsed = time.monotonic() - started
+        if as_json:
+            for request in finished:
+                say(json_line(request))
+        else:
+            say(f"{requests.summary(finished, elapsed)}.")
+        tasks = requests.total(finished)
+        if tasks["failed"]:
+            for reason, count in await requests.reasons(client, finished):
+                note(f"{number(count)} failed: {reason}")
+    return 1 if tasks["failed"] or tasks["cancelled"] else 0
+
+
+async def _receipts(client: "Client", request_ids: Sequence[str], as_json: bool) -> None:
+    from app.client import requests
+    from app.client.output import note, say
+    from app.client.text import json_line
+
+    for request_id in request_ids:
+        found: dict[str, Any] | None = await requests.find(client, request_id) if as_json else None
+        say(request_id if found is None else json_line(found))
+    if not as_json:
+        note(f"See how it stands with: callscore status {request_ids[0]}")

@@ -1,0 +1,117 @@
+"""A local server that answers like the service, and at first as a test tells it to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+Answer = tuple[int, dict[str, str], bytes]
+REFUSAL = "callscore:///scorer/refusal:00000000000000000000000000000001"
+
+
+@dataclass
+class FakeService:
+    """What was sent, and what is to be answered."""
+
+    url: str = ""
+    first: list[Answer] = field(default_factory=list)
+    """Answers given to the first requests, whatever they are."""
+    refuse: set[str] = field(default_factory=set)
+    """Ids of calls that are refused with 422."""
+    hold_after: int | None = None
+    """So many batches are answered, the others never; `held` says that one is not."""
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[web.Request] = field(default_factory=list)
+    batches: list[bytes] = field(default_factory=list)
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scorers: list[dict[str, Any]] = field(default_factory=list)
+    submitted: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    page: int = 1000
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._as_told], client_max_size=32 << 20)
+        app.router.add_post("/v2/{entity}/{project}/calls/complete", self._complete)
+        app.router.add_get("/calls", lambda request: self._list(request, list(self.calls.values())))
+        app.router.add_get("/scorers", lambda request: self._list(request, self.scorers))
+        app.router.add_post("/scorers", self._publish)
+        app.router.add_post("/calls/score", self._submit)
+        app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))
+        app.router.add_get("/score-requests/{id}", self._find)
+        app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
+        app.router.add_get("/scores", lambda request: self._list(request, self.scores))
+        return app
+
+    @web.middleware
+    async def _as_told(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self.seen.append(request)
+        self.asked.set()
+        if self.first:
+            status, headers, body = self.first.pop(0)
+            return web.Response(status=status, headers=headers, body=body, content_type="application/json")
+        return await handler(request)
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if self.hold_after is not None and len(self.batches) >= self.hold_after:
+            self.held.set()
+            await asyncio.Event().wait()
+        self.batches.append(body)
+        batch = orjson.loads(body)["batch"]
+        refused = [call["id"] for call in batch if call["id"] in self.refuse]
+        for call in batch:
+            if call["id"] not in self.refuse:
+                self.calls.setdefault(call["id"], call)
+        if refused:
+            return web.json_response({"reason": f"call {refused[0]} is refused"}, status=422)
+        return web.json_response({})
+
+    async def _list(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
+        start = int(request.query.get("cursor", "0"))
+        end = start + min(int(request.query["limit"]), self.page)
+        return web.json_response(
+            {"items": items[start:end], "next_cursor": str(end) if end < len(items) else None}, dumps=_dumps
+        )
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        scorer = {"ref": f"callscore:///scorer/{body['name']}:1", "description": "", "project_id": None, **body}
+        self.scorers.append(scorer)
+        return web.json_response(scorer, status=201)
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.submitted.append(body)
+        request_id = f"r{len(self.submitted) - 1}"
+        return web.json_response({"request_id": request_id, "status_url": f"/score-requests/{request_id}", "tasks": 1})
+
+    async def _find(self, request: web.Request) -> web.Response:
+        return web.json_response(self._request(request.match_info["id"]))
+
+    def _request(self, request_id: str) -> dict[str, Any]:
+        states = dict.fromkeys(
+            ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"), 0
+        )
+        tasks = {"total": sum(self.counts.values()), **states, **self.counts, "reused": 0}
+        return {
+            "request_id": request_id, "project_id": "a/b", "status": "completed", "tasks": tasks,
+            "scorer_refs": [REFUSAL], "requested_by": None, "requested_at": "2026-01-01T00:00:00Z",
+            "finished_at": "2026-01-01T00:00:01Z", "rate": 1.0, "eta": None,
+        }  # fmt: skip
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def problem(status: int, msg: str, *loc: str | int) -> Answer:
+    """An error as the service words it."""
+    return status, {}, orjson.dumps({"detail": [{"loc": loc, "msg": msg, "type": "t"}]})

@@ -1,0 +1,236 @@
+import asyncio
+import os
+import pty
+import signal
+import sys
+import time
+
+import pytest
+
+from app.client.errors import Refused, Unreachable
+from app.client.http import Client, Service
+
+from .command import Command
+from .fake_service import Answer, FakeService, problem
+
+
+async def test_when_nothing_answers_it_says_how_to_start_the_service(command: Command, nobody: str) -> None:
+    for arguments in (["status"], ["scores", "--project", "a/b"], ["submit", "--project", "a/b", "--scorer", "x"]):
+        ended = await command(*arguments, "--url", nobody)
+        expected = f"No callscore service answers at {nobody}; start one with: callscore up\n"
+        assert (ended.code, ended.out, ended.err) == (1, "", expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (problem(401, "no key"), "wants an API key; give one with --api-key or CALLSCORE_API_KEY."),
+        (problem(403, "not yours"), "This API key may not do that: not yours."),
+        (problem(404, "Request not found", "path"), "does not have that: path: Request not found."),
+        (problem(422, "must be one of", "query", "status"), "refused the request (422): query.status: must be one of."),
+        (problem(413, "too big"), "refused the request (413): too big."),
+        ((400, {}, b'{"reason": "bad id"}'), "refused the request (400): bad id."),
+        (problem(500, ""), "failed (500): its own output says why."),
+        ((200, {}, b"<html>"), "is not callscore; check --url or CALLSCORE_URL."),
+        ((301, {"Location": "/elsewhere"}, b""), "is not callscore (301); check --url or CALLSCORE_URL."),
+    ],
+)
+async def test_every_refusal_is_one_sentence(
+    callscore: Command, service: FakeService, answer: Answer, sentence: str
+) -> None:
+    service.first = [answer]
+    ended = await callscore("status")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.endswith(f"{sentence}\n")
+    assert ended.err.count("\n") == 1
+
+
+async def test_several_mistakes_are_told_in_one_sentence_without_control_characters(service: FakeService) -> None:
+    body = b'{"detail": [' + b",".join([b'{"loc": ["body", 1], "msg": "a\\u001b[31m\\nb"}'] * 5) + b"]}"
+    service.first = [(422, {}, body)]
+    async with Client(Service(service.url)) as client:
+        with pytest.raises(Refused) as caught:
+            await client.get("/scores")
+    told = "; ".join(["body.1: a\\x1b[31m\\nb"] * 3)
+    assert str(caught.value) == f"The service refused the request (422): {told}; and 2 more."
+
+
+async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, service: FakeService) -> None:
+    service.first = [problem(401, "no")]
+    ended = await callscore("status", "--api-key", "cs_x")
+    assert ended.err == f"The service at {service.url} does not know this API key.\n"
+    assert service.seen[0].headers["Authorization"] == "Bearer cs_x"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "--url", "ftp://x"),
+        ("status", "--url", "http://"),
+        ("status", "--url", "http://h:99999"),
+        ("status", "--api-key", "ä"),
+        ("scores",),
+        ("scores", "--project", "noslash"),
+        ("scores", "--project", "a/b", "--json", "--csv"),
+        ("submit", "--project", "a/b"),
+        ("scorers", "publish", "x", "--kind", "contains", "--param", "text"),
+        ("scorers", "publish", "x", "--kind", "contains", "--params", "[1]"),
+        ("calls", "import", "-", "--project", "a/b", "--input", "a.x,b.x"),
+        ("keys", "add", "file", "--user", "me"),
+        ("nonsense",),
+    ],
+)
+async def test_wrong_usage_exits_2_with_one_sentence(callscore: Command, arguments: tuple[str, ...]) -> None:
+    ended = await callscore(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+
+
+async def test_bad_settings_exit_2_with_one_sentence(command: Command) -> None:
+    for name, value, told in (
+        ("CALLSCORE_WEB_PORT", "no", "CALLSCORE_WEB_PORT='no'"),
+        ("CALLSCORE_WEB_HOST", "0.0.0.0", "callscore keys add"),
+        ("CALLSCORE_BROKER", "kafka://127.0.0.1:1", "callscore worker"),
+    ):
+        command.env[name] = value
+        ended = await command("up")
+        del command.env[name]
+        assert (ended.code, ended.out) == (2, "")
+        assert told in ended.err
+        assert ended.err.count("\n") == 1
+
+
+async def test_up_says_so_when_its_port_is_taken(command: Command, service: FakeService) -> None:
+    command.env["CALLSCORE_WEB_PORT"] = service.url.rpartition(":")[2]
+    command.env["CALLSCORE_DATA_DIR"] = str(command.folder / "data")
+    ended = await command("up")
+    assert ended.code == 1
+    assert "is taken" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_a_busy_service_is_asked_again_after_the_time_it_names(callscore: Command, service: FakeService) -> None:
+    service.first = [(503, {"Retry-After": "1"}, b'{"reason": "rebalancing"}'), problem(503, "recovering")]
+    started = time.monotonic()
+    ended = await callscore("scorers")
+    assert ended.code == 0
+    assert time.monotonic() - started >= 1.3
+    assert len(service.seen) == 3
+    assert "is not ready: rebalancing; trying again" in ended.err
+
+
+async def test_patience_ends(service: FakeService) -> None:
+    service.first = [problem(503, "recovering")] * 100
+    started = time.monotonic()
+    async with Client(Service(service.url), patience=1.0) as client:
+        with pytest.raises(Refused, match="not ready: recovering"):
+            await client.get("/scorers")
+    assert time.monotonic() - started < 2
+    assert 2 <= len(service.seen) <= 6
+
+
+async def test_a_date_is_understood_as_retry_after(service: FakeService) -> None:
+    service.first = [(503, {"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}, b"{}")]
+    async with Client(Service(service.url), patience=5.0) as client:
+        with pytest.raises(Refused, match="not ready"):
+            await client.get("/scorers")
+    assert len(service.seen) == 1
+
+
+async def test_an_unknown_host_is_one_sentence() -> None:
+    async with Client(Service("http://callscore.invalid")) as client:
+        with pytest.raises(Unreachable, match=r"callscore\.invalid"):
+            await client.get("/scorers")
+
+
+async def test_ctrl_c_is_quiet(callscore: Command, service: FakeService) -> None:
+    service.first = [problem(503, "recovering")] * 100
+    process = await callscore.start("status")
+    await service.asked.wait()
+    process.send_signal(signal.SIGINT)
+    ended = await callscore.end(process)
+    assert (ended.code, ended.out) == (130, "")
+    assert "Traceback" not in ended.err
+
+
+async def test_a_reader_that_goes_away_is_no_traceback(callscore: Command, service: FakeService) -> None:
+    service.scorers = [{"ref": "r" * 100, "name": "n", "kind": "k", "description": "d", "project_id": None}] * 5000
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m app.cli scorers --json | head -1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=callscore.env,
+    )
+    out, err = await process.communicate()
+    assert (out.count(b"\n"), err) == (1, b"")
+
+
+async def test_help_is_quick_and_loads_nothing_heavy(command: Command) -> None:
+    code = "import sys, app.cli; print([m for m in ('faust', 'aiohttp', 'rocksdict', 'pydantic') if m in sys.modules])"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code,
+        stdout=asyncio.subprocess.PIPE,
+        env=command.env,
+    )
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "[]"
+
+
+async def test_client_commands_never_load_the_service(callscore: Command) -> None:
+    code = (
+        "import sys; from app.cli import cli; cli.main(['scorers'], standalone_mode=False); "
+        "print([m for m in ('faust', 'rocksdict', 'app.settings', 'app.faust_app') if m in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code,
+        stdout=asyncio.subprocess.PIPE,
+        env=callscore.env,
+    )
+    out, _ = await process.communicate()
+    assert out.decode().splitlines()[-1] == "[]"
+
+
+async def test_a_terminal_gets_80_columns_and_no_control_characters(callscore: Command, service: FakeService) -> None:
+    evil = "\x1b]0;owned\x07\u202e"
+    service.scores = [
+        {
+            "project_id": "a/b", "call_id": "c" * 32, "scorer_ref": "callscore:///scorer/s:1", "scorer_name": "s",
+            "status": "succeeded", "output": {"passed": True, "text": evil * 20}, "attempts": 1, "revision": 1,
+            "scored_at": "2026-01-01T00:00:00Z", "op_name": evil, "lineage": {},
+        }
+    ]  # fmt: skip
+    out = await _on_a_terminal(callscore, "scores", "--project", "a/b")
+    assert "c" * 32 in out
+    assert "]0;owned\x07" not in out
+    assert "\u202e" not in out
+    assert "\\x1b]0;" in out
+    visible = [line.replace("\x1b[1m", "").replace("\x1b[0m", "").rstrip("\r") for line in out.split("\n")]
+    assert max(map(len, visible)) <= 80
+
+
+async def _on_a_terminal(callscore: Command, *arguments: str) -> str:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app.cli",
+        *arguments,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**callscore.env, "COLUMNS": "80", "TERM": "xterm"},
+    )
+    os.close(theirs)
+    assert await process.wait() == 0
+    data = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            data += chunk
+    except OSError:  # what Linux answers when the other side is closed
+        pass
+    os.close(ours)
+    return data.decode()

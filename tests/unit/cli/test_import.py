@@ -1,0 +1,187 @@
+import asyncio
+import gzip
+import signal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from app.client.errors import CommandError
+from app.client.fields import Fields
+from app.client.http import Client, Service
+from app.client.importing import MAX_BATCH_BYTES, Import, batches
+from app.client.lines import Source
+
+from .command import Command, Ended
+from .fake_service import FakeService
+
+
+def write(path: Path, rows: int) -> Path:
+    path.write_bytes(b"".join(b'{"question": "q%d", "output": "o"}\n' % row for row in range(rows)))
+    return path
+
+
+async def interrupted(callscore: Command, service: FakeService, *arguments: str) -> Ended:
+    """Ctrl-C as soon as the service holds a batch back and has answered those before it."""
+    process = await callscore.start(*arguments)
+    await service.held.wait()
+    await asyncio.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    return await callscore.end(process)
+
+
+async def test_every_line_becomes_a_call(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 1001)
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("1,001 calls imported, 0 rejected")
+    assert {call["inputs"]["question"] for call in service.calls.values()} == {f"q{row}" for row in range(1001)}
+    assert max(len(orjson.loads(batch)["batch"]) for batch in service.batches) <= 200
+
+
+async def test_importing_again_sends_the_same_bytes(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 450)
+    for _ in range(2):
+        assert (await callscore("calls", "import", str(path), "--project", "a/b")).code == 0
+    assert sorted(service.batches[:3]) == sorted(service.batches[3:])
+
+
+@pytest.mark.parametrize("source", ["stdin", "gz"])
+async def test_stdin_and_gzip_are_read_like_a_file(
+    callscore: Command, service: FakeService, tmp_path: Path, source: str
+) -> None:
+    data = write(tmp_path / "plain", 3).read_bytes()
+    packed = tmp_path / "calls.jsonl.gz"
+    packed.write_bytes(gzip.compress(data))
+    name, given = ("-", data) if source == "stdin" else (str(packed), b"")
+    ended = await callscore("calls", "import", name, "--project", "a/b", given=given)
+    assert (ended.code, len(service.calls)) == (0, 3)
+
+
+async def test_bad_lines_are_reported_by_number_and_the_rest_goes_on(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"id": "1", "output": 1}\nnonsense\n[]\n{"id": "4"}\n{"id": "5", "output": 1}\n')
+    service.refuse = {"5"}
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")
+    assert ended.code == 1
+    assert ended.out.startswith("1 call imported, 4 rejected")
+    told = ended.err.splitlines()
+    assert [line.split(":")[0] for line in told] == ["line 2", "line 3", "line 4", "line 5"]
+    assert "call 5 is refused" in told[3]
+    assert list(service.calls) == ["1"]
+
+
+async def test_a_refused_call_takes_none_of_its_batch_with_it(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b"".join(b'{"id": %d, "output": 1}\n' % row for row in range(150)))
+    service.refuse = {"17", "99"}
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")
+    assert ended.out.startswith("148 calls imported, 2 rejected")
+    assert [line.split(":")[0] for line in ended.err.splitlines()] == ["line 18", "line 100"]
+
+
+async def test_a_terminal_is_not_steered_by_a_bad_line(callscore: Command, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"id": {}, "output": 1}\n')
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "i\x1b[31md")
+    assert "\x1b" not in ended.err
+    assert "\\x1b[31m" in ended.err
+
+
+async def test_limit_takes_the_first_lines(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 10)
+    assert (await callscore("calls", "import", str(path), "--project", "a/b", "--limit", "4")).code == 0
+    assert sorted(call["inputs"]["question"] for call in service.calls.values()) == ["q0", "q1", "q2", "q3"]
+
+
+async def test_a_field_that_no_line_has_is_mentioned(callscore: Command, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 2)
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--attribute", "modle")
+    assert (ended.code, ended.err) == (0, "No line has the field 'modle'.\n")
+
+
+async def test_an_interrupted_import_continues_where_it_stopped(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "calls.jsonl", 2000)
+    arguments = ("calls", "import", str(path), "--project", "a/b")
+    service.hold_after = 5
+    ended = await interrupted(callscore, service, *arguments)
+    assert (ended.code, ended.out) == (130, "")
+    assert "Traceback" not in ended.err
+    states = list((tmp_path / "state" / "callscore").iterdir())
+    assert len(states) == 1
+
+    service.hold_after = None
+    sent = len(service.batches)
+    ended = await callscore(*arguments)
+    assert ended.code == 0
+    # Batches overtake each other, so that the one held back may be any from the third on.
+    resumed_at = int(ended.err.split()[3].strip(";").replace(",", ""))
+    assert resumed_at in (400, 600, 800, 1000)
+    assert ended.out.startswith("2,000 calls imported")
+    assert len(service.batches) - sent == (2000 - resumed_at) // 200
+    assert len(service.calls) == 2000
+    assert list((tmp_path / "state" / "callscore").iterdir()) == []
+
+
+async def test_restart_ignores_what_was_done(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 2000)
+    service.hold_after = 4
+    await interrupted(callscore, service, "calls", "import", str(path), "--project", "a/b")
+    service.hold_after = None
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--restart")
+    assert (ended.code, ended.err, len(service.batches)) == (0, "", 14)
+
+
+async def test_a_changed_file_starts_over(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.jsonl", 2000)
+    service.hold_after = 4
+    await interrupted(callscore, service, "calls", "import", str(path), "--project", "a/b")
+    service.hold_after = None
+    write(path, 2001)
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    assert (ended.code, ended.err) == (0, "")
+
+
+async def test_ctrl_c_ends_an_import_that_waits_for_stdin(callscore: Command) -> None:
+    process = await callscore.start("calls", "import", "-", "--project", "a/b")
+    await asyncio.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 10) == 130
+    ended = await callscore.end(process)
+    assert (ended.out, ended.err.strip()) == ("", "")
+
+
+def test_batches_stay_below_four_mebibytes(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b"".join(orjson.dumps({"output": "x" * 900_000, "n": row}) + b"\n" for row in range(20)))
+    found = list(batches(Source.open(str(path)).lines(), Fields("a/b")))
+    assert sum(len(batch.calls) for batch in found) == 20
+    assert max(batch.size for batch in found) <= MAX_BATCH_BYTES
+    assert [batch.last.number for batch in found] == [4, 8, 12, 16, 20]
+
+
+async def test_a_project_may_have_any_name(service: FakeService) -> None:
+    fields = Fields("größe/a b?c")
+    async with Client(Service(service.url)) as client:
+        path = Import(client, Source("none", None, None), fields)._path  # type: ignore[arg-type]
+        await client.post(path, b'{"batch":[]}')
+    assert service.seen[-1].match_info["entity"] == "größe"
+    assert service.seen[-1].match_info["project"] == "a b?c"
+
+
+async def test_a_missing_file_is_a_usage_error(callscore: Command) -> None:
+    ended = await callscore("calls", "import", "nowhere.jsonl", "--project", "a/b")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert "nowhere.jsonl" in ended.err
+
+
+def test_a_file_that_cannot_be_opened_is_one_sentence() -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        Source.open("nowhere.jsonl")

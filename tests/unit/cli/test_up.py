@@ -1,0 +1,93 @@
+"""The command against the real service, which it starts itself."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.client.http import Client, Service
+
+from .command import Command
+
+
+@pytest.fixture
+async def up(command: Command, nobody: str, tmp_path: Path) -> AsyncIterator[Command]:
+    """The service, up on an empty log."""
+    command.env |= {
+        "CALLSCORE_URL": nobody,
+        "CALLSCORE_WEB_PORT": nobody.rpartition(":")[2],
+        "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
+    }
+    process = await command.start("up")
+    await until_ready(nobody)
+    yield command
+    process.send_signal(signal.SIGINT)
+    await command.end(process)
+
+
+async def until_ready(url: str) -> None:
+    async with asyncio.timeout(60), Client(Service(url)) as client:
+        while not await client.ready():
+            await asyncio.sleep(0.1)
+
+
+async def sample_shown(command: Command) -> tuple[int, list[str]]:
+    """Run `up --sample` until it has shown how to go on, then Ctrl-C: the exit code and the lines of the table."""
+    process = await command.start("up", "--sample")
+    assert process.stdout is not None
+    lines: list[str] = []
+    async with asyncio.timeout(90):
+        while not lines or not lines[-1].startswith("In a browser"):
+            line = await process.stdout.readline()
+            assert line, (await command.end(process)).err
+            lines.append(line.decode())
+    process.send_signal(signal.SIGINT)
+    ended = await command.end(process)
+    start = next(number for number, line in enumerate(lines) if line.startswith("SCORER"))
+    assert any("800 tasks: 800 succeeded" in line for line in lines)
+    return ended.code, lines[start : start + 5]
+
+
+async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: str, tmp_path: Path) -> None:
+    command.env |= {"CALLSCORE_WEB_PORT": nobody.rpartition(":")[2], "CALLSCORE_DATA_DIR": str(tmp_path / "data")}
+    first = await sample_shown(command)
+    assert first[0] == 0
+    assert len(first[1]) == 5
+    assert await sample_shown(command) == first
+
+
+async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text("".join(json.dumps({"q": number, "output": "x" * (number % 2)}) + "\n" for number in range(500)))
+    assert (await up("calls", "import", str(path), "--project", "me/mine")).code == 0
+    published = await up("scorers", "publish", "has_x", "--kind", "contains", "--param", "text=x")
+    assert published.out.startswith("callscore:///scorer/has_x:")
+    submitted = await up("submit", "--project", "me/mine", "--scorer", "not_empty", "--scorer", "has_x")
+    assert submitted.code == 0, submitted.err
+    assert submitted.out.startswith("1,000 tasks: 1,000 succeeded in")
+    read = await up("scores", "--project", "me/mine", "--scorer", "has_x", "--json")
+    assert [json.loads(line)["output"]["passed"] for line in read.out.splitlines()].count(True) == 250
+    again = await up("submit", "--project", "me/mine", "--scorer", "not_empty", "--scorer", "has_x")
+    assert again.out.startswith("1,000 tasks: 1,000 succeeded (1,000 reused) in")
+
+
+async def test_calls_that_never_come_can_be_submitted_and_seen(up: Command) -> None:
+    submitted = await up("submit", "--project", "me/mine", "--scorer", "refusal", "--no-wait", "unknown")
+    assert submitted.code == 0
+    shown = json.loads((await up("status", submitted.out.strip(), "--json")).out)
+    assert (shown["status"], shown["tasks"]["total"]) == ("running", 1)
+
+
+async def test_a_bad_parameter_and_an_unknown_request_are_one_sentence(up: Command) -> None:
+    published = await up("scorers", "publish", "s", "--kind", "length", "--param", "min=many")
+    assert published.code == 1
+    assert "body.params.min" in published.err
+    unknown = await up("status", "no-such-request")
+    assert (unknown.code, unknown.err.count("\n")) == (1, 1)
+    assert "Request not found" in unknown.err
+    status = await up("scores", "--project", "me/mine", "--status", "nonsense")
+    assert (status.code, status.err.count("\n")) == (1, 1)
+    assert "query.status" in status.err
