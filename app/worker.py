@@ -89,6 +89,7 @@ def run() -> int:
     settings = get_settings()
     mode.loop.use("uvloop")
     worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), quiet=True)
+    worker.spinner = None
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:
