@@ -37,8 +37,9 @@ class Delivery(BaseConsumer):
         self._sought: set[TP] = set()
         self._holding = False
         self._at_committed = False
-        # A stream's queue takes a fifth of its size more than it asks for, and must never block the other topics.
-        self._fetch_max = max(1, min(FETCH_MAX_RECORDS, self.app.conf.stream_buffer_maxsize // 6))
+        # A stream's queue asks each partition to stop at four fifths. What all of them may still deliver then
+        # must fit: a queue that is full would block every other topic.
+        self._room = self.app.conf.stream_buffer_maxsize // 5
 
     @property
     def embedded(self) -> Log:
@@ -109,12 +110,13 @@ class Delivery(BaseConsumer):
         self._ready = dict.fromkeys(turn)
         if not turn:
             return {}
-        share = max(1, self._fetch_max // len(turn))
+        share = max(1, FETCH_MAX_RECORDS // len(turn))
         share_bytes = max(FETCH_MIN_BYTES, FETCH_MAX_BYTES // len(turn))
         fetched: dict[TP, list[Record]] = {}
-        for tp in turn[: self._fetch_max]:
+        for tp in turn[:FETCH_MAX_RECORDS]:
             del self._ready[tp]
-            if records := self.embedded.read(tp.topic, tp.partition, self._positions[tp], share, share_bytes):
+            most = min(share, max(1, self._room // (self.embedded.partition_count(tp.topic) or 1)))
+            if records := self.embedded.read(tp.topic, tp.partition, self._positions[tp], most, share_bytes):
                 fetched[tp] = records
         return fetched
 
