@@ -8,6 +8,7 @@ from aiohttp import web
 
 from app import cluster, ids, topics
 from app.web import log_writes
+from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
 from app.web.errors import not_found
 from app.web.paging import bad_cursor, collect, listing
@@ -79,7 +80,7 @@ async def find_header(request: web.Request) -> dict[str, Any]:
         key = ids.check_id(request_id).encode()
     except ids.BadId:
         raise not_found("Request") from None
-    header = await cluster.owner(requests.find, key, request_id)
+    header = await cluster.owner(requests.find, key, request_id) or request.app[ACCEPTED].get(request_id)
     if header is None:
         await log_writes.seen(topics.score_requests, key)
         header = await cluster.owner(requests.find, key, request_id)

@@ -8,6 +8,7 @@ from mode import Service
 from app.keys import KeyFile
 from app.scorers import Registry
 from app.settings import Settings
+from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
 from app.web.errors import errors
@@ -28,6 +29,7 @@ def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Applicati
     app[REGISTRY] = registry
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
+    app[ACCEPTED] = Accepted()
     app.add_routes(ROUTES)
     return app
 

@@ -34,13 +34,14 @@ async def split(project_id: str, call_ids: list[str], turns: Turns) -> tuple[int
     open_chunks: dict[int, list[str]] = {}
     chunks: list[Chunk] = []
     seen: set[str] = set()
+    partitions = topics.partitions()
     for index, call_id in enumerate(call_ids):
         if index % _BATCH == 0:
             await turns.breathe()
         if call_id in seen:
             continue
         seen.add(call_id)
-        partition = topics.partition_of(ids.call_key(project_id, call_id))
+        partition = ids.partition_of(ids.call_key(project_id, call_id), partitions)
         chunk = open_chunks.get(partition)
         if chunk is None or len(chunk) >= CHUNK_CALLS:
             chunk = open_chunks[partition] = []

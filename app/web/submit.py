@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from app import ids, topics
 from app.events import RequestAccepted
 from app.web import log_writes
+from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
 from app.web.bodies import MAX_ERRORS, read_json, validate
 from app.web.errors import ApiError, problem
@@ -65,6 +66,7 @@ async def score_calls(request: web.Request) -> web.Response:
         requested_at=now,
     )
     await log_writes.durable([log_writes.append(topics.score_requests, request_id.encode(), header.encode())])
+    request.app[ACCEPTED].add(header.model_dump())
     return receipt(request, request_id, calls * len(refs))
 
 

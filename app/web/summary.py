@@ -22,7 +22,7 @@ from tables.paging import Page
 from tables.scores import Filters
 
 MAX_GROUPS = 1_000
-SORTED_HERE = 10_000  # numbers; sorting more would hold the event loop for longer than a few milliseconds
+SORTED_HERE = 4_000  # numbers; sorting more would hold the event loop for longer than a few milliseconds
 
 Groups = dict[tuple[str, str | None], Summary]
 

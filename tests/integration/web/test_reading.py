@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.web.summary import SORTED_HERE
 from tests.service import Service
 
 PROJECT = "acme/read"
@@ -133,6 +134,19 @@ def test_a_summary_is_grouped(shared: Service, request_id: str, group_by: str, g
     items = shared.get(f"/scores/summary?project_id={PROJECT}&scorer_ref={ref}&group_by={group_by}").json["items"]
     assert [item["group"] for item in items] == groups
     assert sum(item["succeeded"] for item in items) == CALLS
+
+
+def test_a_summary_of_many_numbers_is_sorted_elsewhere_and_right(shared: Service) -> None:
+    ids = [f"{number:05d}" for number in range(SORTED_HERE + 100)]
+    for begin in range(0, len(ids), 1000):
+        batch = [{"id": call_id, "output": "x" * (int(call_id) % 2)} for call_id in ids[begin : begin + 1000]]
+        shared.log_calls("acme/numbers", batch)
+    published = {"name": "has_x", "kind": "contains", "params": {"text": "x"}, "project_id": "acme/numbers"}
+    ref = shared.post("/scorers", published).json["ref"]
+    shared.wait_finished(shared.submit("acme/numbers", ids, [ref]), 120)
+    (item,) = shared.get("/scores/summary?project_id=acme/numbers").json["items"]
+    numbers = item["outputs"]["found[]"]
+    assert (numbers["n"], numbers["mean"], numbers["p5"], numbers["p95"]) == (len(ids), 0.5, 0.0, 1.0)
 
 
 def test_calls_are_listed_once_through_pages_of_any_size(shared: Service, request_id: str) -> None:

@@ -80,6 +80,14 @@ def test_a_hundred_thousand_calls_by_ten_scorers_are_accepted_in_one_post(make_s
     assert sum(request["tasks"][state] for state in STATES) == 1_000_000
 
 
+def test_a_request_accepted_before_a_kill_is_found_after_it(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    made = [service.submit("acme/killed", [str(number)], service.refs("not_empty")) for number in range(5)]
+    service.kill()
+    service.start()
+    assert [service.status(request_id)["tasks"]["total"] for request_id in made] == [1] * 5
+
+
 texts = st.text(max_size=10)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just("\ud83d"),
