@@ -1,12 +1,13 @@
 """The `callscore` command. What is heavy is imported by the command that needs it, so that the others start at once."""
 
+import sys
 from typing import NoReturn
 
 import click
 
 from app.commands.calls import calls
 from app.commands.keys import keys
-from app.commands.running import main_exit
+from app.commands.running import guarded
 from app.commands.scorers import scorers
 from app.commands.scores import scores
 from app.commands.service import score_sample, up, worker
@@ -36,7 +37,7 @@ for command in (up, worker, score_sample, calls, submit, status, scores, scorers
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    main_exit(cli)
+    sys.exit(guarded(cli))
 
 
 if __name__ == "__main__":

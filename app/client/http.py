@@ -67,6 +67,14 @@ class Client:
             return False
         return status == 200
 
+    async def until_ready(self, within: float) -> None:
+        """Wait for `ready`, at most `within` seconds. Raises Unreachable."""
+        give_up = time.monotonic() + within
+        while not await self.ready():
+            if time.monotonic() >= give_up:
+                raise Unreachable(f"The service at {self.service.url} was not ready within {within:.0f} s.")
+            await asyncio.sleep(0.1)
+
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object at `path`, which is already percent-encoded."""
         return await self._request("GET", path, params=params)

@@ -1,6 +1,5 @@
 """The bundled sample: import it, score it, show how the models did."""
 
-import asyncio
 import os
 import shutil
 import sys
@@ -15,14 +14,13 @@ import orjson
 
 from app.client import requests, scores
 from app.client.defaults import DEFAULT_URL
-from app.client.errors import CommandError
 from app.client.fields import Fields
 from app.client.http import Client, Service
 from app.client.importing import Import
 from app.client.lines import Source
 from app.client.output import note, say, table
 from app.client.scorers import publish
-from app.client.text import plural, seconds
+from app.client.text import plural
 
 PROJECT = "callscore/sample"
 FIELDS = Fields(project=PROJECT, id="id", inputs=("question", "expected"), output="answer", op_name="answer",
@@ -39,7 +37,7 @@ _START_SECONDS = 120.0
 async def score_sample(service: Service) -> int:
     """Import the sample, score it with four scorers and show the result; the exit code."""
     async with Client(service, on_wait=note) as client:
-        await _ready(client)
+        await client.until_ready(_START_SECONDS)
         with as_file(files("app.sample") / "calls.jsonl") as path:
             source = Source.open(str(path))
             models = {row["id"]: row["model"] for row in map(orjson.loads, path.read_bytes().splitlines())}
@@ -107,12 +105,3 @@ def _command() -> str:
         return "callscore"
     beside = Path(sys.executable).parent / "callscore"
     return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
-
-
-async def _ready(client: Client) -> None:
-    """Wait until the service has recovered its tables."""
-    give_up = time.monotonic() + _START_SECONDS
-    while not await client.ready():
-        if time.monotonic() >= give_up:
-            raise CommandError(f"The service at {client.service.url} was not ready within {seconds(_START_SECONDS)}.")
-        await asyncio.sleep(0.1)

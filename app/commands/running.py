@@ -1,12 +1,10 @@
 """Running a command: every way to end it becomes an exit code and at most one sentence."""
 
-import contextlib
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
 
 import click
 
@@ -40,16 +38,6 @@ def guarded(command: click.Command, args: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _tell(f"This is a mistake in callscore: {_where(error).rstrip('.')}.", FAILED)
     return result if isinstance(result, int) else 0
-
-
-def main_exit(command: click.Command) -> NoReturn:
-    """Run `command` as this process. An interrupted one ends at once, without waiting for threads that read."""
-    code = guarded(command)
-    if code == INTERRUPTED:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def _usage(error: click.UsageError) -> str:

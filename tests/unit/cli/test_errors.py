@@ -86,6 +86,11 @@ async def test_wrong_usage_exits_2_with_one_sentence(callscore: Command, argumen
     assert ended.err.count("\n") == 1
 
 
+async def test_wrong_usage_names_the_help_of_the_command(callscore: Command) -> None:
+    ended = await callscore("status", "--nonsense")
+    assert ended.err.endswith("--nonsense; see: callscore status --help\n")
+
+
 async def test_bad_settings_exit_2_with_one_sentence(command: Command) -> None:
     for name, value, told in (
         ("CALLSCORE_WEB_PORT", "no", "CALLSCORE_WEB_PORT='no'"),

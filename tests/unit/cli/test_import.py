@@ -87,7 +87,7 @@ async def test_a_refused_call_takes_none_of_its_batch_with_it(
 async def test_a_terminal_is_not_steered_by_a_bad_line(callscore: Command, tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_bytes(b'{"id": {}, "output": 1}\n')
-    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "i\x1b[31md")
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--input", "i\x1b[31md")
     assert "\x1b" not in ended.err
     assert "\\x1b[31m" in ended.err
 

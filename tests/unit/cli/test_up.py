@@ -22,16 +22,11 @@ async def up(command: Command, nobody: str, tmp_path: Path) -> AsyncIterator[Com
         "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
     }
     process = await command.start("up")
-    await until_ready(nobody)
+    async with Client(Service(nobody)) as client:
+        await client.until_ready(60)
     yield command
     process.send_signal(signal.SIGINT)
     await command.end(process)
-
-
-async def until_ready(url: str) -> None:
-    async with asyncio.timeout(60), Client(Service(url)) as client:
-        while not await client.ready():
-            await asyncio.sleep(0.1)
 
 
 async def sample_shown(command: Command) -> tuple[int, list[str]]:
