@@ -49,7 +49,7 @@ def describe(
         now: Unix seconds.
 
     Returns:
-        The request of `interface.md`; `rate` is tasks that were run per second since the request, null when
+        The shape of `GET /score-requests/{id}`; `rate` is tasks that were run per second since the request, null when
         none has been yet; `eta` the time at which it will be finished at that rate, null when unknown or finished.
     """
     total = header["calls"] * len(header["scorer_refs"])

@@ -1,6 +1,7 @@
 """A scorer can be used as soon as publishing it has been answered."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.keys import add_key
@@ -15,6 +16,16 @@ def test_a_published_scorer_is_resolved_at_once_and_listed(shared: Service) -> N
         assert sorted(answer.json) == ["description", "kind", "name", "params", "project_id", "ref"]
         shared.submit("acme/pub", ["a"], [answer.json["ref"], f"callscore:///scorer/at-once-{number}:latest"])
     assert answer.json in shared.items("/scorers?project_id=acme/pub&limit=7")
+
+
+def test_scorers_published_in_a_crowd_are_all_resolved_at_once(shared: Service) -> None:
+    def publish_and_use(number: int) -> None:
+        published = {"name": f"crowd-{number}", "kind": "contains", "params": {"text": "x" * 1_000}}
+        ref = shared.post("/scorers", published).json["ref"]
+        shared.submit("acme/crowd", ["a"], [ref])
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(publish_and_use, range(256)))
 
 
 def test_publishing_the_same_again_gives_the_same_ref(shared: Service) -> None:
