@@ -122,7 +122,8 @@ def mean(values: list[float]) -> float:
     try:
         return math.fsum(values) / len(values)
     except OverflowError:
-        return math.fsum(value / len(values) for value in values)
+        halved = math.fsum(value / 2 / len(values) for value in values)
+        return min(max(2 * halved, min(values)), max(values))
 
 
 def percentile(ordered: list[float], fraction: float) -> float:

@@ -1,6 +1,7 @@
 """Distributions say what the values are."""
 
 import statistics
+import sys
 from array import array
 from typing import Any
 
@@ -32,6 +33,11 @@ def test_mean_and_percentiles_are_those_of_the_statistics_module(values: list[in
     assert described["p5"] == pytest.approx(cuts[0])
     assert described["p50"] == pytest.approx(statistics.median(values))
     assert described["p95"] == pytest.approx(cuts[-1])
+
+
+def test_the_largest_numbers_have_a_mean() -> None:
+    largest = sys.float_info.max
+    assert describe_numbers(array("d", [largest] * 7))["mean"] == pytest.approx(largest)
 
 
 def test_a_histogram_has_ten_equally_wide_bins() -> None:
