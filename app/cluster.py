@@ -68,8 +68,17 @@ async def caught_up(topic: topics.Topic, key: bytes) -> None:
 
     So that what was written before is seen by who asks after.
     """
+    check_ready()
     partition = topics.partition_of(key)
     await positions.reached(topic.name, partition, end_offset(topic.name, partition) - 1)
+
+
+async def all_caught_up(topic: topics.Topic) -> None:
+    """Wait until everything that `topic` holds now is in the tables, in every partition."""
+    check_ready()
+    ends = [end_offset(topic.name, partition) for partition in range(topics.partitions())]
+    for partition, end in enumerate(ends):
+        await positions.reached(topic.name, partition, end - 1)
 
 
 def end_offset(topic: str, partition: int) -> int:

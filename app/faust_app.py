@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> CallscoreApp:
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         stream_wait_empty=False,
-        stream_buffer_maxsize=1024,
+        stream_buffer_maxsize=4096,
         producer_acks=-1,
         TableManager=Tables,
         web_enabled=False,

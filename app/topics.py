@@ -57,3 +57,5 @@ scorers = Topic("scorers")  # key: project, name; ScorerPublished
 score_requests = Topic("score-requests")  # key: request id (header) or request id, chunk; RequestEvent
 score_events = Topic("score-events")  # no key, the partition of its calls; ScoreEvents
 dead_letters = Topic("dead-letters")  # key: the original one; DeadLetter
+
+ALL = (calls, scorers, score_requests, score_events, dead_letters)

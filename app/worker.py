@@ -1,10 +1,13 @@
 """The composition root: everything that one worker runs. `faust -A app.worker worker` is the whole service."""
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import faust
 import mode.loop
@@ -17,6 +20,8 @@ import agents.scorers
 from agents.scoring import scoring
 from agents.stream import die
 from app import cluster, topics
+from app.embedded import shared
+from app.embedded.errors import EmbeddedLogError, PartitionCountMismatch
 from app.faust_app import app
 from app.positions import positions
 from app.settings import get_settings
@@ -87,14 +92,37 @@ app.early_services.append(WebServer(get_settings(), scoring.registry))
 def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
+    try:
+        if settings.embedded:
+            open_log(Path(urlsplit(settings.broker_url).path), settings.partitions)
+    except EmbeddedLogError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     mode.loop.use("uvloop")
     worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), quiet=True)
     worker.spinner = None
+    # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:
         return int(exit_.code or 0)
     return 0
+
+
+def open_log(path: Path, partitions: int) -> None:
+    """Open the embedded log before Faust does, so that what is wrong with it is one sentence.
+
+    Raises:
+        EmbeddedLogError: it cannot be opened, or has another number of partitions.
+    """
+    log = shared.acquire(path)
+    for topic in topics.ALL:
+        found = log.partition_count(topic.name)
+        if found is not None and found != partitions:
+            raise PartitionCountMismatch(topic.name, found, partitions)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ is written only by the agent that owns it, while it handles a record of the row'
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,16 @@ class Store(rocksdb.Store):
         for tp in tps:
             if tp.topic in table.changelog_topic.topics and (db := self._dbs.pop(tp.partition, None)) is not None:
                 db.close()
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """How far the changelog is in the store; a store that is ahead of its log is dropped, to be recovered."""
+        offset = super().persisted_offset(tp)
+        end = app.consumer.highwater(tp)
+        if offset is None or end is None or offset < end:
+            return offset
+        self._dbs.pop(tp.partition).close()
+        shutil.rmtree(self.partition_path(tp.partition))
+        return None
 
     async def stop(self) -> None:
         for db in self._dbs.values():
@@ -119,10 +130,12 @@ class Table(faust.Table):
 
     def scan(self, partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key starts with `prefix`, in key order, from behind `after` on."""
+        options = rocksdict.ReadOptions()
+        if prefix:
+            # Without a bound the search for the last row's successor would wade through all deleted rows behind it.
+            options.set_iterate_upper_bound(successor(prefix))
         start = max(prefix, after or b"")
-        for key, value in self._db(partition).items(from_key=start or None):
-            if not key.startswith(prefix):
-                return
+        for key, value in self._db(partition).items(from_key=start or None, read_opt=options):
             if key != _OFFSET_KEY and key != after:
                 yield key, value
 
@@ -156,3 +169,9 @@ class Table(faust.Table):
         acknowledged, self._acknowledged = self._acknowledged, {}
         for partition, offset in acknowledged.items():
             self.data.set_persisted_offset(TP(topic, partition), offset)
+
+
+def successor(prefix: bytes) -> bytes:
+    """The smallest key behind all keys that start with `prefix`, which must not be all 0xff."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1])

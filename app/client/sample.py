@@ -26,7 +26,7 @@ PROJECT = "callscore/sample"
 FIELDS = Fields(project=PROJECT, id="id", inputs=("question", "expected"), output="answer", op_name="answer",
                 attributes=("model", "topic"))  # fmt: skip
 SCORERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("like_expected", "similarity", {"expected_field": "expected"}),
+    ("as_expected", "similarity", {"expected_field": "expected", "of": "part", "threshold": 0.85}),
     ("no_refusal", "refusal", {}),
     ("good_length", "length", {"min": 2, "max": 600}),
     ("answered", "not_empty", {}),

@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from app import topics
+from app.web import log_writes
 from app.web.auth import check_read
 from app.web.paging import collect, listing
 from app.web.queries import Id, PageQuery, parse
@@ -17,5 +19,8 @@ async def list_calls(request: web.Request) -> web.Response:
     """Calls that have ended, by id, as they were logged (Weave's call shape)."""
     query = parse(CallsQuery, request)
     check_read(request, query.project_id)
+    if query.after is None:
+        # Who lists calls right after logging them means those too.
+        await log_writes.all_seen(topics.calls)
     items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id)
     return json_response(listing(items, next_key))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from app import cluster, topics
@@ -50,9 +50,18 @@ async def seen(topic: topics.Topic, key: bytes) -> None:
         ApiError: 503, that takes too long.
         cluster.Unavailable: the owner cannot be asked now.
     """
-    cluster.check_ready()
+    await _in_time(cluster.caught_up(topic, key))
+
+
+async def all_seen(topic: topics.Topic) -> None:
+    """Return once everything that is in the topic now is in the tables. Raises as `seen`."""
+    await _in_time(cluster.all_caught_up(topic))
+
+
+async def _in_time(caught_up: Coroutine[Any, Any, None]) -> None:
     try:
-        await asyncio.wait_for(cluster.caught_up(topic, key), _CATCH_UP_SECONDS)
+        async with asyncio.timeout(_CATCH_UP_SECONDS):
+            await caught_up
     except TimeoutError:
         raise unavailable("The tables are behind the log; ask again") from None
 
