@@ -1,11 +1,15 @@
-# make install | run | test | bench: each does all its own set-up in .venv.
+# make install | run | test | bench | kafka: each does all its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 
-.PHONY: install run test check bench pins clean
+KAFKA_PORT ?= 9092
+KAFKA_DIR ?= data/kafka
+KAFKA_BROKERS ?= 1
+
+.PHONY: install run test check bench kafka pins clean
 
 install: $(VENV)/.runtime
 
@@ -37,6 +41,10 @@ test: check
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# A real Apache Kafka in the foreground, KAFKA_BROKERS=1 or 3; needs a JDK 17 and Maven.
+kafka: $(BIN)/python
+	$(BIN)/python -m kafka --port $(KAFKA_PORT) --dir $(KAFKA_DIR) --brokers $(KAFKA_BROKERS)
 
 # Renews the pins; needs uv on the PATH.
 pins:
