@@ -57,4 +57,4 @@ class Outbox:
         events = self._events.pop(partition, None)
         self._bytes.pop(partition, None)
         if events:
-            topics.score_events.append(None, ScoreEvents(events=events).encode(), partition)
+            topics.score_events.send(None, ScoreEvents(events=events).encode(), partition)

@@ -16,8 +16,7 @@ from agents.catalog import Catalog, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
-from app import events, ids, topics
-from app.positions import positions
+from app import cluster, events, ids, topics
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
 from tables import calls, in_flight, scores, tasks
@@ -75,10 +74,10 @@ class Scoring:
     def call_arrived(self, partition: int, call_key: bytes) -> None:
         self.parking.call_arrived(partition, call_key)
 
-    async def open(self, partition: int, end: int) -> None:
-        """Start scoring a partition that was assigned, once its recorder has reached `end` of `score-events`."""
+    async def open(self, partition: int) -> None:
+        """Start scoring a partition that was assigned, once its recorder has reached the end of `score-events`."""
         epoch = self._epoch
-        await positions.reached(topics.score_events.name, partition, end - 1)
+        await cluster.reach_end(partition, topics.score_events.name)
         if epoch != self._epoch:
             return  # assigned anew meanwhile
         self._open.add(partition)

@@ -2,18 +2,16 @@
 
 import base64
 import logging
-import os
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from app import topics
 from app.events import DeadLetter
+from app.exits import EXIT_STUCK, die
 from app.positions import positions
 
 log = logging.getLogger(__name__)
-
-EXIT_STUCK = 70
 
 Handler = Callable[["Record"], None]
 
@@ -63,7 +61,7 @@ def apply(record: Record, handle: Handler) -> None:
         bury(record, "undecodable", str(error))
     except Exception:
         log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
-        die()
+        die(EXIT_STUCK)
     positions.applied(record.topic, record.partition, record.offset)
 
 
@@ -80,13 +78,7 @@ def bury(record: Record, reason: str, detail: str) -> None:
         detail=detail[:2000],
         at=time.time(),
     )
-    topics.dead_letters.append(record.key, letter.encode(), record.partition)
-
-
-def die() -> NoReturn:
-    """End the process without committing, as a kill would: everything owed is in the log."""
-    logging.shutdown()
-    os._exit(EXIT_STUCK)
+    topics.dead_letters.send(record.key, letter.encode(), record.partition)
 
 
 def _text(raw: bytes | None) -> str | None:

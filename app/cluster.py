@@ -1,22 +1,30 @@
 """Who owns a key; asking its owner, or every partition.
 
 A query is a function of (partition, *arguments) that reads the tables of that partition and returns plain JSON
-values. Queries run where the partition is; a view never reads a table any other way.
+values; its arguments are plain JSON values too. It runs on the worker that owns the partition. A view never reads a
+table any other way.
 """
 
 import asyncio
+import importlib
+import inspect
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from contextvars import ContextVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from faust.types import TP
 
-from app import topics
+from app import peers, topics
 from app.faust_app import app
 from app.positions import positions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Query = Callable[Concatenate[int, P], R]
+
+# Partitions whose worker did not answer while the current HTTP request was gathered from all.
+unanswered: ContextVar[set[int] | None] = ContextVar("unanswered", default=None)
 
 
 class Unavailable(Exception):
@@ -33,34 +41,123 @@ def check_ready() -> None:
     Raises:
         Unavailable: while they are being recovered, or the log has failed.
     """
-    if failure := getattr(app.producer, "failed", None):
+    if app.waiting_for is not None:
+        raise Unavailable(app.waiting_for)
+    if failure := app.producer.failed:
         raise Unavailable(f"the log has failed: {failure}")
-    if app.unassigned or app.rebalancing or not app.tables.actives_ready:
+    if app.rebalancing or not app.tables.actives_ready:
         raise Unavailable("the tables are being recovered")
 
 
 async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwargs) -> R:
-    """`query` on the partition that owns a partitioning key.
+    """`query` on the partition that owns a partitioning key, wherever that is.
 
     Raises:
         Unavailable: if the owner cannot answer now.
     """
     check_ready()
-    return query(topics.partition_of(key), *args, **kwargs)
+    partition = topics.partition_of(key)
+    url = owners().get(partition)
+    if url is None:
+        raise Unavailable("the workers are being assigned their partitions")
+    if url == here():
+        return await ask_here(query, partition, *args, **kwargs)
+    try:
+        [answer] = await peers.ask(url, name_of(query), [partition], args, kwargs)
+    except peers.NoAnswer as error:
+        raise Unavailable(str(error)) from None
+    return cast(R, answer)
 
 
 async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> list[R]:
     """`query` on every partition, the results in partition order.
 
+    Partitions of a worker that does not answer in time are left out, and noted in `unanswered`.
+
     Raises:
-        Unavailable: if a partition cannot be asked now.
+        Unavailable: if this worker is not ready.
     """
-    answers = []
+    check_ready()
+    by_url: defaultdict[str | None, list[int]] = defaultdict(list)
     for partition in range(topics.partitions()):
-        check_ready()
-        answers.append(query(partition, *args, **kwargs))
-        await asyncio.sleep(0)  # one partition at a time, so that the event loop stays free
-    return answers
+        by_url[owners().get(partition)].append(partition)
+    asked = [_ask_worker(url, query, partitions, *args, **kwargs) for url, partitions in by_url.items()]
+    found: dict[int, R] = {}
+    for answers in await asyncio.gather(*asked):
+        found.update(answers)
+    return [found[partition] for partition in sorted(found)]
+
+
+async def _ask_worker(
+    url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
+) -> dict[int, R]:
+    if url == here():
+        answers = {}
+        for partition in partitions:
+            answers[partition] = await ask_here(query, partition, *args, **kwargs)
+            await asyncio.sleep(0)  # one partition at a time, so that the event loop stays free
+        return answers
+    try:
+        if url is None:
+            raise peers.NoAnswer("nobody owns it")
+        return dict(zip(partitions, await peers.ask(url, name_of(query), partitions, args, kwargs), strict=True))
+    except peers.NoAnswer:
+        noted = unanswered.get()
+        if noted is not None:
+            noted.update(partitions)
+        return {}
+
+
+async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: P.kwargs) -> R:
+    """`query` on a partition of this worker.
+
+    Raises:
+        Unavailable: the partition is not here, or not recovered.
+    """
+    check_ready()
+    if partition not in partitions_here():
+        raise Unavailable("the partition has moved to another worker")
+    answer = query(partition, *args, **kwargs)
+    return cast(R, await answer) if inspect.isawaitable(answer) else answer
+
+
+async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """What another worker asked with `peers.ask`.
+
+    Raises:
+        Unavailable: see `ask_here`.
+        LookupError: there is no such query.
+    """
+    module, _, function = name.partition(":")
+    if module != __name__ and not module.startswith("tables."):
+        raise LookupError(name)
+    query = getattr(importlib.import_module(module), function)
+    return [await ask_here(query, partition, *args, **kwargs) for partition in partitions]
+
+
+def name_of(query: Callable[..., Any]) -> str:
+    """How a query is named to another worker: module and function."""
+    return f"{query.__module__}:{query.__qualname__}"
+
+
+def here() -> str:
+    """The url of this worker."""
+    return str(app.conf.canonical_url)
+
+
+def owners() -> dict[int, str]:
+    """Partition → url of the worker that owns it, as of the last assignment."""
+    topic = next(iter(app.tables.changelog_topics))
+    return {
+        partition: url
+        for url, found in app.assignor.changelog_distribution.items()
+        for partition in found.get(topic, ())
+    }
+
+
+def partitions_here() -> set[int]:
+    """The partitions that this worker owns."""
+    return {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.score_events.name}
 
 
 async def caught_up(topic: topics.Topic, key: bytes) -> None:
@@ -68,19 +165,25 @@ async def caught_up(topic: topics.Topic, key: bytes) -> None:
 
     So that what was written before is seen by who asks after.
     """
-    check_ready()
-    partition = topics.partition_of(key)
-    await positions.reached(topic.name, partition, end_offset(topic.name, partition) - 1)
+    await owner(_reach_end, key, topic.name)
 
 
 async def all_caught_up(topic: topics.Topic) -> None:
     """Wait until everything that `topic` holds now is in the tables, in every partition."""
-    check_ready()
-    ends = [end_offset(topic.name, partition) for partition in range(topics.partitions())]
-    for partition, end in enumerate(ends):
-        await positions.reached(topic.name, partition, end - 1)
+    await everywhere(_reach_end, topic.name)
 
 
-def end_offset(topic: str, partition: int) -> int:
+async def reach_end(partition: int, topic: str) -> bool:
+    """Query: wait until this worker has applied all that the partition of `topic` holds now."""
+    await positions.reached(topic, partition, await end_offset(topic, partition) - 1)
+    return True
+
+
+# A query may wait: whoever asks gets what it returned in the end.
+_reach_end = cast("Callable[[int, str], bool]", reach_end)
+
+
+async def end_offset(topic: str, partition: int) -> int:
     """The offset that the partition's next record will get."""
-    return int(app.consumer.highwater(TP(topic, partition)))
+    tp = TP(topic, partition)
+    return int((await app.consumer.highwaters(tp))[tp])

@@ -2,6 +2,8 @@
 
 import fcntl
 import logging
+import socket
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -11,14 +13,18 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from mode import Service
 
+from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, die
+from app.kafka.security import Security
 from app.settings import Settings, SettingsError, get_settings
+
+log = logging.getLogger(__name__)
 
 
 class Boot(BootStrategy):
-    """Starts our HTTP server where Faust starts its own: before the consumer, so that probes answer during recovery."""
+    """Starts the HTTP server and what prepares the broker before everything else, so that probes always answer."""
 
-    def web_server(self) -> Iterable[Service]:
-        return list(self.app.early_services)
+    def sensors(self) -> Iterable[Service]:
+        return [*super().sensors(), *self.app.early_services]
 
 
 class Tables(TableManager):
@@ -38,13 +44,26 @@ class CallscoreApp(faust.App):
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
         self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
+        self.waiting_for: str | None = None  # what keeps the app from starting, while it lasts
         self.table_dir = Path()  # set when the app starts
         self._instance_lock: IO[str] | None = None
 
     def _create_directories(self) -> None:
         folder, self._instance_lock = claim_instance(get_settings().data_dir)
         self.table_dir = folder / "tables"
+        # A worker that comes back within the session time-out gets its partitions back without a rebalance.
+        self.conf.consumer_group_instance_id = f"{socket.gethostname()}-{folder.name}"
         self.table_dir.mkdir(exist_ok=True)
+
+    def on_lost_send(self, error: Exception) -> None:
+        """An effect of a record that was consumed cannot be written: nothing may be committed any more."""
+        log.critical("the log refused a record that is owed, so this worker stops without committing: %s", error)
+        die(EXIT_LOST_SEND)
+
+    def on_hopeless(self, why: str) -> None:
+        """The worker cannot run with its settings."""
+        print(f"Error: {why}", file=sys.stderr)
+        die(EXIT_HOPELESS)
 
     def on_rebalance_end(self) -> None:
         super().on_rebalance_end()
@@ -67,12 +86,34 @@ def claim_instance(data_dir: Path) -> tuple[Path, IO[str]]:
     raise SettingsError(f"every instance folder below {data_dir} is taken by another process")
 
 
+def security(settings: Settings) -> Security:
+    """How this worker speaks to Kafka.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used.
+    """
+    found = Security(
+        settings.kafka_security_protocol,
+        settings.kafka_sasl_mechanism,
+        settings.kafka_sasl_username,
+        settings.kafka_sasl_password,
+        settings.kafka_ssl_cafile,
+        settings.kafka_ssl_certfile,
+        settings.kafka_ssl_keyfile,
+    )
+    try:
+        found.credentials()
+    except OSError as error:
+        raise SettingsError(f"the certificates of CALLSCORE_KAFKA_SSL_* cannot be used: {error}") from None
+    return found
+
+
 def create_app(settings: Settings) -> CallscoreApp:
     """The app for these settings; nothing is opened before it starts."""
     # At INFO and below Faust builds a log record for every message that it sends.
     logging.getLogger("faust.topics").setLevel(logging.WARNING)
     return CallscoreApp(
-        "callscore",
+        f"{settings.kafka_prefix}callscore",
         broker=settings.broker_url,
         datadir=str(settings.data_dir),
         store="rocksdb://",
@@ -81,6 +122,9 @@ def create_app(settings: Settings) -> CallscoreApp:
         topic_disable_leader=True,
         key_serializer="raw",
         value_serializer="raw",
+        broker_credentials=None if settings.embedded else security(settings).credentials(),
+        canonical_url=settings.url,
+        table_standby_replicas=settings.standby_replicas,
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=0.5,
@@ -89,6 +133,10 @@ def create_app(settings: Settings) -> CallscoreApp:
         stream_wait_empty=False,
         stream_buffer_maxsize=4096,
         producer_acks=-1,
+        producer_max_request_size=4 * 1024**2,
+        producer_request_timeout=60.0,
+        consumer_max_fetch_size=4 * 1024**2,
+        broker_max_poll_records=2000,
         TableManager=Tables,
         web_enabled=False,
         web_tables_enabled=False,

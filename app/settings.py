@@ -1,5 +1,7 @@
 """The one Settings model, filled from CALLSCORE_* environment variables."""
 
+import re
+import socket
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,6 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "CALLSCORE_"
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class SettingsError(Exception):
@@ -34,6 +38,19 @@ class Settings(BaseSettings):
     call_wait: float = Field(600.0, ge=0, description="How long a task waits for a call that is not there yet.")
     concurrency: int = Field(2000, ge=1, description="Tasks in flight on one worker.")
     scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer in flight on one worker.")
+    kafka_prefix: str = Field("", description="In front of the names of all topics and of the consumer group.")
+    kafka_replication: int | None = Field(None, ge=1, description="Replicas of each topic; default: up to three.")
+    kafka_min_insync: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 of 3, else 1.")
+    kafka_security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    kafka_sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = Field(None, repr=False)
+    kafka_ssl_cafile: Path | None = Field(None, description="Certificates that sign the brokers' (PEM).")
+    kafka_ssl_certfile: Path | None = Field(None, description="This client's certificate (PEM).")
+    kafka_ssl_keyfile: Path | None = Field(None, description="Its key (PEM).")
+    standby_replicas: int = Field(0, ge=0, description="Workers that keep a copy of each table in case its owner goes.")
+    advertised_url: str | None = Field(None, description="Where other workers reach this one; default: host and port.")
+    cluster_secret: str | None = Field(None, repr=False, description="Shared by all workers of a cluster.")
     log_level: str = Field("WARNING", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("scorers", mode="before")
@@ -70,14 +87,54 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def _known_protocol(cls, value: str) -> str:
+        if value not in PROTOCOLS:
+            raise ValueError(f"must be one of {', '.join(PROTOCOLS)}")
+        return value
+
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _known_mechanism(cls, value: str) -> str:
+        if value not in MECHANISMS:
+            raise ValueError(f"must be one of {', '.join(MECHANISMS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _workers_know_each_other(self) -> Self:
+        if not self.embedded and not is_loopback(self.web_host) and not self.cluster_secret:
+            raise ValueError(
+                f"{PREFIX}CLUSTER_SECRET must be set where workers on Kafka talk to each other beyond this machine "
+                "(any long random text, the same for all of them)"
+            )
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where other workers reach this one."""
+        if self.advertised_url:
+            return self.advertised_url.rstrip("/")
+        anywhere = self.web_host in ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
+        return f"http://{socket.gethostname() if anywhere else self.web_host}:{self.web_port}"
+
+    @property
+    def kafka_servers(self) -> list[str]:
+        """host:port of the brokers named in `broker`."""
+        return [
+            server if ":" in server else f"{server}:9092" for server in re.split("[,;]", urlsplit(self.broker).netloc)
+        ]
+
     @property
     def embedded(self) -> bool:
         return urlsplit(self.broker).scheme == "embedded"
 
     @property
     def broker_url(self) -> str:
-        """The broker as Faust takes it: an embedded one always with its path."""
-        if self.embedded and not urlsplit(self.broker).path:
+        """The broker as Faust takes it: an embedded one always with its path, Kafka's servers one by one."""
+        if not self.embedded:
+            return ";".join(f"kafka://{server}" for server in self.kafka_servers)
+        if not urlsplit(self.broker).path:
             return f"embedded://{(self.data_dir / 'log').absolute()}"
         return self.broker
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from app import ids
 from app.faust_app import app
+from app.settings import get_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Topic:
         future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value)
         return future
 
+    def send(self, key: bytes | None, value: bytes, partition: int) -> None:
+        """Write a record that is an effect of another one: if it cannot be written, that one is never committed."""
+        app.producer.append(self.name, partition, key, value, owed=True)
+
 
 def partitions() -> int:
     """How many partitions every topic has."""
@@ -52,10 +57,17 @@ def partition_of(key: bytes) -> int:
     return ids.partition_of(key, partitions())
 
 
-calls = Topic("calls")  # key: call key; CallLogged
-scorers = Topic("scorers")  # key: project, name; ScorerPublished
-score_requests = Topic("score-requests")  # key: request id (header) or request id, chunk; RequestEvent
-score_events = Topic("score-events")  # no key, the partition of its calls; ScoreEvents
-dead_letters = Topic("dead-letters")  # key: the original one; DeadLetter
+_prefix = get_settings().kafka_prefix
+
+# key: call key; CallLogged
+calls = Topic(f"{_prefix}calls")
+# key: project, name; ScorerPublished
+scorers = Topic(f"{_prefix}scorers")
+# key: request id (header) or request id, chunk; RequestEvent
+score_requests = Topic(f"{_prefix}score-requests")
+# no key, the partition of its calls; ScoreEvents
+score_events = Topic(f"{_prefix}score-events")
+# key: the original one; DeadLetter
+dead_letters = Topic(f"{_prefix}dead-letters")
 
 ALL = (calls, scorers, score_requests, score_events, dead_letters)

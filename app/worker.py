@@ -18,11 +18,12 @@ import agents.fan_out
 import agents.recorder
 import agents.scorers
 from agents.scoring import scoring
-from agents.stream import die
-from app import cluster, topics
+from app import topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, PartitionCountMismatch
-from app.faust_app import app
+from app.exits import EXIT_STUCK, die
+from app.faust_app import app, security
+from app.kafka import setup
 from app.positions import positions
 from app.settings import get_settings
 from app.web.server import WebServer
@@ -61,7 +62,7 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
         await run()
     except Exception:
         log.critical("the worker cannot go on", exc_info=True)
-        die()
+        die(EXIT_STUCK)
 
 
 @app.on_rebalance_complete.connect
@@ -80,13 +81,29 @@ def open_partitions() -> None:
         if committed and positions.get(tp.topic, tp.partition) < committed - 1:
             positions.applied(tp.topic, tp.partition, committed - 1)
         if tp.topic == topics.score_events.name:
-            end = cluster.end_offset(tp.topic, tp.partition)
-            app.add_future(scoring.open(tp.partition, end))
+            app.add_future(scoring.open(tp.partition))
+
+
+def kafka_cluster() -> setup.Cluster:
+    """The cluster of the settings, with all topics of callscore."""
+    settings = get_settings()
+    primary = {topic.name: setup.KEPT_FOR_EVER for topic in topics.ALL}
+    changelogs = {table.changelog_topic.get_topic_name(): setup.COMPACTED for table in tables}
+    return setup.Cluster(
+        settings.kafka_servers,
+        security(settings),
+        settings.partitions,
+        settings.kafka_replication,
+        settings.kafka_min_insync,
+        primary | changelogs,
+    )
 
 
 app.when_assigned.append(open_partitions)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry))
+if not get_settings().embedded:
+    app.early_services.append(setup.Setup(kafka_cluster(), app))
 
 
 def run() -> int:

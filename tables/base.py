@@ -155,7 +155,7 @@ class Table(faust.Table):
 
     def _log(self, partition: int, key: bytes, value: bytes | None) -> None:
         topic = self.changelog_topic.get_topic_name()
-        app.producer.append(topic, partition, key, value).add_done_callback(self._on_logged)
+        app.producer.append(topic, partition, key, value, owed=True).add_done_callback(self._on_logged)
 
     def _on_logged(self, future: "asyncio.Future[Any]") -> None:
         # A send that failed stops the worker (the producer sees to it); here only the good ones count.

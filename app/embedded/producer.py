@@ -96,9 +96,12 @@ class Producer(BaseProducer):
                 self.log.error("Stopping without the last records: %s", exc)
 
     def append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, *, owed: bool = False
     ) -> "asyncio.Future[RecordMetadata]":
         """Append a record to a declared topic; the future resolves once it is durable.
+
+        `owed` says that it is an effect of a record that was consumed. Here that makes no difference: once one
+        append has failed, the log takes nothing more and nothing is committed.
 
         Raises:
             UnknownTopic: no such topic or partition.

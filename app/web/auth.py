@@ -4,13 +4,14 @@ import base64
 
 from aiohttp import web
 
+from app import peers
 from app.keys import ANYONE, KeyFile, User
 from app.web.errors import ApiError, Handler, not_found, problem
 
 KEYS: web.AppKey[KeyFile | None] = web.AppKey("keys")
 USER: web.RequestKey[User] = web.RequestKey("user", User)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/metrics"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/metrics", peers.PATH})
 
 
 @web.middleware

@@ -2,7 +2,20 @@
 
 from aiohttp import web
 
-from app.web import calls, health, metrics, openapi, pages, requests, scorers, scores, submit, summary, weave_calls
+from app.web import (
+    calls,
+    health,
+    internal,
+    metrics,
+    openapi,
+    pages,
+    requests,
+    scorers,
+    scores,
+    submit,
+    summary,
+    weave_calls,
+)
 
 ROUTES = (
     web.post("/calls/score", submit.score_calls),
@@ -23,6 +36,7 @@ ROUTES = (
     web.get("/", pages.dashboard),
     web.get("/docs", pages.docs),
     web.get("/openapi.json", openapi.openapi),
+    web.post("/internal/query", internal.answer_query),
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),
     web.get("/metrics", metrics.metrics),

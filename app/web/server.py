@@ -5,6 +5,7 @@ import logging
 from aiohttp import web
 from mode import Service
 
+from app import peers
 from app.keys import KeyFile
 from app.scorers import Registry
 from app.settings import Settings
@@ -12,6 +13,7 @@ from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
 from app.web.errors import errors
+from app.web.internal import note_unanswered
 from app.web.metrics import measure
 from app.web.resolve import Resolver
 from app.web.routes import ROUTES
@@ -25,7 +27,7 @@ _SHUTDOWN_SECONDS = 10.0
 
 def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Application:
     """The application; without `keys` it takes anyone."""
-    app = web.Application(middlewares=[measure, errors, authenticate], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[measure, note_unanswered, errors, authenticate], client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
@@ -64,3 +66,4 @@ class WebServer(Service):
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await peers.close()

@@ -1,0 +1,32 @@
+"""Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
+
+from collections.abc import Mapping
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer, whose commits pass neither an unacknowledged record nor a send that failed."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The offset behind all acknowledged records that no unacknowledged one precedes; None if there are none.
+
+        Faust's own takes the first unbroken run of acknowledged offsets, whatever lies before it, as long as nothing
+        has been committed yet, and where it closes gaps it takes records in flight for missing ones.
+        """
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        oldest = min((message.offset for message in self._unacked_messages if message.tp == tp), default=None)
+        done = [offset for offset in acked if oldest is None or offset < oldest]
+        if not done:
+            return None
+        acked[:] = [offset for offset in acked if oldest is not None and offset > oldest]
+        self._acked_index[tp].difference_update(done)
+        return max(done) + 1
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        if self.app.producer.failed is not None:
+            return False
+        return bool(await super()._commit(offsets))

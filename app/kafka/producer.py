@@ -1,0 +1,90 @@
+"""Sending to Kafka: in order, acknowledged by all replicas, and never lost without a word."""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from mode import Service
+
+log = logging.getLogger(__name__)
+
+_Record = tuple[str, int, bytes | None, bytes | None, "asyncio.Future[Any]"]
+
+
+class Producer(driver.Producer):
+    """Faust's producer with a synchronous `append`, the same as the embedded log's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.failed: KafkaError | None = None
+        self._records: deque[_Record] = deque()
+        self._unsent = asyncio.Event()
+        self._all_handed_over = asyncio.Event()
+        self._all_handed_over.set()
+
+    def append(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, *, owed: bool = False
+    ) -> "asyncio.Future[Any]":
+        """Send a record; the future resolves to its RecordMetadata once all in-sync replicas have it.
+
+        An `owed` record is an effect of one that was consumed: if it fails for good, nothing is committed any more
+        and the app is told (`on_lost_send`).
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if owed:
+            future.add_done_callback(self._check_owed)
+        self._records.append((topic, partition, key, value, future))
+        self._all_handed_over.clear()
+        self._unsent.set()
+        return future
+
+    async def flush(self) -> None:
+        """Wait until everything appended is acknowledged. Raises the KafkaError of an owed record that failed."""
+        await self._all_handed_over.wait()
+        await super().flush()
+        if self.failed is not None:
+            raise self.failed
+
+    @Service.task
+    async def _hand_over(self) -> None:
+        while not self.should_stop:
+            await self._unsent.wait()
+            self._unsent.clear()
+            while self._records:
+                topic, partition, key, value, future = self._records.popleft()
+                try:
+                    sent = await self._ensure_producer().send(topic, value, key=key, partition=partition)
+                except KafkaError as error:
+                    _fail(future, error)
+                else:
+                    sent.add_done_callback(lambda sent, future=future: _copy(sent, future))
+            self._all_handed_over.set()
+
+    def _check_owed(self, future: "asyncio.Future[Any]") -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, KafkaError):
+            self.failed = error
+            self.app.on_lost_send(error)
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+def _copy(sent: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
+    if future.done():
+        return
+    if sent.cancelled():
+        future.cancel()
+    elif (error := sent.exception()) is not None:
+        _fail(future, error)
+    else:
+        future.set_result(sent.result())
+
+
+def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # whoever waits for it gets it; for the others it is no news

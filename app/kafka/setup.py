@@ -1,0 +1,130 @@
+"""Before a worker starts on Kafka: wait until it answers, create the topics, and check those that are there."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from mode import Service
+
+from .security import Security
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.5  # seconds between attempts to reach Kafka, doubled up to the longest
+LONGEST_PAUSE = 10.0
+MESSAGE_BYTES = 2 * 1024 * 1024 + 64 * 1024
+
+KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+COMPACTED = {"cleanup.policy": "compact"}
+
+
+class TopicMismatch(Exception):
+    """A topic exists with another number of partitions; the message says what to do."""
+
+    def __init__(self, topic: str, existing: int, wanted: int) -> None:
+        super().__init__(
+            f"Kafka's topic {topic} has {existing} partitions and CALLSCORE_PARTITIONS is {wanted}: the count is fixed "
+            f"for the life of a log, so set CALLSCORE_PARTITIONS={existing}, or start with another cluster."
+        )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Kafka cluster that a worker uses, and how it wants its topics there."""
+
+    servers: Sequence[str]
+    security: Security
+    partitions: int
+    replication: int | None = None  # None: one replica a broker, at most three
+    min_insync: int | None = None  # None: two where there are three replicas, else one
+    topics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # name → config
+
+
+class Setup(Service):
+    """Reaches Kafka and makes its topics ready before anything else of the worker uses it."""
+
+    def __init__(self, cluster: Cluster, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._cluster = cluster
+        self._app = app
+
+    async def on_start(self) -> None:
+        pause = FIRST_PAUSE
+        while not self.should_stop:
+            try:
+                await prepare(self._cluster)
+            except (KafkaError, OSError) as error:
+                problem = f"Kafka at {','.join(self._cluster.servers)} cannot be used: {explain(error)}"
+                if problem != self._app.waiting_for:
+                    log.error("%s; trying again until it can", problem)
+                self._app.waiting_for = problem
+                await self.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except TopicMismatch as error:
+                self._app.on_hopeless(str(error))
+                return
+            else:
+                self._app.waiting_for = None
+                return
+
+
+async def prepare(cluster: Cluster) -> None:
+    """Create the topics that are missing and check the others.
+
+    Raises:
+        TopicMismatch: a topic has another number of partitions.
+        KafkaError, OSError: Kafka does not answer, or refuses.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=list(cluster.servers), request_timeout_ms=10_000, **cluster.security.arguments()
+    )
+    try:
+        await admin.start()
+        brokers = len((await admin.describe_cluster())["brokers"])
+        await create(admin, cluster, brokers)
+        await check(admin, cluster)
+    finally:
+        await admin.close()
+
+
+async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> None:
+    """Create what is missing; what another worker creates at the same time is fine."""
+    replication = cluster.replication or min(3, brokers)
+    min_insync = cluster.min_insync or (2 if replication > 2 else 1)
+    there = set(await admin.list_topics())
+    common = {"min.insync.replicas": str(min_insync), "max.message.bytes": str(MESSAGE_BYTES)}
+    missing = [
+        NewTopic(name, cluster.partitions, replication, topic_configs={**config, **common})
+        for name, config in cluster.topics.items()
+        if name not in there
+    ]
+    if not missing:
+        return
+    response = await admin.create_topics(missing)
+    for topic, code, *_ in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)(f"topic {topic} cannot be created")
+
+
+async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
+    """Wait until all topics have their partitions. Raises TopicMismatch."""
+    while True:
+        described = {topic["topic"]: topic for topic in await admin.describe_topics(list(cluster.topics))}
+        counts = {name: len(described[name]["partitions"]) for name in cluster.topics if name in described}
+        for name, count in counts.items():
+            if count not in (0, cluster.partitions):
+                raise TopicMismatch(name, count, cluster.partitions)
+        if all(counts.get(name) for name in cluster.topics):
+            return
+        await asyncio.sleep(0.2)  # the brokers learn of a new topic one by one
+
+
+def explain(error: Exception) -> str:
+    """What a KafkaError or OSError means, in words."""
+    name = type(error).__name__
+    text = str(error).removeprefix(f"{name}: ")
+    return f"{text} ({name})" if text and text != name else name
