@@ -146,7 +146,8 @@ def _missing(reason: str) -> NoReturn:
     pytest.skip(f"no Kafka: {reason}")
 
 
-def _need_own_brokers() -> None:
+def need_own_brokers() -> None:
+    """Skip the test, or fail it where that is asked for, if no broker can be started here."""
     reason = why_missing()
     if reason is not None:
         _missing(reason)
@@ -159,7 +160,7 @@ def kafka() -> Iterator[KafkaCluster]:
     if address:
         yield KafkaCluster(address)
         return
-    _need_own_brokers()
+    need_own_brokers()
     cluster = KafkaCluster()
     try:
         yield cluster.start()
@@ -169,7 +170,7 @@ def kafka() -> Iterator[KafkaCluster]:
 
 @pytest.fixture(scope="session")
 def _three_brokers() -> Iterator[KafkaCluster]:
-    _need_own_brokers()
+    need_own_brokers()
     cluster = KafkaCluster()
     try:
         yield cluster.start(3)
@@ -188,7 +189,7 @@ def three_brokers(_three_brokers: KafkaCluster) -> Iterator[KafkaCluster]:
 @pytest.fixture
 def make_kafka() -> Iterator[Callable[..., KafkaCluster]]:
     """Makes clusters for one test (`brokers`, and what KafkaCluster takes); they are gone after it."""
-    _need_own_brokers()
+    need_own_brokers()
     made: list[KafkaCluster] = []
 
     def make(brokers: int = 1, **options: Any) -> KafkaCluster:

@@ -9,12 +9,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from tests.service import attempts
 
 SETTLE_SECONDS = 60.0
-OPERATIONS = {"read": 3, "write": 4, "create": 5, "describe": 8}  # numbers of the ACL protocol
+# Numbers of the ACL protocol.
+OPERATIONS = {"read": 3, "write": 4, "create": 5, "describe": 8}
+ANY_OPERATION, DENIED, ALLOWED, A_TOPIC, LITERALLY = 2, 2, 3, 2, 3
 T = TypeVar("T")
 
 
@@ -110,16 +112,23 @@ class KafkaTopics:
         self._wait(ask, f"{group} has no coordinator")
         return found
 
-    def deny(self, user: str, operation: str, topic: str = "*") -> None:
+    def deny(self, user: str, operation: str, topic: str) -> None:
         """Forbid a user of the SASL listeners to `read`, `write`, `create` or `describe` a topic; only when secure."""
+        self._access(CreateAclsRequest, topic, "User:*", ANY_OPERATION, ALLOWED)  # else nobody could use it now
+        self._access(CreateAclsRequest, topic, f"User:{user}", OPERATIONS[operation], DENIED)
 
-        async def forbid(admin: Any) -> None:
-            topic_, literal, denied = 2, 3, 2
-            request = CreateAclsRequest(topic_, topic, literal, f"User:{user}", "*", OPERATIONS[operation], denied)
-            response = await admin._send_to_controller(request)
-            _raise_first([(topic, *error) for error in response.creation_responses])
+    def allow(self, user: str, operation: str, topic: str) -> None:
+        """Take a `deny` back."""
+        self._access(DeleteAclsRequest, topic, f"User:{user}", OPERATIONS[operation], DENIED)
 
-        self._administer(forbid)
+    def _access(self, request: Any, topic: str, who: str, operation: int, permission: int) -> None:
+        async def change(admin: Any) -> None:
+            acl = request(A_TOPIC, topic, LITERALLY, who, "*", operation, permission)
+            response = await admin._send_to_controller(acl)
+            results = response.creation_responses if request is CreateAclsRequest else response.filter_responses
+            _raise_first([(topic, *result[:2]) for result in results])
+
+        self._administer(change)
 
     async def _metadata(self, topic: str) -> list[Any]:
         return await _with_admin(self.address, lambda admin: admin.describe_topics([topic]))
