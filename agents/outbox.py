@@ -48,10 +48,11 @@ class Outbox:
         for partition in list(self._events):
             self._append(partition)
 
-    def clear(self) -> None:
-        """Forget what was not appended: the log still owes it."""
-        self._events.clear()
-        self._bytes.clear()
+    def keep(self, partitions: set[int]) -> None:
+        """Forget what was not appended to other partitions: the log still owes it to their new owners."""
+        for partition in [partition for partition in self._events if partition not in partitions]:
+            del self._events[partition]
+            self._bytes.pop(partition, None)
 
     def _append(self, partition: int) -> None:
         events = self._events.pop(partition, None)

@@ -86,17 +86,22 @@ class Scoring:
         for chunk in early:
             self.add(chunk)
 
-    def reset(self) -> None:
-        """Let go of everything: partitions were assigned anew, and the log will hand out again what is owed."""
+    def reassigned(self, owned: set[int]) -> None:
+        """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
+
+        What runs on a partition that stayed goes on, so that no judge is asked twice; the rest is cancelled.
+        """
         self._epoch += 1
-        for task in self._running.values():
-            task.cancel()
-        self._running.clear()
+        self.outbox.keep(owned)
+        for entry in list(in_flight.entries()):
+            entry.later.clear()
+            if entry.partition not in owned:
+                in_flight.pop(entry.key)
+                if running := self._running.pop(entry.key, None):
+                    running.cancel()
         self._open.clear()
         self._early.clear()
         self._chunks.clear()
-        in_flight.clear()
-        self.outbox.clear()
         self.parking.clear()
         self.lanes = Lanes()
 
@@ -135,7 +140,7 @@ class Scoring:
         entry = in_flight.get(task.key)
         if entry is not None:
             if entry.running and not task.parked:
-                entry.targets.extend(task.targets)
+                entry.targets.extend(target for target in task.targets if target not in entry.targets)
             else:
                 entry.later.append(task)
             return
@@ -210,7 +215,8 @@ class Scoring:
         else:
             self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
         finally:
-            self._running.pop(task.key, None)
+            if in_flight.get(task.key) is entry:
+                self._running.pop(task.key, None)
 
     # --- what became of it ---
 

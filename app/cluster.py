@@ -64,18 +64,18 @@ async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwarg
         return await ask_here(query, partition, *args, **kwargs)
     try:
         [answer] = await peers.ask(url, name_of(query), [partition], args, kwargs)
-    except peers.NoAnswer as error:
+    except (peers.NoAnswer, peers.NotNow) as error:
         raise Unavailable(str(error)) from None
     return cast(R, answer)
 
 
-async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> list[R]:
-    """`query` on every partition, the results in partition order.
+async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[int, R]:
+    """`query` on every partition: partition → answer, in order.
 
     Partitions of a worker that does not answer in time are left out, and noted in `unanswered`.
 
     Raises:
-        Unavailable: if this worker is not ready.
+        Unavailable: while partitions are moving or being recovered, here or elsewhere.
     """
     check_ready()
     by_url: defaultdict[str | None, list[int]] = defaultdict(list)
@@ -85,7 +85,7 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> l
     found: dict[int, R] = {}
     for answers in await asyncio.gather(*asked):
         found.update(answers)
-    return [found[partition] for partition in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 async def _ask_worker(
@@ -97,10 +97,12 @@ async def _ask_worker(
             answers[partition] = await ask_here(query, partition, *args, **kwargs)
             await asyncio.sleep(0)  # one partition at a time, so that the event loop stays free
         return answers
+    if url is None:
+        raise Unavailable("the workers are being assigned their partitions")
     try:
-        if url is None:
-            raise peers.NoAnswer("nobody owns it")
         return dict(zip(partitions, await peers.ask(url, name_of(query), partitions, args, kwargs), strict=True))
+    except peers.NotNow as error:
+        raise Unavailable(str(error)) from None
     except peers.NoAnswer:
         noted = unanswered.get()
         if noted is not None:

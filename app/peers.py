@@ -20,20 +20,27 @@ class NoAnswer(Exception):
     """The worker did not answer, or not in time; the message names it."""
 
 
+class NotNow(Exception):
+    """The worker answered that it cannot say now, because partitions are moving; the message names it."""
+
+
 async def ask(
     url: str, query: str, partitions: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> list[Any]:
     """The answers of a query on partitions of the worker at `url`, in their order.
 
     Raises:
-        NoAnswer: it cannot be reached, does not own them now, or takes longer than the deadline.
+        NotNow: its partitions are moving, or are being recovered.
+        NoAnswer: it cannot be reached, refuses, or takes longer than the deadline.
     """
     body = orjson.dumps({"query": query, "partitions": partitions, "args": args, "kwargs": kwargs})
     headers = {SECRET: get_settings().cluster_secret or "", "Content-Type": "application/json"}
     try:
         async with _client().post(url + PATH, data=body, headers=headers) as answer:
+            if answer.status == 503:
+                raise NotNow(f"the worker at {url} is taking over or handing over partitions")
             if answer.status != 200:
-                raise NoAnswer(f"the worker at {url} cannot answer now ({answer.status})")
+                raise NoAnswer(f"the worker at {url} refuses to answer ({answer.status})")
             answers: list[Any] = orjson.loads(await answer.read())
             return answers
     except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:

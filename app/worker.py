@@ -18,7 +18,7 @@ import agents.fan_out
 import agents.recorder
 import agents.scorers
 from agents.scoring import scoring
-from app import topics
+from app import cluster, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, PartitionCountMismatch
 from app.exits import EXIT_STUCK, die
@@ -68,7 +68,7 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Records come again from the committed offsets on: what is in memory starts anew."""
-    scoring.reset()
+    scoring.reassigned(cluster.partitions_here())
     for tp in app.consumer.assignment():
         positions.forget(tp.topic, tp.partition)
         agents.fan_out.forget(tp.partition)

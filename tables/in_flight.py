@@ -1,6 +1,7 @@
 """Tasks in flight on this worker: in memory only, gone with the worker, since the log still owes them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,9 +43,8 @@ def pop(key: bytes) -> Entry | None:
     return entry
 
 
-def clear() -> None:
-    _entries.clear()
-    _of_scorer.clear()
+def entries() -> Iterator[Entry]:
+    return iter(_entries.values())
 
 
 def size() -> int:

@@ -58,7 +58,7 @@ async def collect(
     deadline = perf_counter() + _PAGE_SECONDS
     while True:
         rows = -(-(limit - len(items)) // topics.partitions()) + _SPARE_ROWS
-        pages = await cluster.everywhere(query, after, rows, *args, **kwargs)
+        pages = list((await cluster.everywhere(query, after, rows, *args, **kwargs)).values())
         found, after = merge(pages, limit - len(items), backwards)
         items.extend(found)
         if after is None or len(items) >= limit or perf_counter() >= deadline:

@@ -21,7 +21,7 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
         counts = await cluster.everywhere(standing.count, request_ids, cursors)
-        for count in counts:
+        for count in counts.values():
             for request_id, counted in count["states"].items():
                 for state, number in counted.items():
                     states[request_id][state] = states[request_id].get(state, 0) + number
@@ -29,7 +29,9 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
                 finished_at[request_id] = max(finished_at[request_id], at)
             for request_id, number in count["running"].items():
                 running[request_id] += number
-        cursors = [count["next"] for count in counts]
+        cursors = [
+            counts[partition]["next"] if partition in counts else None for partition in range(topics.partitions())
+        ]
     return [
         describe(header, states[request_id], finished_at[request_id], running[request_id], now)
         for header, request_id in zip(headers, request_ids, strict=True)

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from app import peers
 from app.web import (
     calls,
     health,
@@ -36,8 +37,10 @@ ROUTES = (
     web.get("/", pages.dashboard),
     web.get("/docs", pages.docs),
     web.get("/openapi.json", openapi.openapi),
-    web.post("/internal/query", internal.answer_query),
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),
     web.get("/metrics", metrics.metrics),
 )
+
+# What workers ask each other: no part of the described surface.
+INTERNAL = (web.post(peers.PATH, internal.answer_query),)

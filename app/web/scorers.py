@@ -45,7 +45,7 @@ async def list_scorers(request: web.Request) -> web.Response:
         projects.insert(0, query.project_id)
     items: list[dict[str, Any]] = []
     for project in projects:
-        found = [version for part in await cluster.everywhere(scorers.listing, project) for version in part]
+        found = [version for part in (await cluster.everywhere(scorers.listing, project)).values() for version in part]
         items.extend(_shape(version) for version in sorted(found, key=lambda version: version["name"]))
     published = {item["ref"] for item in items if item["project_id"] is None}
     built_in = sorted(request.app[REGISTRY].parameterless(), key=lambda bound: bound.name)

@@ -16,7 +16,7 @@ from app.web.errors import errors
 from app.web.internal import note_unanswered
 from app.web.metrics import measure
 from app.web.resolve import Resolver
-from app.web.routes import ROUTES
+from app.web.routes import INTERNAL, ROUTES
 from app.web.scorers import REGISTRY
 from app.web.submit import RESOLVER
 
@@ -32,7 +32,7 @@ def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Applicati
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
     app[ACCEPTED] = Accepted()
-    app.add_routes(ROUTES)
+    app.add_routes([*ROUTES, *INTERNAL])
     return app
 
 

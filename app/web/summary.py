@@ -58,8 +58,9 @@ async def _pages(query: SummaryQuery, filters: Filters) -> AsyncIterator[Page]:
     cursors: list[str | bool | None] = [None] * topics.partitions()
     while any(cursor is not False for cursor in cursors):
         pages = await cluster.everywhere(scores.outcomes, cursors, query.project_id, filters, query.group_by)
-        cursors = [False if page["next"] is None else page["next"] for page in pages]
-        for page in pages:
+        nexts = {partition: page["next"] for partition, page in pages.items()}
+        cursors = [nexts.get(partition) or False for partition in range(topics.partitions())]
+        for page in pages.values():
             yield page
 
 
