@@ -139,8 +139,9 @@ def histogram(ordered: list[float]) -> dict[str, list[Any]]:
     """`edges` (one more than bins) and `counts`; the last bin holds its upper edge too. One bin if all are equal."""
     low, high = ordered[0], ordered[-1]
     width = high / BINS - low / BINS
-    edges = [low, *(low + width * number for number in range(1, BINS)), high]
-    if low == high or len(set(edges)) != BINS + 1:
+    # Not low + width * number, which can exceed the largest float.
+    edges = [low, *(low * (1 - number / BINS) + high * (number / BINS) for number in range(1, BINS)), high]
+    if low == high or len(set(edges)) != BINS + 1 or edges != sorted(edges):
         return {"edges": [low, high], "counts": [len(ordered)]}
     counts = [0] * BINS
     for value in ordered:
