@@ -183,6 +183,9 @@ class Lanes:
         assert isinstance(lane, ParkedLane)
         lane.add(partition, key)
 
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
     def take(self, room: Callable[[str, str], int]) -> list[Task]:
         """Tasks of the lane whose turn it is, as many as there is room for.
 

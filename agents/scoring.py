@@ -45,6 +45,7 @@ class Scoring:
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._epoch = 0  # counts assignments
+        self.started = 0  # tasks taken from lanes so far
 
     # --- work comes in ---
 
@@ -111,6 +112,7 @@ class Scoring:
         """Start tasks while there is room, lane by lane, for ever."""
         while True:
             taken = self.lanes.take(self._room)
+            self.started += len(taken)
             for task in taken:
                 self.start(task)
             if taken:
@@ -119,6 +121,10 @@ class Scoring:
             else:
                 self._wake.clear()
                 await self._wake.wait()
+
+    def could_start(self) -> bool:
+        """Whether a lane has tasks that there is room for."""
+        return any(self._room(lane.project_id, lane.scorer_ref) > 0 for lane in self.lanes)
 
     def _room(self, project_id: str, scorer_ref: str) -> int:
         """How many tasks of a scorer may start now.

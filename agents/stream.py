@@ -54,11 +54,12 @@ async def consume(stream: Any, handle: Handler) -> None:
 def apply(record: Record, handle: Handler) -> None:
     """Apply one record as `consume` does."""
     try:
-        handle(record)
-    except CannotApply as error:
-        bury(record, error.reason, error.detail)
-    except ValueError as error:
-        bury(record, "undecodable", str(error))
+        try:
+            handle(record)
+        except CannotApply as error:
+            bury(record, error.reason, error.detail)
+        except ValueError as error:
+            bury(record, "undecodable", str(error))
     except Exception:
         log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
         die(EXIT_STUCK)

@@ -46,7 +46,7 @@ def check_ready() -> None:
     if failure := app.producer.failed:
         raise Unavailable(f"the log has failed: {failure}")
     if app.rebalancing or not app.tables.actives_ready:
-        raise Unavailable("the tables are being recovered")
+        raise Unavailable(f"the tables are being recovered{app.tables.recovery_progress()}")
 
 
 async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwargs) -> R:

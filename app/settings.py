@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     standby_replicas: int = Field(0, ge=0, description="Workers that keep a copy of each table in case its owner goes.")
     advertised_url: str | None = Field(None, description="Where other workers reach this one; default: host and port.")
     cluster_secret: str | None = Field(None, repr=False, description="Shared by all workers of a cluster.")
+    stuck_after: float = Field(120.0, gt=0, description="A worker whose work stands still that long ends itself.")
     log_level: str = Field("WARNING", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("scorers", mode="before")

@@ -18,9 +18,10 @@ import agents.fan_out
 import agents.recorder
 import agents.scorers
 from agents.scoring import scoring
+from agents.watchdog import Watchdog
 from app import cluster, topics
 from app.embedded import shared
-from app.embedded.errors import EmbeddedLogError, PartitionCountMismatch
+from app.embedded.errors import EmbeddedLogError
 from app.exits import EXIT_STUCK, die
 from app.faust_app import app, security
 from app.kafka import setup
@@ -102,6 +103,7 @@ def kafka_cluster() -> setup.Cluster:
 app.when_assigned.append(open_partitions)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry))
+app.early_services.append(Watchdog(get_settings().stuck_after))
 if not get_settings().embedded:
     app.early_services.append(setup.Setup(kafka_cluster(), app))
 
@@ -109,14 +111,15 @@ if not get_settings().embedded:
 def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
+    mode.loop.use("uvloop")
+    loop = asyncio.new_event_loop()
     try:
         if settings.embedded:
-            open_log(Path(urlsplit(settings.broker_url).path), settings.partitions)
+            loop.run_until_complete(open_log(Path(urlsplit(settings.broker_url).path), settings.partitions))
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    mode.loop.use("uvloop")
-    worker = faust.Worker(app, loglevel=settings.log_level, loop=asyncio.new_event_loop(), quiet=True)
+    worker = faust.Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
     # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.
     gc.collect()
@@ -129,17 +132,16 @@ def run() -> int:
     return 0
 
 
-def open_log(path: Path, partitions: int) -> None:
-    """Open the embedded log before Faust does, so that what is wrong with it is one sentence.
+async def open_log(path: Path, partitions: int) -> None:
+    """Open the embedded log with all topics before Faust does, so that what is wrong with it is one sentence.
 
     Raises:
         EmbeddedLogError: it cannot be opened, or has another number of partitions.
     """
     log = shared.acquire(path)
     for topic in topics.ALL:
-        found = log.partition_count(topic.name)
-        if found is not None and found != partitions:
-            raise PartitionCountMismatch(topic.name, found, partitions)
+        log.create_topic(topic.name, partitions)
+    await log.flush()
 
 
 if __name__ == "__main__":

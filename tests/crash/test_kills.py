@@ -42,17 +42,17 @@ def test_20_kills_at_random_moments_lose_nothing_and_count_nothing_twice(make_se
     check(service, accepted, seen)
     before = [service.status(request_id)["tasks"] for request_id, _ in accepted]
     service.stop()
-    rows = stored.tables(service.data_dir)
+    rows = stored.tables(service)
     shutil.rmtree(service.data_dir / "instance-0")
     service.start()
     check(service, accepted, seen)
     assert [service.status(request_id)["tasks"] for request_id, _ in accepted] == before
     service.stop()
-    recovered = stored.tables(service.data_dir)
+    recovered = stored.tables(service)
     assert {name: table for name, table in recovered.items() if name != "tasks"} == {
         name: table for name, table in rows.items() if name != "tasks"
     }
-    ended = stored.with_log(service.data_dir, stored.terminal_events)
+    ended = stored.log(service).terminal_events()
     again = sum(ended.values()) - len(ended)
     print(f"kills {kills}, requests {len(accepted)}, tasks {len(ended)}, terminal events repeated {again}")
 

@@ -1,0 +1,87 @@
+"""Notices when the worker looks healthy and does nothing, says why, and ends it, to be started again."""
+
+import logging
+import time
+from collections.abc import Hashable
+
+from faust.types import TP
+from mode import Service
+from prometheus_client import Gauge
+
+from agents.scoring import scoring
+from app import cluster, topics
+from app.exits import EXIT_STUCK, die
+from app.faust_app import app
+from app.positions import positions
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 5.0  # seconds between looks
+
+lag = Gauge("callscore_lag_records", "Records that this worker has not applied yet.", ["topic"])
+
+
+class Watch:
+    """For how long something that should move has stood still."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, tuple[Hashable, float]] = {}
+
+    def still_for(self, name: Hashable, value: Hashable, should_move: bool, now: float) -> float:
+        """Seconds since `value` last changed or was not meant to."""
+        known = self._seen.get(name)
+        if not should_move or known is None or known[0] != value:
+            self._seen[name] = (value, now)
+            return 0.0
+        return now - known[1]
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+
+class Watchdog(Service):
+    """Looks every few seconds whether what is owed moves: records applied, offsets committed, tasks started."""
+
+    def __init__(self, stuck_after: float) -> None:
+        super().__init__()
+        self._stuck_after = stuck_after
+        self._watch = Watch()
+
+    @Service.task
+    async def _look_for_ever(self) -> None:
+        async for _ in self.itertimer(INTERVAL, name="watchdog"):
+            try:
+                cluster.check_ready()
+            except cluster.Unavailable as reason:
+                log.warning("not ready: %s", reason)
+                self._watch.forget()
+                continue
+            stuck = await self._look(time.monotonic())
+            if stuck is not None:
+                log.critical("stuck for %g s, so this worker ends itself: %s", self._stuck_after, stuck)
+                die(EXIT_STUCK)
+
+    async def _look(self, now: float) -> str | None:
+        """What is stuck, if anything is."""
+        mine = {topic.name for topic in topics.ALL}
+        owned = [tp for tp in app.consumer.assignment() if tp.topic in mine]
+        ends = await app.consumer.highwaters(*owned)
+        behind = dict.fromkeys(mine, 0)
+        for tp in owned:
+            where = TP(tp.topic, tp.partition)
+            applied = positions.get(tp.topic, tp.partition)
+            behind[tp.topic] += max(0, ends[tp] - 1 - applied)
+            if self._watch.still_for(("applied", where), applied, ends[tp] - 1 > applied, now) > self._stuck_after:
+                return f"{tp.topic}/{tp.partition} has records behind offset {applied} that nobody applies"
+            if tp.topic == topics.score_requests.name:
+                continue  # committed only when the tasks are settled, which may take as long as they wait
+            committed = app.consumer._committed_offset.get(where) or 0
+            if self._watch.still_for(("commit", where), committed, applied >= committed, now) > self._stuck_after:
+                return (
+                    f"{tp.topic}/{tp.partition} is applied up to offset {applied} and committed only up to {committed}"
+                )
+        for name, number in behind.items():
+            lag.labels(name).set(number)
+        if self._watch.still_for("tasks", scoring.started, scoring.could_start(), now) > self._stuck_after:
+            return "tasks are waiting and there is room for them, but none is started"
+        return None

@@ -1,0 +1,57 @@
+"""Rule 10: a record that cannot be applied is kept with its reason, harms nobody, and the stream goes on."""
+
+import base64
+from collections.abc import Callable
+
+from app.embedded.log import Log
+from app.events import DeadLetter
+from tests import stored
+from tests.service import Service
+
+PROJECT = "acme/letters"
+
+
+def letters(service: Service) -> list[DeadLetter]:
+    """The dead letters in the stopped service's log."""
+    return stored.with_log(
+        service.data_dir,
+        lambda log: [DeadLetter.model_validate_json(record.value) for _, record in stored.records(log, "dead-letters")],
+    )
+
+
+def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_becomes_a_dead_letter(service: Service) -> None:
+    service.log_calls(PROJECT, [{"id": "one", "output": "first"}])
+    service.log_calls(PROJECT, [{"id": "one", "output": "second"}])
+    service.log_calls(PROJECT, [{"id": "one", "output": "first"}])
+    [call] = service.items(f"/calls?project_id={PROJECT}")
+    assert call["output"] == "first"
+    assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["status"] == "completed"
+    service.stop()
+    assert [letter.reason for letter in letters(service)] == ["call_rewritten"]
+
+
+def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service().start()
+    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    service.stop()
+    poisons = [b"", b"\xff\xfe", b"{", b'{"type": "Unheard"}', b'{"v": 99, "type": "CallLogged"}', b"null"]
+
+    def poison(log: Log) -> None:
+        for topic in stored.PRIMARY:
+            for partition in range(log.partition_count(topic) or 0):
+                for value in poisons:
+                    log.append(topic, partition, b"poison", value)
+
+    stored.with_log(service.data_dir, poison)
+    service.start()
+    ids_ = [f"call-{n}" for n in range(50)]
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids_])
+    request = service.wait_finished(service.submit(PROJECT, ["one", *ids_], service.refs("not_empty", "valid_json")))
+    assert request["tasks"]["succeeded"] == 102
+    service.stop()
+    found = letters(service)
+    assert len(found) == len(stored.PRIMARY) * 8 * len(poisons)
+    assert {letter.reason for letter in found} == {"undecodable"}
+    assert {base64.b64decode(letter.value or "") for letter in found} == set(poisons)
