@@ -45,6 +45,9 @@ def module_kinds(name: str, problems: list[str]) -> list[Kind]:
     """The kinds of one module: its public scorer classes, and its functions marked `@scorer` or in `__all__`."""
     _reach_current_directory()
     origin = f"the module {name!r}"
+    if name.endswith(".py"):
+        problems.append(f"{_capital(origin)} was left out: leave off `.py`, modules are named as in an import.")
+        return []
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:

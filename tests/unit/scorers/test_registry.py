@@ -99,6 +99,12 @@ def test_one_bad_module_does_not_stop_the_others(write_module: Write, source: st
     assert problem in registry.problems[0]
 
 
+def test_a_module_named_as_a_file_is_told_to_leave_off_its_ending(write_module: Write) -> None:
+    write_module("named_scorers", "from app.scorers import scorer\n@scorer\ndef fine(output): return 1")
+    [problem] = Registry.load(["named_scorers.py"]).problems
+    assert problem == "The module 'named_scorers.py' was left out: leave off `.py`, modules are named as in an import."
+
+
 def test_a_kind_whose_name_is_taken_is_a_clear_problem(write_module: Write) -> None:
     write_module("clashes", "from app.scorers import scorer\n@scorer\ndef contains(output): return 1")
     registry = Registry.load(["clashes"])
