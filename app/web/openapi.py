@@ -22,6 +22,15 @@ _PAGE = (
 )
 _PROJECT = parameter("project_id", required=True)
 _REQUEST = parameter("request_id", where="path", required=True)
+_SUBMITTING = (
+    "When it is answered, the whole request is durable; it is worked on in the background. The answer is "
+    "`{}` with the header `Location: /score-requests/{request_id}`, where its progress is; with "
+    "`Prefer: return=representation` its body is the receipt instead, `{request_id, status_url, tasks}`. "
+    "The body must be sent with `Content-Type: application/json`. What has a score is reused, not run again, unless "
+    "`Callscore-Rescore` names an occasion that it was not scored on yet."
+)
+_PREFER = parameter("Prefer", enum("return=representation"), "header")
+_RESCORE = parameter("Callscore-Rescore", where="header")
 _PLACE = (parameter("entity", where="path", required=True), parameter("project", where="path", required=True))
 
 
@@ -74,7 +83,8 @@ _SCORE_FILTERS = (
 )
 
 PATHS: dict[str, Any] = {
-    "/calls/score": contract.CALLS_SCORE,
+    # Beside the operation, which is the contract's, word for word.
+    "/calls/score": {"description": _SUBMITTING, "parameters": [_PREFER, _RESCORE], **contract.CALLS_SCORE},
     "/calls": {"get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, *_PAGE)},
     "/score-requests": {
         "get": operation("Requests", "Requests, newest first", "RequestPage", parameter("project_id"), *_PAGE)
@@ -101,6 +111,7 @@ PATHS: dict[str, Any] = {
         "get": operation("Scorers", "Scorers that can be applied", "ScorerPage", parameter("project_id"), *_PAGE),
         "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
     },
+    "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
     "/v2/{entity}/{project}/calls/complete": {
         "post": operation("Weave", "Log complete calls", "CallsScoreRes", *_PLACE, body="CallBatch", error="Reason")
     },

@@ -81,7 +81,15 @@ SCHEMAS: dict[str, Schema] = {
             "scorer_name": STRING,
             "status": enum("succeeded", "failed", "cancelled"),
             "output": {"description": "Any JSON value; only where it succeeded."},
-            "error": struct({"type": STRING, "message": STRING}, description="Only where it failed."),
+            "error": struct(
+                {
+                    "type": STRING,
+                    "message": STRING,
+                    "traceback": {**STRING, "description": "Only where the scorer raised: from its own frames on."},
+                },
+                optional=("traceback",),
+                description="Only where it failed.",
+            ),
             "attempts": INTEGER,
             "revision": {**INTEGER, "description": "Number of this outcome among all of the call and scorer."},
             "scored_at": TIME,
@@ -129,6 +137,9 @@ SCHEMAS: dict[str, Schema] = {
             "project_id": nullable(STRING),
         }
     ),
+    "ScorerKind": struct(
+        {"kind": STRING, "description": STRING, "params": {**ANY_OBJECT, "description": "The JSON Schema of params."}}
+    ),
     "ScorerPublication": {
         **struct(
             {"name": STRING, "kind": STRING, "params": ANY_OBJECT, "project_id": nullable(STRING)},
@@ -173,6 +184,7 @@ SCHEMAS: dict[str, Schema] = {
     "ScorePage": page_of("Score"),
     "CallPage": page_of("Call"),
     "ScorerPage": page_of("Scorer"),
+    "ScorerKindPage": page_of("ScorerKind"),
     "Summary": struct({"items": array(ref("ScorerSummary"))}),
     "Health": struct({"status": STRING, "reason": STRING}, optional=("reason",)),
 }

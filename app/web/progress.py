@@ -51,8 +51,9 @@ def describe(
         now: Unix seconds.
 
     Returns:
-        The shape of `GET /score-requests/{id}`; `rate` is tasks that were run per second since the request, null when
-        none has been yet; `eta` the time at which it will be finished at that rate, null when unknown or finished.
+        The shape of `GET /score-requests/{id}`; `rate` is tasks that were run per second since the request, to three
+        digits, null when none has been yet; `eta` the time at which it will be finished at that rate, null when
+        unknown or finished.
     """
     total = header["calls"] * len(header["scorer_refs"])
     reused = states.get("REUSED", 0)
@@ -89,7 +90,7 @@ def describe(
 
 
 def _rate(done: int, seconds: float) -> float | None:
-    return round(done / seconds, 3) if done > 0 and seconds > 0 else None
+    return float(f"{done / seconds:.3g}") if done > 0 and seconds > 0 else None
 
 
 def _eta(now: float, left: int, rate: float | None) -> str | None:

@@ -28,6 +28,7 @@ ROUTES = (
     web.get("/scores/summary", summary.summarize_scores),
     web.get("/scorers", scorers.list_scorers),
     web.post("/scorers", scorers.publish_scorer),
+    web.get("/scorers/kinds", scorers.list_kinds),
     # Weave's own
     web.post("/v2/{entity}/{project}/calls/complete", weave_calls.complete_calls),
     web.post("/v2/{entity}/{project}/call/start", weave_calls.start_call),

@@ -14,7 +14,7 @@ from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json, validate
 from app.web.errors import invalid, problem
 from app.web.paging import listing, merge
-from app.web.queries import Id, PageQuery, parse
+from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response
 from tables import scorers
 
@@ -57,6 +57,14 @@ async def list_scorers(request: web.Request) -> web.Response:
     return json_response(listing(*merge([{"items": page, "next": None}], query.limit)))
 
 
+async def list_kinds(request: web.Request) -> web.Response:
+    """The kinds that can be published, with the JSON Schema of their parameters."""
+    parse(Query, request)
+    kinds = sorted(request.app[REGISTRY].kinds().values(), key=lambda kind: kind.name)
+    items = [{"kind": kind.name, "description": kind.description, "params": kind.params_schema} for kind in kinds]
+    return json_response(listing(items, None))
+
+
 async def publish_scorer(request: web.Request) -> web.Response:
     """201 once any worker can resolve the ref."""
     body = validate(Publication, await read_json(request))
@@ -66,7 +74,11 @@ async def publish_scorer(request: web.Request) -> web.Response:
     elif not request[USER].may_use_all():
         message = "Publishing for every project takes a key for every project; name a project_id"
         raise problem(403, ["body", "project_id"], message, "forbidden")
-    bound = _bind(request.app[REGISTRY], body)
+    registry = request.app[REGISTRY]
+    if any(body.name == bound.name for bound in registry.parameterless()):
+        message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"
+        raise problem(422, ["body", "name"], message, "name_taken")
+    bound = _bind(registry, body)
     event = ScorerPublished(
         ref=bound.ref,
         project_id=body.project_id,

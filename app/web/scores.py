@@ -57,7 +57,8 @@ def score(project_id: str, shown: Shown) -> dict[str, Any]:
     if row["status"] == "succeeded":
         described["output"] = row.get("output")
     elif error := row.get("error"):
-        described["error"] = {"type": error["type"], "message": error["message"]}
+        shown_of_error = ("type", "message", "traceback")
+        described["error"] = {name: error[name] for name in shown_of_error if error.get(name) is not None}
     return described | {
         "attempts": row["attempts"],
         "revision": shown["revision"],

@@ -3,6 +3,7 @@
 import pytest
 from aiohttp import web
 
+from app.scorers import Registry
 from app.web import health, openapi
 from tests.unit.web.client import Client, running
 
@@ -91,6 +92,31 @@ def test_a_scorer_that_cannot_be_published_is_422_at_its_place(
     assert type in (None, detail["type"])
 
 
+@pytest.mark.parametrize("name", ["refusal", "not_empty", "valid_json"])
+@pytest.mark.parametrize("more", [{}, {"project_id": "acme/flow"}])
+def test_the_name_of_a_scorer_that_is_there_without_being_published_cannot_be_taken_over(
+    client: Client, name: str, more: dict[str, str]
+) -> None:
+    answer = client.post("/scorers", {"name": name, "kind": "contains", "params": {"text": "x"}, **more})
+    assert answer.status == 422
+    assert [(item["loc"], item["type"]) for item in answer.json["detail"]] == [(["body", "name"], "name_taken")]
+
+
+def test_the_name_of_a_kind_that_must_be_published_is_free(client: Client) -> None:
+    answer = client.post("/scorers", {"name": "contains", "kind": "contains", "params": {"text": "x"}})
+    assert answer.status == 503  # there is no log here: it got as far as being written
+
+
+def test_kinds_are_listed_with_the_schema_of_their_parameters(client: Client) -> None:
+    listed = client.get("/scorers/kinds").json
+    assert listed["next_cursor"] is None
+    kinds = {item["kind"]: item for item in listed["items"]}
+    assert list(kinds) == sorted(Registry.load().kinds())
+    assert sorted(kinds["regex"]) == ["description", "kind", "params"]
+    assert kinds["regex"]["params"]["required"] == ["pattern"]
+    assert kinds["not_empty"]["params"]["properties"] == {}
+
+
 def test_an_unknown_kind_is_answered_with_those_there_are(client: Client) -> None:
     message = client.post("/scorers", {"name": "a", "kind": "nope"}).json["detail"][0]["msg"]
     assert "contains" in message
@@ -129,5 +155,5 @@ def test_every_path_of_the_description_is_served_and_every_route_is_described() 
     from app.web.routes import ROUTES
 
     served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
-    described = {(method, path) for path, methods in openapi.PATHS.items() for method in methods}
+    described = {(method, path) for path, item in openapi.PATHS.items() for method in item if method in ("get", "post")}
     assert served == described

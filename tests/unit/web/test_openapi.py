@@ -82,13 +82,23 @@ OPERATION: dict[str, Any] = {
 
 def test_the_description_of_submitting_is_the_contracts(client: Client) -> None:
     spec = client.get("/openapi.json").json
-    assert spec["paths"]["/calls/score"] == {"post": OPERATION}
+    assert spec["paths"]["/calls/score"]["post"] == OPERATION
     schemas = spec["components"]["schemas"]
     assert {name: schemas[name] for name in CONTRACT} == CONTRACT
     assert schemas["CallsScoreRes"]["properties"] == {}
     assert spec["components"]["securitySchemes"] == {
         "HTTPBasic": {"scheme": "basic", "type": "http"},
         "HTTPBearer": {"scheme": "bearer", "type": "http"},
+    }
+
+
+def test_beside_the_contract_the_description_says_where_the_receipt_is_and_what_may_be_sent(client: Client) -> None:
+    item = client.get("/openapi.json").json["paths"]["/calls/score"]
+    for named in ("Location", "Prefer: return=representation", "Callscore-Rescore", "Content-Type: application/json"):
+        assert named in item["description"]
+    assert {(header["name"], header["in"]) for header in item["parameters"]} == {
+        ("Prefer", "header"),
+        ("Callscore-Rescore", "header"),
     }
 
 

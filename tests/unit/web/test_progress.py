@@ -57,6 +57,12 @@ def test_a_request_is_completed_when_all_its_tasks_are_terminal_failures_include
     assert described["eta"] is None
 
 
+def test_the_rate_has_three_digits() -> None:
+    described = describe(HEADER, {"SUCCEEDED": 100}, 1030.0, 0, 2000.0)
+    assert described["rate"] == 3.33
+    assert describe(HEADER | {"calls": 10**6}, {"SUCCEEDED": 12_345_678}, 1001.0, 0, 1001.0)["rate"] == 12_300_000
+
+
 def test_a_request_without_tasks_is_completed_when_it_is_made() -> None:
     described = describe(HEADER | {"calls": 0}, {}, 0.0, 0, 2000.0)
     assert (described["status"], described["finished_at"]) == ("completed", described["requested_at"])
