@@ -20,6 +20,8 @@ from app.settings import Settings, SettingsError, get_settings
 
 log = logging.getLogger(__name__)
 
+FOR_EVER = 10 * 365 * 86400.0  # seconds
+
 
 class Boot(BootStrategy):
     """Starts the HTTP server and what prepares the broker before everything else, so that probes always answer."""
@@ -149,6 +151,9 @@ def create_app(settings: Settings) -> CallscoreApp:
         broker_commit_interval=0.5,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
+        # What stands still is agents/watchdog's to judge: an offset that waits for its tasks is no livelock.
+        broker_commit_livelock_soft_timeout=FOR_EVER,
+        stream_processing_timeout=FOR_EVER,
         stream_wait_empty=False,
         stream_buffer_maxsize=4096,
         producer_acks=-1,
