@@ -12,13 +12,15 @@ from tables import calls
 
 @app.agent(topics.calls.channel(), name="calls")
 async def calls_agent(stream: Any) -> None:
-    await consume(stream, handle)
+    await consume(stream, CallLogged.model_validate_json, handle)
 
 
-def handle(record: Record) -> None:
-    event = CallLogged.model_validate_json(record.value or b"")
+def handle(record: Record, event: CallLogged) -> None:
     key = ids.call_key(event.project_id, event.call_id)
-    row, verdict = calls.merge(calls.load(record.partition, key), event, record.offset)
+    try:
+        row, verdict = calls.merge(calls.load(record.partition, key), event, record.offset)
+    except TypeError as error:  # a number beyond 64 bits, which the views let nobody log
+        raise CannotApply("undecodable", str(error)) from None
     if verdict == "call_rewritten":
         raise CannotApply(verdict, f"call {event.call_id}: its {event.part} is already logged with other content")
     if verdict == "call_too_large":

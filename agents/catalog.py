@@ -7,6 +7,7 @@ from typing import Any
 
 from app import cluster, ids
 from app.scorers import BadRef, BoundScorer, Registry, parse_ref
+from app.settings import get_settings
 from tables import scorers
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,8 @@ class Catalog:
     def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:
         try:
             bound = self._registry.bind(found["name"], found["kind"], found["params"])
-        except (LookupError, ValueError) as error:
-            log.warning("scorer %s cannot be made here: %s", ref, error)
+        except Exception as error:  # a user's validator may raise anything
+            log.warning("scorer %s cannot be made here: %r", ref, error)
             return None
         if bound.ref != ref:
             log.warning("scorer %s: the code of kind %s here is another version", ref, found["kind"])
@@ -80,8 +81,6 @@ class Catalog:
 
 def load_registry() -> Registry:
     """The registry of this process; what could not be loaded is logged."""
-    from app.settings import get_settings
-
     registry = Registry.load(get_settings().scorers)
     for problem in registry.problems:
         log.error("scorers: %s", problem)

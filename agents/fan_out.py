@@ -11,26 +11,45 @@ from agents.lanes import Chunk
 from agents.scoring import scoring
 from agents.stream import Record, apply
 from app import topics
-from app.events import RequestAccepted, request_events
+from app.events import RequestAccepted, ScoreRequested, request_events
 from app.faust_app import app
 from tables import chunks, requests
+
+
+class Ticket:
+    """One record in the order of its partition; `finish` may be called at any time, once its work is done."""
+
+    __slots__ = ("_event", "_finished", "_in_order")
+
+    def __init__(self, in_order: "InOrder", event: Any) -> None:
+        self._in_order = in_order
+        self._event = event
+        self._finished = False
+
+    def finish(self) -> None:
+        self._finished = True
+        self._in_order.acknowledge()
+
+    def acknowledged(self) -> bool:
+        if self._finished:
+            self._event.ack()
+        return self._finished
 
 
 class InOrder:
     """Acknowledges the records of one partition in order, however they finish."""
 
     def __init__(self) -> None:
-        self._open: deque[list[Any]] = deque()  # [event, finished]
+        self._open: deque[Ticket] = deque()
 
-    def add(self, event: Any) -> list[Any]:
-        entry = [event, False]
-        self._open.append(entry)
-        return entry
+    def add(self, event: Any) -> Ticket:
+        ticket = Ticket(self, event)
+        self._open.append(ticket)
+        return ticket
 
-    def finish(self, entry: list[Any]) -> None:
-        entry[1] = True
-        while self._open and self._open[0][1]:
-            self._open.popleft()[0].ack()
+    def acknowledge(self) -> None:
+        while self._open and self._open[0].acknowledged():
+            self._open.popleft()
 
 
 _in_order: dict[int, InOrder] = {}
@@ -44,33 +63,23 @@ def forget(partition: int) -> None:
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for event in stream.noack().events():
-        apply(Record(event), handle)
+        record = Record(event)
+        ticket = _in_order.setdefault(record.partition, InOrder()).add(event)
+        chunk = apply(record, request_events.validate_json, take_in)
+        if chunk is None:
+            ticket.finish()
+            continue
+        # The event waits for its tasks, possibly for long: let go of its payload.
+        event.value = event.message.value = None
+        chunk.when_settled = ticket.finish
+        scoring.add(chunk)
 
 
-def handle(record: Record) -> None:
-    in_order = _in_order.setdefault(record.partition, InOrder())
-    entry = in_order.add(record.event)
-    try:
-        chunk = take_in(record)
-    except ValueError:
-        in_order.finish(entry)
-        raise
-    if chunk is None:
-        in_order.finish(entry)
-        return
-    # The event waits for its tasks, possibly for long: let go of its payload.
-    record.event.value = record.event.message.value = None
-    chunk.when_settled = lambda: in_order.finish(entry)
-    scoring.add(chunk)
-
-
-def take_in(record: Record) -> Chunk | None:
+def take_in(record: Record, event: ScoreRequested | RequestAccepted) -> Chunk | None:
     """Store the record's row; returns the chunk that it brings, if it brings one."""
-    event = request_events.validate_json(record.value or b"")
     if isinstance(event, RequestAccepted):
-        requests.save(
-            record.partition, requests.fold(requests.load(record.partition, event.request_id), event, record.offset)
-        )
+        known = requests.load(record.partition, event.request_id)
+        requests.save(record.partition, requests.fold(known, event, record.offset))
         return None
     row = chunks.fold(chunks.load(record.partition, event.request_id, event.chunk), event, record.offset)
     chunks.save(record.partition, row)

@@ -186,11 +186,11 @@ class Lanes:
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
 
-    def take(self, room: Callable[[str, str], int]) -> list[Task]:
-        """Tasks of the lane whose turn it is, as many as there is room for.
+    def take(self, room: Callable[[str, str], int]) -> list[Task] | None:
+        """Tasks of the lane whose turn it is, as many as there is room for; none if it has only looked at chunks.
 
-        `room(project id, scorer ref)` says how many may start; lanes without room are passed over. An empty list
-        means that no lane can go on now.
+        `room(project id, scorer ref)` says how many may start; lanes without room are passed over. None means that
+        no lane can go on now.
         """
         for _ in range(len(self._turn)):
             where = self._turn[0]
@@ -203,9 +203,8 @@ class Lanes:
             if lane.empty:
                 del self._lanes[where]
                 self._turn.remove(where)
-            if taken:
-                return taken
-        return []
+            return taken
+        return None
 
     def _lane(self, request_id: str | None, project_id: str, ref: str) -> Lane:
         where = (request_id, project_id, ref)

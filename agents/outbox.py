@@ -3,59 +3,83 @@
 import asyncio
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 from app import topics
-from app.events import ScoreEvent, ScoreEvents, Target, TasksReused
+from app.events import ScoreEvents, Target, TaskEvent, TasksReused
 
 MAX_EVENTS = 256
-MAX_BYTES = 512 * 1024  # of outputs; a record must stay well below the broker's 2 MiB
+MAX_BYTES = 768 * 1024  # an event has at most 256 KiB of output, and a record must stay below 2 MiB
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The next record of one partition."""
+
+    events: list[bytes] = field(default_factory=list)
+    size: int = 0
+    reused: TasksReused | None = None  # goes on growing until another event comes
 
 
 class Outbox:
     """Collects score events and appends them at the end of the event loop's turn."""
 
     def __init__(self) -> None:
-        self._events: defaultdict[int, list[ScoreEvent]] = defaultdict(list)
-        self._bytes: defaultdict[int, int] = defaultdict(int)
+        self._batches: defaultdict[int, _Batch] = defaultdict(_Batch)
         self._scheduled = False
 
-    def put(self, partition: int, event: ScoreEvent, size: int = 0) -> None:
-        """Send an event; `size` is that of its output in bytes."""
-        if self._events[partition] and self._bytes[partition] + size > MAX_BYTES:
-            self._append(partition)
-        events = self._events[partition]
-        events.append(event)
-        self._bytes[partition] += size
-        if len(events) >= MAX_EVENTS:
-            self._append(partition)
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)
+    def put(self, partition: int, event: TaskEvent) -> None:
+        """Send an event. It is encoded here and now, so that one that cannot be does not take others with it."""
+        self._add(partition, event.encode())
+        self._schedule()
 
     def put_reused(self, partition: int, target: Target) -> None:
         """Send that a task had succeeded before; neighbours in a chunk share an event."""
-        last = self._events[partition][-1] if self._events[partition] else None
-        if isinstance(last, TasksReused) and (last.request_id, last.chunk, last.scorer) == target[:3]:
+        batch = self._batches[partition]
+        last = batch.reused
+        if last is not None and (last.request_id, last.chunk, last.scorer) == target[:3]:
             last.calls.append(target.call)
             return
+        self._close_reused(partition)
         request_id, chunk, scorer, call = target
-        event = TasksReused(request_id=request_id, chunk=chunk, scorer=scorer, calls=[call], at=time.time())
-        self.put(partition, event)
+        self._batches[partition].reused = TasksReused(
+            request_id=request_id, chunk=chunk, scorer=scorer, calls=[call], at=time.time()
+        )
+        self._schedule()
 
     def flush(self) -> None:
         """Append everything now."""
         self._scheduled = False
-        for partition in list(self._events):
+        for partition in self._batches:
+            self._close_reused(partition)
             self._append(partition)
+        self._batches.clear()
 
     def keep(self, partitions: set[int]) -> None:
         """Forget what was not appended to other partitions: the log still owes it to their new owners."""
-        for partition in [partition for partition in self._events if partition not in partitions]:
-            del self._events[partition]
-            self._bytes.pop(partition, None)
+        for partition in self._batches.keys() - partitions:
+            del self._batches[partition]
+
+    def _add(self, partition: int, encoded: bytes) -> None:
+        batch = self._batches[partition]
+        if batch.events and (batch.size + len(encoded) > MAX_BYTES or len(batch.events) >= MAX_EVENTS):
+            self._append(partition)
+        batch.events.append(encoded)
+        batch.size += len(encoded)
+
+    def _close_reused(self, partition: int) -> None:
+        batch = self._batches[partition]
+        if batch.reused is not None:
+            event, batch.reused = batch.reused, None
+            self._add(partition, event.encode())
 
     def _append(self, partition: int) -> None:
-        events = self._events.pop(partition, None)
-        self._bytes.pop(partition, None)
-        if events:
-            topics.score_events.send(None, ScoreEvents(events=events).encode(), partition)
+        batch = self._batches[partition]
+        if batch.events:
+            topics.score_events.send(None, ScoreEvents.join(batch.events), partition)
+            batch.events, batch.size = [], 0
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)

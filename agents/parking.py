@@ -9,6 +9,8 @@ from collections.abc import Callable
 from app import ids
 from tables import calls, tasks
 
+BREATH = 128  # rows between two turns of the event loop
+
 
 class Parking:
     """Due times of the parked tasks on this worker; the rows themselves are in tables/tasks."""
@@ -19,10 +21,14 @@ class Parking:
         self._rows: Counter[int] = Counter()  # parked rows by partition
         self._changed = asyncio.Event()
 
-    def load(self, partition: int) -> None:
+    async def load(self, partition: int, still_ours: Callable[[], bool]) -> None:
         """Take up what was parked before this worker owned the partition; what may run at once is resumed."""
         self._rows[partition] = 0
-        for key, row in tasks.parked(partition):
+        for number, (key, row) in enumerate(tasks.parked(partition)):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+                if not still_ours():
+                    return
             self._rows[partition] += 1
             self._push(partition, key, row)
             if row.reason == "scorer_version_unavailable" or has_call(partition, row):
@@ -57,9 +63,13 @@ class Parking:
     async def run(self) -> None:
         """Resume tasks when they are due, for ever."""
         while True:
+            resumed = 0
             while self._due and self._due[0][0] <= time.time():
                 _, partition, key, scorer_ref = heapq.heappop(self._due)
                 self._resume(partition, key, scorer_ref)
+                resumed += 1
+                if resumed % BREATH == 0:
+                    await asyncio.sleep(0)
             self._changed.clear()
             # A wait never exceeds a second, so that a clock that was set cannot make anything late for longer.
             pause = min(1.0, self._due[0][0] - time.time()) if self._due else None

@@ -28,11 +28,10 @@ TaskEvent = TaskParked | TaskJoined | AttemptFailed | ScoreSucceeded | ScoreFail
 
 @app.agent(topics.score_events.channel(), name="recorder")
 async def recorder(stream: Any) -> None:
-    await consume(stream, handle)
+    await consume(stream, ScoreEvents.model_validate_json, handle)
 
 
-def handle(record: Record) -> None:
-    batch = ScoreEvents.model_validate_json(record.value or b"")
+def handle(record: Record, batch: ScoreEvents) -> None:
     changes = Changes(record.partition, record.offset)
     for event in batch.events:
         if isinstance(event, TasksReused):

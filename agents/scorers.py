@@ -11,10 +11,9 @@ from tables import scorers
 
 @app.agent(topics.scorers.channel(), name="scorers")
 async def scorers_agent(stream: Any) -> None:
-    await consume(stream, handle)
+    await consume(stream, ScorerPublished.model_validate_json, handle)
 
 
-def handle(record: Record) -> None:
-    event = ScorerPublished.model_validate_json(record.value or b"")
+def handle(record: Record, event: ScorerPublished) -> None:
     row = scorers.load(record.partition, event.project_id, event.name)
     scorers.save(record.partition, event.project_id, event.name, scorers.fold(row, event, record.offset))

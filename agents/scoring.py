@@ -25,6 +25,8 @@ from tables.in_flight import Entry
 log = logging.getLogger(__name__)
 
 SLICE = 64  # tasks taken from a lane before the next one has its turn
+TURN_SECONDS = 0.003  # that tasks are started in one turn of the event loop
+CALL_BYTES = 64 * 1024**2  # of calls that tasks in flight may hold in memory
 BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one, with full jitter
 
 
@@ -82,7 +84,7 @@ class Scoring:
         if epoch != self._epoch:
             return  # assigned anew meanwhile
         self._open.add(partition)
-        self.parking.load(partition)
+        await self.parking.load(partition, lambda: epoch == self._epoch)
         early, self._early = self._early, []
         for chunk in early:
             self.add(chunk)
@@ -111,16 +113,27 @@ class Scoring:
     async def run(self) -> None:
         """Start tasks while there is room, lane by lane, for ever."""
         while True:
+            self._wake.clear()
             taken = self.lanes.take(self._room)
-            self.started += len(taken)
-            for task in taken:
-                self.start(task)
-            if taken:
+            if taken is None:
+                await self._wake.wait()
+            else:
+                await self._start_all(taken)
+
+    async def _start_all(self, taken: list[Task]) -> None:
+        """Start tasks, giving way to the rest of the worker every few milliseconds: a call may be large."""
+        self.started += len(taken)
+        epoch, since = self._epoch, time.perf_counter()
+        for task in taken:
+            if time.perf_counter() - since > TURN_SECONDS:
                 self.outbox.flush()
                 await asyncio.sleep(0)
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+                if epoch != self._epoch:
+                    return  # partitions were assigned anew: the log hands out again what it is owed
+                since = time.perf_counter()
+            self.start(task)
+        self.outbox.flush()
+        await asyncio.sleep(0)
 
     def could_start(self) -> bool:
         """Whether a lane has tasks that there is room for."""
@@ -134,6 +147,8 @@ class Scoring:
         """
         if self.catalog.get(scorer_ref) is None and not self.catalog.is_missing(scorer_ref):
             self.catalog.ask(project_id, scorer_ref, self._wake.set)
+            return 0
+        if in_flight.held_bytes() > CALL_BYTES:
             return 0
         held = in_flight.of_scorer(scorer_ref)
         free = self.settings.concurrency - in_flight.size()
@@ -152,7 +167,7 @@ class Scoring:
             return
         if task.parked:
             row = tasks.load(task.partition, task.key)
-            if row is not None:
+            if row is not None and not (row.status == "retrying" and row.due > time.time()):
                 self._run(unpark(task.partition, task.key, row))
             return
         score = scores.load(task.partition, task.key)
@@ -177,7 +192,8 @@ class Scoring:
 
     def _run(self, task: Task) -> None:
         entry = self._enter(task)
-        call_row = calls.find(task.partition, ids.call_key(task.project_id, task.call_id))
+        call_row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
+        in_flight.hold(entry, size)
         if call_row is None:
             self._wait(task, entry, "waiting_for_call", "call_not_found", f"call {task.call_id} did not arrive")
             return
@@ -238,11 +254,11 @@ class Scoring:
         event = events.ScoreSucceeded(
             **self._common(task, entry.targets),
             output=events.json_value(output),
-            op_name=call_row["call"].get("op_name"),
+            op_name=op_name(call_row["call"]),
             lineage=lineage,
         )
         entry.running = False
-        self.outbox.put(task.partition, event, len(output))
+        self.outbox.put(task.partition, event)
 
     def _attempt_failed(self, task: Task, entry: Entry, error: ScorerError, call: dict[str, object]) -> None:
         described = events.Error(
@@ -254,13 +270,12 @@ class Scoring:
         pause = BACKOFF * 2 ** (task.attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311
         event = events.AttemptFailed(**self._common(task, entry.targets), error=described, next_at=time.time() + pause)
         entry.running = False
-        self.outbox.put(task.partition, event, described.size)
+        self.outbox.put(task.partition, event)
 
     def _fail(self, task: Task, entry: Entry, error: events.Error, call: dict[str, object] | None = None) -> None:
-        op_name = (call or {}).get("op_name")
-        event = events.ScoreFailed(**self._common(task, entry.targets), error=error, op_name=op_name)
+        event = events.ScoreFailed(**self._common(task, entry.targets), error=error, op_name=op_name(call or {}))
         entry.running = False
-        self.outbox.put(task.partition, event, error.size)
+        self.outbox.put(task.partition, event)
 
     def _wait(self, task: Task, entry: Entry, reason: events.ParkReason, error_type: str, message: str) -> None:
         """Park the task until what it lacks arrives; fail it once it has waited long enough."""
@@ -309,6 +324,12 @@ class Scoring:
             "parked": task.parked,
             "at": time.time(),
         }
+
+
+def op_name(call: dict[str, object]) -> str | None:
+    """The call's op name, as far as an event carries it."""
+    name = call.get("op_name")
+    return name[:512] if isinstance(name, str) else None
 
 
 scoring = Scoring()

@@ -4,7 +4,7 @@ import base64
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from app import topics
 from app.events import DeadLetter
@@ -13,7 +13,10 @@ from app.positions import positions
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[["Record"], None]
+E = TypeVar("E")
+Decode = Callable[[bytes], E]
+R = TypeVar("R")
+Handle = Callable[["Record", E], R]
 
 
 class Record:
@@ -40,30 +43,36 @@ class CannotApply(Exception):
         self.detail = detail
 
 
-async def consume(stream: Any, handle: Handler) -> None:
-    """Hand every record to `handle`, one at a time; it is acknowledged afterwards.
+async def consume(stream: Any, decode: Decode[E], handle: Handle[E, None]) -> None:
+    """Hand every record and the event in it to `handle`, one at a time; it is acknowledged afterwards.
 
     A record that cannot be decoded or applied becomes a dead letter. Anything else that goes wrong, a disk that
     cannot be written above all, ends the process before the record is committed: it is redelivered after the restart.
     """
     async for event in stream.events():
-        record = Record(event)
-        apply(record, handle)
+        apply(Record(event), decode, handle)
 
 
-def apply(record: Record, handle: Handler) -> None:
-    """Apply one record as `consume` does."""
+def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
+    """Apply one record as `consume` does; returns what `handle` returned, None for a dead letter."""
+    result = None
     try:
         try:
-            handle(record)
+            result = handle(record, _decoded(record, decode))
         except CannotApply as error:
             bury(record, error.reason, error.detail)
-        except ValueError as error:
-            bury(record, "undecodable", str(error))
     except Exception:
         log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
         die(EXIT_STUCK)
     positions.applied(record.topic, record.partition, record.offset)
+    return result
+
+
+def _decoded(record: Record, decode: Decode[E]) -> E:
+    try:
+        return decode(record.value or b"")
+    except ValueError as error:
+        raise CannotApply("undecodable", str(error)) from None
 
 
 def bury(record: Record, reason: str, detail: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from app import peers, topics
@@ -186,6 +187,13 @@ _reach_end = cast("Callable[[int, str], bool]", reach_end)
 
 
 async def end_offset(topic: str, partition: int) -> int:
-    """The offset that the partition's next record will get."""
+    """The offset that the partition's next record will get.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
     tp = TP(topic, partition)
-    return int((await app.consumer.highwaters(tp))[tp])
+    try:
+        return int((await app.consumer.highwaters(tp))[tp])
+    except KafkaError as error:
+        raise Unavailable(f"Kafka does not answer: {error!r}") from None

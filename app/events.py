@@ -3,9 +3,10 @@
 An event is a JSON object with its schema version `v` and its `type`. Times are Unix seconds.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json
 
 
@@ -97,19 +98,20 @@ class Target(NamedTuple):
     call: int  # index into the chunk's call_ids
 
 
+def _fit(text: str, most: int) -> str:
+    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
+
+
 class Error(BaseModel):
-    """Why an attempt or a task failed."""
+    """Why an attempt or a task failed; texts from a scorer are made to fit."""
 
     model_config = ConfigDict(frozen=True)
 
-    type: str
-    message: str
-    traceback: str | None = None
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        return len(self.message) + len(self.traceback or "")
+    type: Annotated[str, BeforeValidator(lambda text: _fit(text, 200))]
+    message: Annotated[str, BeforeValidator(lambda text: _fit(text, 1000))]
+    traceback: Annotated[str | None, BeforeValidator(lambda text: text and _fit(text, 4096))] = None
 
 
 class TaskEvent(Event):
@@ -193,6 +195,11 @@ class ScoreEvents(Event):
 
     type: Literal["ScoreEvents"] = "ScoreEvents"
     events: list[ScoreEvent]
+
+    @staticmethod
+    def join(events: Iterable[bytes]) -> bytes:
+        """The record of events that are encoded already."""
+        return b'{"v":1,"type":"ScoreEvents","events":[' + b",".join(events) + b"]}"
 
 
 # --- dead-letters --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """What can be set from outside; times are in seconds, sizes in bytes."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     broker: str = Field("embedded://", description="embedded:// or embedded:///path, or kafka://host:port.")
     data_dir: Path = Field(Path("data"), description="Tables, and the embedded log unless the broker names a path.")
@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     def _known_broker(cls, value: str) -> str:
         if urlsplit(value).scheme not in ("embedded", "kafka"):
             raise ValueError("must start with embedded:// or kafka://")
+        if urlsplit(value).scheme == "embedded" and urlsplit(value).netloc:
+            raise ValueError("names a path that is not absolute: write embedded:///path, with three slashes")
         return value
 
     @field_validator("log_level")

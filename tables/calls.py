@@ -31,7 +31,9 @@ def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, 
     """The row after `event`, which lies at `offset`, and what became of the event."""
     row = row or {"offset": offset, "parts": {}, "call": {}}
     part = "start" if event.part == "start" else "end"
-    digest = ids.digest(encode(event.call).decode())
+    # Who logged it is no part of the call: a colleague who logs it again changes nothing.
+    content = {name: value for name, value in event.call.items() if name != "wb_user_id"}
+    digest = ids.digest(encode(content).decode())
     known = row["parts"].get(part)
     if known is not None:
         return row, "unchanged" if known == digest else "call_rewritten"
@@ -55,6 +57,15 @@ def save(partition: int, key: bytes, row: Row) -> None:
 def ended(row: Row | None) -> bool:
     """Whether the call is there, which is when its end is."""
     return row is not None and "end" in row["parts"]
+
+
+def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
+    """`find`, and how many bytes the row has."""
+    value = table.get_row(partition, key)
+    if value is None:
+        return None, 0
+    row: Row = orjson.loads(value)
+    return (row if ended(row) else None), len(value)
 
 
 def find(partition: int, key: bytes) -> Row | None:

@@ -17,12 +17,14 @@ class Entry:
     scorer_ref: str
     targets: list[Target]
     since: float
+    size: int = 0  # bytes of the call that it holds while it runs
     running: bool = True  # False once its event is on its way to the log
     later: list[Any] = field(default_factory=list)  # tasks of the same key, to be started again afterwards
 
 
 _entries: dict[bytes, Entry] = {}
 _of_scorer: Counter[str] = Counter()
+_held = 0  # bytes
 
 
 def add(entry: Entry) -> None:
@@ -35,12 +37,26 @@ def get(key: bytes) -> Entry | None:
 
 
 def pop(key: bytes) -> Entry | None:
+    global _held
     entry = _entries.pop(key, None)
     if entry is not None:
+        _held -= entry.size
         _of_scorer[entry.scorer_ref] -= 1
         if not _of_scorer[entry.scorer_ref]:
             del _of_scorer[entry.scorer_ref]
     return entry
+
+
+def hold(entry: Entry, size: int) -> None:
+    """The entry's task holds a call of `size` bytes from now on."""
+    global _held
+    entry.size = size
+    _held += size
+
+
+def held_bytes() -> int:
+    """Bytes of the calls that tasks in flight hold."""
+    return _held
 
 
 def entries() -> Iterator[Entry]:

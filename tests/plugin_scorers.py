@@ -4,8 +4,9 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
+from typing import Any
 
-from app.scorers import scorer
+from app.scorers import InvalidOutput, scorer
 
 
 @scorer
@@ -66,6 +67,25 @@ def returns_5_mb(output: str) -> str:
 @scorer
 def returns_a_generator(output: str) -> Iterator[int]:
     return (number for number in range(3))
+
+
+@scorer
+async def returns_a_number_beyond_all_bounds(output: str) -> dict[str, int]:
+    return {"score": 10**400}
+
+
+@scorer
+async def returns_a_deep_hole(output: str) -> list[Any]:
+    hole: list[Any] = []
+    for _ in range(199):
+        hole = [hole]
+    return hole
+
+
+@scorer
+async def complains_in_no_language(output: str) -> None:
+    """Raises what no UTF-8 can carry."""
+    raise InvalidOutput("bad \ud800")
 
 
 @scorer

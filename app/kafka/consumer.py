@@ -1,13 +1,41 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 
 class Consumer(driver.Consumer):
     """Faust's consumer, whose commits pass neither an unacknowledged record nor a send that failed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._asking: aiokafka.AIOKafkaConsumer | None = None
+
+    async def on_start(self) -> None:
+        """Connect once more, for questions: on the connection that fetches they wait until a fetch has waited."""
+        await super().on_start()
+        self._asking = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=driver.server_list(self.transport.url, self.transport.default_port),
+            client_id=self.app.conf.broker_client_id,
+            **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
+        )
+        await self._asking.start()
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            await asking.stop()
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """The offset after the last record of each partition."""
+        assert self._asking is not None, "not started"
+        ends: Mapping[TP, int] = await self._asking.end_offsets(partitions)
+        return ends
 
     def _new_offset(self, tp: TP) -> int | None:
         """The offset behind all acknowledged records that no unacknowledged one precedes; None if there are none.

@@ -18,6 +18,9 @@ ENDS = {
     "returns_nan": ("invalid_output", 1),
     "returns_5_mb": ("invalid_output", 1),
     "returns_a_generator": ("invalid_output", 1),
+    "returns_a_number_beyond_all_bounds": ("invalid_output", 1),
+    "returns_a_deep_hole": ("invalid_output", 1),
+    "complains_in_no_language": ("invalid_output", 1),
     "needs_context": ("missing_input", 1),
 }
 

@@ -1,0 +1,84 @@
+"""Lanes: fair turns, and no sleep while work is owed."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.lanes import Chunk, Lanes
+from app import ids
+from app.events import ScoreRequested
+from tables import chunks, progress
+from tables.progress import State
+
+pytestmark = pytest.mark.usefixtures("table_dir")
+
+
+def chunk(request_id: str, number: int, refs: list[str], calls: int = 3, done: bool = False) -> Chunk:
+    """A chunk as fan-out adds it, with its row, and its progress if it is done."""
+    event = ScoreRequested(
+        request_id=request_id,
+        chunk=number,
+        project_id="p",
+        call_ids=[f"{request_id}-{number}-{n}" for n in range(calls)],
+        scorer_refs=refs,
+        requested_at=0.0,
+    )
+    row = chunks.Row(**event.model_dump(), offset=number)
+    chunks.table._db(0).put(ids.chunk_key(request_id, number), row.model_dump_json().encode())
+    if done:
+        for scorer in range(len(refs)):
+            states = progress.Row()
+            states.set(range(calls), State.SUCCEEDED, 1.0)
+            progress.table._db(0).put(progress.key(request_id, number, scorer), states.encode())
+    return Chunk(0, event)
+
+
+def take_all(lanes: Lanes, most: int = 2) -> list[str]:
+    """The calls in the order in which lanes give them, until none can go on."""
+    taken: list[str] = []
+    while (tasks := lanes.take(lambda project, ref: most)) is not None:
+        taken.extend(task.call_id for task in tasks)
+    return taken
+
+
+def test_lanes_take_turns(table_dir: Path) -> None:
+    lanes = Lanes()
+    lanes.add_chunk(chunk("huge", 0, ["s"], calls=6))
+    lanes.add_chunk(chunk("small", 0, ["s"], calls=2))
+    taken = take_all(lanes)
+    assert taken.index("small-0-1") < taken.index("huge-0-2")
+    assert len(taken) == 8
+
+
+def test_work_behind_any_number_of_settled_chunks_is_found_before_the_scheduler_sleeps(table_dir: Path) -> None:
+    lanes = Lanes()
+    for number in range(40):
+        lanes.add_chunk(chunk("r", number, ["s"], done=True))
+    lanes.add_chunk(chunk("r", 40, ["s"]))
+    assert take_all(lanes) == ["r-40-0", "r-40-1", "r-40-2"]
+
+
+def test_a_lane_without_room_is_passed_over_and_keeps_its_work(table_dir: Path) -> None:
+    lanes = Lanes()
+    lanes.add_chunk(chunk("r", 0, ["hung", "good"]))
+    tasks = lanes.take(lambda project, ref: 10 if ref == "good" else 0)
+    assert tasks is not None
+    assert {task.scorer_ref for task in tasks} == {"good"}
+    assert lanes.take(lambda project, ref: 10 if ref == "good" else 0) is None
+    assert len(take_all(lanes)) == 3
+
+
+def test_a_chunk_is_settled_once_when_its_last_task_is(table_dir: Path) -> None:
+    settled: list[bool] = []
+    one = chunk("r", 0, ["a", "b"])
+    one.when_settled = lambda: settled.append(True)
+    lanes = Lanes()
+    lanes.add_chunk(one)
+    one.settle(0, 3)  # before the lane has looked: the rows will say so
+    assert len(take_all(lanes)) == 6
+    one.settle(0, 3)
+    one.settle(1, 2)
+    assert settled == []
+    one.settle(1, 1)
+    one.settle(1, 0)
+    assert settled == [True]

@@ -1,0 +1,81 @@
+"""Events share records, and one that cannot be written takes no other with it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.outbox import MAX_BYTES, MAX_EVENTS, Outbox
+from app import topics
+from app.events import Error, ScoreEvents, ScoreFailed, ScoreSucceeded, Target, TasksReused
+from app.scorers.outputs import MAX_DEPTH, encode_output
+from tables import scores
+
+TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s", "targets": [Target("r", 0, 0, 0)]}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ScoreEvents]]:
+    """What was appended: partition and record, read back."""
+    records: list[tuple[int, ScoreEvents]] = []
+
+    def send(self: topics.Topic, key: bytes | None, value: bytes, partition: int) -> None:
+        records.append((partition, ScoreEvents.model_validate_json(value)))
+
+    monkeypatch.setattr(topics.Topic, "send", send)
+    return records
+
+
+async def test_events_of_one_turn_share_a_record_of_their_partition(sent: list[tuple[int, ScoreEvents]]) -> None:
+    outbox = Outbox()
+    for number in range(6):
+        outbox.put(number % 2, ScoreSucceeded(**TASK, at=1.0, output=number))
+    await asyncio.sleep(0)
+    assert [(partition, [event.output for event in record.events]) for partition, record in sent] == [  # type: ignore[union-attr]
+        (0, [0, 2, 4]),
+        (1, [1, 3, 5]),
+    ]
+
+
+async def test_records_stay_within_their_bounds(sent: list[tuple[int, ScoreEvents]]) -> None:
+    outbox = Outbox()
+    for _ in range(MAX_EVENTS + 1):
+        outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1))
+    for _ in range(4):
+        outbox.put(1, ScoreSucceeded(**TASK, at=1.0, output="x" * (MAX_BYTES // 3)))
+    outbox.flush()
+    assert [len(record.events) for partition, record in sent if partition == 0] == [MAX_EVENTS, 1]
+    assert max(len(record.encode()) for _, record in sent) < MAX_BYTES + 10_000
+
+
+async def test_neighbours_that_are_reused_share_an_event(sent: list[tuple[int, ScoreEvents]]) -> None:
+    outbox = Outbox()
+    for call in range(5):
+        outbox.put_reused(0, Target("r", 0, 0, call))
+    outbox.put_reused(0, Target("r", 0, 1, 7))
+    outbox.flush()
+    [(_, record)] = sent
+    assert [event.calls for event in record.events if isinstance(event, TasksReused)] == [[0, 1, 2, 3, 4], [7]]
+
+
+@given(st.text(alphabet=st.characters(codec=None), max_size=3000))
+def test_whatever_a_scorer_raises_can_be_written_and_read(text: str) -> None:
+    error = Error(type=text, message=text, traceback=text)
+    record = ScoreEvents.join([ScoreFailed(**TASK, at=1.0, error=error).encode()])
+    [event] = ScoreEvents.model_validate_json(record).events
+    assert isinstance(event, ScoreFailed)
+    assert len(event.error.message) <= 1010
+
+
+def test_the_deepest_output_that_is_accepted_can_be_read_from_the_log_and_from_its_row() -> None:
+    output: Any = []
+    for _ in range(MAX_DEPTH - 1):
+        output = [output]
+    encode_output(output)
+    event = ScoreSucceeded(**TASK, at=1.0, output=output)
+    [read] = ScoreEvents.model_validate_json(ScoreEvents.join([event.encode()])).events
+    assert isinstance(read, ScoreSucceeded)
+    row = scores.fold(None, read, 0)
+    assert scores.Row.model_validate_json(row.model_dump_json()).output == output
