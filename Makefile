@@ -1,4 +1,4 @@
-# make install | run | test | bench | kafka: each does all its own set-up in .venv.
+# make install | run | test | soak | bench | kafka: each does all its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
 
-.PHONY: install run test check bench kafka pins clean
+.PHONY: install run test check soak bench kafka pins clean
 
 install: $(VENV)/.runtime
 
@@ -38,6 +38,10 @@ check: $(VENV)/.dev
 
 test: check
 	$(BIN)/pytest
+
+# The crash tests at length: about half an hour.
+soak: $(VENV)/.dev
+	CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 $(BIN)/pytest -s -o timeout=3600 tests/crash
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

@@ -31,7 +31,6 @@ class Settings(BaseSettings):
     web_port: int = Field(6066, ge=0, le=65535, description="Port of the HTTP server.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of every topic; fixed for the life of a log.")
     api_keys: Path | None = Field(None, description="File of hashed API keys; without it anyone on loopback may call.")
-    providers: Path | None = Field(None, description="File that names LLM endpoints.")
     scorers: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules with scorers, comma-separated.")
     scorer_timeout: float = Field(30.0, gt=0, description="A scorer that runs longer is stopped.")
     scorer_attempts: int = Field(3, ge=1, description="Attempts before a task that keeps failing is failed.")

@@ -72,14 +72,6 @@ def of_scorer(scorer_ref: str) -> int:
     return _of_scorer[scorer_ref]
 
 
-def running(partition: int, request_id: str) -> int:
-    """How many tasks of a request run right now in a partition of this worker."""
-    return sum(
-        entry.running and entry.partition == partition and any(t.request_id == request_id for t in entry.targets)
-        for entry in _entries.values()
-    )
-
-
 # --- queries -------------------------------------------------------------------------------------
 
 

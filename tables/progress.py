@@ -5,7 +5,7 @@ The row is set, never counted up, so that an event delivered twice changes nothi
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -81,12 +81,6 @@ def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
 
 def save(partition: int, request_id: str, chunk: int, scorer: int, row: Row) -> None:
     table.put_row(partition, key(request_id, chunk, scorer), row.encode())
-
-
-def of_request(partition: int, request_id: str) -> Iterator[Row]:
-    """All rows of a request in this partition."""
-    for _, value in table.scan(partition, request_id.encode() + ids.SEPARATOR):
-        yield decode(value)
 
 
 def counts(rows: Iterable[Row]) -> tuple[Counter[State], float]:

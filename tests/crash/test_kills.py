@@ -1,5 +1,6 @@
 """Rule 2: whatever is killed and whenever, every accepted task ends exactly once and every number is right."""
 
+import os
 import random
 import shutil
 import threading
@@ -17,7 +18,7 @@ CALLS = 120
 
 
 def test_20_kills_at_random_moments_lose_nothing_and_count_nothing_twice(make_service: Callable[..., Service]) -> None:
-    kills = 20
+    kills = int(os.environ.get("CALLSCORE_TEST_KILLS", "20"))
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)

@@ -52,7 +52,8 @@ class Workers:
                 return question(self.all[number % len(self.all)])
             except (OSError, AssertionError, KeyError) as error:
                 last = error
-        raise AssertionError(f"no worker answered: {last!r}")
+        logs = "\n".join(f"--- {worker.log_path.name}\n{worker.log()}" for worker in self.all)
+        raise AssertionError(f"no worker answered: {last!r}\n{logs}")
 
 
 @pytest.fixture
