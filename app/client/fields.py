@@ -21,6 +21,10 @@ class BadLine(ValueError):
     """The line cannot become a call; the message says why."""
 
 
+class NoOutput(BadLine):
+    """The line has no such field for the output."""
+
+
 @dataclass(frozen=True)
 class Fields:
     """How lines become calls. A field is a name or a dotted path; a number in a path is a place in a list.
@@ -38,6 +42,8 @@ class Fields:
     started_at: str | None = None
     ended_at: str | None = None
     unseen: set[str] = field(default_factory=set, compare=False, repr=False)
+    first: list[str] = field(default_factory=list, compare=False, repr=False)
+    """The names that the first line had, for who named others."""
 
     def __post_init__(self) -> None:
         for what, paths in (("--input", self.inputs), ("--attribute", self.attributes)):
@@ -50,10 +56,12 @@ class Fields:
     def call(self, line: bytes) -> bytes:
         """The call of one line, as JSON of the shape that `calls/complete` takes. Raises BadLine."""
         row = _row(line)
+        if not self.first:
+            self.first.extend(row)
         call_id = self._id(row, line)
         output = find(row, self.output)
         if output is _MISSING:
-            raise BadLine(f"no field {self.output!r} for the output")
+            raise NoOutput(f"no field {self.output!r} for the output")
         started, ended = self._times(row)
         call = {
             "project_id": self.project,
@@ -148,7 +156,7 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadLine(f"not valid JSON: {error}") from None
+        raise BadLine(f"not valid JSON: {error.msg} (column {error.colno})") from None
     if not isinstance(row, dict):
         raise BadLine("not a JSON object")
     return row

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from app.client.checkpoint import Checkpoint, Progress
 from app.client.errors import Refused
 from app.client.feed import feed
-from app.client.fields import BadLine, Fields
+from app.client.fields import BadLine, Fields, NoOutput
 from app.client.http import Client
 from app.client.lines import MAX_LINE_BYTES, Line, Source
 from app.client.output import note
@@ -20,6 +20,7 @@ from app.client.text import clean, number
 
 MAX_BATCH_CALLS = 200
 MAX_BATCH_BYTES = 4 << 20
+MAX_COMPLAINTS = 10
 _IN_FLIGHT = 4
 _ABOUT_THE_CALL = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
@@ -31,6 +32,7 @@ class Batch:
 
     calls: list[tuple[int, bytes]] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
+    without_output: int = 0
     size: int = 0
     last: Line = _NOWHERE
 
@@ -45,6 +47,7 @@ def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
             call = fields.call(line.data)
         except BadLine as error:
             batch.bad.append((line.number, str(error)))
+            batch.without_output += isinstance(error, NoOutput)
         else:
             if batch.size + len(call) + 1 > MAX_BATCH_BYTES:
                 yield batch
@@ -59,6 +62,41 @@ def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
         yield batch
 
 
+class Complaints:
+    """What is said about the lines that cannot be calls: the first few, and how many more there were."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+        self._held: list[str] = []
+        self._lines = 0
+        self._without_output = 0
+
+    def add(self, bad: Iterable[tuple[int, str]], without_output: int) -> None:
+        """Take bad lines in; nothing is said yet."""
+        for line, reason in bad:
+            self._lines += 1
+            if self._lines <= MAX_COMPLAINTS:
+                self._held.append(f"line {line}: {clean(reason)}")
+        self._without_output += without_output
+
+    def tell(self) -> None:
+        """Say what has not been said yet."""
+        for complaint in self._held:
+            note(complaint)
+        self._held.clear()
+
+    def end(self, none_sent: bool) -> None:
+        """Say the rest; if no line at all had the output, only that, and what to do."""
+        if none_sent and self._lines and self._without_output == self._lines:
+            names = clean(", ".join(self._fields.first), 500) or "none"
+            output = repr(self._fields.output)
+            note(f"No line has the field {output}: name the output's with --output; the first has {names}.")
+            return
+        self.tell()
+        if self._lines > MAX_COMPLAINTS:
+            note(f"and {number(self._lines - MAX_COMPLAINTS)} more")
+
+
 class Import:
     """One run over one source. `progress` counts what earlier, interrupted runs did as well."""
 
@@ -69,13 +107,14 @@ class Import:
         self._source = source
         self._fields = fields
         self._checkpoint = checkpoint
+        self._complaints = Complaints(fields)
         entity, _, project = fields.project.partition("/")
         self._path = f"/v2/{quote(entity, safe='')}/{quote(project, safe='')}/calls/complete"
 
     async def run(self, limit: int | None = None) -> Progress:
         """Send everything that is left, at most the first `limit` lines of the source that are not blank.
 
-        A line that cannot be a call is noted and counted, and the rest goes on.
+        A line that cannot be a call is counted, the first few are noted, and the rest goes on.
 
         Raises:
             CommandError: when the service or the source fails; what was done is kept for the next run.
@@ -102,6 +141,7 @@ class Import:
             for _, task in window:
                 task.cancel()
             await asyncio.gather(*(task for _, task in window), return_exceptions=True)
+            self._complaints.end(self.progress.imported == 0)
         if self._checkpoint:
             self._checkpoint.remove()
         return self.progress
@@ -117,12 +157,13 @@ class Import:
         batch, task = window[0]
         refused = await task
         window.popleft()
-        for line, reason in sorted(batch.bad + refused):
-            note(f"line {line}: {clean(reason)}")
+        self._complaints.add(sorted(batch.bad + refused), batch.without_output)
         done = self.progress
         done.offset, done.line = batch.last.offset, batch.last.number
         done.rejected += len(batch.bad) + len(refused)
         done.imported += len(batch.calls) - len(refused)
+        if done.imported:
+            self._complaints.tell()
         rate = (done.imported + done.rejected - before) / max(time.monotonic() - started, 1e-6)
         words = f"{_megabytes(batch.last.position)}, {number(done.imported)} calls, {number(round(rate))}/s"
         if done.rejected:

@@ -56,7 +56,8 @@ def import_(
 
     A FIELD is a name or a dotted path such as response.choices.0.text. Importing a line again gives the same call, so
     an import can always be run again; one that was interrupted continues where it stopped. A line that cannot be a
-    call is reported and left out. A call that is already there keeps its first content.
+    call is reported and left out. A call that is already there keeps its first content; another content that is sent
+    for it is kept as a dead letter.
     """
     from app.client.fields import Fields
 
@@ -96,8 +97,8 @@ async def _import(service: "Service", file: str, fields: "Fields", limit: int | 
         done = await run.run(limit)
     elapsed = time.monotonic() - started
     rate = round((done.imported - before) / elapsed)
-    imported = plural(done.imported, "call")
-    say(f"{imported} imported, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
+    sent = plural(done.imported, "call")
+    say(f"{sent} sent, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
     if done.imported and not run.resumed_at:
         for path in sorted(fields.unseen):
             note(f"No line has the field {path!r}.")

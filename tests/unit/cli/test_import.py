@@ -34,7 +34,7 @@ async def test_every_line_becomes_a_call(callscore: Command, service: FakeServic
     path = write(tmp_path / "calls.jsonl", 1001)
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     assert ended.code == 0, ended.err
-    assert ended.out.startswith("1,001 calls imported, 0 rejected")
+    assert ended.out.startswith("1,001 calls sent, 0 rejected")
     assert {call["inputs"]["question"] for call in service.calls.values()} == {f"q{row}" for row in range(1001)}
     assert max(len(orjson.loads(batch)["batch"]) for batch in service.batches) <= 200
 
@@ -66,11 +66,34 @@ async def test_bad_lines_are_reported_by_number_and_the_rest_goes_on(
     service.refuse = {"5"}
     ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")
     assert ended.code == 1
-    assert ended.out.startswith("1 call imported, 4 rejected")
+    assert ended.out.startswith("1 call sent, 4 rejected")
     told = ended.err.splitlines()
     assert [line.split(":")[0] for line in told] == ["line 2", "line 3", "line 4", "line 5"]
     assert "call 5 is refused" in told[3]
     assert list(service.calls) == ["1"]
+
+
+async def test_complaints_about_lines_are_capped(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"output": 1}\n' + b"nonsense\n" * 500)
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    told = ended.err.splitlines()
+    assert [line.split(":")[0] for line in told] == [*(f"line {number}" for number in range(2, 12)), "and 490 more"]
+    assert told[0].endswith("(column 1)")
+    assert all(line.count("line") == 1 for line in told[:10])
+
+
+async def test_when_no_line_has_the_output_one_sentence_names_the_option_and_the_fields(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"question": "q", "answer": "a"}\n' * 500)
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    assert (ended.code, service.calls) == (1, {})
+    assert ended.out.startswith("0 calls sent, 500 rejected")
+    assert ended.err == (
+        "No line has the field 'output': name the output's with --output; the first has question, answer.\n"
+    )
 
 
 async def test_a_refused_call_takes_none_of_its_batch_with_it(
@@ -80,7 +103,7 @@ async def test_a_refused_call_takes_none_of_its_batch_with_it(
     path.write_bytes(b"".join(b'{"id": %d, "output": 1}\n' % row for row in range(150)))
     service.refuse = {"17", "99"}
     ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")
-    assert ended.out.startswith("148 calls imported, 2 rejected")
+    assert ended.out.startswith("148 calls sent, 2 rejected")
     assert [line.split(":")[0] for line in ended.err.splitlines()] == ["line 18", "line 100"]
 
 
@@ -123,7 +146,7 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     # Batches overtake each other, so that the one held back may be any from the third on.
     resumed_at = int(ended.err.split()[3].strip(";").replace(",", ""))
     assert resumed_at in (400, 600, 800, 1000)
-    assert ended.out.startswith("2,000 calls imported")
+    assert ended.out.startswith("2,000 calls sent")
     assert len(service.batches) - sent == (2000 - resumed_at) // 200
     assert len(service.calls) == 2000
     assert list((tmp_path / "state" / "callscore").iterdir()) == []
