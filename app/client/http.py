@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from app.client.errors import CommandError, Refused, Unreachable
 from app.client.text import clean
 
 PAGE = 1000
+_MISSING = re.compile(r"(\w+) not found$")
 _BUSY = (429, 503)
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 5.0
@@ -178,6 +180,8 @@ class Client:
             sentence = f"The service at {url} wants an API key; give one with --api-key or CALLSCORE_API_KEY."
         elif status == 403:
             sentence = f"This API key may not do that: {reason or 'the service answered 403'}."
+        elif status == 404 and (missing := _MISSING.search(reason)):
+            sentence = f"The service at {url} has no such {missing[1].lower()} (or your key may not see it)."
         elif status == 404:
             sentence = f"The service at {url} does not have that: {reason or 'it answered 404'}."
         elif status == 503:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.client.defaults import url_of
 from app.client.errors import BadInput, CommandError
 from app.commands.service_options import service_options
 
@@ -61,6 +62,10 @@ def _run(settings: "Settings", sample: bool) -> int:
 
     _check_port(settings)
     _greet(settings)
+    if sample and settings.api_keys is not None and not os.environ.get("CALLSCORE_API_KEY"):
+        click.echo("The sample is skipped, since it needs a key in CALLSCORE_API_KEY; the service comes up without it.")
+        sys.stdout.flush()
+        sample = False
     child = _start_sample(settings) if sample else None
     try:
         from app.worker import run
@@ -102,10 +107,8 @@ def _greet(settings: "Settings") -> None:
 
 
 def _url(settings: "Settings") -> str:
-    host = settings.web_host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-        host = "127.0.0.1"
-    return f"http://[{host}]:{settings.web_port}" if ":" in host else f"http://{host}:{settings.web_port}"
+    anywhere = settings.web_host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+    return url_of("127.0.0.1" if anywhere else settings.web_host, settings.web_port)
 
 
 def _start_sample(settings: "Settings") -> "subprocess.Popen[bytes]":

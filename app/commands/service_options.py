@@ -7,14 +7,18 @@ from urllib.parse import urlsplit
 
 import click
 
-from app.client.defaults import DEFAULT_URL
+from app.client.defaults import DEFAULT_URL, default_url
 
 
 def service_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add both options and pass them on as one `service`."""
 
     @click.option(
-        "--url", envvar="CALLSCORE_URL", default=DEFAULT_URL, show_default=True, help="Where the service answers."
+        "--url",
+        envvar="CALLSCORE_URL",
+        default=default_url,
+        show_default="CALLSCORE_URL, else this machine and CALLSCORE_WEB_PORT, else 6066",
+        help="Where the service answers.",
     )
     @click.option("--api-key", envvar="CALLSCORE_API_KEY", help="The key to show (better in CALLSCORE_API_KEY).")
     @wraps(function)

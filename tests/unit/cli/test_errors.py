@@ -26,7 +26,7 @@ async def test_when_nothing_answers_it_says_how_to_start_the_service(command: Co
     [
         (problem(401, "no key"), "wants an API key; give one with --api-key or CALLSCORE_API_KEY."),
         (problem(403, "not yours"), "This API key may not do that: not yours."),
-        (problem(404, "Request not found", "path"), "does not have that: path: Request not found."),
+        (problem(404, "Request not found", "path"), "has no such request (or your key may not see it)."),
         (problem(422, "must be one of", "query", "status"), "refused the request (422): query.status: must be one of."),
         (problem(413, "too big"), "refused the request (413): too big."),
         ((400, {}, b'{"reason": "bad id"}'), "refused the request (400): bad id."),
@@ -43,6 +43,15 @@ async def test_every_refusal_is_one_sentence(
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.endswith(f"{sentence}\n")
     assert ended.err.count("\n") == 1
+
+
+async def test_clients_look_where_the_settings_of_the_service_say(command: Command, service: FakeService) -> None:
+    command.env["CALLSCORE_WEB_PORT"] = service.url.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+        command.env["CALLSCORE_WEB_HOST"] = host
+        assert (await command("scorers")).code == 0, host
+    command.env["CALLSCORE_URL"] = "http://127.0.0.1:1"
+    assert "http://127.0.0.1:1" in (await command("scorers")).err
 
 
 async def test_several_mistakes_are_told_in_one_sentence_without_control_characters(service: FakeService) -> None:
@@ -72,6 +81,8 @@ async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, servic
         ("scores",),
         ("scores", "--project", "noslash"),
         ("scores", "--project", "a/b", "--json", "--csv"),
+        ("scores", "--project", "a/b", "--by", "op_name"),
+        ("scores", "--project", "a/b", "--summary", "--csv"),
         ("submit", "--project", "a/b"),
         ("scorers", "publish", "x", "--kind", "contains", "--param", "text"),
         ("scorers", "publish", "x", "--kind", "contains", "--params", "[1]"),

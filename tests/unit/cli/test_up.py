@@ -54,6 +54,26 @@ async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: st
     assert await sample_shown(command) == first
 
 
+async def test_the_sample_is_skipped_with_a_word_when_it_has_no_key(
+    command: Command, nobody: str, tmp_path: Path
+) -> None:
+    added = await command("keys", "add", str(tmp_path / "keys"), "--user", "ann", "--project", "*")
+    command.env |= {
+        "CALLSCORE_WEB_PORT": nobody.rpartition(":")[2],
+        "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
+        "CALLSCORE_API_KEYS": str(tmp_path / "keys"),
+    }
+    process = await command.start("up", "--sample")
+    async with Client(Service(nobody, added.out.strip())) as client:
+        await client.until_ready(60)
+        assert [call async for call in client.items("/calls", {"project_id": "callscore/sample"})] == []
+    process.send_signal(signal.SIGINT)
+    ended = await command.end(process)
+    told = "The sample is skipped, since it needs a key in CALLSCORE_API_KEY; the service comes up without it."
+    assert told in ended.out.splitlines()
+    assert ended.err == ""
+
+
 async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_text("".join(json.dumps({"q": number, "output": "x" * (number % 2)}) + "\n" for number in range(500)))
@@ -82,7 +102,7 @@ async def test_a_bad_parameter_and_an_unknown_request_are_one_sentence(up: Comma
     assert "body.params.min" in published.err
     unknown = await up("status", "no-such-request")
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
-    assert "Request not found" in unknown.err
+    assert "has no such request (or your key may not see it)" in unknown.err
     status = await up("scores", "--project", "me/mine", "--status", "nonsense")
     assert (status.code, status.err.count("\n")) == (1, 1)
     assert "query.status" in status.err
