@@ -91,12 +91,13 @@ def total(requests: Iterable[dict[str, Any]]) -> Counter[str]:
 
 
 def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
-    """One line: how many tasks ended how, how many needed no run, and how long it took."""
+    """One line: how many tasks ended how, how many needed no run, how long it took, and how fast the others were."""
     tasks = total(requests)
     states = [name for name in tasks if name not in ("total", "reused") and tasks[name]]
     counts = ", ".join(f"{number(tasks[state])} {state.replace('_', ' ')}" for state in states) or "nothing to do"
     reused = f" ({number(tasks['reused'])} reused)" if tasks["reused"] else ""
-    rate = f", {number(round(tasks['total'] / elapsed))}/s" if tasks["total"] and elapsed > 0 else ""
+    run = tasks["total"] - tasks["reused"]
+    rate = f", {number(round(run / elapsed))}/s" if run and elapsed > 0 else ""
     return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{rate}"
 
 

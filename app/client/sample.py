@@ -4,15 +4,13 @@ import os
 import shutil
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from app.client import requests, scores
+from app.client import requests, summary
 from app.client.defaults import DEFAULT_URL
 from app.client.fields import Fields
 from app.client.http import Client, Service
@@ -49,41 +47,13 @@ async def score_sample(service: Service) -> int:
         request_id = await requests.submit(client, PROJECT, list(models), refs)
         finished = await requests.watch(client, [request_id])
         say(f"{requests.summary(finished, time.monotonic() - started)}.")
-        found = [score async for score in client.items("/scores", {"project_id": PROJECT})]
+        found = await summary.fetch(client, PROJECT, by="attributes.model")
     say("")
-    table(*comparison(found, models, refs))
+    table(*summary.comparison([item for ref in refs for item in found if item["scorer_ref"] == ref]))
     say("")
     for line in next_steps(service):
         say(line)
     return 1 if requests.total(finished)["failed"] else 0
-
-
-def comparison(
-    found: Sequence[dict[str, Any]], models: dict[str, str], refs: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: a scorer a row, a model a column, in each cell the pass rate or the mean score."""
-    columns = sorted(set(models.values()))
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for score in found:
-        model = models.get(score["call_id"])
-        if model is not None:
-            cells[score["scorer_ref"], model].append(score)
-    rows = []
-    for ref, (name, _, _) in zip(refs, SCORERS, strict=True):
-        of_scorer = [cells[ref, model] for model in columns]
-        measure = "passed" if any(scores.passed(score) is not None for cell in of_scorer for score in cell) else "mean"
-        rows.append([name, measure, *map(_cell, of_scorer)])
-    return ["SCORER", "SHOWN", *columns], rows
-
-
-def _cell(found: Sequence[dict[str, Any]]) -> str:
-    good = [score for score in found if score["status"] == "succeeded"]
-    failed = f", {len(found) - len(good)} failed" if len(good) < len(found) else ""
-    verdicts = [verdict for verdict in map(scores.passed, good) if verdict is not None]
-    if verdicts:
-        return f"{sum(verdicts) / len(verdicts):.0%}{failed}"
-    values = [value for value in map(scores.value, good) if value is not None]
-    return f"{sum(values) / len(values):.2f}{failed}" if values else f"-{failed}"
 
 
 def next_steps(service: Service) -> list[str]:
@@ -94,7 +64,7 @@ def next_steps(service: Service) -> list[str]:
         "The service stays up. To score calls of your own (JSON lines), in another terminal:",
         f"  {command} calls import FILE.jsonl --project me/mine --output answer{at}",
         f"  {command} submit --project me/mine --scorer refusal --scorer not_empty{at}",
-        f"  {command} scores --project me/mine{at}",
+        f"  {command} scores --project me/mine --summary{at}",
         f"In a browser: {service.url}/ and {service.url}/docs",
     ]
 

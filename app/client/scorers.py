@@ -1,18 +1,49 @@
 """Scorers: listing them, publishing one, and finding the ref behind a name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from app.client.errors import CommandError
 from app.client.http import Client
+from app.client.text import json_line
 
 
 async def listing(client: Client, project: str | None = None) -> list[dict[str, Any]]:
     """The scorers that can be used in a project, its own and everybody's; None: only everybody's."""
     params = {} if project is None else {"project_id": project}
     return [scorer async for scorer in client.items("/scorers", params)]
+
+
+async def kinds(client: Client) -> list[dict[str, Any]]:
+    """The kinds that can be published: name, description and the JSON Schema of the parameters."""
+    found: list[dict[str, Any]] = (await client.get("/scorers/kinds"))["items"]
+    return found
+
+
+def parameters(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """(name, type, default, description) of each parameter of a kind, for people."""
+    required = schema.get("required", ())
+    return [
+        (
+            name,
+            _type(field),
+            "required" if name in required else json_line(field.get("default")),
+            field.get("description", ""),
+        )
+        for name, field in schema.get("properties", {}).items()
+    ]
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(map(json_line, field["enum"]))
+    if "anyOf" in field:
+        return " or ".join(map(_type, field["anyOf"]))
+    if field.get("type") == "array":
+        return f"array of {_type(field.get('items', {}))}"
+    return str(field.get("type") or field.get("$ref", "any").rpartition("/")[2].replace("JsonValue", "any"))
 
 
 async def publish(
@@ -40,9 +71,21 @@ async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]
         known.setdefault(scorer["name"], scorer["ref"])
     for text in wanted:
         if not is_ref(text) and text not in known:
-            names = ", ".join(sorted(known)[:20]) or "none"
-            raise CommandError(f"There is no scorer named {text!r} in {project}; there are: {names}.")
+            raise CommandError(await _unknown(client, project, text, known))
     return list(dict.fromkeys(text if is_ref(text) else known[text] for text in wanted))
+
+
+async def _unknown(client: Client, project: str, name: str, known: Iterable[str]) -> str:
+    for kind in await kinds(client):
+        if kind["kind"] == name:
+            schema = kind["params"]
+            params = "".join(f" --param {param}=…" for param in schema.get("required", ())) or " --param NAME=…"
+            return (
+                f"{name!r} is a kind of scorer, which has to be published with its parameters first: "
+                f"callscore scorers publish NAME --kind {name}{params} --project {project}"
+            )
+    names = ", ".join(sorted(known)[:20]) or "none"
+    return f"There is no scorer named {name!r} in {project}; there are: {names}."
 
 
 def is_ref(text: str) -> bool:

@@ -24,6 +24,9 @@ def add(file: Path, user: str, projects: tuple[str, ...]) -> None:
     except KeyFileError as error:
         raise CommandError(str(error)) from None
     click.echo(key)
+    for glob in projects:
+        if "/" not in glob and "*" not in glob:
+            click.echo(f"No project is named {glob!r}, since projects are entity/name; perhaps '{glob}/*'?", err=True)
     click.echo(
         f"Only its hash is in {file}, so keep it now.\n"
         f"The service asks for keys when started with: CALLSCORE_API_KEYS={file}\n"

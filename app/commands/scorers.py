@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True)
 @click.option("--project", type=Project(), help="Also list what was published for this project.")
+@click.option("--kinds", is_flag=True, help="List the kinds that can be published, and their parameters.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @service_options
 @click.pass_context
-def scorers(context: click.Context, project: str | None, as_json: bool, service: "Service") -> None:
+def scorers(context: click.Context, project: str | None, kinds: bool, as_json: bool, service: "Service") -> None:
     """List the scorers that can be used, or publish one."""
     if context.invoked_subcommand is None:
-        asyncio.run(_list(service, project, as_json))
+        asyncio.run(_kinds(service, as_json) if kinds else _list(service, project, as_json))
 
 
 @scorers.command()
 @click.argument("name")
-@click.option("--kind", required=True, help="A built-in or installed scorer, e.g. contains.")
+@click.option("--kind", required=True, help="One that callscore scorers --kinds lists, e.g. contains.")
 @click.option("--param", "pairs", metavar="K=V", multiple=True, help="A parameter: JSON, else text. Repeatable.")
 @click.option("--params", metavar="JSON", help="All parameters as one JSON object.")
-@click.option("--project", type=Project(), help="Publish it for this project only.")
+@click.option("--project", type=Project(), help="Publish it for this project only. Default: all projects.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorer as JSON.")
 @service_options
 def publish(
@@ -93,6 +94,26 @@ async def _list(service: "Service", project: str | None, as_json: bool) -> None:
         say("There are no scorers.")
 
 
+async def _kinds(service: "Service", as_json: bool) -> None:
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.scorers import kinds, parameters
+    from app.client.text import json_line
+
+    async with Client(service, on_wait=note) as client:
+        found = await kinds(client)
+    if as_json:
+        for kind in found:
+            say(json_line(kind))
+        return
+    rows = []
+    for kind in found:
+        about = " ".join(str(kind["params"].get("description") or kind["description"]).split())
+        rows.append([kind["kind"], "", "", "", about])
+        rows.extend(["", *parameter] for parameter in parameters(kind["params"]))
+    table(["KIND", "PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION"], rows, fold=True)
+
+
 async def _publish(
     service: "Service", name: str, kind: str, params: dict[str, Any], project: str | None, as_json: bool
 ) -> None:
@@ -104,3 +125,5 @@ async def _publish(
     async with Client(service, on_wait=note) as client:
         scorer = await client_scorers.publish(client, name, kind, params, project)
     say(json_line(scorer) if as_json else clean(scorer["ref"]))
+    if project is None:
+        note("Published for all projects; with --project it would be for one only.")

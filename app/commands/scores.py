@@ -22,6 +22,8 @@ _TABLE_ROWS = 50
 @click.option("--scorer", metavar="REF_OR_NAME", help="Only of this scorer.")
 @click.option("--status", help="Only with this status, e.g. failed.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
+@click.option("--summary", is_flag=True, help="A scorer a row: its pass rate, or its mean score.")
+@click.option("--by", metavar="PATH", help="A column for each attributes.NAME, inputs.NAME or op_name; with --summary.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a line of headings.")
 @service_options
@@ -31,11 +33,20 @@ def scores(
     scorer: str | None,
     status: str | None,
     limit: int | None,
+    summary: bool,
+    by: str | None,
     as_json: bool,
     as_csv: bool,
     service: "Service",
 ) -> None:
     """The scores of a project's calls."""
+    if summary and (as_csv or limit is not None or call is not None or status is not None):
+        raise click.UsageError("--summary goes with --by, --scorer and --json only.", click.get_current_context())
+    if by is not None and not summary:
+        raise click.UsageError("--by goes with --summary.", click.get_current_context())
+    if summary:
+        asyncio.run(_summary(service, project, scorer, by, as_json))
+        return
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.", click.get_current_context())
     params = {"project_id": project}
@@ -62,6 +73,25 @@ async def _scores(
             await _csv(client, params, limit)
         else:
             await _table(client, params, limit or _TABLE_ROWS)
+
+
+async def _summary(service: "Service", project: str, scorer: str | None, by: str | None, as_json: bool) -> None:
+    from app.client import summary
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.scorers import refs
+    from app.client.text import json_line
+
+    async with Client(service, on_wait=note) as client:
+        ref = None if scorer is None else (await refs(client, project, [scorer]))[0]
+        found = await summary.fetch(client, project, by, ref)
+    if as_json:
+        for item in found:
+            say(json_line(item))
+    elif found:
+        table(*summary.comparison(found))
+    else:
+        say("There are no scores.")
 
 
 async def _json(client: "Client", params: dict[str, str], limit: int | None) -> None:

@@ -61,6 +61,7 @@ async def _one(service: "Service", request_id: str, as_json: bool) -> None:
 
     async with Client(service, on_wait=note) as client:
         request = await requests.find(client, request_id)
+        reasons = [] if as_json else await requests.reasons(client, [request])
     if as_json:
         say(json_line(request))
         return
@@ -73,6 +74,7 @@ async def _one(service: "Service", request_id: str, as_json: bool) -> None:
         ("status", request["status"]),
         ("progress", f"{number(done)} of {number(tasks['total'])} tasks ({_share(tasks)})"),
         ("tasks", ", ".join(states) or "none"),
+        *(("failed", f"{number(count)}: {reason}") for reason, count in reasons),
         ("asked by", request["requested_by"] or "anyone"),
         ("asked at", request["requested_at"]),
         ("finished at", request["finished_at"] or "not yet"),
@@ -80,7 +82,7 @@ async def _one(service: "Service", request_id: str, as_json: bool) -> None:
     ]
     if request["status"] == "running":
         rate = request.get("rate")
-        lines.append(("rate", f"{rate:.4g} tasks/s" if isinstance(rate, int | float) else "unknown"))
+        lines.append(("rate", f"{rate:,.15g} tasks/s" if isinstance(rate, int | float) else "unknown"))
         lines.append(("expected at", str(request.get("eta") or "unknown")))
     for name, value in lines:
         say(f"{name:<12} {clean(str(value))}")

@@ -78,14 +78,20 @@ async def _submit(
             total = number(sum(map(len, parts)))
             note(f"{total} calls are more than one request takes, so they become {len(parts)} requests.")
         started = time.monotonic()
-        request_ids = []
-        for part in parts:
-            request_ids.append(await requests.submit(client, project, part, scorer_refs, rescore))
-            note(f"Request {request_ids[-1]}: {plural(len(part), 'call')}, {plural(len(scorer_refs), 'scorer')}.")
-        if not wait:
-            await _receipts(client, request_ids, as_json)
-            return 0
-        finished = await requests.watch(client, request_ids)
+        request_ids: list[str] = []
+        try:
+            for part in parts:
+                request_ids.append(await requests.submit(client, project, part, scorer_refs, rescore))
+                note(f"Request {request_ids[-1]}: {plural(len(part), 'call')}, {plural(len(scorer_refs), 'scorer')}.")
+            if not wait:
+                await _receipts(client, request_ids, as_json)
+                return 0
+            finished = await requests.watch(client, request_ids)
+        except asyncio.CancelledError:
+            if request_ids:
+                one = f" {request_ids[0]}" if len(request_ids) == 1 else ""
+                note(f"The work goes on; follow it with: callscore status{one}")
+            raise
         elapsed = time.monotonic() - started
         if as_json:
             for request in finished:

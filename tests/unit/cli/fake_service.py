@@ -25,6 +25,8 @@ class FakeService:
     """So many batches are answered, the others never; `held` says that one is not."""
     held: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a request's progress was asked for."""
     seen: list[web.Request] = field(default_factory=list)
     batches: list[bytes] = field(default_factory=list)
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -33,6 +35,10 @@ class FakeService:
     counts: dict[str, int] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
+    kinds: list[dict[str, Any]] = field(default_factory=list)
+    summary: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "completed"
+    reused: int = 0
     page: int = 1000
 
     def application(self) -> web.Application:
@@ -40,12 +46,14 @@ class FakeService:
         app.router.add_post("/v2/{entity}/{project}/calls/complete", self._complete)
         app.router.add_get("/calls", lambda request: self._list(request, list(self.calls.values())))
         app.router.add_get("/scorers", lambda request: self._list(request, self.scorers))
+        app.router.add_get("/scorers/kinds", lambda request: self._whole({"items": self.kinds, "next_cursor": None}))
         app.router.add_post("/scorers", self._publish)
         app.router.add_post("/calls/score", self._submit)
         app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))
         app.router.add_get("/score-requests/{id}", self._find)
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
         app.router.add_get("/scores", lambda request: self._list(request, self.scores))
+        app.router.add_get("/scores/summary", lambda request: self._whole({"items": self.summary}))
         return app
 
     @web.middleware
@@ -81,6 +89,9 @@ class FakeService:
             {"items": items[start:end], "next_cursor": str(end) if end < len(items) else None}, dumps=_dumps
         )
 
+    async def _whole(self, body: dict[str, Any]) -> web.Response:
+        return web.json_response(body, dumps=_dumps)
+
     async def _publish(self, request: web.Request) -> web.Response:
         body = await request.json()
         scorer = {"ref": f"callscore:///scorer/{body['name']}:1", "description": "", "project_id": None, **body}
@@ -94,15 +105,16 @@ class FakeService:
         return web.json_response({"request_id": request_id, "status_url": f"/score-requests/{request_id}", "tasks": 1})
 
     async def _find(self, request: web.Request) -> web.Response:
+        self.looked.set()
         return web.json_response(self._request(request.match_info["id"]))
 
     def _request(self, request_id: str) -> dict[str, Any]:
         states = dict.fromkeys(
             ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"), 0
         )
-        tasks = {"total": sum(self.counts.values()), **states, **self.counts, "reused": 0}
+        tasks = {"total": sum(self.counts.values()), **states, **self.counts, "reused": self.reused}
         return {
-            "request_id": request_id, "project_id": "a/b", "status": "completed", "tasks": tasks,
+            "request_id": request_id, "project_id": "a/b", "status": self.status, "tasks": tasks,
             "scorer_refs": [REFUSAL], "requested_by": None, "requested_at": "2026-01-01T00:00:00Z",
             "finished_at": "2026-01-01T00:00:01Z", "rate": 1.0, "eta": None,
         }  # fmt: skip

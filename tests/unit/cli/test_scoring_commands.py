@@ -1,10 +1,11 @@
+import asyncio
 import csv
 import io
 import json
+import signal
 from pathlib import Path
 
 from app.client import requests
-from app.client.sample import comparison
 from app.client.text import clean, json_line
 from app.keys import KeyFile
 
@@ -51,6 +52,68 @@ async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Comma
     service.scorers = [scorer("refusal", REFUSAL)]
     ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")
     assert (ended.code, ended.err) == (1, "There is no scorer named 'tone' in a/b; there are: refusal.\n")
+
+
+KIND = {
+    "kind": "AtMost",
+    "description": "Few words.",
+    "params": {"properties": {"words": {"type": "integer"}}, "required": ["words"], "title": "AtMost"},
+}
+
+
+async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
+    callscore: Command, service: FakeService
+) -> None:
+    service.scorers, service.kinds = [scorer("refusal", REFUSAL)], [KIND]
+    ended = await callscore("submit", "--project", "a/b", "--scorer", "AtMost", "c1")
+    assert ended.code == 1
+    assert ended.err == (
+        "'AtMost' is a kind of scorer, which has to be published with its parameters first: "
+        "callscore scorers publish NAME --kind AtMost --param words=… --project a/b\n"
+    )
+
+
+async def test_kinds_are_listed_with_their_parameters(callscore: Command, service: FakeService) -> None:
+    field = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}], "default": None}
+    unit = {"enum": ["characters", "words"], "default": "words", "description": "What is counted."}
+    service.kinds = [KIND, {"kind": "k", "description": "d", "params": {"properties": {"some": field, "unit": unit}}}]
+    ended = await callscore("scorers", "--kinds")
+    shown = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert shown == [
+        "KIND PARAMETER TYPE DEFAULT DESCRIPTION",
+        "AtMost Few words.",
+        "words integer required",
+        "k d",
+        "some array of string or null null",
+        'unit "characters" or "words" "words" What is counted.',
+    ]
+    listed = await callscore("scorers", "--kinds", "--json")
+    assert [json.loads(line) for line in listed.out.splitlines()] == service.kinds
+
+
+async def test_ctrl_c_while_waiting_says_that_the_work_goes_on(callscore: Command, service: FakeService) -> None:
+    service.status, service.counts = "running", {"queued": 1}
+    process = await callscore.start("submit", "--project", "a/b", "--scorer", REFUSAL, "c1")
+    await asyncio.wait_for(service.looked.wait(), 30)
+    process.send_signal(signal.SIGINT)
+    ended = await callscore.end(process)
+    assert (ended.code, ended.out) == (130, "")
+    assert ended.err.strip().splitlines()[-1] == "The work goes on; follow it with: callscore status r0"
+
+
+def test_the_rate_counts_only_what_was_run() -> None:
+    def told(reused: int) -> str:
+        return requests.summary([{"tasks": {"total": 100, "succeeded": 100, "reused": reused}}], 2.0)
+
+    assert told(0) == "100 tasks: 100 succeeded in 2.0 s, 50/s"
+    assert told(90) == "100 tasks: 100 succeeded (90 reused) in 2.0 s, 5/s"
+    assert told(100) == "100 tasks: 100 succeeded (100 reused) in 2.0 s"
+
+
+async def test_status_of_one_shows_the_three_most_frequent_reasons(callscore: Command, service: FakeService) -> None:
+    service.counts, service.tasks = {"failed": 10}, [{"reason": reason} for reason in "aaaabbbccd"]
+    lines = (await callscore("status", "r7")).out.splitlines()
+    assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == ["4: a", "3: b", "2: c"]
 
 
 async def test_failed_tasks_exit_1_with_the_three_most_frequent_reasons(
@@ -148,6 +211,58 @@ async def test_scores_filters_reach_the_service(callscore: Command, service: Fak
     assert query == {"project_id": "a/b", "call_id": "c 1", "scorer_ref": REFUSAL, "status": "failed"}
 
 
+async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(
+    callscore: Command, service: FakeService
+) -> None:
+    error = {"type": "LookupError", "message": "no such thing", "traceback": "Traceback (most recent call last)…"}
+    service.scores = [score("c1", status="failed", output=None, error=error)]
+    arguments = ("scores", "--project", "a/b", "--status", "failed")
+    table = (await callscore(*arguments)).out
+    assert "LookupError: no such thing" in table
+    assert "Traceback" not in table
+    assert json.loads((await callscore(*arguments, "--json")).out)["error"] == error
+
+
+def summarized(ref: str, group: str | None, outputs: dict[str, object], failed: int = 0) -> dict[str, object]:
+    name = ref.rpartition("/")[2].partition(":")[0]
+    succeeded = 2 if outputs else 0
+    return {
+        "scorer_ref": ref, "scorer_name": name, "group": group, "succeeded": succeeded, "failed": failed,
+        "failures": {"E": failed} if failed else {}, "outputs": outputs, "outputs_complete": True,
+    }  # fmt: skip
+
+
+async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Command, service: FakeService) -> None:
+    passed: dict[str, object] = {"type": "boolean", "n": 2, "true": 0.5}
+    mean = {"type": "number", "n": 2, "mean": 0.75}
+    tone, tone_2 = (f"callscore:///scorer/tone:{letter * 40}" for letter in "ab")
+    service.summary = [
+        summarized("callscore:///scorer/plain:1", "m1", {"text": {"type": "string", "n": 2}}),
+        summarized(REFUSAL, "m1", {"passed": passed, "score": mean}, 1),
+        summarized(REFUSAL, None, {"passed": {**passed, "true": 1.0}}),
+        summarized(tone, "m1", {"": mean}),
+        summarized(tone, "m2", {}, 1234),
+        summarized(tone_2, "m2", {"": passed}),
+    ]
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.model")
+    assert dict(service.seen[-1].query) == {"project_id": "a/b", "group_by": "attributes.model"}
+    assert [[cell.strip() for cell in line.split("  ") if cell] for line in ended.out.splitlines()] == [
+        ["SCORER", "SHOWN", "m1", "m2", "(none)"],
+        ["plain", "scored", "2", "-", "-"],
+        ["refusal", "passed", "50%, 1 failed", "-", "100%"],
+        ["tone:aaaaaaaa", "mean", "0.75", "-, 1,234 failed", "-"],
+        ["tone:bbbbbbbb", "passed", "-", "50%", "-"],
+    ]
+    listed = await callscore("scores", "--project", "a/b", "--summary", "--json")
+    assert [json.loads(line) for line in listed.out.splitlines()] == service.summary
+
+
+async def test_publishing_for_all_projects_is_said(callscore: Command) -> None:
+    arguments = ("scorers", "publish", "s", "--kind", "contains", "--param", "text=refund")
+    assert "for all projects" in (await callscore(*arguments)).err
+    assert (await callscore(*arguments, "--project", "a/b")).err == ""
+
+
 async def test_publishing_reads_parameters_as_json_else_as_text(callscore: Command, service: FakeService) -> None:
     arguments = ("scorers", "publish", "s", "--kind", "contains", "--param", "text=refund", "--param", "n=3")
     ended = await callscore(*arguments, "--param", 'q="42"', "--param", "e=a=b")
@@ -167,20 +282,12 @@ async def test_an_added_key_is_printed_once_and_is_known(command: Command, tmp_p
     assert ended.out.strip() not in ended.err + file.read_text()
 
 
-def test_the_comparison_shows_pass_rates_means_and_failures() -> None:
-    models = {"c1": "m1", "c2": "m1", "c3": "m2"}
-    refs = ["similar", "refusal", "length", "empty"]
-    found = [
-        score("c1", scorer_ref="similar", output={"score": 0.5}),
-        score("c2", scorer_ref="similar", output={"score": 1.0}),
-        score("c3", scorer_ref="similar", status="failed", output=None),
-        score("c1", scorer_ref="refusal"),
-        score("c2", scorer_ref="refusal", output={"passed": False}),
-        score("elsewhere", scorer_ref="refusal", output={"passed": False}),
-    ]
-    headings, rows = comparison(found, models, refs)
-    assert headings[2:] == ["m1", "m2"]
-    assert [row[2:] for row in rows] == [["0.75", "-, 1 failed"], ["50%", "-"], ["-", "-"], ["-", "-"]]
+async def test_a_project_that_is_no_glob_and_no_project_is_warned_of(command: Command, tmp_path: Path) -> None:
+    file = str(tmp_path / "keys")
+    warned = await command("keys", "add", file, "--user", "ann", "--project", "noslash", "--project", "a/b")
+    assert warned.code == 0
+    assert "No project is named 'noslash'" in warned.err
+    assert "No project" not in (await command("keys", "add", file, "--user", "ann", "--project", "*")).err
 
 
 def test_text_is_made_safe() -> None:

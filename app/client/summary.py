@@ -1,0 +1,62 @@
+"""How scorers judged, compared: a scorer a row, a group of calls a column."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.client.http import Client
+from app.client.text import clean, number
+
+_HEADING_CHARACTERS = 30
+_DIGEST_CHARACTERS = 8
+
+
+async def fetch(
+    client: Client, project: str, by: str | None = None, scorer_ref: str | None = None
+) -> list[dict[str, Any]]:
+    """What the service summarizes: an item for each scorer ref and group."""
+    params = {"project_id": project, "group_by": by, "scorer_ref": scorer_ref}
+    given = {name: value for name, value in params.items() if value is not None}
+    found: list[dict[str, Any]] = (await client.get("/scores/summary", given))["items"]
+    return found
+
+
+def comparison(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows, scorers in the order of `items`; in each cell the pass rate or the mean score."""
+    groups = sorted({item["group"] for item in items}, key=lambda group: (group is None, group or ""))
+    of_scorer: dict[str, dict[str | None, Mapping[str, Any]]] = defaultdict(dict)
+    for item in items:
+        of_scorer[item["scorer_ref"]][item["group"]] = item
+    names = {item["scorer_ref"]: item["scorer_name"] for item in items}
+    rows = []
+    for ref, cells in of_scorer.items():
+        name = names[ref]
+        if list(names.values()).count(name) > 1:
+            name = f"{name}:{ref.rpartition(':')[2][:_DIGEST_CHARACTERS]}"
+        shown = _shown(cells.values())
+        rows.append([name, shown, *(_cell(cells[group], shown) if group in cells else "-" for group in groups)])
+    headings = ["ALL"] if groups == [None] else ["(none)" if group is None else group for group in groups]
+    return ["SCORER", "SHOWN", *(clean(heading, _HEADING_CHARACTERS) for heading in headings)], rows
+
+
+def _shown(cells: Iterable[Mapping[str, Any]]) -> str:
+    """What a scorer's cells show: pass rates if any call passed or not, else mean scores, else how many succeeded."""
+    cells = list(cells)
+    for shown in ("passed", "mean"):
+        if any(_measure(cell, shown) for cell in cells):
+            return shown
+    return "scored"
+
+
+def _cell(item: Mapping[str, Any], shown: str) -> str:
+    text = number(item["succeeded"]) if shown == "scored" else _measure(item, shown) or "-"
+    return f"{text}, {number(item['failed'])} failed" if item["failed"] else text
+
+
+def _measure(item: Mapping[str, Any], shown: str) -> str | None:
+    """The share of calls with a true `passed`, or the mean `score`; either may also be the bare output."""
+    kind, path = ("boolean", "passed") if shown == "passed" else ("number", "score")
+    for leaf in (item["outputs"].get(path), item["outputs"].get("")):
+        if leaf and leaf["type"] == kind:
+            return f"{leaf['true']:.0%}" if shown == "passed" else f"{leaf['mean']:.2f}"
+    return None
