@@ -35,8 +35,8 @@ class Watch:
             return 0.0
         return now - known[1]
 
-    def forget(self) -> None:
-        self._seen.clear()
+    def forget(self, but: Hashable = None) -> None:
+        self._seen = {name: seen for name, seen in self._seen.items() if name == but}
 
 
 class Watchdog(Service):
@@ -54,15 +54,26 @@ class Watchdog(Service):
                 cluster.check_ready()
             except cluster.Unavailable as reason:
                 log.warning("not ready: %s", reason)
-                self._watch.forget()
-                continue
-            stuck = await self._look(time.monotonic())
+                stuck = self._look_at_start(time.monotonic())
+            else:
+                stuck = await self._look(time.monotonic())
             if stuck is not None:
                 log.critical("stuck for %g s, so this worker ends itself: %s", self._stuck_after, stuck)
                 die(EXIT_STUCK)
 
+    def _look_at_start(self, now: float) -> str | None:
+        """What is stuck while the tables cannot be asked, if anything is. A broker that is away is waited for."""
+        self._watch.forget(but="recovery")
+        left = app.tables.recovery.active_remaining_total() if app.tables.recovery.started else 0
+        moving = (app.rebalancing_count, left)
+        waits = app.waiting_for is not None or app.producer.failed is not None
+        if self._watch.still_for("recovery", moving, not waits, now) > self._stuck_after:
+            return f"the tables are not recovered, and {left} changelog records are not read"
+        return None
+
     async def _look(self, now: float) -> str | None:
         """What is stuck, if anything is."""
+        self._watch.still_for("recovery", None, False, now)
         mine = {topic.name for topic in topics.ALL}
         owned = [tp for tp in app.consumer.assignment() if tp.topic in mine]
         ends = await app.consumer.highwaters(*owned)

@@ -31,7 +31,7 @@ class Answer:
 
 
 class Service:
-    """One worker on the embedded log: started, stopped and killed as often as a test needs."""
+    """One worker: started, stopped and killed as often as a test needs."""
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
@@ -77,6 +77,10 @@ class Service:
                 continue
         raise AssertionError(f"the service did not get ready:\n{self.log()}")
 
+    def exit_code(self) -> int | None:
+        """With what the process ended by itself; None while it runs, or after `stop` and `kill`."""
+        return None if self._process is None else self._process.poll()
+
     def stop(self) -> int:
         """Ask it to stop; returns its exit code."""
         return self._end(signal.SIGTERM)
@@ -120,7 +124,9 @@ class Service:
         cursor = None
         while True:
             joint = "&" if "?" in path else "?"
-            page = self.get(path + (f"{joint}cursor={cursor}" if cursor else "")).json
+            answer = self.get(path + (f"{joint}cursor={cursor}" if cursor else ""))
+            assert answer.status == 200, answer.raw
+            page = answer.json
             found.extend(page["items"])
             cursor = page["next_cursor"]
             if cursor is None:

@@ -103,7 +103,10 @@ def check(workers: Workers, requests: list[str], ids: list[str]) -> int:
 
 
 class Havoc:
-    """Kills or stops a worker every few seconds, and restarts a broker once, until it is told to end."""
+    """Kills or stops a worker every few seconds, and restarts a broker once, until it is told to end.
+
+    It is the workers' supervisor too: one that ended itself is started again.
+    """
 
     def __init__(self, workers: Workers, brokers: KafkaCluster, clean: bool, seed: int) -> None:
         self._workers = workers
@@ -124,6 +127,10 @@ class Havoc:
 
     def _run(self) -> None:
         while not self._end.wait(self._chance.uniform(2, 5)):
+            for worker in self._workers.all:
+                if (code := worker.exit_code()) is not None:
+                    print(f"{worker.log_path.name} ended itself with {code}")
+                    worker.spawn()
             worker = self._chance.choice(self._workers.all)
             if self._clean:
                 worker.stop()
@@ -135,7 +142,6 @@ class Havoc:
                 self._brokers.restart(1)
             self._end.wait(self._chance.uniform(0, 3))
             worker.spawn()
-            worker.wait_ready()
 
 
 @pytest.mark.timeout(900)
