@@ -1,10 +1,13 @@
 """What is answered before any table is asked: mistakes, in the shape of their path, and never from the inside."""
 
+import re
+
 import pytest
 from aiohttp import web
 
 from app.scorers import Registry
 from app.web import health, openapi
+from app.web.routes import ROUTES
 from tests.unit.web.client import Client, running
 
 
@@ -151,9 +154,20 @@ def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, capl
         assert client.get("/healthz").status == 200
 
 
-def test_every_path_of_the_description_is_served_and_every_route_is_described() -> None:
-    from app.web.routes import ROUTES
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_is_one_file_that_asks_only_for_what_is_served(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status == 200
+    page = answer.raw.decode()
+    assert "src=" not in page
+    assert "url(" not in page
+    served = {route.path for route in ROUTES if isinstance(route, web.RouteDef) and route.method == "GET"}
+    named = set(re.findall(r"""[(="`](/[a-z.-]*(?:/[a-z]+|/\$\{[^}]*\}/tasks)?)[?"`]""", page))
+    assert {re.sub(r"\$\{.*\}", "{request_id}", name) for name in named} - served == set()
+    assert len(named) >= 1
 
+
+def test_every_path_of_the_description_is_served_and_every_route_is_described() -> None:
     served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
     described = {(method, path) for path, item in openapi.PATHS.items() for method in item if method in ("get", "post")}
     assert served == described
