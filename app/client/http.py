@@ -192,7 +192,7 @@ class Client:
             sentence = f"The service at {url} failed ({status}): {reason or 'its own output says why'}."
         else:
             sentence = f"What answers at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
-        return Refused(sentence.replace("..", "."), status, reason or f"the service answered {status}")
+        return Refused(sentence, status, reason or f"the service answered {status}")
 
 
 def _say(error: BaseException) -> str:

@@ -44,6 +44,8 @@ def scores(
         raise click.UsageError("--summary goes with --by, --scorer and --json only.", click.get_current_context())
     if by is not None and not summary:
         raise click.UsageError("--by goes with --summary.", click.get_current_context())
+    if by is not None and by != "op_name" and not by.startswith(("attributes.", "inputs.")):
+        raise click.UsageError("--by is op_name, attributes.NAME or inputs.NAME.", click.get_current_context())
     if summary:
         asyncio.run(_summary(service, project, scorer, by, as_json))
         return
