@@ -170,15 +170,15 @@ class Scoring:
             if row is not None and not (row.status == "retrying" and row.due > time.time()):
                 self._run(unpark(task.partition, task.key, row))
             return
-        score = scores.load(task.partition, task.key)
-        if score is not None and score.status == "succeeded":
+        ended = scores.ended(task.partition, task.key)
+        if ended is not None and ended[0] == "succeeded":
             self._reuse(task)
             return
         if self.parking.any(task.partition) and (row := tasks.load(task.partition, task.key)) is not None:
             self._join(task, row)
             return
-        if score is not None:
-            task.round = score.round + 1
+        if ended is not None:
+            task.round = ended[1] + 1
         self._run(task)
 
     def _reuse(self, task: Task) -> None:

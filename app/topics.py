@@ -47,6 +47,11 @@ class Topic:
         app.producer.append(self.name, partition, key, value, owed=True)
 
 
+def in_one_order() -> bool:
+    """Whether a record is in the log only if all that were appended before it are, to whatever partition."""
+    return bool(app.producer.one_order)
+
+
 def partitions() -> int:
     """How many partitions every topic has."""
     return int(app.conf.topic_partitions)

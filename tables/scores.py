@@ -75,6 +75,15 @@ def load(partition: int, key: bytes) -> Row | None:
     return None if value is None else Row.model_validate_json(value)
 
 
+def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
+    """Status and number of the newest round of a task that has ended; what scoring asks for each task."""
+    value = table.get_row(partition, key)
+    if value is None:
+        return None
+    row = orjson.loads(value)
+    return row["status"], row["round"]
+
+
 def save(partition: int, key: bytes, row: Row) -> None:
     table.put_row(partition, key, row.model_dump_json(exclude_defaults=True).encode())
 

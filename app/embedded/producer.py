@@ -53,6 +53,8 @@ class Buffer(ProducerBuffer):
 class Producer(BaseProducer):
     """Appends to the log named by the transport's path. All methods raise LogFailed once a write or sync has failed."""
 
+    one_order = True  # one write-ahead log for all partitions
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.buffer = Buffer(loop=self.loop, beacon=self.beacon)

@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
@@ -17,10 +17,13 @@ _Record = tuple[str, int, bytes | None, bytes | None, "asyncio.Future[Any]"]
 class Producer(driver.Producer):
     """Faust's producer with a synchronous `append`, the same as the embedded log's."""
 
+    one_order = False
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.failed: KafkaError | None = None
         self._records: deque[_Record] = deque()
+        self._owed: deque[tuple[float, asyncio.Future[Any]]] = deque()  # by the time until which each must be there
         self._unsent = asyncio.Event()
         self._all_handed_over = asyncio.Event()
         self._all_handed_over.set()
@@ -30,12 +33,14 @@ class Producer(driver.Producer):
     ) -> "asyncio.Future[Any]":
         """Send a record; the future resolves to its RecordMetadata once all in-sync replicas have it.
 
-        An `owed` record is an effect of one that was consumed: if it fails for good, nothing is committed any more
-        and the app is told (`on_lost_send`).
+        An `owed` record is an effect of one that was consumed: if it fails for good, or is not acknowledged within
+        the request time-out, nothing is committed any more and the app is told (`on_lost_send`).
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         if owed:
             future.add_done_callback(self._check_owed)
+            self._owed.append((loop.time() + self.request_timeout, future))
         self._records.append((topic, partition, key, value, future))
         self._all_handed_over.clear()
         self._unsent.set()
@@ -62,6 +67,15 @@ class Producer(driver.Producer):
                 else:
                     sent.add_done_callback(lambda sent, future=future: _copy(sent, future))
             self._all_handed_over.set()
+
+    @Service.task
+    async def _watch_owed(self) -> None:
+        # An idempotent producer of aiokafka's tries for ever, also what a broker will never take.
+        owed = self._owed
+        async for _ in self.itertimer(min(1.0, self.request_timeout / 4), name="watch-owed"):
+            now = asyncio.get_running_loop().time()
+            while owed and (owed[0][1].done() or owed[0][0] <= now):
+                _fail(owed.popleft()[1], KafkaTimeoutError(f"not acknowledged within {self.request_timeout:g} s"))
 
     def _check_owed(self, future: "asyncio.Future[Any]") -> None:
         error = None if future.cancelled() else future.exception()

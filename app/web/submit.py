@@ -54,7 +54,8 @@ async def score_calls(request: web.Request) -> web.Response:
         key = ids.chunk_key(request_id, number)
         written.append(log_writes.append(topics.score_requests, key, event.encode(), chunk[0]))
         await turns.breathe()
-    await log_writes.durable(written)
+    if not topics.in_one_order():
+        await log_writes.durable(written)
     header = RequestAccepted(
         request_id=request_id,
         project_id=body.project_id,
@@ -65,7 +66,8 @@ async def score_calls(request: web.Request) -> web.Response:
         requested_by=request[USER].name,
         requested_at=now,
     )
-    await log_writes.durable([log_writes.append(topics.score_requests, request_id.encode(), header.encode())])
+    written.append(log_writes.append(topics.score_requests, request_id.encode(), header.encode()))
+    await log_writes.durable(written)
     request.app[ACCEPTED].add(header.model_dump())
     return receipt(request, request_id, calls * len(refs))
 
