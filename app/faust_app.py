@@ -158,7 +158,7 @@ def create_app(settings: Settings) -> CallscoreApp:
         stream_buffer_maxsize=4096,
         producer_acks=-1,
         producer_max_request_size=4 * 1024**2,
-        producer_request_timeout=60.0,
+        producer_request_timeout=settings.kafka_delivery_timeout,
         consumer_max_fetch_size=4 * 1024**2,
         broker_max_poll_records=2000,
         TableManager=Tables,

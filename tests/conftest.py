@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers import Broker, broker
+from tests.kafka import _three_brokers, kafka, make_kafka, three_brokers
 from tests.service import Service
+
+__all__ = ["_three_brokers", "broker", "kafka", "make_kafka", "three_brokers"]
 
 
 @pytest.fixture
-def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Makes services (settings as keyword arguments); whatever still runs at the end of the test is killed."""
+def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Service]]:
+    """Makes services (settings as keyword arguments), each on a fresh log; those that run after the test are killed."""
     made: list[Service] = []
 
     def make(**settings: object) -> Service:
-        service = Service(tmp_path / f"data-{len(made)}", **settings)
+        service = Service(tmp_path / f"data-{len(made)}", **broker.settings(), **settings)
         made.append(service)
         return service
 
@@ -25,5 +29,5 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 @pytest.fixture
 def service(make_service: Callable[..., Service]) -> Service:
-    """A running service on a fresh embedded log."""
+    """A running service on a fresh log."""
     return make_service().start()

@@ -81,6 +81,26 @@ class Service:
         """With what the process ended by itself; None while it runs, or after `stop` and `kill`."""
         return None if self._process is None else self._process.poll()
 
+    def wait_ended(self, seconds: float = 60) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        assert self._process is not None
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
+
+    def wait_unready(self, reason: str, seconds: float = 60) -> None:
+        """Wait until it lives, and says that it is not ready because of something with `reason` in it."""
+        said = ""
+        for _ in attempts(seconds):
+            try:
+                answer = self.get("/readyz")
+            except OSError:
+                continue
+            if answer.status == 503 and reason in (said := answer.json["reason"]):
+                assert self.get("/healthz").status == 200
+                return
+        raise AssertionError(f"it says {said!r}, not {reason!r}:\n{self.log()}")
+
     def stop(self) -> int:
         """Ask it to stop; returns its exit code."""
         return self._end(signal.SIGTERM)

@@ -14,6 +14,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._asking: aiokafka.AIOKafkaConsumer | None = None
+        self._last: dict[TP, int] | None = None  # what may still be committed while the app stops
 
     async def on_start(self) -> None:
         """Connect once more, for questions: on the connection that fetches they wait until a fetch has waited."""
@@ -24,6 +25,28 @@ class Consumer(driver.Consumer):
             **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
         )
         await self._asking.start()
+
+    def stop_flow(self) -> None:
+        """Stop delivery."""
+        super().stop_flow()
+        if self.app.should_stop and not self.app.conf.stream_wait_empty:
+            self._freeze()
+
+    async def wait_empty(self) -> None:
+        """Wait until every event that an agent has begun is acked, and commit."""
+        await super().wait_empty()
+        if self.app.should_stop:
+            self._freeze()
+
+    async def on_restart(self) -> None:
+        """Forget that it was stopped."""
+        await super().on_restart()
+        self._last = None
+
+    def _freeze(self) -> None:
+        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
+        offsets = {tp: self._new_offset(tp) for tp in list(self._acked)}
+        self._last = {tp: offset for tp, offset in offsets.items() if offset is not None}
 
     async def on_stop(self) -> None:
         await super().on_stop()
@@ -43,6 +66,8 @@ class Consumer(driver.Consumer):
         Faust's own takes the first unbroken run of acknowledged offsets, whatever lies before it, as long as nothing
         has been committed yet, and where it closes gaps it takes records in flight for missing ones.
         """
+        if self._last is not None:
+            return self._last.pop(tp, None)
         acked = self._acked[tp]
         if not acked:
             return None

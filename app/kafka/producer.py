@@ -35,7 +35,12 @@ class Producer(driver.Producer):
 
         An `owed` record is an effect of one that was consumed: if it fails for good, or is not acknowledged within
         the request time-out, nothing is committed any more and the app is told (`on_lost_send`).
+
+        Raises:
+            NotReady: the producer has not been started, so that nobody knows when this could be sent.
         """
+        if not owed:
+            self._ensure_producer()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if owed:

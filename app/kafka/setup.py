@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 from mode import Service
 
 from .security import Security
@@ -83,12 +84,28 @@ async def prepare(cluster: Cluster) -> None:
         bootstrap_servers=list(cluster.servers), request_timeout_ms=10_000, **cluster.security.arguments()
     )
     try:
-        await admin.start()
+        try:
+            await admin.start()
+        except KafkaConnectionError:
+            await knock(cluster)
+            raise
         brokers = len((await admin.describe_cluster())["brokers"])
         await create(admin, cluster, brokers)
         await check(admin, cluster)
     finally:
         await admin.close()
+
+
+async def knock(cluster: Cluster) -> None:
+    """Connect to each server alone: the admin client only says that it could not.
+
+    Raises:
+        KafkaError, OSError: why the first of them cannot be used.
+    """
+    for server in cluster.servers:
+        host, _, port = server.rpartition(":")
+        connection = await create_conn(host, int(port), request_timeout_ms=10_000, **cluster.security.arguments())
+        connection.close()
 
 
 async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> None:

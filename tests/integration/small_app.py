@@ -1,39 +1,155 @@
-"""A small Faust app on the embedded log: one topic, one agent, one table."""
+"""A small Faust app on either log: one topic, one agent, one table."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import faust
+from aiokafka import AIOKafkaProducer
+
+from app.embedded.log import Log
+from tests.brokers import Broker, OnKafka
+from tests.kafka import KafkaCluster
 
 PARTITIONS = 4
 GROUP = "worker"
+READY_SECONDS = 40.0
 
 
-def build(path: Path, **settings: Any) -> Any:
-    """Return an app whose log is in `path`/log and whose tables are in `path`/data."""
-    (path / "data").mkdir(exist_ok=True, parents=True)
-    return faust.App(
-        GROUP,
-        broker=f"embedded://{path}/log",
+class App(faust.App):
+    """Faust's, and what our producers ask of an app."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lost: list[Exception] = []
+
+    def on_lost_send(self, error: Exception) -> None:
+        """Remember that an effect of a record could not be written."""
+        self.lost.append(error)
+
+
+class Place:
+    """Where a small app keeps its log and its tables: both in `path`, when the log is embedded."""
+
+    prefix = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def group(self) -> str:
+        return f"{self.prefix}{GROUP}"
+
+    @property
+    def url(self) -> str:
+        return f"embedded://{self.path}/log"
+
+    def topic(self, name: str) -> str:
+        """The full name of a topic."""
+        return f"{self.prefix}{name}"
+
+    def changelog(self, table: str) -> str:
+        """The full name of a table's changelog."""
+        return f"{self.group}-{table}-changelog"
+
+    def prepare(self, partitions: int) -> None:
+        """Make what an app expects to be there."""
+
+    def committed(self, app: Any, topic: str = "calls") -> dict[int, int]:
+        """What a running app has committed: partition, offset."""
+        log, name = app.consumer.embedded, self.topic(topic)
+        found = {n: log.committed(self.group, name, n) for n in range(log.partition_count(name))}
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    async def append(self, topic: str, records: list[tuple[int, bytes, bytes]]) -> list[tuple[int, int]]:
+        """Append records (partition, key, value) while no app runs; returns where they are."""
+        log = Log(self.path / "log")
+        try:
+            places = await asyncio.gather(*[log.append(self.topic(topic), *record) for record in records])
+        finally:
+            await log.close()
+        return [(place.partition, place.offset) for place in places]
+
+    async def compact(self, topic: str) -> None:
+        """Have only the newest record of each key kept, where the log does such a thing."""
+
+
+class KafkaPlace(Place):
+    """The same on Kafka, with names that nobody else uses."""
+
+    def __init__(self, path: Path, kafka: KafkaCluster) -> None:
+        super().__init__(path)
+        self.kafka = kafka
+        self.prefix = f"{uuid4().hex[:12]}-"
+
+    @property
+    def url(self) -> str:
+        return self.kafka.broker
+
+    def prepare(self, partitions: int) -> None:
+        there = self.kafka.topics()
+        if self.topic("calls") not in there:
+            self.kafka.create_topic(self.topic("calls"), partitions)
+        if self.changelog("rows") not in there:
+            self.kafka.create_topic(self.changelog("rows"), partitions, cleanup_policy="compact")
+
+    def committed(self, app: Any, topic: str = "calls") -> dict[int, int]:
+        committed = self.kafka.committed(self.group)
+        return {number: offset for (name, number), offset in committed.items() if name == self.topic(topic)}
+
+    async def append(self, topic: str, records: list[tuple[int, bytes, bytes]]) -> list[tuple[int, int]]:
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.address, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            name = self.topic(topic)
+            sent = [await producer.send(name, value, key=key, partition=n) for n, key, value in records]
+            places = await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+        return [(place.partition, place.offset) for place in places]
+
+    async def compact(self, topic: str) -> None:
+        pass
+
+
+def place_of(broker: Broker, path: Path) -> Place:
+    """A fresh place on this broker."""
+    return KafkaPlace(path, broker.kafka) if isinstance(broker, OnKafka) else Place(path)
+
+
+def build(place: Place, **settings: Any) -> Any:
+    """Return an app whose log is in `place` and whose tables are in its path."""
+    (place.path / "data").mkdir(exist_ok=True, parents=True)
+    settings = {"topic_partitions": PARTITIONS, "broker_commit_interval": 0.5} | settings
+    place.prepare(settings["topic_partitions"])
+    return App(
+        place.group,
+        broker=place.url,
         store="rocksdb://",
-        datadir=str(path / "data"),
+        datadir=str(place.path / "data"),
         topic_disable_leader=True,
         web_enabled=False,
         key_serializer="raw",
         value_serializer="raw",
-        **{"topic_partitions": PARTITIONS, **settings},
+        producer_acks=-1,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        **settings,
     )
 
 
 class Worker:
     """The app, and what its agent has seen: (partition, offset) of every event, in order."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
-        self.app = build(path, **settings)
-        self.calls = self.app.topic("calls", key_type=bytes, value_type=bytes, partitions=PARTITIONS)
+    def __init__(self, place: Place, **settings: Any) -> None:
+        self.place = place
+        self.app = build(place, **settings)
+        self.topic = place.topic("calls")
+        self.calls = self.app.topic(self.topic, key_type=bytes, value_type=bytes, partitions=PARTITIONS)
         self.table = self.app.Table(
             "rows", partitions=PARTITIONS, key_type=bytes, value_type=bytes, options={"driver": "rocksdict"}
         )
@@ -44,9 +160,13 @@ class Worker:
         self.app.agent(self.calls)(self.apply)
 
     async def apply(self, stream: Any) -> None:
+        """Set rows; an empty value deletes one."""
         async for event in stream.events():
             await self.gate.wait()
-            self.table[event.key] = event.value
+            if event.value:
+                self.table[event.key] = event.value
+            else:
+                self.table.pop(event.key, None)
             self.seen.append((event.message.partition, event.message.offset))
             for count, reached in self._waiting:
                 if len(self.seen) >= count:
@@ -57,10 +177,10 @@ class Worker:
         reached = asyncio.Event()
         self._waiting.append((count, reached))
         if len(self.seen) < count:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(READY_SECONDS):
                 await reached.wait()
 
-    async def send(self, values: dict[bytes, bytes]) -> None:
+    async def send(self, values: Mapping[bytes, bytes]) -> None:
         for key, value in values.items():
             await self.calls.send(key=key, value=value)
 
@@ -68,14 +188,14 @@ class Worker:
         """Everything in the table, read from its RocksDB."""
         return dict(self.table.data.items())
 
-    def committed(self, partition: int) -> int:
-        return self.app.consumer.embedded.committed(GROUP, "calls", partition) or 0
+    def committed(self) -> dict[int, int]:
+        return self.place.committed(self.app)
 
 
 @asynccontextmanager
-async def running(path: Path, **settings: Any) -> AsyncIterator[Worker]:
+async def running(place: Place, **settings: Any) -> AsyncIterator[Worker]:
     """Start a worker, recovered and ready, and stop it."""
-    worker = Worker(path, **settings)
+    worker = Worker(place, **settings)
     async with started(worker.app):
         yield worker
 
@@ -84,7 +204,7 @@ async def running(path: Path, **settings: Any) -> AsyncIterator[Worker]:
 async def started(app: Any) -> AsyncIterator[None]:
     await app.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(READY_SECONDS):
             await app.tables.recovery.completed.wait()
         yield
     finally:

@@ -3,20 +3,18 @@
 import base64
 from collections.abc import Callable
 
-from app.embedded.log import Log
 from app.events import DeadLetter
 from tests import stored
 from tests.service import Service
 
 PROJECT = "acme/letters"
+PARTITIONS = 8
 
 
 def letters(service: Service) -> list[DeadLetter]:
     """The dead letters in the stopped service's log."""
-    return stored.with_log(
-        service.data_dir,
-        lambda log: [DeadLetter.model_validate_json(record.value) for _, record in stored.records(log, "dead-letters")],
-    )
+    records = stored.log(service).records("dead-letters")
+    return [DeadLetter.model_validate_json(record.value or b"") for record in records]
 
 
 def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_becomes_a_dead_letter(service: Service) -> None:
@@ -33,18 +31,15 @@ def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_becomes_a_dead
 def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     make_service: Callable[..., Service],
 ) -> None:
-    service = make_service().start()
+    service = make_service(partitions=PARTITIONS).start()
     service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
     service.stop()
     poisons = [b"", b"\xff\xfe", b"{", b'{"type": "Unheard"}', b'{"v": 99, "type": "CallLogged"}', b"null"]
 
-    def poison(log: Log) -> None:
-        for topic in stored.PRIMARY:
-            for partition in range(log.partition_count(topic) or 0):
-                for value in poisons:
-                    log.append(topic, partition, b"poison", value)
-
-    stored.with_log(service.data_dir, poison)
+    for topic in stored.PRIMARY:
+        places = range(PARTITIONS)
+        records = [stored.Record(partition, 0, b"poison", value) for partition in places for value in poisons]
+        stored.log(service).append(topic, records)
     service.start()
     ids_ = [f"call-{n}" for n in range(50)]
     service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids_])
@@ -52,6 +47,6 @@ def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     assert request["tasks"]["succeeded"] == 102
     service.stop()
     found = letters(service)
-    assert len(found) == len(stored.PRIMARY) * 8 * len(poisons)
+    assert len(found) == len(stored.PRIMARY) * PARTITIONS * len(poisons)
     assert {letter.reason for letter in found} == {"undecodable"}
     assert {base64.b64decode(letter.value or "") for letter in found} == set(poisons)

@@ -33,7 +33,7 @@ def pass_markers(service: Service) -> None:
 
 def rows(service: Service) -> stored.Rows:
     """All rows but those of markers and of tables/tasks."""
-    found = stored.tables(service.data_dir)
+    found = stored.tables(service)
     del found["tasks"]
     for table in found.values():
         for where in [where for where, value in table.items() if MARKER.encode() in where[1] + value]:
@@ -77,7 +77,7 @@ def test_every_record_delivered_twice_at_its_position_leaves_every_table_the_sam
         def choose(end: int, earliest: bool = earliest) -> int:
             return 0 if earliest else chance.randrange(end)
 
-        stored.with_log(service.data_dir, lambda log, choose=choose: stored.rewind(log, choose))  # type: ignore[misc]
+        stored.log(service).rewind(choose)
         service.start()
         pass_markers(service)
         assert answers(service, requests) == before
@@ -90,7 +90,7 @@ def test_every_record_appended_again_leaves_every_answer_the_same(make_service: 
     requests = fill(service)
     before = answers(service, requests)
     service.stop()
-    stored.with_log(service.data_dir, stored.append_again)
+    stored.log(service).append_again()
     service.start()
     pass_markers(service)
     assert answers(service, requests) == before

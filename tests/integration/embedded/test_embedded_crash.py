@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from app.embedded.log import Log
-from tests.integration.embedded.embedded_app import GROUP
+from tests.integration.small_app import GROUP
 
 # Each client waits for its append, then says on stdout what was acknowledged.
 APPEND = """
@@ -34,9 +34,9 @@ import asyncio, resource, sys
 from contextlib import suppress
 from pathlib import Path
 from app.embedded.errors import LogFailed
-from tests.integration.embedded.embedded_app import build, started
+from tests.integration.small_app import Place, build, started
 
-app = build(Path(sys.argv[1]), topic_partitions=1)
+app = build(Place(Path(sys.argv[1])), topic_partitions=1)
 calls = app.topic("calls", key_type=bytes, value_type=bytes)
 scores = app.topic("scores", key_type=bytes, value_type=bytes)
 seen = asyncio.Semaphore(0)

@@ -1,7 +1,6 @@
 """The secured listeners of the test brokers refuse what a secured Kafka refuses."""
 
 import ssl
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -10,20 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from kafka.cluster import USERS
-from tests.kafka import KafkaCluster, need_own_brokers
+from tests.kafka import KafkaCluster
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-
-
-@pytest.fixture(scope="module")
-def secure() -> Iterator[KafkaCluster]:
-    """A broker that listens for SASL and TLS too."""
-    need_own_brokers()
-    cluster = KafkaCluster(secure=True)
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""The two logs that the service runs on. What is promised holds on both, so tests take the `broker` fixture."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.kafka import KafkaCluster
+
+EMBEDDED, KAFKA = "embedded", "kafka"
+
+# For tests of what only one of them has or does: `@embedded_only`, `@kafka_only`.
+embedded_only = pytest.mark.parametrize("broker", [EMBEDDED], indirect=True)
+kafka_only = pytest.mark.parametrize("broker", [KAFKA], indirect=True)
+
+
+class Broker:
+    """The embedded log, of which every service has its own."""
+
+    name = EMBEDDED
+
+    def settings(self) -> dict[str, object]:
+        """Settings of a service whose log nobody else has."""
+        return {}
+
+    def clean(self) -> None:
+        """Drop what the services left."""
+
+
+class OnKafka(Broker):
+    """A Kafka that all services share: each has topics and a group of its own, told apart by their prefix."""
+
+    name = KAFKA
+
+    def __init__(self, kafka: KafkaCluster) -> None:
+        self.kafka = kafka
+        self._prefixes: list[str] = []
+
+    def settings(self) -> dict[str, object]:
+        prefix = f"{uuid4().hex[:12]}-"
+        self._prefixes.append(prefix)
+        return {"broker": self.kafka.broker, "kafka_prefix": prefix}
+
+    def clean(self) -> None:
+        prefixes, self._prefixes = tuple(self._prefixes), []
+        if prefixes:
+            self.kafka.delete_topics(*[name for name in self.kafka.topics() if name.startswith(prefixes)])
+
+
+@pytest.fixture(scope="module", params=[EMBEDDED, KAFKA])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Where services keep their log: once the embedded one, once Kafka, which is started only then."""
+    made = Broker() if request.param == EMBEDDED else OnKafka(request.getfixturevalue(KAFKA))
+    yield made
+    made.clean()

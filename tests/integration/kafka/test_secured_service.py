@@ -1,0 +1,80 @@
+"""The service on a secured Kafka: it shows who it is, and says so when it is not let in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafka.cluster import USERS
+from tests.kafka import KafkaCluster
+from tests.service import Service
+
+PROJECT = "acme/secured"
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+# protocol, mechanism
+WAYS = [*[("SASL_PLAINTEXT", mechanism) for mechanism in MECHANISMS], ("SSL", ""), ("SASL_SSL", "SCRAM-SHA-512")]
+LISTENERS = {"SASL_PLAINTEXT": "SASL", "SSL": "TLS", "SASL_SSL": "SASL_TLS"}
+
+
+def settings(secure: KafkaCluster, protocol: str, mechanism: str, password: str = "") -> dict[str, Any]:
+    """How alice comes in."""
+    address = secure.secure_address(LISTENERS[protocol])
+    given: dict[str, Any] = {"broker": f"kafka://{address}", "kafka_security_protocol": protocol}
+    if mechanism:
+        given |= {"kafka_sasl_mechanism": mechanism, "kafka_sasl_username": "alice"}
+        given["kafka_sasl_password"] = password or USERS["alice"]
+    if protocol.endswith("SSL"):
+        given["kafka_ssl_cafile"] = secure.trusted
+    return given
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[list[Service]]:
+    """Services to be killed at the end of the test."""
+    services: list[Service] = []
+    yield services
+    for service in services:
+        service.kill()
+
+
+def make(made: list[Service], tmp_path: Path, **given: Any) -> Service:
+    made.append(Service(tmp_path / "data", kafka_prefix=f"{tmp_path.name}-", **given))
+    return made[-1]
+
+
+@pytest.mark.parametrize(("protocol", "mechanism"), WAYS)
+def test_a_service_scores_on_a_secured_kafka(
+    made: list[Service], tmp_path: Path, secure: KafkaCluster, protocol: str, mechanism: str
+) -> None:
+    service = make(made, tmp_path, partitions=2, **settings(secure, protocol, mechanism)).start()
+    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    request = service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))
+    assert request["tasks"]["succeeded"] == 1
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_service_with_a_wrong_password_stays_up_and_says_why_it_is_not_ready(
+    made: list[Service], tmp_path: Path, secure: KafkaCluster, mechanism: str
+) -> None:
+    given = settings(secure, "SASL_PLAINTEXT", mechanism, password="wrong")
+    service = make(made, tmp_path, **given)
+    service.spawn()
+    service.wait_unready("uthentication")
+    refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
+    refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
+    assert refused.status == 503
+    assert service.log().count("trying again until it can") == 1
+    assert "Traceback" not in service.log()
+    assert "wrong" not in service.log()
+
+
+def test_a_service_that_does_not_trust_the_certificate_says_so(
+    made: list[Service], tmp_path: Path, secure: KafkaCluster
+) -> None:
+    given = settings(secure, "SSL", "")
+    del given["kafka_ssl_cafile"]
+    service = make(made, tmp_path, **given)
+    service.spawn()
+    service.wait_unready("certificate")
+    assert "Traceback" not in service.log()

@@ -1,0 +1,91 @@
+"""A Kafka that is not there, goes away, comes back or is another than it was: sentences, no loss, no crash loop."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kafka import KafkaCluster, need_own_brokers
+from tests.service import Service
+
+PROJECT = "acme/moods"
+IDS = [f"call-{n}" for n in range(50)]
+
+
+@pytest.fixture(scope="module")
+def _moody() -> Iterator[KafkaCluster]:
+    need_own_brokers()
+    cluster = KafkaCluster()
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def moody(_moody: KafkaCluster) -> KafkaCluster:
+    """A broker of our own that may be stopped; it runs when a test gets it."""
+    _moody.heal()
+    return _moody
+
+
+@pytest.fixture
+def service(moody: KafkaCluster, tmp_path: Path) -> Iterator[Service]:
+    """A service on that broker that has not been started."""
+    made = Service(
+        tmp_path / "data", broker=moody.broker, kafka_prefix=f"{tmp_path.name}-", scorers="tests.plugin_scorers"
+    )
+    yield made
+    made.kill()
+
+
+def log_calls(service: Service) -> None:
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in IDS])
+
+
+def refused(service: Service) -> bool:
+    body = {"project_id": PROJECT, "call_ids": IDS, "scorer_refs": ["callscore:///scorer/not_empty:latest"]}
+    answer = service.post("/calls/score", body)
+    return answer.status == 503 and "Retry-After" in answer.headers
+
+
+def test_a_worker_waits_for_a_kafka_that_is_down_and_is_ready_when_it_comes(
+    service: Service, moody: KafkaCluster
+) -> None:
+    moody.kill()
+    service.spawn()
+    service.wait_unready(f"Kafka at {moody.address} cannot be used: ")
+    assert refused(service)
+    moody.restart()
+    service.wait_ready()
+    log_calls(service)
+    assert service.wait_finished(service.submit(PROJECT, IDS, service.refs("not_empty")))["status"] == "completed"
+    assert "Traceback" not in service.log()
+
+
+def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
+    service: Service, moody: KafkaCluster
+) -> None:
+    service.start()
+    log_calls(service)
+    refs = service.refs("not_empty", "patient", "in_process")
+    accepted = service.submit(PROJECT, IDS, refs)
+    pid = service.pid
+    moody.kill()
+    assert refused(service)
+    assert service.get("/healthz").status == 200
+    moody.restart()
+    assert service.wait_finished(accepted)["tasks"]["succeeded"] == len(IDS) * len(refs)
+    again = service.wait_finished(service.submit(PROJECT, IDS, refs))
+    assert again["tasks"]["succeeded"] == again["tasks"]["reused"] == len(IDS) * len(refs)
+    assert len(service.items(f"/scores?project_id={PROJECT}&limit=1000")) == len(IDS) * len(refs)
+    assert service.pid == pid
+
+
+def test_a_worker_does_not_start_on_topics_with_another_partition_count(service: Service, moody: KafkaCluster) -> None:
+    name = f"{service.environment['CALLSCORE_KAFKA_PREFIX']}calls"
+    moody.create_topic(name, 5)
+    service.spawn()
+    assert service.wait_ended() == 2
+    assert f"Kafka's topic {name} has 5 partitions and CALLSCORE_PARTITIONS is 8" in service.log()
+    assert "Traceback" not in service.log()
