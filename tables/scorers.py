@@ -59,9 +59,14 @@ def version(partition: int, project_id: str | None, name: str, digest: str) -> d
 
 
 def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
-    """Every version of the scorers of a project (None: those of no project): by name, `:latest` first, then newest."""
+    """Every version of the scorers of a project (None: those of no project).
+
+    `order` sorts them by name, `:latest` first, then the newest; it stays when others are published.
+    """
     found = []
     for row in of_project(partition, project_id):
-        older = sorted(row.versions.values(), key=lambda version: -version.published_at)
-        found.extend(sorted(older, key=lambda version: version.digest != row.latest))
-    return [version.model_dump() for version in found]
+        for version in row.versions.values():
+            age = 10**15 - int(version.published_at * 1000)
+            order = f"{version.name}\0{int(version.digest != row.latest)}\0{age:016d}\0{version.digest}"
+            found.append({**version.model_dump(), "order": order})
+    return found

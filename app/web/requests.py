@@ -35,6 +35,9 @@ async def list_requests(request: web.Request) -> web.Response:
     query = parse(RequestsQuery, request)
     if query.project_id is not None:
         check_read(request, query.project_id)
+    if query.after is None:
+        # Who lists requests right after submitting one means that one too.
+        await log_writes.all_seen(topics.score_requests)
     globs = list(request[USER].projects)
     headers, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs)
     items: list[Any] = []

@@ -43,17 +43,14 @@ async def list_scorers(request: web.Request) -> web.Response:
     if query.project_id is not None:
         check_read(request, query.project_id)
         projects.insert(0, query.project_id)
-    items: list[dict[str, Any]] = []
-    for project in projects:
-        found = [version for part in (await cluster.everywhere(scorers.listing, project)).values() for version in part]
-        items.extend(_shape(version) for version in sorted(found, key=lambda version: version["name"]))
-    published = {item["ref"] for item in items if item["project_id"] is None}
-    built_in = sorted(request.app[REGISTRY].parameterless(), key=lambda bound: bound.name)
-    items.extend(_shape_of(bound) for bound in built_in if bound.ref not in published)
-    # The position is the key: scorers are few, and a version once published stays.
-    numbered = [(f"{number:08d}", item) for number, item in enumerate(items)]
+    keyed: list[tuple[str, Any]] = []
+    for place, project in enumerate(projects):
+        for part in (await cluster.everywhere(scorers.listing, project)).values():
+            keyed.extend((f"{place}\0{version['order']}", _shape(version)) for version in part)
+    built_in = request.app[REGISTRY].parameterless()
+    keyed.extend((f"{len(projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
     after = query.after
-    page = [item for item in numbered if after is None or item[0] > after]
+    page = [item for item in keyed if after is None or item[0] > after]
     return json_response(listing(*merge([{"items": page, "next": None}], query.limit)))
 
 
