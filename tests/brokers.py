@@ -36,10 +36,13 @@ class OnKafka(Broker):
         self.kafka = kafka
         self._prefixes: list[str] = []
 
+    def prefix(self) -> str:
+        """One that nobody else has."""
+        self._prefixes.append(f"{uuid4().hex[:12]}-")
+        return self._prefixes[-1]
+
     def settings(self) -> dict[str, object]:
-        prefix = f"{uuid4().hex[:12]}-"
-        self._prefixes.append(prefix)
-        return {"broker": self.kafka.broker, "kafka_prefix": prefix}
+        return {"broker": self.kafka.broker, "kafka_prefix": self.prefix()}
 
     def clean(self) -> None:
         prefixes, self._prefixes = tuple(self._prefixes), []

@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import faust
 from aiokafka import AIOKafkaProducer
 
 from app.embedded.log import Log
+from tests import stored
 from tests.brokers import Broker, OnKafka
-from tests.kafka import KafkaCluster
+from tests.service import attempts
 
 PARTITIONS = 4
 GROUP = "worker"
 READY_SECONDS = 40.0
+COMPACTED_SECONDS = 90.0
 
 
 class App(faust.App):
@@ -64,7 +65,7 @@ class Place:
         found = {n: log.committed(self.group, name, n) for n in range(log.partition_count(name))}
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
-    async def append(self, topic: str, records: list[tuple[int, bytes, bytes]]) -> list[tuple[int, int]]:
+    async def append(self, topic: str, records: list[tuple[int, bytes, bytes | None]]) -> list[tuple[int, int]]:
         """Append records (partition, key, value) while no app runs; returns where they are."""
         log = Log(self.path / "log")
         try:
@@ -80,10 +81,10 @@ class Place:
 class KafkaPlace(Place):
     """The same on Kafka, with names that nobody else uses."""
 
-    def __init__(self, path: Path, kafka: KafkaCluster) -> None:
+    def __init__(self, path: Path, broker: OnKafka) -> None:
         super().__init__(path)
-        self.kafka = kafka
-        self.prefix = f"{uuid4().hex[:12]}-"
+        self.kafka = broker.kafka
+        self.prefix = broker.prefix()
 
     @property
     def url(self) -> str:
@@ -100,7 +101,7 @@ class KafkaPlace(Place):
         committed = self.kafka.committed(self.group)
         return {number: offset for (name, number), offset in committed.items() if name == self.topic(topic)}
 
-    async def append(self, topic: str, records: list[tuple[int, bytes, bytes]]) -> list[tuple[int, int]]:
+    async def append(self, topic: str, records: list[tuple[int, bytes, bytes | None]]) -> list[tuple[int, int]]:
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka.address, acks="all", enable_idempotence=True)
         await producer.start()
         try:
@@ -112,12 +113,23 @@ class KafkaPlace(Place):
         return [(place.partition, place.offset) for place in places]
 
     async def compact(self, topic: str) -> None:
-        pass
+        self.kafka.configure(topic, segment_ms=100, min_cleanable_dirty_ratio=0.01, delete_retention_ms=0)
+        raw = stored.OnKafka(self.kafka.address, "")
+        before = len(await asyncio.to_thread(raw.records, topic))
+        # Only segments that have been closed are compacted, and a record that comes later closes one.
+        ends = self.kafka.ends(topic)
+        await self.append(topic.removeprefix(self.prefix), [(partition, b"nothing", None) for partition in ends])
+
+        def compacted() -> bool:
+            return any(len(raw.records(topic)) < before for _ in attempts(COMPACTED_SECONDS))
+
+        assert await asyncio.to_thread(compacted), f"{topic} was never compacted"
+        self.kafka.configure(topic, segment_ms=3_600_000, min_cleanable_dirty_ratio=0.9)  # it would go on for ever
 
 
 def place_of(broker: Broker, path: Path) -> Place:
     """A fresh place on this broker."""
-    return KafkaPlace(path, broker.kafka) if isinstance(broker, OnKafka) else Place(path)
+    return KafkaPlace(path, broker) if isinstance(broker, OnKafka) else Place(path)
 
 
 def build(place: Place, **settings: Any) -> Any:
