@@ -9,7 +9,7 @@ KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
 
-.PHONY: install run test check soak bench kafka pins clean
+.PHONY: install run test test-kafka check soak bench kafka pins clean
 
 install: $(VENV)/.runtime
 
@@ -39,9 +39,13 @@ check: $(VENV)/.dev
 test: check
 	$(BIN)/pytest
 
+# What needs a real Apache Kafka: about 20 minutes, a JDK 17 and Maven.
+test-kafka: $(VENV)/.dev
+	CALLSCORE_REQUIRE_KAFKA=1 $(BIN)/pytest tests/crash tests/integration -k "kafka or workers"
+
 # The crash tests at length: about half an hour.
 soak: $(VENV)/.dev
-	CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 $(BIN)/pytest -s -o timeout=3600 tests/crash
+	CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 $(BIN)/pytest -s -o timeout=3600 tests/crash
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
