@@ -1,7 +1,9 @@
 """What runs inside a worker process."""
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +20,7 @@ from app.scorers.starts import StartAnnouncer
 
 _ORPHAN_GRACE = 30.0
 _LONGEST = 1e6
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 _KEPT_SCORERS = 256
 
 
@@ -90,10 +93,17 @@ def _settle() -> None:
     # than SIG_IGN, since children of a scorer would inherit that.
     signal.signal(signal.SIGINT, _leave_to_the_service)
     signal.signal(signal.SIGTERM, _leave_to_the_service)
+    _end_with_the_service()
     _null = os.open(os.devnull, os.O_RDWR)
     _stdin, _stdout = os.dup(0), os.dup(1)
     # Nobody reads this pipe: a scorer that fills it would wait for ever.
     os.dup2(_null, 2)
+
+
+def _end_with_the_service() -> None:
+    """Have the kernel kill this process when the service is gone, so that a hung scorer never outlives it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _leave_to_the_service(_signal: int, _frame: FrameType | None) -> None:

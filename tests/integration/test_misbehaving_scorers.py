@@ -1,11 +1,12 @@
 """Rule 8: no scorer can stop another. Each way to misbehave has its own end, and a failure is never a value."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.service import Service
+from tests.service import Service, attempts
 
 PROJECT = "acme/misbehaving"
 TIMEOUT = 0.5
@@ -86,3 +87,22 @@ def test_a_catastrophic_pattern_on_10_kb_is_scored_like_any_other(service: Servi
     assert service.wait_finished(request)["tasks"]["succeeded"] == 2
     [score] = scores_by_name(service)["catastrophe"]
     assert score["output"]["passed"] is False
+
+
+def test_a_hung_scorer_does_not_outlive_a_service_that_is_killed(service: Service) -> None:
+    service.log_calls(PROJECT, [{"id": "one", "output": "an output"}])
+    request = service.submit(PROJECT, ["one"], service.refs("hangs"))
+    for _ in attempts(30):
+        if children := workers_of(service.pid):
+            break
+    assert service.status(request)["status"] == "running"
+    service.kill()
+    for _ in attempts(10):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            return
+    raise AssertionError(f"still there: {children}")
+
+
+def workers_of(pid: int) -> list[str]:
+    """The worker processes of a service."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
