@@ -1,6 +1,6 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -15,6 +15,10 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._asking: aiokafka.AIOKafkaConsumer | None = None
         self._last: dict[TP, int] | None = None  # what may still be committed while the app stops
+        # Recovery resumes the streams' partitions, seeks, and then clears the streams' queues. What was delivered in
+        # between would be gone without an ack, and be committed past: these wait until the flow is resumed after that.
+        self._holding = True
+        self._held: set[TP] = set()
 
     async def on_start(self) -> None:
         """Connect once more, for questions: on the connection that fetches they wait until a fetch has waited."""
@@ -25,6 +29,48 @@ class Consumer(driver.Consumer):
             **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
         )
         await self._asking.start()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Deliver from no stream until recovery is through."""
+        self._hold()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Deliver from no stream until recovery is through."""
+        self._hold()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _hold(self) -> None:
+        self._holding = True
+        self._held.clear()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Deliver from these partitions again; during recovery only from changelogs."""
+        resumed = set(tps)
+        if self._holding:
+            streams = {tp for tp in resumed if not self._is_changelog_tp(tp)}
+            self._held |= streams
+            resumed -= streams
+        super().resume_partitions(resumed)
+
+    def resume_flow(self) -> None:
+        """Allow delivery, from the streams too once recovery has resumed them."""
+        super().resume_flow()
+        if self._held:
+            held, self._held, self._holding = self._held, set(), False
+            super().resume_partitions(held)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Deliver from this partition again, unless it is paused: its stream has room."""
+        super().on_buffer_drop(tp)
+        self._get_active_partitions().difference_update(self._paused_partitions)
+
+    async def perform_seek(self) -> None:
+        """Move every stream partition to its committed offset, or to its start where nothing has been committed."""
+        await super().perform_seek()
+        fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._committed_offset[tp]]
+        if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
+            await self._thread.seek_to_beginning(*driver.ensure_aiokafka_TPset(fresh))
 
     def stop_flow(self) -> None:
         """Stop delivery."""

@@ -68,6 +68,7 @@ class Place:
     async def append(self, topic: str, records: list[tuple[int, bytes, bytes | None]]) -> list[tuple[int, int]]:
         """Append records (partition, key, value) while no app runs; returns where they are."""
         log = Log(self.path / "log")
+        log.create_topic(self.topic(topic), PARTITIONS)
         try:
             places = await asyncio.gather(*[log.append(self.topic(topic), *record) for record in records])
         finally:
