@@ -16,7 +16,7 @@ from agents.catalog import Catalog, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
-from app import cluster, events, ids, topics
+from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
 from tables import calls, in_flight, scores, tasks
@@ -78,11 +78,10 @@ class Scoring:
         self.parking.call_arrived(partition, call_key)
 
     async def open(self, partition: int) -> None:
-        """Start scoring a partition that was assigned, once its recorder has reached the end of `score-events`."""
+        """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
+        if not await cluster.catch_up(partition):
+            return
         epoch = self._epoch
-        await cluster.reach_end(partition, topics.score_events.name)
-        if epoch != self._epoch:
-            return  # assigned anew meanwhile
         self._open.add(partition)
         await self.parking.load(partition, lambda: epoch == self._epoch)
         early, self._early = self._early, []

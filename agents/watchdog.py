@@ -65,10 +65,10 @@ class Watchdog(Service):
         """What is stuck while the tables cannot be asked, if anything is. A broker that is away is waited for."""
         self._watch.forget(but="recovery")
         left = app.tables.recovery.active_remaining_total() if app.tables.recovery.started else 0
-        moving = (app.rebalancing_count, left)
+        moving = (app.rebalancing_count, left, positions.total())
         waits = app.waiting_for is not None or app.producer.failed is not None
         if self._watch.still_for("recovery", moving, not waits, now) > self._stuck_after:
-            return f"the tables are not recovered, and {left} changelog records are not read"
+            return f"the tables are not ready, {left} changelog records are not read, and no record is applied"
         return None
 
     async def _look(self, now: float) -> str | None:

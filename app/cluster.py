@@ -24,6 +24,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Query = Callable[Concatenate[int, P], R]
 
+# Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
+_behind: set[int] = set()
+
 # Partitions whose worker did not answer while the current HTTP request was gathered from all.
 unanswered: ContextVar[set[int] | None] = ContextVar("unanswered", default=None)
 
@@ -48,6 +51,8 @@ def check_ready() -> None:
         raise Unavailable(f"the log has failed: {failure}")
     if app.rebalancing or not app.tables.actives_ready:
         raise Unavailable(f"the tables are being recovered{app.tables.recovery_progress()}")
+    if _behind:
+        raise Unavailable(f"what came last is being applied again in {len(_behind)} of this worker's partitions")
 
 
 async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -176,14 +181,44 @@ async def all_caught_up(topic: topics.Topic) -> None:
     await everywhere(_reach_end, topic.name)
 
 
-async def reach_end(partition: int, topic: str) -> bool:
+async def _wait_for_end(partition: int, topic: str) -> bool:
     """Query: wait until this worker has applied all that the partition of `topic` holds now."""
     await positions.reached(topic, partition, await end_offset(topic, partition) - 1)
     return True
 
 
 # A query may wait: whoever asks gets what it returned in the end.
-_reach_end = cast("Callable[[int, str], bool]", reach_end)
+_reach_end = cast("Callable[[int, str], bool]", _wait_for_end)
+
+
+def assigned() -> None:
+    """Partitions were assigned anew: none of them is asked before `catch_up` is through with it."""
+    _behind.clear()
+    _behind.update(partitions_here())
+
+
+async def catch_up(partition: int) -> bool:
+    """Wait until this worker has applied all that the log holds in a partition now; then the partition may be asked.
+
+    A kill can fall between the changelog records of one event, so that until its redelivery a request may read
+    completed and lack a score. Returns False if partitions were assigned anew meanwhile.
+    """
+    assignment = app.rebalancing_count
+    ends = {topic.name: await _end_in_the_end(topic.name, partition) for topic in topics.CONSUMED}
+    for topic, end in ends.items():
+        await positions.reached(topic, partition, end - 1)
+    if assignment != app.rebalancing_count:
+        return False
+    _behind.discard(partition)
+    return True
+
+
+async def _end_in_the_end(topic: str, partition: int) -> int:
+    while True:
+        try:
+            return await end_offset(topic, partition)
+        except Unavailable as error:
+            await asyncio.sleep(error.retry_after)
 
 
 async def end_offset(topic: str, partition: int) -> int:

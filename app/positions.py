@@ -29,6 +29,10 @@ class Positions:
         """The last applied offset, -1 if none is known."""
         return self._applied.get((topic, partition), -1)
 
+    def total(self) -> int:
+        """The sum of all applied offsets: it stands still while nothing is applied."""
+        return sum(self._applied.values())
+
     async def reached(self, topic: str, partition: int, offset: int) -> None:
         """Wait until the record at `offset` has been applied."""
         if self.get(topic, partition) >= offset:

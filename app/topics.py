@@ -75,4 +75,5 @@ score_events = Topic(f"{_prefix}score-events")
 # key: the original one; DeadLetter
 dead_letters = Topic(f"{_prefix}dead-letters")
 
-ALL = (calls, scorers, score_requests, score_events, dead_letters)
+CONSUMED = (calls, scorers, score_requests, score_events)  # by the agents
+ALL = (*CONSUMED, dead_letters)

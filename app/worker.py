@@ -69,6 +69,7 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Records come again from the committed offsets on: what is in memory starts anew."""
+    cluster.assigned()
     scoring.reassigned(cluster.partitions_here())
     for tp in app.consumer.assignment():
         positions.forget(tp.topic, tp.partition)

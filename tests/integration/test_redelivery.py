@@ -1,6 +1,7 @@
 """Rule 5: every effect survives redelivery, of each record at its position and at another one."""
 
 import random
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -94,3 +95,21 @@ def test_every_record_appended_again_leaves_every_answer_the_same(make_service: 
     service.start()
     pass_markers(service)
     assert answers(service, requests) == before
+
+
+def test_a_service_that_is_ready_shows_every_score_that_its_requests_count(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service().start()
+    ids = [f"call-{n}" for n in range(2000)]
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty", "valid_json")))
+    service.stop()
+    # As if the worker had been killed when the progress of all tasks was in its changelog, and none of their scores.
+    log = stored.log(service)
+    changelog = "callscore-scores-changelog"
+    log.append(changelog, [record._replace(value=None) for record in log.records(changelog)])
+    shutil.rmtree(service.data_dir / "instance-0")
+    log.rewind(lambda end: 0)
+    service.start()
+    assert len(service.items(f"/scores?project_id={PROJECT}&limit=1000")) == len(ids) * 2
