@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-import socket
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -14,12 +14,13 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from mode import Service
 
-from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, die
+from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, die
 from app.kafka.security import Security
 from app.settings import Settings, SettingsError, get_settings
 
 log = logging.getLogger(__name__)
 
+LOCK = "lock"  # in each instance folder; holds the url of the worker that had it last
 FOR_EVER = 10 * 365 * 86400.0  # seconds
 
 
@@ -70,16 +71,23 @@ class CallscoreApp(faust.App):
         self._instance_lock: IO[str] | None = None
 
     def _create_directories(self) -> None:
-        folder, self._instance_lock = claim_instance(get_settings().data_dir)
+        settings = get_settings()
+        folder, self._instance_lock = claim_instance(settings.data_dir, settings.url)
         self.table_dir = folder / "tables"
-        # A worker that comes back within the session time-out gets its partitions back without a rebalance.
-        self.conf.consumer_group_instance_id = f"{socket.gethostname()}-{folder.name}"
+        # A worker that comes back within the session time-out gets its partitions back without a rebalance. With
+        # another url it is another one: its old assignment names the old url, and Faust would not take it.
+        self.conf.consumer_group_instance_id = re.sub("[^a-zA-Z0-9._-]+", "-", f"{settings.url}-{folder.name}")[-249:]
         self.table_dir.mkdir(exist_ok=True)
 
     def on_lost_send(self, error: Exception) -> None:
         """An effect of a record that was consumed cannot be written: nothing may be committed any more."""
         log.critical("the log refused a record that is owed, so this worker stops without committing: %s", error)
         die(EXIT_LOST_SEND)
+
+    def on_long_pause(self, seconds: float) -> None:
+        """This process was stopped so long that its partitions may have another owner: it must write nothing."""
+        log.critical("this process stood still for %.1f s, so its partitions may have moved: it ends itself", seconds)
+        die(EXIT_STUCK)
 
     def on_hopeless(self, why: str) -> None:
         """The worker cannot run with its settings."""
@@ -92,19 +100,33 @@ class CallscoreApp(faust.App):
             callback()
 
 
-def claim_instance(data_dir: Path) -> tuple[Path, IO[str]]:
-    """The first instance folder below `data_dir` that no living process holds, and the lock that holds it."""
-    for number in range(1024):
-        folder = data_dir / f"instance-{number}"
+def claim_instance(data_dir: Path, url: str) -> tuple[Path, IO[str]]:
+    """An instance folder below `data_dir` that no living process holds, and the lock that holds it.
+
+    The one that the worker at `url` had last, else the first one.
+    """
+    known = [folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url]
+    for name in (*known, *(f"instance-{number}" for number in range(1024))):
+        folder = data_dir / name
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        lock = (folder / LOCK).open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             continue
+        lock.truncate(0)
+        lock.write(url)
+        lock.flush()
         return folder, lock
     raise SettingsError(f"every instance folder below {data_dir} is taken by another process")
+
+
+def _last_holder(folder: Path) -> str:
+    try:
+        return (folder / LOCK).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def security(settings: Settings) -> Security:

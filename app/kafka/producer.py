@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
+from .pulse import Pulse
+
 log = logging.getLogger(__name__)
 
 _Record = tuple[str, int, bytes | None, bytes | None, "asyncio.Future[Any]"]
@@ -27,6 +29,27 @@ class Producer(driver.Producer):
         self._unsent = asyncio.Event()
         self._all_handed_over = asyncio.Event()
         self._all_handed_over.set()
+        conf = self.app.conf
+        # The last heartbeat may have been sent a whole interval before the process was stopped.
+        self._pulse = Pulse(conf.broker_session_timeout - conf.broker_heartbeat_interval, self.app.on_long_pause)
+
+    async def on_start(self) -> None:
+        """Connect, and see from now on that nothing is sent after a pause in which the partitions may have moved."""
+        await super().on_start()
+        self._pulse.start()
+        sender = self._ensure_producer()._sender
+        send = sender._send_produce_req
+
+        async def check_and_send(*args: Any) -> None:
+            self._pulse.check()
+            await send(*args)
+
+        sender._send_produce_req = check_and_send
+
+    async def on_stop(self) -> None:
+        """Send what was appended, and disconnect."""
+        await super().on_stop()
+        self._pulse.stop()
 
     def append(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, *, owed: bool = False
@@ -44,6 +67,7 @@ class Producer(driver.Producer):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if owed:
+            self._pulse.check()
             future.add_done_callback(self._check_owed)
             self._owed.append((loop.time() + self.request_timeout, future))
         self._records.append((topic, partition, key, value, future))

@@ -31,6 +31,10 @@ class App(faust.App):
         """Remember that an effect of a record could not be written."""
         self.lost.append(error)
 
+    def on_long_pause(self, seconds: float) -> None:
+        """Say that it was too long: a test that is stopped proves nothing."""
+        raise AssertionError(f"stopped for {seconds:.1f} s")
+
 
 class Place:
     """Where a small app keeps its log and its tables: both in `path`, when the log is embedded."""
