@@ -4,18 +4,17 @@ import fcntl
 import logging
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import faust
 from faust.app.base import BootStrategy
-from faust.tables.manager import TableManager
 from mode import Service
 
 from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, die
 from app.kafka.security import Security
+from app.recovery import Tables
 from app.settings import Settings, SettingsError, get_settings
 
 log = logging.getLogger(__name__)
@@ -29,32 +28,6 @@ class Boot(BootStrategy):
 
     def sensors(self) -> Iterable[Service]:
         return [*super().sensors(), *self.app.early_services]
-
-
-class Tables(TableManager):
-    """Starts at once: Faust's own waits a second for tables that are declared late, and ours never are."""
-
-    _recovering: tuple[float, int] | None = None  # since when, and how many records there were to read
-
-    async def on_start(self) -> None:
-        await self._update_channels()
-        await self.recovery.start()
-
-    def on_rebalance_start(self) -> None:
-        super().on_rebalance_start()
-        self._recovering = None
-
-    def recovery_progress(self) -> str:
-        """How far the recovery of the tables is, in words: percentage and the seconds that it will still take."""
-        left = self.recovery.active_remaining_total() if self._recovery is not None else 0
-        if left <= 0:
-            return ""
-        if self._recovering is None or left > self._recovering[1]:
-            self._recovering = (time.monotonic(), left)
-        since, total = self._recovering
-        seconds = time.monotonic() - since
-        eta = f", about {seconds * left / (total - left):.0f} s to go" if total > left and seconds > 1 else ""
-        return f": {100 * (total - left) / total:.0f} % of {total} changelog records{eta}"
 
 
 class CallscoreApp(faust.App):

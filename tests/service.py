@@ -65,8 +65,8 @@ class Service:
         self.wait_ready()
         return self
 
-    def wait_ready(self) -> None:
-        for _ in attempts(START_SECONDS):
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        for _ in attempts(seconds):
             assert self._process is not None
             if self._process.poll() is not None:
                 raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log()}")

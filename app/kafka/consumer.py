@@ -40,6 +40,18 @@ class Consumer(driver.Consumer):
         self._hold()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
+        """Fetch; what comes from changelogs goes to recovery, and is not delivered."""
+        generation = self.app.consumer_generation_id
+        fetched: dict[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
+        changelogs = {tp: fetched.pop(tp) for tp in list(fetched) if self._is_changelog_tp(tp)}
+        # Partitions that moved meanwhile are sought anew before they are read on.
+        if self.flow_active and generation == self.app.consumer_generation_id:
+            for tp, records in changelogs.items():
+                if tp in self._get_active_partitions():
+                    self.app.tables.recovery.apply(TP(*tp), records)
+        return fetched
+
     def _hold(self) -> None:
         self._holding = True
         self._held.clear()

@@ -10,6 +10,7 @@ import faust
 from aiokafka import AIOKafkaProducer
 
 from app.embedded.log import Log
+from app.recovery import Tables
 from tests import stored
 from tests.brokers import Broker, OnKafka
 from tests.service import attempts
@@ -155,6 +156,7 @@ def build(place: Place, **settings: Any) -> Any:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
+        TableManager=Tables,
         **settings,
     )
 

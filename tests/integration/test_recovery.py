@@ -1,0 +1,81 @@
+"""A worker whose tables are gone has them again from their changelogs, whatever interrupts it meanwhile."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import rocksdict
+
+from tests import stored
+from tests.service import Service
+
+CHANGELOG = f"{stored.GROUP}-scores-changelog"
+RECORDS = 160_000
+PARTITIONS = 8
+
+
+def changelog() -> list[stored.Record]:
+    """Puts of many rows, each twelfth of them deleted again later, the others overwritten or not."""
+    records = []
+    for number in range(RECORDS):
+        row = b"project\0call-%d\0ref\0" % (number % (RECORDS * 3 // 4))
+        value = None if number >= RECORDS * 3 // 4 and number % 3 == 0 else b'{"offset": %d}' % number
+        records.append(stored.Record(number % PARTITIONS, number // PARTITIONS, row, value))
+    return records
+
+
+def rows_after(records: list[stored.Record]) -> dict[tuple[int, bytes], bytes]:
+    """What a table has once these records are applied."""
+    rows: dict[tuple[int, bytes], bytes] = {}
+    for record in records:
+        assert record.key is not None
+        if record.value is None:
+            rows.pop((record.partition, record.key), None)
+        else:
+            rows[record.partition, record.key] = record.value
+    return rows
+
+
+def recovered_up_to(service: Service) -> dict[int, int]:
+    """The offset that the table remembers in each partition that has one."""
+    found = {}
+    for path in (service.data_dir / "instance-0" / "tables").glob("scores-*.db"):
+        found[partition_of(path)] = int(offset) if (offset := remembered(path)) else -1
+    return found
+
+
+def partition_of(path: Path) -> int:
+    return int(path.name.removesuffix(".db").rsplit("-", 1)[1])
+
+
+def remembered(path: Path) -> bytes | None:
+    database = rocksdict.Rdict(
+        str(path), rocksdict.Options(raw_mode=True), access_type=rocksdict.AccessType.read_only()
+    )
+    try:
+        return database.get(stored.OFFSET_KEY)
+    finally:
+        database.close()
+
+
+def test_kill_9_amid_recovery_leaves_rows_that_match_their_offset_and_the_next_start_has_them_all(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service().start()
+    service.stop()
+    shutil.rmtree(service.data_dir / "instance-0")
+    records = changelog()
+    stored.log(service).append(CHANGELOG, records)
+
+    service.spawn()
+    service.wait_unready(f"% of {RECORDS} changelog records")
+    service.kill()
+    reached = recovered_up_to(service)
+    assert any(offset < RECORDS // PARTITIONS - 1 for offset in reached.values()), "it was through before the kill"
+    applied = [record for record in records if record.offset <= reached.get(record.partition, -1)]
+    assert stored.tables(service).get("scores", {}) == rows_after(applied)
+
+    service.start()
+    service.stop()
+    assert stored.tables(service)["scores"] == rows_after(records)
+    assert set(recovered_up_to(service).values()) == {RECORDS // PARTITIONS - 1}
