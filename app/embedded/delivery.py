@@ -7,6 +7,7 @@ from typing import Any
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.types import TP, ConsumerMessage
 
+from .cleaner import Cleaner
 from .errors import LogClosed
 from .log import Log
 from .record import Record, TopicPartition
@@ -54,6 +55,7 @@ class Delivery(BaseConsumer):
         if self._embedded is None:
             self._embedded = acquire(self.transport.path)
             self._stop_listening = self._embedded.on_durable(self._on_durable)
+            await self.add_runtime_dependency(Cleaner(self.app, self._embedded, beacon=self.beacon, loop=self.loop))
         await super().on_start()
 
     async def on_shutdown(self) -> None:

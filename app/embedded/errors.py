@@ -95,3 +95,13 @@ class InvalidOffset(EmbeddedLogError):
 
     def __init__(self, topic: str, partition: int, offset: int, end: int) -> None:
         super().__init__(f"Offset {offset} of {topic}/{partition} is not between 0 and its end {end}.")
+
+
+class NotCompacted(EmbeddedLogError):
+    """Each record of the topic counts, also where a newer one has its key."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"Topic {topic} is kept whole, so it is not compacted: name a changelog, "
+            "or another topic that was declared with cleanup.policy=compact."
+        )

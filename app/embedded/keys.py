@@ -7,8 +7,7 @@
 | `b` topic id, partition                      | start offset, end offset                  |
 | `r` topic id, partition, offset              | record                                    |
 | `c` group, NUL, topic id, partition          | committed offset                          |
-
-`k` is kept for what cleaning will remember of each partition.
+| `k` topic id, partition, …                   | what cleaning remembers, see `memory.py`  |
 """
 
 import json
@@ -23,6 +22,7 @@ TOPIC = b"t"
 BOUNDS = b"b"
 RECORD = b"r"
 COMMITTED = b"c"
+CLEANING = b"k"
 
 _partition = struct.Struct(">II")
 _topic = struct.Struct(">II")

@@ -2,12 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import keys
-from .errors import InvalidOffset, InvalidTopic, LogCorrupt, LogFailed, PartitionCountMismatch, UnknownTopic
+from .cleaning import CleanedStats, clean
+from .errors import (
+    InvalidOffset,
+    InvalidTopic,
+    LogCorrupt,
+    LogFailed,
+    NotCompacted,
+    PartitionCountMismatch,
+    UnknownTopic,
+)
+from .policy import Policy
 from .record import Appended, Headers, Record, TopicPartition, decode, encode
 from .store import open_database, scan
 from .topic import Partition, Topic, load_committed, load_topics
@@ -15,6 +25,7 @@ from .writer import Writer
 
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
+CLEANING_PAUSE = 3.0  # a quarter of the time at most
 
 DurableCallback = Callable[[set[TopicPartition]], None]
 
@@ -187,7 +198,39 @@ class Log:
         """Return the durable committed offset, None if the group has none in this partition."""
         return self._committed.get((group, topic, partition))
 
+    # -- cleaning
+
+    async def clean(self) -> CleanedStats:
+        """Clean every topic as its config asks for, at leisure: appends and reads go on meanwhile.
+
+        It may be stopped or killed at any point, and stops by itself when the log fails or is closed.
+        """
+        return await self._clean(self._topics.values(), pause=CLEANING_PAUSE)
+
+    async def compact(self, topic: str) -> CleanedStats:
+        """Clean this compacted topic now: only the newest record of each key stays.
+
+        Raises:
+            UnknownTopic: no such topic.
+            NotCompacted: its records are not superseded by others with their key.
+        """
+        self._partition(topic, 0)
+        found = self._topics[topic]
+        if not Policy.of(found.config).compact:
+            raise NotCompacted(topic)
+        return await self._clean([found], pause=0)
+
+    async def _clean(self, topics: Iterable[Topic], pause: float) -> CleanedStats:
+        self._writer.check()
+        database = self._database
+        wanted = [(partition, Policy.of(topic.config)) for topic in topics for partition in topic.partitions]
+        return await clean(database, wanted, lambda: self._database is database and self._takes_writes, pause)
+
     # -- state
+
+    @property
+    def _takes_writes(self) -> bool:
+        return self._writer.failure is None and not self._writer.closed
 
     @property
     def failed(self) -> LogFailed | None:

@@ -79,3 +79,10 @@ def decode(topic: str, partition: int, offset: int, raw: bytes) -> Record:
         headers.append((name, None if length < 0 else raw[at : at + length]))
         at += max(length, 0)
     return Record(topic, partition, offset, timestamp, key, raw[at:] if has_value else None, headers)
+
+
+def glance(raw: bytes) -> tuple[bytes | None, bool, int]:
+    """Return the key of a stored record, whether it is a tombstone, and its timestamp in milliseconds."""
+    timestamp, key_length, _, has_value = _unpack_head(raw)
+    key = raw[_HEAD_SIZE : _HEAD_SIZE + key_length] if key_length >= 0 else None
+    return key, not has_value, timestamp

@@ -66,6 +66,7 @@ def _options() -> Options:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(Cache(BLOCK_CACHE_BYTES))
     blocks.set_block_size(16 * 1024)
+    blocks.set_bloom_filter(10, block_based=False)  # cleaning asks for keys that mostly are new
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options.set_block_based_table_factory(blocks)

@@ -13,13 +13,14 @@ from .store import scan
 class Partition:
     """One partition in memory. `next` is the offset of the next append, `end` the first one that cannot be read yet."""
 
-    __slots__ = ("end", "next", "number", "prefix", "start", "topic", "tp")
+    __slots__ = ("bounds_key", "end", "next", "number", "prefix", "start", "topic", "tp")
 
     def __init__(self, topic: str, topic_id: int, number: int, start: int, end: int) -> None:
         self.topic = topic
         self.number = number
         self.tp = TopicPartition(topic, number)
         self.prefix = keys.record_prefix(topic_id, number)
+        self.bounds_key = keys.bounds_key(topic_id, number)
         self.start = start
         self.end = self.next = end
 

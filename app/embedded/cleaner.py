@@ -1,0 +1,35 @@
+"""Cleans the log every few seconds while the app runs."""
+
+from typing import Any
+
+from mode import Service
+
+from .log import Log
+
+INTERVAL = 10.0  # seconds between cleanings; a cleaning looks only at what is new
+
+
+class Cleaner(Service):
+    """Cleans the app's log in the background, once its tables have seen every tombstone that may go."""
+
+    def __init__(self, app: Any, log: Log, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+        self._embedded = log
+
+    @Service.task
+    async def _clean_for_ever(self) -> None:
+        while not self.should_stop:
+            await self.sleep(INTERVAL)
+            if not self._app.rebalancing and self._app.tables.actives_ready and self._embedded.failed is None:
+                await self._clean()
+
+    async def _clean(self) -> None:
+        try:
+            stats = await self._embedded.clean()
+        except Exception as exc:  # rocksdict raises bare Exception
+            # Nothing is half done, and whether the log can go on is found out by the next append.
+            self.log.warning("Cleaning stopped, to be tried again: %s", exc)
+        else:
+            if stats.removed:
+                self.log.info("Cleaned away %d records, %d bytes", stats.removed, stats.removed_bytes)

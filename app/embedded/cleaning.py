@@ -1,0 +1,182 @@
+"""Cleaning a partition: compaction keeps the newest record of each key, retention drops the oldest records.
+
+Both go in slices of about a millisecond on the event loop, between which records are appended and read. A slice is one
+batch, what it removes together with what it remembers, so a kill falls between two slices. Offsets never change.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import NamedTuple, TypeVar
+
+from rocksdict import Rdict, WriteBatch
+
+from . import keys
+from .memory import Memory, Newest, Seen, digest_of
+from .policy import Policy
+from .record import glance
+from .store import scan
+from .topic import Partition
+
+SLICE_SECONDS = 0.001
+ITEMS_A_CLOCK = 16
+
+T = TypeVar("T")
+
+
+class CleanedStats(NamedTuple):
+    """What a cleaning did: records looked at for the first time, records removed, and the stored bytes of these."""
+
+    looked_at: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+
+    def __add__(self, other: object) -> "CleanedStats":
+        assert isinstance(other, CleanedStats)
+        return CleanedStats(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+async def clean(
+    database: Rdict, wanted: Iterable[tuple[Partition, Policy]], usable: Callable[[], bool], pause: float
+) -> CleanedStats:
+    """Clean partitions one after the other, pausing so many times as long as it works, while the log is usable."""
+    total = CleanedStats()
+    for partition, policy in wanted:
+        started = time.perf_counter()
+        for stats in Cleaning(database, partition, policy).slices():
+            total += stats
+            await asyncio.sleep(pause * (time.perf_counter() - started))
+            if not usable():
+                return total
+            started = time.perf_counter()
+    return total
+
+
+class Cleaning:
+    """Cleans one partition by its topic's policy."""
+
+    def __init__(self, database: Rdict, partition: Partition, policy: Policy) -> None:
+        self._database = database
+        self._partition = partition
+        self._policy = policy
+        self._memory = Memory(database, partition)
+
+    def slices(self) -> Iterator[CleanedStats]:
+        """Clean what is there now, a slice each time the iterator is asked; it may be left at any point."""
+        policy, end = self._policy, self._partition.end
+        if policy.compact or policy.retention_bytes >= 0:
+            while self._to_look_at() < end:
+                yield self._look(end)
+        if policy.compact:
+            while (stats := self._expire()) is not None:
+                yield stats
+        if policy.deletes:
+            while (stats := self._retain()) is not None:
+                yield stats
+
+    def _to_look_at(self) -> int:
+        seen = self._memory.seen()
+        return max(seen.offset if seen.indexed or not self._policy.compact else 0, self._partition.start)
+
+    def _look(self, end: int) -> CleanedStats:
+        """Look at records that no cleaning has seen, and remove those before them that they supersede."""
+        memory, compact, first = self._memory, self._policy.compact, self._to_look_at()
+        seen = memory.seen()
+        size = seen.size if first >= seen.offset else 0
+        due = now() + self._policy.delete_retention_ms
+        offset, removed, removed_bytes = end, 0, 0
+        batch = WriteBatch(raw_mode=True)
+        newest: dict[bytes, Newest] = {}
+        for found, stored, (key, tombstone, _) in self._records(first, end):
+            offset = found + 1
+            size += stored
+            if key is None or not compact:
+                continue  # a record without a key supersedes nothing, and is kept
+            digest = digest_of(key)
+            older = newest.get(digest) or memory.newest(digest)
+            if older is not None and self._partition.start <= older.offset < found:
+                batch.delete(self._key(older.offset))
+                size, removed, removed_bytes = size - older.size, removed + 1, removed_bytes + older.size
+            newest[digest] = Newest(found, stored)
+            if tombstone:
+                memory.set_tombstone(batch, found, due, digest)
+        for digest, place in newest.items():
+            memory.set_newest(batch, digest, place)
+        memory.set_seen(batch, Seen(offset, size, compact))
+        self._database.write(batch)
+        return CleanedStats(offset - first, removed, removed_bytes)
+
+    def _expire(self) -> CleanedStats | None:
+        """Remove tombstones that have been there long enough for every reader to have seen them."""
+        memory, this_moment, last = self._memory, now(), self._partition.end - 1
+        expired, removed, removed_bytes = 0, 0, 0
+        batch = WriteBatch(raw_mode=True)
+        for offset, due, digest in _for_a_slice(memory.tombstones()):
+            if due > this_moment or offset == last:  # the last record tells recovery where its end is
+                break
+            expired += 1
+            memory.forget_tombstone(batch, offset)
+            newest = memory.newest(digest)
+            if newest is not None and newest.offset == offset:
+                batch.delete(self._key(offset))
+                memory.forget_newest(batch, digest)
+                removed, removed_bytes = removed + 1, removed_bytes + newest.size
+        if not expired:
+            return None
+        seen = memory.seen()
+        memory.set_seen(batch, seen._replace(size=seen.size - removed_bytes))
+        self._database.write(batch)
+        return CleanedStats(0, removed, removed_bytes)
+
+    def _retain(self) -> CleanedStats | None:
+        """Remove the oldest records while they are too old, or the partition is too big."""
+        partition, memory, limit = self._partition, self._memory, self._policy.retention_bytes
+        oldest = now() - self._policy.retention_ms if self._policy.retention_ms >= 0 else None
+        seen = memory.seen()
+        size, start, removed, removed_bytes = seen.size, partition.start, 0, 0
+        batch = WriteBatch(raw_mode=True)
+        for offset, stored, (key, _, timestamp) in self._records(start, partition.end):
+            if not (oldest is not None and timestamp < oldest) and not 0 <= limit < size:
+                break
+            start, removed, removed_bytes = offset + 1, removed + 1, removed_bytes + stored
+            if offset < seen.offset:
+                size -= stored
+            if self._policy.compact and key is not None:
+                digest = digest_of(key)
+                newest = memory.newest(digest)
+                if newest is not None and newest.offset == offset:
+                    memory.forget_newest(batch, digest)
+        if not removed:
+            return None
+        batch.delete_range(self._key(partition.start), self._key(start))
+        batch.put(partition.bounds_key, keys.bounds_value(start, partition.end))
+        memory.set_seen(batch, seen._replace(size=size))
+        self._database.write(batch)
+        partition.start = start
+        return CleanedStats(0, removed, removed_bytes)
+
+    def _key(self, offset: int) -> bytes:
+        return self._partition.prefix + keys.pack_offset(offset)
+
+    def _records(self, start: int, end: int) -> Iterator[tuple[int, int, tuple[bytes | None, bool, int]]]:
+        """Offset, stored bytes and what a glance shows of the records in between, for a slice."""
+        for key, raw in _for_a_slice(scan(self._database, self._key(start), self._partition.prefix)):
+            offset = keys.parse_offset(key)
+            if offset >= end:
+                return
+            yield offset, len(key) + len(raw), glance(raw)
+
+
+def _for_a_slice(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, at least one, until the time of a slice is over."""
+    until = time.perf_counter() + SLICE_SECONDS
+    for number, item in zip(count(1), items, strict=False):
+        yield item
+        if number % ITEMS_A_CLOCK == 0 and time.perf_counter() > until:
+            return
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
