@@ -90,6 +90,9 @@ class Recovery(faust_recovery.Recovery):
 
     def _look_whether_done(self) -> None:
         if self.in_recovery and not self.need_recovery():
+            if self._began is not None:
+                since, total = self._began
+                log.info("recovered %d changelog records in %.2f s", total, time.monotonic() - since)
             self._set_recovery_ended()
             self.signal_recovery_end.set()
         if not self.tables.standbys_ready and not self.standby_remaining_total():
