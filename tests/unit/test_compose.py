@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from jsonschema_rs import Draft7Validator
 
 from app.kafka.setup import KEPT_FOR_EVER, MESSAGE_BYTES
 from app.settings import PREFIX, Settings
@@ -17,31 +19,48 @@ from app.topics import ALL
 from kafka import jars
 from tests.service import ROOT, Service
 
-COMPOSE = (ROOT / "compose.yaml").read_text()
+TEXT = (ROOT / "compose.yaml").read_text()
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
+def schema_errors(compose: Any) -> list[str]:
+    """What the Compose Specification's JSON schema finds wrong."""
+    schema = json.loads((ROOT / "tests/compose_spec/compose-spec.json").read_text())
+    return [f"{list(error.instance_path)}: {error.message}" for error in Draft7Validator(schema).iter_errors(compose)]
+
+
 def test_compose_yaml_is_valid() -> None:
+    assert schema_errors(COMPOSE) == []
+    named = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+    assert named == COMPOSE["volumes"].keys()
+    assert {other for service in SERVICES.values() for other in service.get("depends_on", {})} <= SERVICES.keys()
     docker = shutil.which("docker")
-    environment = os.environ | {f"{PREFIX}CLUSTER_SECRET": "secret"}
     if docker and not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         command = [docker, "compose", "--file", "compose.yaml", "config", "--quiet"]
-    elif find_spec("check_jsonschema"):
-        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]
-    else:
-        pytest.skip("neither docker compose nor check-jsonschema is installed")
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+        environment = os.environ | {f"{PREFIX}CLUSTER_SECRET": "secret"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [("worker", "enviroment", {}), ("worker", "ports", 6066), ("kafka", "healthcheck", {"interval": ["15s"]})],
+)
+def test_a_mistake_in_compose_yaml_is_found(service: str, name: str, value: object) -> None:
+    mistaken = COMPOSE | {"services": SERVICES | {service: SERVICES[service] | {name: value}}}
+    assert len(schema_errors(mistaken)) == 1
 
 
 def test_compose_runs_the_kafka_that_the_tests_run() -> None:
-    assert re.findall(r"apache/kafka:(\S+)", COMPOSE) == [jars.version()]
+    assert re.findall(r"apache/kafka:(\S+)", TEXT) == [jars.version()]
 
 
 def test_compose_makes_the_topics_as_a_worker_would() -> None:
-    (names,) = re.findall(r"for topic in (.+); do", COMPOSE)
+    (names,) = re.findall(r"for topic in (.+); do", TEXT)
     assert set(names.split()) == {topic.name for topic in ALL}
-    configs = dict(re.findall(r"--config ([\w.]+)=(\S+)", COMPOSE))
+    configs = dict(re.findall(r"--config ([\w.]+)=(\S+)", TEXT))
     assert configs == KEPT_FOR_EVER | {
         "max.message.bytes": str(MESSAGE_BYTES),
         "min.insync.replicas": '"$$CALLSCORE_KAFKA_MIN_INSYNC"',
@@ -49,7 +68,7 @@ def test_compose_makes_the_topics_as_a_worker_would() -> None:
 
 
 def test_every_variable_that_compose_sets_is_a_setting() -> None:
-    names = set(re.findall(rf"{PREFIX}(\w+)", COMPOSE))
+    names = set(re.findall(rf"{PREFIX}(\w+)", TEXT))
     assert names <= {name.upper() for name in Settings.model_fields}
 
 
@@ -59,9 +78,7 @@ def start_command() -> list[str]:
 
 
 def test_compose_leaves_the_images_start_command_as_it_is() -> None:
-    worker = COMPOSE.split("\n  worker:\n")[1].split("\nvolumes:\n")[0]
-    assert "command:" not in worker
-    assert "entrypoint:" not in worker
+    assert not {"command", "entrypoint"} & SERVICES["worker"].keys()
 
 
 def test_the_images_start_command_runs_a_worker_until_it_is_told_to_stop(tmp_path: Path) -> None:
