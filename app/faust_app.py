@@ -1,5 +1,6 @@
 """The bare Faust app, built from Settings: broker, store, names. What runs in it is added by `app.worker`."""
 
+import asyncio
 import fcntl
 import logging
 import re
@@ -28,6 +29,13 @@ class Boot(BootStrategy):
 
     def sensors(self) -> Iterable[Service]:
         return [*super().sensors(), *self.app.early_services]
+
+
+class Worker(faust.Worker):
+    """Ends as soon as all has ended: Faust's own waits a second more."""
+
+    async def _sentinel_task(self) -> None:
+        await asyncio.sleep(0)
 
 
 class CallscoreApp(faust.App):
@@ -134,7 +142,7 @@ def create_app(settings: Settings) -> CallscoreApp:
         datadir=str(settings.data_dir),
         store="rocksdb://",
         topic_partitions=settings.partitions,
-        topic_allow_declare=True,
+        topic_allow_declare=settings.embedded,  # on Kafka app/kafka/setup has made them all
         topic_disable_leader=True,
         key_serializer="raw",
         value_serializer="raw",

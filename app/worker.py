@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import faust
 import mode.loop
 from mode import Service
 
@@ -23,7 +22,7 @@ from app import cluster, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError
 from app.exits import EXIT_STUCK, die
-from app.faust_app import app, security
+from app.faust_app import Worker, app, security
 from app.kafka import setup
 from app.positions import positions
 from app.settings import get_settings
@@ -120,7 +119,7 @@ def run() -> int:
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    worker = faust.Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
+    worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
     # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.
     gc.collect()

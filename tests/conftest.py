@@ -1,12 +1,13 @@
 """Fixtures that all tests share."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.brokers import Broker, broker
-from tests.kafka import _three_brokers, kafka, make_kafka, three_brokers
+from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_brokers
 from tests.service import Service
 
 __all__ = ["_three_brokers", "broker", "kafka", "make_kafka", "three_brokers"]
@@ -31,3 +32,14 @@ def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Servi
 def service(make_service: Callable[..., Service]) -> Service:
     """A running service on a fresh log."""
     return make_service().start()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests there was no Kafka for, and why."""
+    reasons = Counter(
+        str(report.longrepr[2]).split(SKIPPED)[-1]
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and SKIPPED in report.longrepr[2]
+    )
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"Skipped for want of a Kafka: {count} of the tests. {reason}", yellow=True)

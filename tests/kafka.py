@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,34 +20,18 @@ from tests.kafka_topics import KafkaTopics
 
 ADDRESS = "CALLSCORE_TEST_KAFKA"
 REQUIRED = "CALLSCORE_REQUIRE_KAFKA"
+SKIPPED = "no Kafka: "
 
 
-@lru_cache(maxsize=1)
-def runtime() -> Runtime:
-    """What brokers are run with, once a test run.
-
-    Raises:
-        KafkaMissing: Java, Maven or the jars are not to be had.
-    """
-    found = Runtime()
-    make_archive(found)
-    return found
-
-
-def why_missing() -> str | None:
-    """Why no broker is to be started here; None if one is."""
-    if os.environ.get(REQUIRED) != "1":
-        return "tests that need a Kafka run with: make test-kafka"
+@cache
+def runtime() -> Runtime | str:
+    """What brokers are run with, or why none can be started here: asked once a test run, since Maven may take long."""
     try:
-        runtime()
+        found = Runtime()
     except KafkaMissing as error:
         return str(error)
-    return None
-
-
-def jars_available() -> bool:
-    """Whether brokers can be started here."""
-    return why_missing() is None
+    make_archive(found)
+    return found
 
 
 class KafkaCluster(KafkaTopics):
@@ -96,8 +80,9 @@ class KafkaCluster(KafkaTopics):
 
     def start(self, brokers: int = 1) -> "KafkaCluster":
         """Start the brokers in a fresh folder and wait until each serves."""
+        found = need_own_brokers()
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-        self._cluster = Cluster(self._folder, brokers, secure=self._secure, settings=self._settings, runtime=runtime())
+        self._cluster = Cluster(self._folder, brokers, secure=self._secure, settings=self._settings, runtime=found)
         self._cluster.start()
         return self
 
@@ -145,14 +130,13 @@ def _missing(reason: str) -> NoReturn:
     """Skip, with the reason in sight; or fail, where a Kafka is known to be had."""
     if os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED}=1, and there is no Kafka: {reason}", pytrace=False)
-    pytest.skip(f"no Kafka: {reason}")
+    pytest.skip(f"{SKIPPED}{reason}")
 
 
-def need_own_brokers() -> None:
-    """Skip the test, or fail it where that is asked for, if no broker can be started here."""
-    reason = why_missing()
-    if reason is not None:
-        _missing(reason)
+def need_own_brokers() -> Runtime:
+    """What to run them with; if none can be started here, the test is skipped, or fails where that is asked for."""
+    found = runtime()
+    return _missing(found) if isinstance(found, str) else found
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +146,6 @@ def kafka() -> Iterator[KafkaCluster]:
     if address:
         yield KafkaCluster(address)
         return
-    need_own_brokers()
     cluster = KafkaCluster()
     try:
         yield cluster.start()
@@ -172,7 +155,6 @@ def kafka() -> Iterator[KafkaCluster]:
 
 @pytest.fixture(scope="session")
 def _three_brokers() -> Iterator[KafkaCluster]:
-    need_own_brokers()
     cluster = KafkaCluster()
     try:
         yield cluster.start(3)
@@ -191,7 +173,6 @@ def three_brokers(_three_brokers: KafkaCluster) -> Iterator[KafkaCluster]:
 @pytest.fixture
 def make_kafka() -> Iterator[Callable[..., KafkaCluster]]:
     """Makes clusters for one test (`brokers`, and what KafkaCluster takes); they are gone after it."""
-    need_own_brokers()
     made: list[KafkaCluster] = []
 
     def make(brokers: int = 1, **options: Any) -> KafkaCluster:

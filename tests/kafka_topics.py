@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from tests.service import attempts
 
@@ -111,6 +112,18 @@ class KafkaTopics:
 
         self._wait(ask, f"{group} has no coordinator")
         return found
+
+    def disband(self, group: str) -> None:
+        """Have all members leave a group that nobody works in: a static member stays until its session times out."""
+
+        async def disband(admin: Any) -> None:
+            (described,) = (await admin.describe_consumer_groups([group]))[0].groups
+            coordinator = await admin.find_coordinator(group)
+            for member_id, *_ in described[5]:
+                response = await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
+                _raise_first([(group, response.error_code)])
+
+        self._administer(disband)
 
     def deny(self, user: str, operation: str, topic: str) -> None:
         """Forbid a user of the SASL listeners to `read`, `write`, `create` or `describe` a topic; only when secure."""

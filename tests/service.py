@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kafka import ports
+
 START_SECONDS = 60.0
+PARTITIONS = 4  # half of the default: each has a file for each table, and is asked for one by one
 ROOT = Path(__file__).parent.parent
 
 
@@ -33,11 +35,14 @@ class Answer:
 class Service:
     """One worker: started, stopped and killed as often as a test needs."""
 
+    command = (str(Path(sys.executable).parent / "callscore"), "worker")
+
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        (self.port,) = ports.free(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir.parent / f"{data_dir.name}.log"
+        settings = {"partitions": PARTITIONS} | settings
         self._settings = {f"CALLSCORE_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,9 +60,7 @@ class Service:
     def spawn(self) -> None:
         """Start the process, without waiting until it is ready."""
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.worker"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
     def start(self) -> "Service":
         """Start the process and wait until it is ready."""
@@ -208,9 +211,3 @@ def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:
         "inputs": {"question": "?"},
         "summary": {},
     } | call
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import rocksdict
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from app.embedded.log import Log as EmbeddedLog
 from app.events import ScoreEvents
@@ -18,7 +17,6 @@ from tests.service import Service
 OFFSET_KEY = b"__faust\0offset__"
 GROUP = "callscore"
 PRIMARY = ("calls", "scorers", "score-requests", "score-events")
-LEAVE_SECONDS = 30.0  # a member leaves its group when its session times out, also one that was stopped cleanly
 
 Rows = dict[str, dict[tuple[int, bytes], bytes]]  # table → (partition, key) → value
 T = TypeVar("T")
@@ -193,17 +191,11 @@ class OnKafka(StoredLog):
             await consumer.start()
             try:
                 consumer.assign(list(there))
-                deadline = asyncio.get_running_loop().time() + LEAVE_SECONDS
-                while True:
-                    try:
-                        return await consumer.commit(there)
-                    except KafkaError:  # refused as long as a member is in the group
-                        if asyncio.get_running_loop().time() > deadline:
-                            raise
-                    await asyncio.sleep(0.25)
+                await consumer.commit(there)
             finally:
                 await consumer.stop()
 
+        KafkaCluster(self._address).disband(self._group)  # nobody else may commit while it has a member
         asyncio.run(commit())
 
     def _ends(self, topic: str) -> dict[int, int]:

@@ -7,6 +7,19 @@ import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+# Whatever is asked on the connection that fetches waits for the fetch before, and so does the fetch after a seek: with
+# Faust's 1500 ms a worker's start would wait for seconds.
+FETCH_MAX_WAIT_MS = 200
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread, with fetches that come back soon when there is nothing to fetch."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
 
 class Consumer(driver.Consumer):
     """Faust's consumer, whose commits pass neither an unacknowledged record nor a send that failed."""
@@ -19,6 +32,9 @@ class Consumer(driver.Consumer):
         # between would be gone without an ack, and be committed past: these wait until the flow is resumed after that.
         self._holding = True
         self._held: set[TP] = set()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_start(self) -> None:
         """Connect once more, for questions: on the connection that fetches they wait until a fetch has waited."""
@@ -115,6 +131,9 @@ class Consumer(driver.Consumer):
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """The offset after the last record of each partition."""
         assert self._asking is not None, "not started"
+        # All at once: it would learn of one unknown topic after the other, with a pause after each.
+        client = self._asking._client
+        await client.set_topics(client._topics | {tp.topic for tp in partitions})
         ends: Mapping[TP, int] = await self._asking.end_offsets(partitions)
         return ends
 

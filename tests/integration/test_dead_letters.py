@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 from app.events import DeadLetter
 from tests import stored
-from tests.service import Service
+from tests.service import PARTITIONS, Service
 
 PROJECT = "acme/letters"
-PARTITIONS = 8
 
 
 def letters(service: Service) -> list[DeadLetter]:
@@ -31,7 +30,7 @@ def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_becomes_a_dead
 def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     make_service: Callable[..., Service],
 ) -> None:
-    service = make_service(partitions=PARTITIONS).start()
+    service = make_service().start()
     service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
     service.stop()
     poisons = [b"", b"\xff\xfe", b"{", b'{"type": "Unheard"}', b'{"v": 99, "type": "CallLogged"}', b"null"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka import KafkaCluster, need_own_brokers
-from tests.service import Service
+from tests.kafka import KafkaCluster
+from tests.service import PARTITIONS, Service
 
 PROJECT = "acme/moods"
 IDS = [f"call-{n}" for n in range(50)]
@@ -14,7 +14,6 @@ IDS = [f"call-{n}" for n in range(50)]
 
 @pytest.fixture(scope="module")
 def _moody() -> Iterator[KafkaCluster]:
-    need_own_brokers()
     cluster = KafkaCluster()
     try:
         yield cluster.start()
@@ -87,5 +86,5 @@ def test_a_worker_does_not_start_on_topics_with_another_partition_count(service:
     moody.create_topic(name, 5)
     service.spawn()
     assert service.wait_ended() == 2
-    assert f"Kafka's topic {name} has 5 partitions and CALLSCORE_PARTITIONS is 8" in service.log()
+    assert f"Kafka's topic {name} has 5 partitions and CALLSCORE_PARTITIONS is {PARTITIONS}" in service.log()
     assert "Traceback" not in service.log()

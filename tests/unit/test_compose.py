@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,35 +71,14 @@ def test_every_variable_that_compose_sets_is_a_setting() -> None:
     assert names <= {name.upper() for name in Settings.model_fields}
 
 
-def start_command() -> list[str]:
-    (command,) = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
-    return [str(word) for word in json.loads(command)]
-
-
 def test_compose_leaves_the_images_start_command_as_it_is() -> None:
     assert not {"command", "entrypoint"} & SERVICES["worker"].keys()
 
 
-def test_the_images_start_command_runs_a_worker_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    class FromImage(Service):
-        command = start_command()
-
-        @property
-        def environment(self) -> dict[str, str]:
-            return super().environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-        def spawn(self) -> None:
-            with self.log_path.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self.command, cwd=tmp_path, env=self.environment, stdout=log, stderr=log
-                )
-
-    worker = FromImage(tmp_path / "data")
-    try:
-        assert worker.start().get("/readyz").status == 200
-        assert worker.stop() == 0
-    finally:
-        worker.kill()
+def test_the_images_start_command_is_the_one_that_the_tests_run() -> None:
+    (command,) = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
+    program, *arguments = Service.command
+    assert json.loads(command) == [Path(program).name, *arguments]
 
 
 def test_the_image_holds_every_package_that_runs() -> None:
