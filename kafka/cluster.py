@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kafka import certificate, ports
+from kafka import certificate, jars, ports
 from kafka.broker import Broker, Runtime
 from kafka.properties import CONTROLLER, PLAINTEXT, SECURE, Member, Security, server_properties
 
@@ -129,8 +129,12 @@ def _members(brokers: int, port: int | None, secure: bool) -> list[Member]:
 
 def make_archive(runtime: Runtime) -> None:
     """Keep the classes that a broker loads beside the jars, so that every later one starts in half the time."""
-    if runtime.archive.exists():
-        return
+    with jars.alone():
+        if not runtime.archive.exists():
+            _make_archive(runtime)
+
+
+def _make_archive(runtime: Runtime) -> None:
     with tempfile.TemporaryDirectory() as folder:
         unfinished = runtime.folder / f"{Path(folder).name}.unfinished"
         once = Cluster(Path(folder), runtime=runtime, archive=f"-XX:ArchiveClassesAtExit={unfinished}")

@@ -63,7 +63,7 @@ def ensure() -> Path:
     folder = _folder()
     if folder.is_dir():
         return folder
-    with _alone():
+    with alone():
         if not folder.is_dir():
             _fetch(folder)
     return folder
@@ -79,8 +79,8 @@ def classpath(folder: Path) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Test runs that start together fetch once."""
+def alone() -> Iterator[None]:
+    """Test runs that start together make what they share once."""
     STORE.mkdir(exist_ok=True)
     with (STORE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -15,6 +15,7 @@ from tests.service import Service, attempts
 
 PROJECT = "acme/workers"
 SCORERS = ("not_empty", "valid_json", "patient", "flaky")
+TASKS = int(os.environ.get("CALLSCORE_TEST_TASKS", "6000"))
 
 
 class Workers:
@@ -144,14 +145,14 @@ class Havoc:
             worker.spawn()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 + TASKS // 10)
 @pytest.mark.parametrize("clean", [False, True], ids=["killed", "leaving"])
 def test_workers_that_come_and_go_lose_nothing_and_count_nothing_twice(
     workers: Workers, three_brokers: KafkaCluster, clean: bool
 ) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    rounds = int(os.environ.get("CALLSCORE_TEST_TASKS", "8000")) // (500 * len(SCORERS))
+    rounds = TASKS // (500 * len(SCORERS))
     refs = workers.ask(lambda worker: worker.refs(*SCORERS))
     requests: list[str] = []
     ids: list[str] = []

@@ -7,9 +7,9 @@ from tests.service import Service
 PROJECT = "acme/fairness"
 
 
-def log_calls(service: Service, ids: list[str]) -> None:
+def log_calls(service: Service, ids: list[str], project: str = PROJECT) -> None:
     for start in range(0, len(ids), 500):
-        service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[start : start + 500]])
+        service.log_calls(project, [{"id": call_id, "output": "an output"} for call_id in ids[start : start + 500]])
 
 
 def test_a_small_request_is_done_while_a_huge_one_that_came_before_it_still_runs(
@@ -24,27 +24,26 @@ def test_a_small_request_is_done_while_a_huge_one_that_came_before_it_still_runs
     assert service.status(huge)["status"] == "running"
 
 
-def test_requests_that_name_the_same_running_tasks_share_one_run_of_each(make_service: Callable[..., Service]) -> None:
-    service = make_service(scorers="tests.plugin_scorers").start()
-    ids = [f"call-{n}" for n in range(200)]
-    log_calls(service, ids)
-    refs = service.refs("patient", "not_empty")
-    requests = [service.submit(PROJECT, ids, refs) for _ in range(5)]
-    counts = [service.wait_finished(request)["tasks"] for request in requests]
+def test_requests_that_name_the_same_running_tasks_share_one_run_of_each(shared: Service) -> None:
+    project, ids = "acme/shared", [f"call-{n}" for n in range(200)]
+    log_calls(shared, ids, project)
+    refs = shared.refs("patient", "not_empty")
+    requests = [shared.submit(project, ids, refs) for _ in range(5)]
+    counts = [shared.wait_finished(request)["tasks"] for request in requests]
     assert [count["succeeded"] for count in counts] == [len(ids) * len(refs)] * 5
     assert counts[0]["reused"] == 0
-    scores = service.items(f"/scores?project_id={PROJECT}&limit=1000")
+    scores = shared.items(f"/scores?project_id={project}&limit=1000")
     assert len(scores) == len(ids) * len(refs)
     assert {score["attempts"] for score in scores} == {1}
 
 
-def test_a_task_waits_for_its_call_and_runs_when_it_comes(service: Service) -> None:
-    refs = service.refs("not_empty", "refusal")
-    early = service.submit(PROJECT, ["late"], refs)
-    too = service.submit(PROJECT, ["late"], refs[:1])
-    log_calls(service, ["late"])
-    assert service.wait_finished(early)["tasks"]["succeeded"] == 2
-    assert service.wait_finished(too)["tasks"]["succeeded"] == 1
+def test_a_task_waits_for_its_call_and_runs_when_it_comes(shared: Service) -> None:
+    project, refs = "acme/early", shared.refs("not_empty", "refusal")
+    early = shared.submit(project, ["late"], refs)
+    too = shared.submit(project, ["late"], refs[:1])
+    log_calls(shared, ["late"], project)
+    assert shared.wait_finished(early)["tasks"]["succeeded"] == 2
+    assert shared.wait_finished(too)["tasks"]["succeeded"] == 1
 
 
 def test_a_call_that_never_comes_fails_its_tasks_until_it_is_asked_for_again(
@@ -79,9 +78,10 @@ def test_a_retry_survives_a_kill_and_starts_no_sooner_than_it_said(make_service:
     assert {(task["attempts"], task["reason"]) for task in tasks} == {(3, "LookupError")}
 
 
-def test_a_call_that_ended_with_an_exception_and_no_output_fails_its_tasks(service: Service) -> None:
-    service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "ValueError: boom"}])
-    request = service.wait_finished(service.submit(PROJECT, ["broken"], service.refs("not_empty")))
+def test_a_call_that_ended_with_an_exception_and_no_output_fails_its_tasks(shared: Service) -> None:
+    project = "acme/broken"
+    shared.log_calls(project, [{"id": "broken", "output": None, "exception": "ValueError: boom"}])
+    request = shared.wait_finished(shared.submit(project, ["broken"], shared.refs("not_empty")))
     assert request["tasks"]["failed"] == 1
-    [score] = service.items(f"/scores?project_id={PROJECT}")
+    [score] = shared.items(f"/scores?project_id={project}")
     assert score["error"]["type"] == "call_has_no_output"

@@ -1,6 +1,5 @@
 """What was scored can be read back: requests, tasks, scores and their distributions."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -93,15 +92,6 @@ def test_a_failed_score_has_an_error_and_no_output(shared: Service) -> None:
     assert (summary["failed"], summary["outputs"]) == (1, {})
     (task,) = shared.items(f"/score-requests/{request_id}/tasks?status=failed")
     assert task["reason"].startswith(score["error"]["type"])
-
-
-def test_the_score_of_a_scorer_that_raised_has_its_traceback(make_service: Callable[..., Service]) -> None:
-    service = make_service(scorers="tests.plugin_scorers", scorer_attempts=1).start()
-    service.log_calls("acme/raising", [{"id": "1", "output": "x"}])
-    service.wait_finished(service.submit("acme/raising", ["1"], service.refs("raises")))
-    (score,) = service.items("/scores?project_id=acme/raising")
-    assert score["error"]["traceback"].startswith("Traceback (most recent call last)")
-    assert "plugin_scorers.py" in score["error"]["traceback"]
 
 
 def test_a_score_of_another_occasion_is_the_next_revision(shared: Service) -> None:
