@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.faust_app import claim_instance
+from kafka import ports
 from tests.brokers import kafka_only
-from tests.service import Service, free_port
+from tests.service import Service
 
 HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
 
@@ -15,7 +16,7 @@ def test_a_worker_that_comes_back_at_another_address_gets_its_partitions(make_se
     service = make_service().start()
     service.log_calls("acme/moved", [{"id": "call-1", "output": "x"}])
     service.kill()
-    service.port = free_port()
+    (service.port,) = ports.free(1)
     service.url = f"http://127.0.0.1:{service.port}"
     service.start()
     request = service.wait_finished(service.submit("acme/moved", ["call-1"], service.refs("not_empty")))
