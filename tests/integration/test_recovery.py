@@ -7,11 +7,10 @@ from pathlib import Path
 import rocksdict
 
 from tests import stored
-from tests.service import Service
+from tests.service import PARTITIONS, Service
 
 CHANGELOG = f"{stored.GROUP}-scores-changelog"
 RECORDS = 160_000
-PARTITIONS = 8
 
 
 def changelog() -> list[stored.Record]:
