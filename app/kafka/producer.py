@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
@@ -94,7 +95,7 @@ class Producer(driver.Producer):
                 except KafkaError as error:
                     _fail(future, error)
                 else:
-                    sent.add_done_callback(lambda sent, future=future: _copy(sent, future))
+                    sent.add_done_callback(lambda sent, future=future: self._copy(sent, future))
             self._all_handed_over.set()
 
     @Service.task
@@ -106,6 +107,23 @@ class Producer(driver.Producer):
             while owed and (owed[0][1].done() or owed[0][0] <= now):
                 _fail(owed.popleft()[1], KafkaTimeoutError(f"not acknowledged within {self.request_timeout:g} s"))
 
+    def _copy(self, sent: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
+        if sent.cancelled():
+            future.cancel()
+        elif (error := sent.exception()) is not None:
+            self._renew()
+            _fail(future, error)
+        elif not future.done():
+            future.set_result(sent.result())
+
+    def _renew(self) -> None:
+        # aiokafka counts what was refused for good as sent, so that all that follows in its partition would be refused
+        # as out of order, for ever: the next batch goes out under a new producer id.
+        manager = self._ensure_producer()._txn_manager
+        manager._pid_and_epoch = PidAndEpoch(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
+        manager._pid_waiter = asyncio.get_running_loop().create_future()
+        manager._sequence_numbers.clear()
+
     def _check_owed(self, future: "asyncio.Future[Any]") -> None:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, KafkaError):
@@ -114,17 +132,6 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
-
-
-def _copy(sent: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
-    if future.done():
-        return
-    if sent.cancelled():
-        future.cancel()
-    elif (error := sent.exception()) is not None:
-        _fail(future, error)
-    else:
-        future.set_result(sent.result())
 
 
 def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from mode import Service
 
 from .security import Security
@@ -128,9 +134,12 @@ async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> 
 
 
 async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
-    """Wait until all topics have their partitions. Raises TopicMismatch."""
+    """Wait until all topics have their partitions. Raises TopicMismatch, TopicAuthorizationFailedError."""
     while True:
         described = {topic["topic"]: topic for topic in await admin.describe_topics(list(cluster.topics))}
+        for name, topic in described.items():
+            if topic["error_code"] == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(f"topic {name} may not be used")
         counts = {name: len(described[name]["partitions"]) for name in cluster.topics if name in described}
         for name, count in counts.items():
             if count not in (0, cluster.partitions):

@@ -39,6 +39,9 @@ async def durable(futures: Iterable["asyncio.Future[Any]"]) -> None:
     failures = [error for future in done if (error := _failure(future)) is not None]
     if failures:
         logger.error("the log refused %d of %d records: %r", len(failures), len(waiting), failures[0])
+    if pending:
+        late = "the log has not acknowledged %d of %d records within %g s"
+        logger.error(late, len(pending), len(waiting), _ACKNOWLEDGE_SECONDS)
     if failures or pending:
         raise unavailable("The log cannot take this now; nothing has been accepted, send it again")
 

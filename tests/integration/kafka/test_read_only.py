@@ -1,0 +1,135 @@
+"""A Kafka that lets a worker read and not write, or not use its topics at all: sentences, 503, no restart needed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafka.cluster import USERS
+from tests.kafka import KafkaCluster
+from tests.service import Service, attempts
+
+PROJECT = "acme/read-only"
+IDS = [f"call-{n}" for n in range(20)]
+TOPICS = ("calls", "scorers", "score-requests")
+REFUSED_SECONDS = 60.0
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Makes a service that has not been started; it is killed after the test."""
+    made: list[Service] = []
+
+    def make(**given: Any) -> Service:
+        made.append(Service(tmp_path / "data", kafka_prefix=f"{tmp_path.name}-", **given))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.kill()
+
+
+def as_alice(secure: KafkaCluster) -> dict[str, Any]:
+    """Settings of a service whose Kafka knows it by name."""
+    return {
+        "broker": f"kafka://{secure.secure_address('SASL')}",
+        "kafka_security_protocol": "SASL_PLAINTEXT",
+        "kafka_sasl_mechanism": "PLAIN",
+        "kafka_sasl_username": "alice",
+        "kafka_sasl_password": USERS["alice"],
+    }
+
+
+def topics(service: Service, *names: str) -> list[str]:
+    """What Kafka calls them."""
+    return [f"{service.environment['CALLSCORE_KAFKA_PREFIX']}{name}" for name in names]
+
+
+def each(names: list[str], change: Callable[[str], None]) -> Callable[[], None]:
+    """The same change of several topics."""
+
+    def change_all() -> None:
+        for name in names:
+            change(name)
+
+    return change_all
+
+
+def refuses_and_recovers(service: Service, refuse: Callable[[], None], take: Callable[[], None], why: str) -> None:
+    """What must hold of a service, started and idle, whose Kafka takes no records for a while."""
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in IDS])
+    refs = service.refs("not_empty", "valid_json")
+    accepted = [service.submit(PROJECT, IDS, refs[:1])]
+    service.wait_finished(accepted[0])
+    pid = service.pid
+    refuse()
+    body = {"project_id": PROJECT, "call_ids": IDS, "scorer_refs": refs}
+    for _ in attempts(REFUSED_SECONDS):
+        answer = service.post("/calls/score", body)
+        if answer.status != 200:
+            break
+        accepted.append(answer.headers["Location"].rsplit("/", 1)[1])
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert why in service.log()
+    assert len(service.items(f"/scores?project_id={PROJECT}")) >= len(IDS)  # reading goes on
+    assert service.get("/healthz").status == 200
+    take()
+    for _ in attempts(REFUSED_SECONDS):
+        answer = service.post("/calls/score", body)
+        if answer.status == 200:
+            break
+    assert answer.status == 200, service.log()
+    accepted.append(answer.headers["Location"].rsplit("/", 1)[1])
+    for request in accepted:
+        tasks = service.wait_finished(request)["tasks"]
+        assert tasks["succeeded"] == tasks["total"]
+    assert len(service.items(f"/scores?project_id={PROJECT}")) == len(IDS) * len(refs)
+    assert service.pid == pid
+    assert service.exit_code() is None
+    assert "Traceback" not in service.log()
+
+
+def test_a_service_that_may_no_longer_write_refuses_submissions_and_takes_them_again_without_a_restart(
+    make: Callable[..., Service], secure: KafkaCluster
+) -> None:
+    service = make(**as_alice(secure)).start()
+    names = topics(service, *TOPICS)
+    refuses_and_recovers(
+        service,
+        each(names, lambda name: secure.deny("alice", "write", name)),
+        each(names, lambda name: secure.allow("alice", "write", name)),
+        "TopicAuthorizationFailedError",
+    )
+
+
+def test_a_service_whose_topics_miss_replicas_refuses_submissions_and_takes_them_again_without_a_restart(
+    make: Callable[..., Service], kafka: KafkaCluster
+) -> None:
+    service = make(broker=kafka.broker).start()
+    names = topics(service, *TOPICS)
+    refuses_and_recovers(
+        service,
+        each(names, lambda name: kafka.configure(name, min_insync_replicas=4)),
+        each(names, lambda name: kafka.configure(name, min_insync_replicas=1)),
+        "the log has not acknowledged",
+    )
+
+
+def test_a_service_that_may_not_use_its_topics_says_so_and_is_ready_once_it_may(
+    make: Callable[..., Service], secure: KafkaCluster
+) -> None:
+    service = make(**as_alice(secure))
+    (name,) = topics(service, "calls")
+    secure.deny("alice", "describe", name)
+    service.spawn()
+    service.wait_unready(f"topic {name} may not be used")
+    refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
+    assert refused.status == 503
+    secure.allow("alice", "describe", name)
+    service.wait_ready()
+    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["status"] == "completed"
+    assert service.log().count("trying again until it can") == 1
+    assert "Traceback" not in service.log()
