@@ -10,15 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from tests import stored
+from tests.brokers import EMBEDDED, KAFKA, Broker
 from tests.service import Service
 
 PROJECT = "acme/crash"
 SCORERS = ("not_empty", "patient", "flaky", "in_process")
 CALLS = 120
+KILLS = {EMBEDDED: 20, KAFKA: 8}  # the soak has more
 
 
-def test_20_kills_at_random_moments_lose_nothing_and_count_nothing_twice(make_service: Callable[..., Service]) -> None:
-    kills = int(os.environ.get("CALLSCORE_TEST_KILLS", "20"))
+def test_kills_at_random_moments_lose_nothing_and_count_nothing_twice(
+    make_service: Callable[..., Service], broker: Broker
+) -> None:
+    kills = int(os.environ.get("CALLSCORE_TEST_KILLS", KILLS[broker.name]))
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
