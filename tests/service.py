@@ -39,7 +39,7 @@ class Service:
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
-        (self.port,) = ports.free(1)
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir.parent / f"{data_dir.name}.log"
         settings = {"partitions": PARTITIONS} | settings
@@ -211,3 +211,9 @@ def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:
         "inputs": {"question": "?"},
         "summary": {},
     } | call
+
+
+def free_port() -> int:
+    """A port of loopback that no outgoing connection takes while nobody listens on it."""
+    (port,) = ports.free(1)
+    return port
