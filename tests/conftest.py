@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.brokers import Broker, broker
@@ -11,6 +12,12 @@ from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_broker
 from tests.service import Service
 
 __all__ = ["_three_brokers", "broker", "kafka", "make_kafka", "three_brokers"]
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "callscore", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("callscore")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 from kafka import ports
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PARTITIONS = 4  # half of the default: each has a file for each table, and is asked for one by one
 ROOT = Path(__file__).parent.parent
 
@@ -173,7 +173,7 @@ class Service:
         assert answer.status == 200, answer.raw
         return answer.json
 
-    def wait_finished(self, request_id: str, seconds: float = 60) -> Any:
+    def wait_finished(self, request_id: str, seconds: float = 120) -> Any:
         """Wait until every task of the request is terminal; returns the request."""
         for _ in attempts(seconds):
             request = self.status(request_id)

@@ -107,7 +107,7 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=30), texts)
 def test_no_body_is_ever_a_500(shared: Service, sent: bytes, token: str) -> None:
     headers = {"Callscore-Rescore": token} if token.isascii() and token.isprintable() else {}

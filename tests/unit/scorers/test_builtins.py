@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -252,7 +252,6 @@ _PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
-@settings(deadline=None)
 @given(output=_JSON)
 def test_every_built_in_judges_every_output(bind: Bind, output: Any) -> None:
     for kind, params in _PARAMS.items():

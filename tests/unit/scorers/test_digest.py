@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.scorers import BoundScorer, Registry
@@ -68,7 +68,6 @@ def test_the_order_of_parameters_and_spelled_out_defaults_change_nothing(registr
     assert len(digests) == 1
 
 
-@settings(deadline=None)
 @given(a=st.integers(-5, 5), b=st.integers(-5, 5), x=st.text(max_size=3), y=st.text(max_size=3))
 def test_digests_differ_exactly_when_parameters_do(registry: Registry, a: int, b: int, x: str, y: str) -> None:
     one = registry.bind("t", "Threshold", {"limit": a, "label": x})

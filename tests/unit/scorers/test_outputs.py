@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, RootModel
 
@@ -47,13 +47,11 @@ class Grade(enum.Enum):
     LOST = math.nan
 
 
-@settings(deadline=None)
 @given(_JSON)
 def test_every_json_value_round_trips(value: Any) -> None:
     assert json.loads(encode_output(value)) == value
 
 
-@settings(deadline=None)
 @given(_JSON)
 def test_a_model_and_a_dataclass_are_their_fields(value: Any) -> None:
     fields = {"passed": True, "details": value}
@@ -62,7 +60,6 @@ def test_a_model_and_a_dataclass_are_their_fields(value: Any) -> None:
     assert json.loads(nested) == [{"score": 0.5, "verdict": fields}]
 
 
-@settings(deadline=None)
 @given(_JSON, _NOT_FINITE, st.sampled_from(["plain", "model", "dataclass", "tuple"]))
 def test_a_number_that_is_not_finite_is_never_written_as_null(value: Any, number: float, shape: str) -> None:
     bad: Any = {"a": [value, number]}

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.scorers.slots import ProcessSlots
@@ -79,7 +79,6 @@ async def test_a_cancelled_waiter_keeps_no_slot(moment: str) -> None:
     assert (await _take(slots, "c")).done()
 
 
-@settings(deadline=None)
 @given(
     total=st.integers(1, 6),
     per_scorer=st.integers(1, 6),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app import ids, topics
@@ -10,7 +10,6 @@ from app.web.slices import Turns
 from app.web.splitting import CHUNK_CALLS, check_call_ids, split
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 1500).map(str), max_size=3000))
 def test_every_distinct_call_is_in_one_chunk_of_its_own_partition(call_ids: list[str]) -> None:
     calls, chunks = asyncio.run(split("acme/flow", call_ids, Turns()))
