@@ -4,6 +4,7 @@ from typing import Any
 
 from mode import Service
 
+from .errors import EmbeddedLogError
 from .log import Log
 
 INTERVAL = 10.0  # seconds between cleanings; a cleaning looks only at what is new
@@ -22,14 +23,13 @@ class Cleaner(Service):
         while not self.should_stop:
             await self.sleep(INTERVAL)
             if not self._app.rebalancing and self._app.tables.actives_ready and self._embedded.failed is None:
-                await self._clean()
+                await self.wait(self._clean())  # until it is done, or the service stops
 
     async def _clean(self) -> None:
         try:
             stats = await self._embedded.clean()
-        except Exception as exc:  # rocksdict raises bare Exception
-            # Nothing is half done, and whether the log can go on is found out by the next append.
-            self.log.warning("Cleaning stopped, to be tried again: %s", exc)
+        except EmbeddedLogError as exc:
+            self.log.warning("%s", exc)
         else:
             if stats.removed:
                 self.log.info("Cleaned away %d records, %d bytes", stats.removed, stats.removed_bytes)

@@ -85,7 +85,7 @@ class Cleaning:
         seen = memory.seen()
         size = seen.size if first >= seen.offset else 0
         due = now() + self._policy.delete_retention_ms
-        offset, removed, removed_bytes = end, 0, 0
+        offset, removed, removed_bytes = first, 0, 0
         batch = WriteBatch(raw_mode=True)
         newest: dict[bytes, Newest] = {}
         for found, stored, (key, tombstone, _) in self._records(first, end):
@@ -101,6 +101,8 @@ class Cleaning:
             newest[digest] = Newest(found, stored)
             if tombstone:
                 memory.set_tombstone(batch, found, due, digest)
+        if offset == first:  # there is always a last record
+            raise LookupError(f"{self._partition.tp} has no readable record from offset {first} to its end {end}")
         for digest, place in newest.items():
             memory.set_newest(batch, digest, place)
         memory.set_seen(batch, Seen(offset, size, compact))

@@ -105,3 +105,13 @@ class NotCompacted(EmbeddedLogError):
             f"Topic {topic} is kept whole, so it is not compacted: name a changelog, "
             "or another topic that was declared with cleanup.policy=compact."
         )
+
+
+class CleaningStopped(EmbeddedLogError):
+    """Cleaning could not go on. What was done is whole, and it goes on from there when it is tried again."""
+
+    def __init__(self, path: Path, reason: BaseException) -> None:
+        super().__init__(
+            f"Cleaning the log at {path} stopped ({reason}). No record that counts is gone: see to the disk, "
+            "then clean it again."
+        )

@@ -54,6 +54,11 @@ def record_prefix(topic_id: int, partition: int) -> bytes:
     return RECORD + _partition.pack(topic_id, partition)
 
 
+def after(prefix: bytes) -> bytes:
+    """Return a key behind all record keys that start with this prefix."""
+    return prefix + b"\xff" * (OFFSET_SIZE + 1)
+
+
 def parse_offset(key: bytes) -> int:
     """Return the offset at the end of a record's key."""
     offset: int = _offset.unpack_from(key, len(key) - OFFSET_SIZE)[0]

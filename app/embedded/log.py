@@ -9,6 +9,7 @@ from typing import Any
 from . import keys
 from .cleaning import CleanedStats, clean
 from .errors import (
+    CleaningStopped,
     InvalidOffset,
     InvalidTopic,
     LogCorrupt,
@@ -25,7 +26,7 @@ from .writer import Writer
 
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
-CLEANING_PAUSE = 3.0  # a quarter of the time at most
+CLEANING_PAUSE = 9.0  # a tenth of the time at most: what is written meanwhile comes first
 
 DurableCallback = Callable[[set[TopicPartition]], None]
 
@@ -204,27 +205,38 @@ class Log:
         """Clean every topic as its config asks for, at leisure: appends and reads go on meanwhile.
 
         It may be stopped or killed at any point, and stops by itself when the log fails or is closed.
+
+        Raises:
+            CleaningStopped: something could not be read or written; whether appends can go on is for them to find out.
+            LogFailed, LogClosed: the log takes no more writes.
         """
         return await self._clean(self._topics.values(), pause=CLEANING_PAUSE)
 
     async def compact(self, topic: str) -> CleanedStats:
-        """Clean this compacted topic now: only the newest record of each key stays.
+        """Clean this compacted topic now: only the newest record of each key stays, and the disk gets the room back.
 
         Raises:
             UnknownTopic: no such topic.
             NotCompacted: its records are not superseded by others with their key.
+            CleaningStopped, LogFailed, LogClosed: as `clean`.
         """
         self._partition(topic, 0)
         found = self._topics[topic]
         if not Policy.of(found.config).compact:
             raise NotCompacted(topic)
-        return await self._clean([found], pause=0)
+        stats = await self._clean([found], pause=0)
+        for partition in found.partitions if self._takes_writes else ():
+            await asyncio.to_thread(self._database.compact_range, partition.prefix, keys.after(partition.prefix))
+        return stats
 
     async def _clean(self, topics: Iterable[Topic], pause: float) -> CleanedStats:
         self._writer.check()
         database = self._database
         wanted = [(partition, Policy.of(topic.config)) for topic in topics for partition in topic.partitions]
-        return await clean(database, wanted, lambda: self._database is database and self._takes_writes, pause)
+        try:
+            return await clean(database, wanted, lambda: self._database is database and self._takes_writes, pause)
+        except Exception as exc:  # rocksdict raises bare Exception
+            raise CleaningStopped(self.path, exc) from exc
 
     # -- state
 

@@ -1,6 +1,7 @@
 """Cleaning: what must stay stays, what may go goes, and an interruption costs nothing."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,6 +96,9 @@ async def test_tombstone_that_was_written_over_is_no_tombstone_any_more(tmp_path
         await log.compact("rows")
         await log.compact("rows")
         assert kept(log) == {1: (b"a", b"2"), 2: (b"b", b"1")}
+        await put(log, (b"a", b"3"))
+        await log.compact("rows")
+        assert kept(log) == {2: (b"b", b"1"), 3: (b"a", b"3")}
 
 
 async def test_topic_that_is_kept_whole_is_not_compacted(tmp_path: Path) -> None:
@@ -199,3 +203,16 @@ async def test_closing_ends_a_cleaning(tmp_path: Path, monkeypatch: pytest.Monke
         task = asyncio.create_task(log.compact("rows"))
         await some_slices()
     assert (await task).looked_at < 1000
+
+
+async def test_disk_gets_back_the_room_of_what_was_compacted_away(tmp_path: Path) -> None:
+    def used() -> int:
+        return sum(path.stat().st_size for path in (tmp_path / "log").glob("*.sst"))
+
+    async with opened(tmp_path, COMPACT) as log:
+        for _ in range(20):
+            await put(log, *[(b"%d" % n, random.randbytes(1000)) for n in range(2000)])
+    async with opened(tmp_path, COMPACT) as log:
+        before = used()
+        await log.compact("rows")
+        assert used() < before / 5

@@ -94,3 +94,46 @@ def test_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(LogUnavailable, match="cannot be opened"):
         Log(tmp_path / "file")
+
+
+# A limit on the size of a file makes the write of a slice fail in the middle of a cleaning.
+FULL_DISK_AMID_CLEANING = """
+import asyncio, resource, sys
+from app.embedded.errors import CleaningStopped, LogFailed
+from app.embedded.log import Log
+
+async def main():
+    log = Log(sys.argv[1])
+    log.create_topic("rows", 1, {"cleanup.policy": "compact"})
+    for n in range(20_000):
+        log.append("rows", 0, b"%d" % (n % 5_000), b"%d" % n)
+    await log.flush()
+    size = max(path.stat().st_size for path in log.path.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, resource.RLIM_INFINITY))
+    try:
+        await log.compact("rows")
+    except CleaningStopped as exc:
+        print(exc)
+    assert log.failed is None
+    for use in (log.append("rows", 0, b"0", bytes(50_000)), log.flush()):
+        try:
+            await use
+        except LogFailed:
+            continue
+        sys.exit("taken by a disk that is full")
+
+asyncio.run(main())
+"""
+
+
+async def test_cleaning_that_cannot_write_stops_and_costs_nothing(tmp_path: Path) -> None:
+    failed = run(FULL_DISK_AMID_CLEANING, tmp_path)
+    assert failed.returncode == 0, failed.stderr
+    assert f"Cleaning the log at {tmp_path} stopped" in failed.stdout
+    log = Log(tmp_path)
+    for _ in range(2):  # as it was left, and once cleaning has gone on
+        there = {record.key: record.value for record in log.read("rows", 0, 0, 1 << 30, 1 << 30)}
+        assert there == {b"%d" % (n % 5_000): b"%d" % n for n in range(15_000, 20_000)}
+        await log.compact("rows")
+    assert len(log.read("rows", 0, 0, 1 << 30, 1 << 30)) == 5_000
+    await log.close()
