@@ -60,9 +60,9 @@ def ready(service: Service) -> float:
 
 def measure(folder: Path, records: int = RECORDS) -> dict[str, float]:
     """Seconds to ready on an empty log, with all tables to recover, and with all tables there."""
-    empty = ready(Service(folder / "empty"))
+    empty = ready(Service(folder / "empty", partitions=PARTITIONS))
     asyncio.run(fill(folder / "full" / "log", records))
-    service = Service(folder / "full", log_level="INFO")
+    service = Service(folder / "full", partitions=PARTITIONS, log_level="INFO")
     lost = ready(service)
     kept = ready(service)
     said = re.search(r"recovered (\d+) changelog records in ([\d.]+) s", service.log_path.read_text())
