@@ -36,12 +36,26 @@ class LogFormatMismatch(EmbeddedLogError):
 
 
 class LogFailed(EmbeddedLogError):
-    """A write or a sync failed: nothing more is accepted until the process has been restarted."""
+    """A write failed: nothing is accepted until the log has been opened again."""
 
     def __init__(self, path: Path, reason: BaseException) -> None:
-        super().__init__(
-            f"The log at {path} could not be written ({reason}) and takes nothing more: "
-            "see to the disk, then restart the process."
+        super().__init__(self._sentence(path, reason))
+        self.reason = str(reason)
+
+    def _sentence(self, path: Path, reason: BaseException) -> str:
+        return f"{path} cannot be written ({reason}): see to its disk; this goes on by itself as soon as it can be."
+
+
+class LogUnsynced(LogFailed):
+    """A sync failed: what was written last may be on the disk or not, and reading it from here proves nothing.
+
+    The kernel may have dropped what it could not write, and still show it to this process.
+    """
+
+    def _sentence(self, path: Path, reason: BaseException) -> str:
+        return (
+            f"{path} could not be synced ({reason}), so that nobody knows what is on its disk: see to the disk, "
+            "then start the process again. Nothing that was acknowledged is lost."
         )
 
 
@@ -60,6 +74,13 @@ class LogCorrupt(EmbeddedLogError):
             f"The log at {path} has no readable record of {topic}/{partition} from offset {offset} "
             f"to its end {end}: restore the directory from a backup."
         )
+
+
+class LogBlockCorrupt(EmbeddedLogError):
+    """What is on the disk is not what was written there."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"The log at {path} is damaged ({reason}): restore the directory from a backup.")
 
 
 class InvalidTopic(EmbeddedLogError):

@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from rocksdict import Rdict
 
 from . import keys
 from .cleaning import CleanedStats, clean
@@ -29,7 +32,11 @@ READ_MAX_BYTES = 1024 * 1024
 CLEANING_PAUSE = 9.0  # a tenth of the time at most: what is written meanwhile comes first
 
 DurableCallback = Callable[[set[TopicPartition]], None]
+FailedCallback = Callable[[LogFailed], None]
 
+
+# An open database, its topics by name, and the committed offsets by group, topic and partition.
+_Opened = tuple[Rdict, dict[str, Topic], dict[tuple[str, str, int], int]]
 
 # What waits for a sync: an append with partition, offset and timestamp; a commit with its offsets; a flush with none.
 _Committed = dict[tuple[str, str, int], int]
@@ -39,19 +46,14 @@ _Waiting = tuple["asyncio.Future[Any]", Partition | _Committed, int, int]
 class Log:
     """A log in one directory, used by one process and from one event loop.
 
-    Opening it raises LogLocked, LogUnavailable or LogFormatMismatch.
+    Opening it raises LogLocked, LogUnavailable, LogFormatMismatch or LogBlockCorrupt.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
-        self._database = open_database(self.path)
-        self._writer: Writer[_Waiting] = Writer(self._database, self.path, self._on_durable, self._on_failed)
-        self._topics = load_topics(self._database)
-        self._partitions: dict[tuple[str, int], Partition] = {
-            partition.tp: partition for topic in self._topics.values() for partition in topic.partitions
-        }
-        self._committed = load_committed(self._database, self._topics)
         self._listeners: list[DurableCallback] = []
+        self._failed_listeners: list[FailedCallback] = []
+        self._use(self._open())
 
     # -- topics
 
@@ -108,7 +110,8 @@ class Log:
     ) -> "asyncio.Future[Appended]":
         """Append a record; the future resolves once it is durable, and only then can it be read.
 
-        `timestamp` is in milliseconds since the epoch (default: now).
+        `timestamp` is in milliseconds since the epoch (default: now). In a partition it never goes back, whatever the
+        clock does: it is at least that of the record before.
 
         Raises:
             UnknownTopic: no such topic or partition.
@@ -123,9 +126,11 @@ class Log:
             raise UnknownTopic(topic, partition) from None
         if timestamp is None:
             timestamp = time.time_ns() // 1_000_000
+        if timestamp < target.timestamp:
+            timestamp = target.timestamp
         offset = target.next
         writer.put(target.prefix + keys.pack_offset(offset), encode(timestamp, key, value, headers))
-        target.next = offset + 1
+        target.next, target.timestamp = offset + 1, timestamp
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         writer.tag((future, target, offset, timestamp))
         return future
@@ -141,6 +146,7 @@ class Log:
         Raises:
             UnknownTopic: no such topic or partition.
             LogCorrupt: there should be records, and there are none.
+            LogBlockCorrupt: what is on the disk is not what was written.
             LogClosed: the log has been closed.
         """
         source = self._partition(topic, partition)
@@ -176,6 +182,11 @@ class Log:
         """Call back after each sync with the partitions that have new readable records; return what undoes this."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
+
+    def on_failed(self, callback: FailedCallback) -> Callable[[], None]:
+        """Call back at once when the log stops taking records, before anybody who waits runs; return what undoes it."""
+        self._failed_listeners.append(callback)
+        return lambda: self._failed_listeners.remove(callback)
 
     # -- committed offsets
 
@@ -260,6 +271,24 @@ class Log:
         if not self._writer.idle:
             await self._wait()
 
+    def fail(self, failure: LogFailed) -> None:
+        """Take nothing more, as after a failed write: something else that belongs to the log cannot be written."""
+        self._writer.fail(failure)
+
+    async def reopen(self) -> None:
+        """Open the database again after a failed write; from then on the log takes records.
+
+        A record whose future has failed is there whole, and durable, or it is not and its offset is given again.
+
+        Raises:
+            LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt: as when it is made. The log stays failed, and
+            this can be tried again.
+        """
+        known = self._topics
+        self._use(await asyncio.to_thread(self._open_again))
+        for name, topic in known.items():
+            self.create_topic(name, len(topic.partitions), topic.config)
+
     async def close(self) -> None:
         """Make everything durable and close the database; after a failure, only close it. Raises LogFailed."""
         if self._writer.closed:
@@ -276,6 +305,29 @@ class Log:
                     raise LogFailed(self.path, exc) from exc
 
     # -- inside
+
+    def _open(self) -> _Opened:
+        database = open_database(self.path)
+        try:
+            topics = load_topics(database)
+            return database, topics, load_committed(database, topics)
+        except BaseException:
+            database.close()
+            raise
+
+    def _use(self, opened: _Opened) -> None:
+        self._database, self._topics, self._committed = opened
+        self._writer: Writer[_Waiting] = Writer(self._database, self.path, self._on_durable, self._on_failed)
+        self._partitions: dict[tuple[str, int], Partition] = {
+            partition.tp: partition for topic in self._topics.values() for partition in topic.partitions
+        }
+
+    def _open_again(self) -> _Opened:
+        if not self._writer.closed:
+            self._writer.close()
+        with suppress(Exception):  # what it says of the write that failed is known; rocksdict raises bare Exception
+            self._database.close()
+        return self._open()  # which writes all that it finds once more, and syncs it
 
     def _partition(self, topic: str, partition: int) -> Partition:
         try:
@@ -313,3 +365,5 @@ class Log:
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # `failed` tells it once; each unawaited append must not log it again
+        for callback in self._failed_listeners:
+            callback(failure)

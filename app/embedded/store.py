@@ -1,13 +1,17 @@
 """Opening the log's RocksDB."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, Rdict, RdictIter
 
 from . import keys
-from .errors import LogFormatMismatch, LogLocked, LogUnavailable
+from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
+from .wal import find_damage
+
+log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 BLOCK_CACHE_BYTES = 32 * MIB
@@ -23,31 +27,108 @@ def open_database(path: Path) -> Rdict:
         LogLocked: another process has it open.
         LogUnavailable: the directory cannot be created or opened.
         LogFormatMismatch: it was written in a format that this version does not read.
+        LogBlockCorrupt: something that was acknowledged cannot be read any more.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        database = Rdict(str(path), _options())
+        try:
+            database = _open(path, DBRecoveryMode.absolute_consistency())
+        except LogBlockCorrupt:
+            _check_tail(path)
+            database = _open(path, DBRecoveryMode.point_in_time())
     except OSError as exc:
         raise LogUnavailable(path, exc) from exc
-    except Exception as exc:  # rocksdict has no narrower class for RocksDB's own errors
-        if f"{path.name}/LOCK" in str(exc):
-            raise LogLocked(path) from exc
-        raise LogUnavailable(path, exc) from exc
-    found = database.get(keys.VERSION)
-    if found is None:
-        database.put(keys.VERSION, keys.FORMAT_VERSION)
-    elif found != keys.FORMAT_VERSION:
+    try:
+        found = get(database, keys.VERSION)
+        if found is None:
+            database.put(keys.VERSION, keys.FORMAT_VERSION)
+        elif found != keys.FORMAT_VERSION:
+            raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
+    except BaseException:
         database.close()
-        raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
+        raise
     return database
 
 
+def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
+    options = _options()
+    options.set_wal_recovery_mode(mode)
+    try:
+        return Rdict(str(path), options)
+    except Exception as exc:  # rocksdict has no narrower class for RocksDB's own errors
+        if f"{path.name}/LOCK" in str(exc):
+            raise LogLocked(path) from exc
+        if str(exc).startswith("Corruption"):
+            raise LogBlockCorrupt(path, exc) from exc
+        raise LogUnavailable(path, exc) from exc
+
+
+def _check_tail(path: Path) -> None:
+    """Return if all that is damaged is what was written last, which nobody had been told was there."""
+    damage = find_damage(path)
+    if damage is None:
+        return  # it is elsewhere, and is met again
+    if damage.lost:
+        raise LogBlockCorrupt(path, f"{damage.wal.name} at byte {damage.at}, with synced records behind it")
+    log.warning("a write to %s was cut off at byte %d: what is there of it is dropped", damage.wal, damage.at)
+
+
 def scan(database: Rdict, start: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values in order of the keys, from `start` on, while they have `prefix`."""
+    """Yield keys and values in order of the keys, from `start` on, while they have `prefix`.
+
+    Raises:
+        LogBlockCorrupt: what comes next on the disk is not what was written.
+    """
+    last = start
     for key, value in database.items(from_key=start):
-        if not cast(bytes, key).startswith(prefix):
+        last = cast(bytes, key)
+        if not last.startswith(prefix):
             return
-        yield cast(bytes, key), value
+        yield last, cast(bytes, value)
+    # Behind everything lies the version, so an iterator that just ends has met a damaged block.
+    raise LogBlockCorrupt(Path(database.path()), _damage_behind(database, last))
+
+
+def get(database: Rdict, key: bytes) -> bytes | None:
+    """Return the value of a key, None if there is none. Raises LogBlockCorrupt."""
+    try:
+        value: bytes | None = database.get(key)
+    except Exception as exc:  # rocksdict raises bare Exception
+        raise LogBlockCorrupt(Path(database.path()), exc) from exc
+    return value
+
+
+def last_item(database: Rdict, prefix: bytes, rest: int) -> tuple[bytes, bytes] | None:
+    """Return the last key that has `prefix` and `rest` bytes more, and its value. Raises LogBlockCorrupt."""
+    found, damage = _seek_back(database, prefix + b"\xff" * rest)
+    if damage:
+        raise LogBlockCorrupt(Path(database.path()), damage)
+    return found if found is not None and found[0].startswith(prefix) else None
+
+
+# An iterator keeps the database open, and an exception the frames that it came through: none leaves these two.
+
+
+def _seek_back(database: Rdict, key: bytes) -> tuple[tuple[bytes, bytes] | None, str]:
+    at = database.iter()
+    at.seek_for_prev(key)
+    return ((at.key(), at.value()), "") if at.valid() else (None, _status(at))
+
+
+def _damage_behind(database: Rdict, key: bytes) -> str:
+    at = database.iter()
+    at.seek(key)
+    if at.valid():
+        at.next()
+    return _status(at) or "its format version is missing"
+
+
+def _status(at: RdictIter) -> str:
+    try:
+        at.status()
+    except Exception as exc:  # rocksdict raises bare Exception
+        return str(exc)
+    return ""
 
 
 def _options() -> Options:

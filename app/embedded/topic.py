@@ -6,16 +6,19 @@ from typing import Any, NamedTuple
 from rocksdict import Rdict
 
 from . import keys
-from .record import TopicPartition
-from .store import scan
+from .record import TopicPartition, glance
+from .store import get, last_item, scan
 
 
 class Partition:
-    """One partition in memory. `next` is the offset of the next append, `end` the first one that cannot be read yet."""
+    """One partition in memory. `next` is the offset of the next append, `end` the first one that cannot be read yet.
 
-    __slots__ = ("bounds_key", "end", "next", "number", "prefix", "start", "topic", "tp")
+    `timestamp` is that of the last append, in milliseconds.
+    """
 
-    def __init__(self, topic: str, topic_id: int, number: int, start: int, end: int) -> None:
+    __slots__ = ("bounds_key", "end", "next", "number", "prefix", "start", "timestamp", "topic", "tp")
+
+    def __init__(self, topic: str, topic_id: int, number: int, start: int, end: int, timestamp: int = 0) -> None:
         self.topic = topic
         self.number = number
         self.tp = TopicPartition(topic, number)
@@ -23,6 +26,7 @@ class Partition:
         self.bounds_key = keys.bounds_key(topic_id, number)
         self.start = start
         self.end = self.next = end
+        self.timestamp = timestamp
 
 
 class Topic(NamedTuple):
@@ -55,13 +59,14 @@ def load_committed(database: Rdict, topics: Mapping[str, Topic]) -> dict[tuple[s
     return committed
 
 
-def _load_bounds(database: Rdict, topic_id: int, number: int) -> tuple[int, int]:
-    """Return start and next offset: a record may be newer than the stored end, or cleaned away before it."""
-    stored = database.get(keys.bounds_key(topic_id, number))
+def _load_bounds(database: Rdict, topic_id: int, number: int) -> tuple[int, int, int]:
+    """Return start and next offset, and the last timestamp.
+
+    The last record may be newer than the stored end, or have been cleaned away before it.
+    """
+    stored = get(database, keys.bounds_key(topic_id, number))
     start, end = (0, 0) if stored is None else keys.parse_bounds(stored)
-    prefix = keys.record_prefix(topic_id, number)
-    last = database.iter()
-    last.seek_for_prev(prefix + b"\xff" * keys.OFFSET_SIZE)
-    if last.valid() and last.key().startswith(prefix):
-        end = max(end, keys.parse_offset(last.key()) + 1)
-    return start, end
+    last = last_item(database, keys.record_prefix(topic_id, number), keys.OFFSET_SIZE)
+    if last is None:
+        return start, end, 0
+    return start, max(end, keys.parse_offset(last[0]) + 1), glance(last[1])[2]

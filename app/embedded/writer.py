@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from rocksdict import Rdict, WriteBatch
 
-from .errors import LogClosed, LogFailed
+from .errors import LogClosed, LogFailed, LogUnsynced
 
 T = TypeVar("T")
 
@@ -72,6 +72,16 @@ class Writer(Generic[T]):
         if self.closed:
             raise LogClosed(self._path)
 
+    def fail(self, failure: LogFailed) -> None:
+        """Write nothing more. What is not durable yet fails, though a sync that runs may still make it so."""
+        if self.failure is not None:
+            return
+        self.failure = failure
+        lost = self._syncing + self._tags
+        self._syncing, self._tags = [], []
+        self._busy = self._scheduled = False
+        self._failed(lost, failure)
+
     def close(self) -> None:
         """Stop the sync thread. Everything must be durable, or have failed, before."""
         self.closed = True
@@ -84,6 +94,8 @@ class Writer(Generic[T]):
             asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
+        if self.failure is not None:
+            return
         batch, self._batch = self._batch, WriteBatch(raw_mode=True)
         self._syncing, self._tags = self._tags, []
         self._scheduled = False
@@ -91,7 +103,7 @@ class Writer(Generic[T]):
         try:
             self._database.write(batch)
         except Exception as exc:  # rocksdict raises bare Exception
-            self._fail(exc)
+            self.fail(LogFailed(self._path, exc))
         else:
             self._requests.put(asyncio.get_running_loop())
 
@@ -108,7 +120,8 @@ class Writer(Generic[T]):
 
     def _synced(self, failure: Exception | None) -> None:
         if failure is not None:
-            self._fail(failure)
+            self.fail(LogUnsynced(self._path, failure))
+        if self.failure is not None:
             return
         durable, self._syncing = self._syncing, []
         self._busy = False
@@ -116,10 +129,3 @@ class Writer(Generic[T]):
         if self._scheduled:
             # Behind the callbacks of the futures just resolved, so that clients who answer at once join this batch.
             asyncio.get_running_loop().call_soon(self._write)
-
-    def _fail(self, reason: BaseException) -> None:
-        self.failure = LogFailed(self._path, reason)
-        lost = self._syncing + self._tags
-        self._syncing, self._tags = [], []
-        self._busy = self._scheduled = False
-        self._failed(lost, self.failure)

@@ -79,15 +79,20 @@ async def test_second_process_is_refused_with_one_sentence_that_names_the_path(t
 def test_failed_write_stops_appends_flushes_and_commits_for_good(tmp_path: Path) -> None:
     failed = run(FULL_DISK, tmp_path)
     assert failed.returncode == 0, failed.stderr
-    assert f"The log at {tmp_path} could not be written" in failed.stdout
+    assert f"{tmp_path} cannot be written" in failed.stdout
 
 
-def test_log_of_another_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0", "99"])
+def test_log_of_an_older_or_newer_format_is_refused_with_what_to_do(tmp_path: Path, version: str) -> None:
     database = open_database(tmp_path)
-    database.put(keys.VERSION, b"99")
+    database.put(keys.VERSION, version.encode())
     database.close()
-    with pytest.raises(LogFormatMismatch, match="has format 99"):
+    with pytest.raises(LogFormatMismatch) as refused:
         Log(tmp_path)
+    assert str(refused.value) == (
+        f"The log at {tmp_path} has format {version} and this version reads format 1: "
+        "open it with the version that wrote it, or start with another path."
+    )
 
 
 def test_path_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""What damage to the write-ahead log means: a write that was cut off, or loss of what had been acknowledged.
+
+RocksDB reads a damaged write-ahead log up to the damage and drops the rest, without a word. After a power cut that is
+right, since what had not been synced may be there in parts. It is wrong when more follows: the writer syncs each batch
+before it writes the next, so two of its batches behind the damage prove that what is damaged had been synced. (One does
+not: a batch of the cleaning, which nobody syncs, may lie between two of the writer's.)
+
+A WAL is blocks of 32 KiB of fragments: CRC-32C, length, type, payload. A batch is one fragment or several; it starts
+with its sequence number and the number of its entries.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from aiokafka.record.util import calc_crc32c
+
+from . import keys
+
+_BLOCK = 32 * 1024
+_fragment = struct.Struct("<IHB")
+_batch = struct.Struct("<QI")
+_FULL, _FIRST, _LAST = 1, 2, 4
+_ZEROS = bytes(_fragment.size)
+_PUT = 1
+
+
+class Damage(NamedTuple):
+    """Where a WAL is damaged first, and whether batches are lost that had been synced."""
+
+    wal: Path
+    at: int
+    lost: bool
+
+
+class _Batch(NamedTuple):
+    sequence: int
+    entries: int
+    of_writer: bool
+
+
+def find_damage(folder: Path) -> Damage | None:
+    """Read the write-ahead logs in a folder and return the first damage, None if there is none."""
+    found: Damage | None = None
+    expected: int | None = None
+    behind = 0  # batches of the writer's behind the damage that do not follow what lies before it
+    for wal in sorted(folder.glob("*.log"), key=lambda wal: int(wal.stem)):
+        for item in _batches(wal.read_bytes()):
+            if isinstance(item, int):
+                found = found or Damage(wal, item, lost=False)
+            elif found is None or item.sequence == expected:
+                # A log that was opened again after the damage goes on where it was read up to: nothing is lost.
+                found, behind, expected = None, 0, item.sequence + item.entries
+            else:
+                behind += item.of_writer
+    return found and found._replace(lost=behind > 1)
+
+
+def _batches(raw: bytes) -> Iterator[_Batch | int]:
+    """Each batch that starts with a whole fragment and goes on without damage, and where each damage begins."""
+    pending: tuple[_Batch, int] | None = None
+    for at, kind, payload in _fragments(raw):
+        if kind in (_FULL, _FIRST) or kind is None:
+            if pending is not None:
+                yield pending[1]  # it has no end
+            pending = None
+        if kind is None:
+            yield at
+        elif kind in (_FULL, _FIRST) and len(payload) > _batch.size:
+            sequence, entries = _batch.unpack_from(payload)
+            batch = _Batch(sequence, entries, _is_of_writer(payload))
+            if kind == _FULL:
+                yield batch
+            else:
+                pending = batch, at
+        elif kind == _LAST and pending is not None:
+            yield pending[0]
+            pending = None
+    if pending is not None:
+        yield pending[1]
+
+
+def _fragments(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
+    """Position, type and payload of each fragment; without a type where what is there is none."""
+    at = 0
+    while at < len(raw):
+        left = _BLOCK - at % _BLOCK
+        if left < _fragment.size or raw[at : at + _fragment.size] == _ZEROS[: len(raw) - at]:
+            if any(raw[at : at + left]):
+                yield at, None, b""
+            at += left  # the rest of a block is zeros: it was too small, or never written
+            continue
+        if at + _fragment.size > len(raw):
+            yield at, None, b""
+            return
+        stored, length, kind = _fragment.unpack_from(raw, at)
+        payload = raw[at + _fragment.size : at + _fragment.size + length]
+        whole = length == len(payload) and _fragment.size + length <= left
+        if whole and stored == _masked(calc_crc32c(raw[at + _fragment.size - 1 : at + _fragment.size + length])):
+            yield at, kind, payload
+        else:
+            yield at, None, b""
+        # Where the length cannot be right, look for more at the next block.
+        at += _fragment.size + length if whole else left
+
+
+def _is_of_writer(payload: bytes) -> bool:
+    """Whether a batch begins as the writer's do: with a put of anything but what cleaning remembers."""
+    entry = payload[_batch.size : _batch.size + 3]
+    return len(entry) == 3 and entry[0] == _PUT and entry[2:] != keys.CLEANING
+
+
+def _masked(crc: int) -> int:
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

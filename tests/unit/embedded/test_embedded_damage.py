@@ -1,0 +1,145 @@
+"""A damaged file is told, whatever is damaged: what was acknowledged is read as it was written, or not at all."""
+
+import asyncio
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.embedded.errors import LogBlockCorrupt
+from app.embedded.log import Log
+from tests.unit.embedded.test_embedded_log import opened
+
+RECORDS = 150
+TRIES = 40
+
+
+def value(number: int) -> bytes:
+    return random.Random(number).randbytes(400)
+
+
+async def write(path: Path) -> Path:
+    """A log of RECORDS batches, as it lies on the disk while it is open: all of it in the write-ahead log."""
+    async with opened(path) as log:
+        for number in range(RECORDS):
+            await log.append("calls", 0, b"key", value(number))
+        await log.commit("group", {("calls", 0): RECORDS})
+        shutil.copytree(log.path, path / "copy")
+    return path / "copy"
+
+
+def found(path: Path) -> tuple[list[bytes | None], int | None]:
+    """All values in a log, and what is committed."""
+
+    async def read() -> tuple[list[bytes | None], int | None]:
+        log = Log(path)
+        try:
+            values: list[bytes | None] = []
+            while records := log.read("calls", 0, len(values)):
+                values += [record.value for record in records]
+            return values, log.committed("group", "calls", 0)
+        finally:
+            await log.close()
+
+    return asyncio.run(read())
+
+
+def damaged(path: Path, file: Path, change: Callable[[bytearray], None]) -> Path:
+    """A copy of a log in which `change` was done to one file."""
+    copy = path.parent / "damaged"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path, copy)
+    content = bytearray(file.read_bytes())
+    change(content)
+    (copy / file.name).write_bytes(content)
+    return copy
+
+
+def flip(at: int) -> Callable[[bytearray], None]:
+    def change(content: bytearray) -> None:
+        content[at] ^= 1 << at % 8
+
+    return change
+
+
+def largest(path: Path, kind: str) -> Path:
+    return max(path.glob(f"*.{kind}"), key=lambda file: file.stat().st_size)
+
+
+def in_tables(path: Path) -> Path:
+    """The same log with all of it in RocksDB's table files: opening writes there what is in the write-ahead log."""
+    asyncio.run(Log(path).close())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["log", "sst"])
+def test_a_flipped_bit_anywhere_is_told_and_no_record_is_skipped(tmp_path: Path, kind: str) -> None:
+    path = asyncio.run(write(tmp_path))
+    if kind == "sst":
+        in_tables(path)
+    file = largest(path, kind)
+    everything = ([value(number) for number in range(RECORDS)], RECORDS)
+    assert found(damaged(path, file, lambda content: None)) == everything
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    # The last two batches of a write-ahead log cannot be told from a write that was cut off.
+    size = file.stat().st_size - (1000 if kind == "log" else 0)
+    told = 0
+    for at in (0, *chance.choices(range(size), k=TRIES)):
+        try:
+            read = found(damaged(path, file, flip(at)))
+        except LogBlockCorrupt:
+            told += 1
+        else:
+            assert read == everything, at
+    assert told > TRIES // 2
+
+
+@pytest.mark.parametrize("missing", [1, 40, 410])
+async def test_a_write_that_was_cut_off_is_dropped_and_all_before_it_is_there(tmp_path: Path, missing: int) -> None:
+    path = await write(tmp_path)
+
+    def cut(content: bytearray) -> None:
+        del content[-missing:]
+
+    values, committed = await asyncio.to_thread(found, damaged(path, largest(path, "log"), cut))
+    # The commit was the last batch, of 45 bytes, and before it lies a record.
+    assert values == [value(number) for number in range(RECORDS - (missing > 45))]
+    assert committed is None
+
+
+async def test_garbage_where_the_last_write_was_is_dropped(tmp_path: Path) -> None:
+    path = await write(tmp_path)
+
+    def spoil(content: bytearray) -> None:
+        content[-20:] = bytes(20)
+        content += b"garbage" * 100
+
+    values, committed = await asyncio.to_thread(found, damaged(path, largest(path, "log"), spoil))
+    assert (len(values), committed) == (RECORDS, None)
+
+
+async def test_damage_before_synced_records_is_refused_with_the_file_and_the_place(tmp_path: Path) -> None:
+    path = await write(tmp_path)
+    file = largest(path, "log")
+    with pytest.raises(LogBlockCorrupt, match=rf"is damaged \({file.name} at byte \d+, with synced records behind"):
+        Log(damaged(path, file, flip(file.stat().st_size // 2)))
+
+
+async def test_time_does_not_go_back_in_a_partition_when_the_clock_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [5_000_000_000, 9_000_000_000, 2_000_000_000, 3_000_000_000, 10_000_000_000]
+    monkeypatch.setattr("time.time_ns", lambda: clock[0])
+    while clock:
+        async with opened(tmp_path) as log:  # each after a restart
+            appended = await log.append("calls", 0, None, b"")
+            other = await log.append("calls", 1, None, b"", timestamp=7)
+            assert log.read("calls", 0, appended.offset)[0].timestamp == appended.timestamp
+            assert other.timestamp == 7
+            clock.pop(0)
+    async with opened(tmp_path) as log:
+        assert [record.timestamp for record in log.read("calls", 0, 0)] == [5000, 9000, 9000, 9000, 10000]
