@@ -8,10 +8,12 @@ import hypothesis
 import pytest
 
 from tests.brokers import Broker, broker
+from tests.disk import make_disk
+from tests.faults.shim import shim, shim_library
 from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_brokers
 from tests.service import Service
 
-__all__ = ["_three_brokers", "broker", "kafka", "make_kafka", "three_brokers"]
+__all__ = ["_three_brokers", "broker", "kafka", "make_disk", "make_kafka", "shim", "shim_library", "three_brokers"]
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(
@@ -25,8 +27,10 @@ def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Servi
     """Makes services (settings as keyword arguments), each on a fresh log; those that run after the test are killed."""
     made: list[Service] = []
 
-    def make(**settings: object) -> Service:
-        service = Service(tmp_path / f"data-{len(made)}", **broker.settings(), **settings)
+    def make(data_dir: Path | None = None, **settings: object) -> Service:
+        name = f"data-{len(made)}"
+        service = Service(data_dir or tmp_path / name, **broker.settings(), **settings)
+        service.log_path = tmp_path / f"{name}.log"
         made.append(service)
         return service
 
