@@ -44,7 +44,8 @@ test: check
 
 # The crash tests at length: about half an hour.
 soak: $(VENV)/.dev
-	CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 $(BIN)/pytest -s -o timeout=3600 tests/crash
+	CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 \
+		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

@@ -11,6 +11,7 @@ import contextvars
 import logging
 import random
 import time
+from typing import Any
 
 from agents.catalog import Catalog, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
@@ -47,6 +48,8 @@ class Scoring:
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._epoch = 0  # counts assignments
+        self._writable = asyncio.Event()
+        self._writable.set()
         self.started = 0  # tasks taken from lanes so far
 
     # --- work comes in ---
@@ -79,7 +82,7 @@ class Scoring:
 
     async def open(self, partition: int) -> None:
         """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
-        if not await cluster.catch_up(partition):
+        if not await cluster.catch_up(partition) or not self._writable.is_set():
             return
         epoch = self._epoch
         self._open.add(partition)
@@ -101,6 +104,23 @@ class Scoring:
                 in_flight.pop(entry.key)
                 if running := self._running.pop(entry.key, None):
                     running.cancel()
+        self._forget()
+        self._writable.set()
+
+    def halted(self) -> None:
+        """Nothing can be written until partitions are assigned anew. What was sent and is not durable yet is lost.
+
+        What runs goes on, and its outcome waits.
+        """
+        self._writable.clear()
+        self._epoch += 1
+        self.outbox.keep(set())
+        for entry in list(in_flight.entries()):
+            if not entry.running:
+                in_flight.pop(entry.key)
+        self._forget()
+
+    def _forget(self) -> None:
         self._open.clear()
         self._early.clear()
         self._chunks.clear()
@@ -227,17 +247,25 @@ class Scoring:
     async def _run_apart(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row) -> None:
         started = time.perf_counter()
         try:
-            output = await self.runner.run(bound, call_row["call"], self.settings.scorer_timeout)
-        except ScorerError as error:
-            self._attempt_failed(task, entry, error, call_row["call"])
-        except Exception as error:
-            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
-            self._attempt_failed(task, entry, ScorerError(repr(error)), call_row["call"])
-        else:
-            self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
+            outcome = await self._outcome(task, bound, call_row["call"])
+            seconds = time.perf_counter() - started
+            await self._writable.wait()
+            if isinstance(outcome, ScorerError):
+                self._attempt_failed(task, entry, outcome, call_row["call"])
+            else:
+                self._succeed(task, entry, bound, call_row, outcome, seconds)
         finally:
             if in_flight.get(task.key) is entry:
                 self._running.pop(task.key, None)
+
+    async def _outcome(self, task: Task, bound: BoundScorer, call: dict[str, Any]) -> bytes | ScorerError:
+        try:
+            return await self.runner.run(bound, call, self.settings.scorer_timeout)
+        except ScorerError as error:
+            return error
+        except Exception as error:
+            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
+            return ScorerError(repr(error))
 
     # --- what became of it ---
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from app import topics
 from app.events import DeadLetter
 from app.exits import EXIT_STUCK, die
+from app.faust_app import app
 from app.positions import positions
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ class CannotApply(Exception):
 async def consume(stream: Any, decode: Decode[E], handle: Handle[E, None]) -> None:
     """Hand every record and the event in it to `handle`, one at a time; it is acknowledged afterwards.
 
-    A record that cannot be decoded or applied becomes a dead letter. Anything else that goes wrong, a disk that
-    cannot be written above all, ends the process before the record is committed: it is redelivered after the restart.
+    A record that cannot be decoded or applied becomes a dead letter. One that cannot be written is delivered again
+    when the disk takes it. Anything else that goes wrong ends the process before the record is committed: it is
+    delivered again after the restart.
     """
     async for event in stream.events():
         apply(Record(event), decode, handle)
@@ -62,6 +64,8 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
         except CannotApply as error:
             bury(record, error.reason, error.detail)
     except Exception:
+        if app.producer.failed is not None:
+            return None  # nothing can be written: the record is delivered again when that is over
         log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
         die(EXIT_STUCK)
     positions.applied(record.topic, record.partition, record.offset)

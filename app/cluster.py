@@ -48,7 +48,7 @@ def check_ready() -> None:
     if app.waiting_for is not None:
         raise Unavailable(app.waiting_for)
     if failure := app.producer.failed:
-        raise Unavailable(f"the log has failed: {failure}")
+        raise Unavailable(f"nothing can be written: {failure}")
     if app.rebalancing or not app.tables.actives_ready:
         raise Unavailable(f"the tables are being recovered{app.tables.recovery_progress()}")
     if _behind:

@@ -13,7 +13,8 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
-from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, die
+from app.embedded.errors import LogFailed, LogUnsynced
+from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
 from app.kafka.security import Security
 from app.recovery import Tables
 from app.settings import Settings, SettingsError, get_settings
@@ -47,6 +48,7 @@ class CallscoreApp(faust.App):
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
         self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
+        self.when_halted: list[Callable[[], None]] = []  # called when nothing can be written for now
         self.waiting_for: str | None = None  # what keeps the app from starting, while it lasts
         self.table_dir = Path()  # set when the app starts
         self._instance_lock: IO[str] | None = None
@@ -70,8 +72,23 @@ class CallscoreApp(faust.App):
         log.critical("this process stood still for %.1f s, so its partitions may have moved: it ends itself", seconds)
         die(EXIT_STUCK)
 
+    def on_halt(self, failure: LogFailed) -> None:
+        """The embedded log, or a table, cannot be written. The consumer goes on when it can be, if anybody can know."""
+        log.critical("nothing can be written: %s", failure)
+        if isinstance(failure, LogUnsynced):
+            die(EXIT_UNSYNCED)
+        for callback in self.when_halted:
+            callback()
+
+    def on_cannot_store(self, path: Path, error: Exception) -> None:
+        """The table at `path` cannot be written, so that no record can be applied any more."""
+        if not get_settings().embedded:
+            log.critical("%s cannot be written: %s", path, error)
+            die(EXIT_STUCK)
+        self.consumer.on_failed_write(path, error)
+
     def on_hopeless(self, why: str) -> None:
-        """The worker cannot run with its settings."""
+        """The worker cannot run with its settings, or with the log that it found."""
         print(f"Error: {why}", file=sys.stderr)
         die(EXIT_HOPELESS)
 

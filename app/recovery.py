@@ -17,8 +17,6 @@ from faust.types import TP
 from mode import Service
 from rocksdict import WriteBatch
 
-from .exits import EXIT_STUCK, die
-
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +40,7 @@ class Recovery(faust_recovery.Recovery):
         """Put records of one changelog partition, in order, into its table's store.
 
         The records must be those that follow the last ones applied, or repeat some of them. If the store cannot be
-        written, the process ends: after a restart it goes on behind what is in the store.
+        written, the app is told (`on_cannot_store`): a later recovery goes on behind what is in the store.
         """
         active = tp in self.active_tps
         if not active and tp not in self.standby_tps:
@@ -55,9 +53,9 @@ class Recovery(faust_recovery.Recovery):
         if new:
             try:
                 self._store(tp, new)
-            except Exception:  # rocksdict raises bare Exception
-                log.critical("cannot recover %s/%d from offset %d", *tp, new[0].offset, exc_info=True)
-                die(EXIT_STUCK)
+            except Exception as error:  # rocksdict raises bare Exception
+                self.app.on_cannot_store(self.tp_to_table[tp].data.path, error)
+                return
             offsets[tp] = new[-1].offset
             self._last_flush_at = time.monotonic()
             if active:

@@ -20,8 +20,8 @@ from agents.scoring import scoring
 from agents.watchdog import Watchdog
 from app import cluster, topics
 from app.embedded import shared
-from app.embedded.errors import EmbeddedLogError
-from app.exits import EXIT_STUCK, die
+from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
+from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app, security
 from app.kafka import setup
 from app.positions import positions
@@ -52,7 +52,7 @@ class ScoringService(Service):
     @Service.task
     async def _persist_offsets(self) -> None:
         async for _ in self.itertimer(1.0, name="persist-offsets"):
-            for table in tables:
+            for table in tables if app.producer.failed is None else ():
                 table.persist_offsets()
 
 
@@ -101,6 +101,7 @@ def kafka_cluster() -> setup.Cluster:
 
 
 app.when_assigned.append(open_partitions)
+app.when_halted.append(scoring.halted)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry))
 app.early_services.append(Watchdog(get_settings().stuck_after))
@@ -118,7 +119,7 @@ def run() -> int:
             loop.run_until_complete(open_log(Path(urlsplit(settings.broker_url).path), settings.partitions))
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return EXIT_HOPELESS if isinstance(error, LogBlockCorrupt) else 1
     worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
     # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.

@@ -61,7 +61,9 @@ class Store(rocksdb.Store):
     def revoke_partitions(self, table: faust.Table, tps: set[TP]) -> None:
         for tp in tps:
             if tp.topic in table.changelog_topic.topics and (db := self._dbs.pop(tp.partition, None)) is not None:
-                db.close()
+                # What it cannot write when it is closed is in the changelog; rocksdict raises bare Exception.
+                with suppress(Exception):
+                    db.close()
 
     def persisted_offset(self, tp: TP) -> int | None:
         """How far the changelog is in the store; a store that is ahead of its log is dropped, to be recovered."""
@@ -121,12 +123,20 @@ class Table(faust.Table):
     def put_row(self, partition: int, key: bytes, value: bytes) -> None:
         """Set a row: its changelog record first, then the local store."""
         self._log(partition, key, value)
-        self._db(partition).put(key, value)
+        try:
+            self._db(partition).put(key, value)
+        except Exception as error:
+            app.on_cannot_store(self.data.path, error)
+            raise
 
     def delete_row(self, partition: int, key: bytes) -> None:
         """Delete a row, whether it is there or not."""
         self._log(partition, key, None)
-        self._db(partition).delete(key)
+        try:
+            self._db(partition).delete(key)
+        except Exception as error:
+            app.on_cannot_store(self.data.path, error)
+            raise
 
     def scan(self, partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key starts with `prefix`, in key order, from behind `after` on."""
@@ -167,8 +177,11 @@ class Table(faust.Table):
         """Remember how far the changelog is in the local store, so that recovery starts from there."""
         topic = self.changelog_topic.get_topic_name()
         acknowledged, self._acknowledged = self._acknowledged, {}
-        for partition, offset in acknowledged.items():
-            self.data.set_persisted_offset(TP(topic, partition), offset)
+        try:
+            for partition, offset in acknowledged.items():
+                self.data.set_persisted_offset(TP(topic, partition), offset)
+        except Exception as error:
+            app.on_cannot_store(self.data.path, error)
 
 
 def successor(prefix: bytes) -> bytes:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,13 @@ class Service:
         settings = {"partitions": PARTITIONS} | settings
         self._settings = {f"CALLSCORE_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
+        self.extra_environment: Mapping[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLSCORE_")}
         ours = {"CALLSCORE_DATA_DIR": str(self.data_dir), "CALLSCORE_WEB_PORT": str(self.port)}
-        return kept | ours | self._settings
+        return {**kept, **self.extra_environment, **ours, **self._settings}
 
     @property
     def pid(self) -> int:

@@ -8,12 +8,11 @@ from faust.types import TP
 from faust.types.tuples import ack_lock
 
 from .assignment import assign
-from .delivery import Delivery
-from .errors import LogFailed
+from .halting import Halting
 from .partitioner import partition_for
 
 
-class Consumer(Delivery):
+class Consumer(Halting):
     """Reads the log at the transport's path and commits, under the app's id, at most the lowest unacked offset."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -30,22 +29,10 @@ class Consumer(Delivery):
             self._freeze()
 
     async def wait_empty(self) -> None:
-        """Wait until every event that an agent has begun is acked, and commit. Raises LogFailed unless stopping."""
-        try:
-            await super().wait_empty()
-        except LogFailed as exc:
-            if not self.app.should_stop:
-                raise
-            self.log.error("Stopping without a last commit: %s", exc)
+        """Wait until every event that an agent has begun is acked, and commit."""
+        await super().wait_empty()
         if self.app.should_stop:
             self._freeze()
-
-    async def on_stop(self) -> None:
-        """Commit what was acked before the agents were stopped."""
-        try:
-            await super().on_stop()
-        except LogFailed as exc:
-            self.log.error("Stopping without a last commit: %s", exc)
 
     def _freeze(self) -> None:
         # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
@@ -73,7 +60,7 @@ class Consumer(Delivery):
         # Not awaited: assigning waits for the conductor, which waits for this call.
         self.add_future(self._rebalance(wanted))
 
-    async def _rebalance(self, topics: set[str]) -> None:
+    async def _rebalance(self, topics: Iterable[str]) -> None:
         async with self._rebalance_lock:
             app, embedded = self.app, self.embedded
             self._holding, self._at_committed = True, False

@@ -8,7 +8,7 @@ from faust.transport.consumer import Consumer as BaseConsumer
 from faust.types import TP, ConsumerMessage
 
 from .cleaner import Cleaner
-from .errors import LogClosed
+from .errors import LogBlockCorrupt, LogClosed, LogCorrupt
 from .log import Log
 from .record import Record, TopicPartition
 from .shared import acquire, release
@@ -174,6 +174,8 @@ class Delivery(BaseConsumer):
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
+        except (LogCorrupt, LogBlockCorrupt) as error:
+            self.app.on_hopeless(str(error))
 
     async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
         positions, sought = self._positions, self._sought

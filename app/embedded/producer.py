@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ class Buffer(ProducerBuffer):
         self.producer.append_message(fut)
 
     async def flush(self) -> None:
-        """Wait until everything put is durable. Raises LogFailed."""
+        """Wait until everything put is durable."""
         await self.producer.flush()
 
     async def wait_until_ebb(self) -> None:
@@ -51,7 +52,7 @@ class Buffer(ProducerBuffer):
 
 
 class Producer(BaseProducer):
-    """Appends to the log named by the transport's path. All methods raise LogFailed once a write or sync has failed."""
+    """Appends to the log named by the transport's path. Appends raise LogFailed while it cannot be written."""
 
     one_order = True  # one write-ahead log for all partitions
 
@@ -103,7 +104,7 @@ class Producer(BaseProducer):
         """Append a record to a declared topic; the future resolves once it is durable.
 
         `owed` says that it is an effect of a record that was consumed. Here that makes no difference: once one
-        append has failed, the log takes nothing more and nothing is committed.
+        append has failed nothing is committed, and what was consumed since the last commit is delivered again.
 
         Raises:
             UnknownTopic: no such topic or partition.
@@ -158,19 +159,10 @@ class Producer(BaseProducer):
         return await self._append(topic, key, value, partition, timestamp, headers)
 
     async def flush(self) -> None:
-        """Wait until everything appended is durable.
-
-        Raises:
-            LogFailed: some of it never will be. While the app stops this is only logged, so that it can stop.
-        """
-        if self._embedded is None:
-            return
-        try:
-            await self._embedded.flush()
-        except LogFailed as exc:
-            if not self.app.should_stop:
-                raise
-            self.log.error("Stopping without the last records: %s", exc)
+        """Wait until everything appended is durable, or the log has failed: then nothing that needs it is committed."""
+        if self._embedded is not None:
+            with suppress(LogFailed):
+                await self._embedded.flush()
 
     async def create_topic(
         self,

@@ -43,7 +43,8 @@ async def durable(futures: Iterable["asyncio.Future[Any]"]) -> None:
         late = "the log has not acknowledged %d of %d records within %g s"
         logger.error(late, len(pending), len(waiting), _ACKNOWLEDGE_SECONDS)
     if failures or pending:
-        raise unavailable("The log cannot take this now; nothing has been accepted, send it again")
+        reason = failures[0] if failures else "it is slow"
+        raise unavailable(f"The log cannot take this now; nothing has been accepted, send it again ({reason})")
 
 
 async def seen(topic: topics.Topic, key: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaProducer
 
+from app.embedded.errors import LogFailed
 from app.embedded.log import Log
 from app.recovery import Tables
 from tests import stored
@@ -27,6 +28,17 @@ class App(faust.App):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lost: list[Exception] = []
+
+    def on_halt(self, failure: LogFailed) -> None:
+        """Nothing to forget: what a small app knows is in its table."""
+
+    def on_hopeless(self, why: str) -> None:
+        """A test that comes here fails."""
+        raise AssertionError(why)
+
+    def on_cannot_store(self, path: Path, error: Exception) -> None:
+        """Halt, as callscore does on the embedded log."""
+        self.consumer.on_failed_write(path, error)
 
     def on_lost_send(self, error: Exception) -> None:
         """Remember that an effect of a record could not be written."""
