@@ -7,6 +7,7 @@ import click
 
 from app.commands.calls import calls
 from app.commands.keys import keys
+from app.commands.log import log
 from app.commands.running import guarded
 from app.commands.scorers import scorers
 from app.commands.scores import scores
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys):
+for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log):
     cli.add_command(command)
 
 

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ from mode import Service
 from app.embedded.errors import LogFailed, LogUnsynced
 from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
 from app.kafka.security import Security
+from app.kafka.setup import Cluster
 from app.recovery import Tables
 from app.settings import Settings, SettingsError, get_settings
 
@@ -147,6 +148,23 @@ def security(settings: Settings) -> Security:
     except OSError as error:
         raise SettingsError(f"the certificates of CALLSCORE_KAFKA_SSL_* cannot be used: {error}") from None
     return found
+
+
+def kafka_cluster(settings: Settings, topics: Mapping[str, Mapping[str, str]]) -> Cluster:
+    """The Kafka cluster of these settings, with these topics: name → config.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used.
+    """
+    return Cluster(
+        settings.kafka_servers,
+        security(settings),
+        settings.partitions,
+        settings.kafka_replication,
+        settings.kafka_min_insync,
+        topics,
+        settings.kafka_prefix,
+    )
 
 
 def create_app(settings: Settings) -> CallscoreApp:

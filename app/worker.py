@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from app import cluster, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
-from app.faust_app import Worker, app, security
+from app.faust_app import Worker, app, kafka_cluster
 from app.kafka import setup
 from app.positions import positions
 from app.settings import get_settings
@@ -85,19 +85,11 @@ def open_partitions() -> None:
             app.add_future(scoring.open(tp.partition))
 
 
-def kafka_cluster() -> setup.Cluster:
-    """The cluster of the settings, with all topics of callscore."""
-    settings = get_settings()
-    primary = {topic.name: setup.KEPT_FOR_EVER for topic in topics.ALL}
-    changelogs = {table.changelog_topic.get_topic_name(): setup.COMPACTED for table in tables}
-    return setup.Cluster(
-        settings.kafka_servers,
-        security(settings),
-        settings.partitions,
-        settings.kafka_replication,
-        settings.kafka_min_insync,
-        primary | changelogs,
-    )
+def kafka_topics() -> dict[str, Mapping[str, str]]:
+    """Every topic in Kafka and its config."""
+    primary = dict.fromkeys((topic.name for topic in topics.ALL), setup.KEPT_FOR_EVER)
+    changelogs = dict.fromkeys((table.changelog_topic.get_topic_name() for table in tables), setup.COMPACTED)
+    return {**primary, **changelogs}
 
 
 app.when_assigned.append(open_partitions)
@@ -106,7 +98,7 @@ app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry))
 app.early_services.append(Watchdog(get_settings().stuck_after))
 if not get_settings().embedded:
-    app.early_services.append(setup.Setup(kafka_cluster(), app))
+    app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app))
 
 
 def run() -> int:

@@ -13,6 +13,7 @@ import click
 from app.client.defaults import url_of
 from app.client.errors import BadInput, CommandError
 from app.commands.service_options import service_options
+from app.commands.settings import checked_settings
 
 if TYPE_CHECKING:
     from app.client.http import Service
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--sample", is_flag=True, help="Also score the sample that comes with callscore, and show the result.")
 def up(sample: bool) -> int:
     """Run the whole service in this process, on the embedded log."""
-    settings = _settings()
+    settings = checked_settings()
     if not settings.embedded:
         raise BadInput(
             "CALLSCORE_BROKER names Kafka, and this command runs on the embedded log: "
@@ -44,16 +45,7 @@ def score_sample(service: "Service") -> int:
 @click.command(short_help="Run one worker in this process.")
 def worker() -> int:
     """Run one worker in this process, on whichever broker CALLSCORE_BROKER names."""
-    return _run(_settings(), sample=False)
-
-
-def _settings() -> "Settings":
-    from app.settings import SettingsError, get_settings
-
-    try:
-        return get_settings()
-    except SettingsError as error:
-        raise BadInput(str(error)) from None
+    return _run(checked_settings(), sample=False)
 
 
 def _run(settings: "Settings", sample: bool) -> int:

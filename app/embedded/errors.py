@@ -25,6 +25,13 @@ class LogUnavailable(EmbeddedLogError):
         )
 
 
+class NoLog(EmbeddedLogError):
+    """There is no log where one is to be read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"There is no log at {path}: name the directory of one.")
+
+
 class LogFormatMismatch(EmbeddedLogError):
     """The log was written by a version whose format this one does not know."""
 
@@ -83,6 +90,13 @@ class LogBlockCorrupt(EmbeddedLogError):
         super().__init__(f"The log at {path} is damaged ({reason}): restore the directory from a backup.")
 
 
+class LogNotEmpty(EmbeddedLogError):
+    """Something is to be written where something is already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"There is something at {path} already: name a path where nothing is.")
+
+
 class InvalidTopic(EmbeddedLogError):
     """A topic name or partition count that cannot be stored."""
 
@@ -107,7 +121,7 @@ class PartitionCountMismatch(EmbeddedLogError):
     def __init__(self, topic: str, existing: int, wanted: int) -> None:
         super().__init__(
             f"Topic {topic} has {existing} partitions and {wanted} were asked for: the count is fixed for the life "
-            f"of a log, so ask for {existing}, or start with another path."
+            f"of a log, so ask for {existing}, or move to a new log with: callscore log export, callscore log import."
         )
 
 

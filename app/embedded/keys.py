@@ -31,6 +31,7 @@ _bounds = struct.Struct(">QQ")
 
 pack_offset = _offset.pack
 OFFSET_SIZE = _offset.size
+PREFIX_SIZE = len(RECORD) + _partition.size
 
 
 def topic_key(topic: str) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 from rocksdict import Rdict
 
 from . import keys
+from .backup import checkpoint, checkpoint_place
 from .cleaning import CleanedStats, clean
 from .errors import (
     CleaningStopped,
@@ -53,6 +54,7 @@ class Log:
         self.path = Path(path).absolute()
         self._listeners: list[DurableCallback] = []
         self._failed_listeners: list[FailedCallback] = []
+        self._checkpointing = asyncio.Lock()
         self._use(self._open())
 
     # -- topics
@@ -288,6 +290,19 @@ class Log:
         self._use(await asyncio.to_thread(self._open_again))
         for name, topic in known.items():
             self.create_topic(name, len(topic.partitions), topic.config)
+
+    async def checkpoint(self) -> Path:
+        """Make a copy of all that is durable now beside the log, in the place of the last one; return where.
+
+        Raises:
+            LogFailed, LogClosed: the log takes no more writes.
+            LogUnavailable: it cannot be made.
+        """
+        async with self._checkpointing:
+            await self.flush()
+            place = checkpoint_place(self.path)
+            await asyncio.to_thread(checkpoint, self._database, place)
+            return place
 
     async def close(self) -> None:
         """Make everything durable and close the database; after a failure, only close it. Raises LogFailed."""

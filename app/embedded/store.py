@@ -51,7 +51,7 @@ def open_database(path: Path) -> Rdict:
 
 
 def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
-    options = _options()
+    options = database_options()
     options.set_wal_recovery_mode(mode)
     try:
         return Rdict(str(path), options)
@@ -131,7 +131,8 @@ def _status(at: RdictIter) -> str:
     return ""
 
 
-def _options() -> Options:
+def database_options() -> Options:
+    """What every open of the log's RocksDB has in common."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)

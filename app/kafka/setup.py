@@ -35,7 +35,18 @@ class TopicMismatch(Exception):
     def __init__(self, topic: str, existing: int, wanted: int) -> None:
         super().__init__(
             f"Kafka's topic {topic} has {existing} partitions and CALLSCORE_PARTITIONS is {wanted}: the count is fixed "
-            f"for the life of a log, so set CALLSCORE_PARTITIONS={existing}, or start with another cluster."
+            f"for the life of a log, so set CALLSCORE_PARTITIONS={existing}, or move to a new log with: "
+            "callscore log export, callscore log import."
+        )
+
+
+class ImportUnfinished(Exception):
+    """An import into Kafka has not been completed; the message says what to do."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"An import into Kafka is at work or was broken off, so its topics are incomplete (it left {topic}): "
+            "delete them and import again, or set another CALLSCORE_KAFKA_PREFIX."
         )
 
 
@@ -49,6 +60,7 @@ class Cluster:
     replication: int | None = None  # None: one replica a broker, at most three
     min_insync: int | None = None  # None: two where there are three replicas, else one
     topics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # name → config
+    prefix: str = ""
 
 
 class Setup(Service):
@@ -71,7 +83,7 @@ class Setup(Service):
                 self._app.waiting_for = problem
                 await self.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            except TopicMismatch as error:
+            except (TopicMismatch, ImportUnfinished) as error:
                 self._app.on_hopeless(str(error))
                 return
             else:
@@ -79,11 +91,17 @@ class Setup(Service):
                 return
 
 
-async def prepare(cluster: Cluster) -> None:
+def marker(prefix: str) -> str:
+    """The topic that is there as long as an import into the topics with this prefix is not complete."""
+    return f"{prefix}callscore-import-unfinished"
+
+
+async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
     """Create the topics that are missing and check the others.
 
     Raises:
         TopicMismatch: a topic has another number of partitions.
+        ImportUnfinished: unless `importing`, if the topics do not hold all that is to be imported.
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
     admin = AIOKafkaAdminClient(
@@ -95,11 +113,19 @@ async def prepare(cluster: Cluster) -> None:
         except KafkaConnectionError:
             await knock(cluster)
             raise
+        if not importing:
+            await check_no_import(admin, marker(cluster.prefix))
         brokers = len((await admin.describe_cluster())["brokers"])
         await create(admin, cluster, brokers)
         await check(admin, cluster)
     finally:
         await admin.close()
+
+
+async def check_no_import(admin: AIOKafkaAdminClient, marker: str) -> None:
+    """Raise ImportUnfinished if the topic that marks one is there."""
+    if marker in await admin.list_topics():
+        raise ImportUnfinished(marker)
 
 
 async def knock(cluster: Cluster) -> None:

@@ -1,10 +1,16 @@
-"""`POST /internal/query`: what workers ask each other. The worker that was asked first has checked who may see what."""
+"""What workers ask each other, and what `callscore log` asks the one that has the log open.
+
+The worker that was asked a query first has checked who may see what.
+"""
 
 import orjson
 from aiohttp import web
 
 from app import cluster, peers
-from app.web.errors import Handler
+from app.faust_app import app
+from app.settings import get_settings
+from app.web.auth import USER
+from app.web.errors import Handler, not_found, problem
 from app.web.responses import json_response
 
 
@@ -15,6 +21,16 @@ async def answer_query(request: web.Request) -> web.Response:
     asked = orjson.loads(await request.read())
     answers = await cluster.answer_peer(asked["query"], asked["partitions"], asked["args"], asked["kwargs"])
     return json_response(answers)
+
+
+async def back_up(request: web.Request) -> web.Response:
+    """`POST /internal/backup`: make a checkpoint of the embedded log beside it, for who may use every project."""
+    if not get_settings().embedded:
+        raise not_found("Embedded log")
+    if not request[USER].may_use_all():
+        raise problem(403, (), "Only a key for all projects (*) may back up the log", "forbidden")
+    place = await app.producer.embedded.checkpoint()
+    return json_response({"checkpoint": place.name})
 
 
 @web.middleware

@@ -43,5 +43,8 @@ ROUTES = (
     web.get("/metrics", metrics.metrics),
 )
 
-# What workers ask each other: no part of the described surface.
-INTERNAL = (web.post(peers.PATH, internal.answer_query),)
+# What workers and `callscore log` ask: no part of the described surface.
+INTERNAL = (
+    web.post(peers.PATH, internal.answer_query),
+    web.post("/internal/backup", internal.back_up),
+)

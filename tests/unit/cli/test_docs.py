@@ -48,6 +48,7 @@ async def test_every_client_command_that_is_shown_can_be_typed_so(
     ]
     service.counts = {"succeeded": 1}
     typed = [words[1:] for words in commands((ROOT / document).read_text()) if words[:1] == ["callscore"]]
+    typed = [words for words in typed if words[0] != "log"]  # it needs no service, but a log
     assert len(typed) > 3
     for words in typed:
         ended = await callscore(*(str(lines) if word == lines.name else word for word in words))

@@ -1,0 +1,150 @@
+"""All that a log's directory holds at one moment, for reading only: also while a service has it open."""
+
+import fcntl
+import time
+from collections.abc import Iterator, Set
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from rocksdict import AccessType, DBRecoveryMode, Rdict, RdictIter
+
+from . import keys
+from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable, NoLog
+from .record import Record, decode
+from .store import database_options
+from .topic import Partition, Topic, load_committed, load_topics
+
+_ATTEMPTS = 10  # to open it while its owner writes
+_PAUSE = 0.05  # seconds between two
+
+
+class View:
+    """A log as it was when the view was opened; use it as a context manager.
+
+    `alone` takes the lock that a service holds, so that what is seen is also all that there will be.
+
+    Raises:
+        NoLog: there is no log in this directory.
+        LogLocked: `alone`, and another process has it open.
+        LogUnavailable, LogFormatMismatch: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
+        self.path = path.absolute()
+        if not (self.path / "CURRENT").is_file():
+            raise NoLog(self.path)
+        self._lock = take_lock(self.path) if alone else None
+        try:
+            self._database = _open(self.path, whole=alone)
+            self.topics: dict[str, Topic] = load_topics(self._database)
+            self.committed: dict[tuple[str, str, int], int] = load_committed(self._database, self.topics)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files and of the lock."""
+        if hasattr(self, "_database"):
+            self._database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        value: bytes | None = self._database.get(key)
+        return value
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with `prefix` and their values in order, from `start` on.
+
+        Raises:
+            LogBlockCorrupt: what comes next on disk is not what was written.
+        """
+        at = self._database.iter()
+        at.seek(prefix if start is None else start)
+        while at.valid() and (key := cast(bytes, at.key())).startswith(prefix):
+            yield key, at.value()
+            at.next()
+        self._check(at)
+
+    def outside(self, partitions: Set[bytes]) -> Iterator[bytes]:
+        """All keys but those of records in partitions with these prefixes. Raises LogBlockCorrupt."""
+        at = self._database.iter()
+        at.seek_to_first()
+        while at.valid():
+            key = cast(bytes, at.key())
+            prefix = key[: keys.PREFIX_SIZE]
+            if prefix in partitions:
+                at.seek(prefix + b"\xff" * (keys.OFFSET_SIZE + 1))
+                continue
+            yield key
+            at.next()
+        self._check(at)
+
+    def records(self, partition: Partition, start: int = 0, end: int | None = None) -> Iterator[Record]:
+        """Records of a partition from offset `start` up to, not with, `end`. Raises LogBlockCorrupt."""
+        for key, raw in self.scan(partition.prefix, partition.prefix + keys.pack_offset(start)):
+            offset = keys.parse_offset(key)
+            if end is not None and offset >= end:
+                return
+            yield decode(partition.topic, partition.number, offset, raw)
+
+    def _check(self, at: RdictIter) -> None:
+        # An iterator that meets a damaged block looks as if it were at its end.
+        try:
+            at.status()
+        except Exception as exc:  # rocksdict raises bare Exception
+            raise LogBlockCorrupt(self.path, exc) from exc
+
+
+def take_lock(path: Path) -> IO[bytes]:
+    """Take RocksDB's own lock, held until what is returned is closed. Raises LogLocked."""
+    lock = (path / "LOCK").open("ab")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        lock.close()
+        raise LogLocked(path) from exc
+    return lock
+
+
+def _open(path: Path, *, whole: bool) -> Rdict:
+    options = database_options()
+    options.create_if_missing(False)
+    options.set_max_open_files(-1)  # all are opened now, so that those that the service deletes can still be read
+    if whole:
+        # RocksDB would read the write-ahead log up to the first damage and say nothing of what follows.
+        options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    for attempt in range(1 if whole else _ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE)
+        before = _write_ahead_logs(path)
+        try:
+            database = Rdict(str(path), options, access_type=AccessType.read_only(False))
+        except Exception as exc:  # rocksdict raises bare Exception
+            failure = exc  # perhaps a file that its owner deleted meanwhile
+            continue
+        if before <= _write_ahead_logs(path):
+            break
+        failure = TimeoutError("its files change too fast")  # one went, and what was in it may be missing
+        database.close()
+    else:
+        raise LogUnavailable(path, failure) from failure
+    found: Any = database.get(keys.VERSION)
+    if found != keys.FORMAT_VERSION:
+        database.close()
+        raise LogFormatMismatch(path, (found or b"none").decode(errors="replace"), keys.FORMAT_VERSION.decode())
+    return database
+
+
+def _write_ahead_logs(path: Path) -> set[str]:
+    return {found.name for found in path.glob("*.log")}

@@ -1,0 +1,68 @@
+"""A copy of the embedded log, made by whoever has it open."""
+
+import asyncio
+import errno
+import shutil
+from pathlib import Path
+
+from app.client.errors import CommandError
+from app.client.http import Client, Service
+from app.embedded.backup import checkpoint_of, checkpoint_place
+from app.embedded.errors import LogLocked, LogNotEmpty
+from app.settings import get_settings
+from app.upkeep import places
+from app.upkeep.errors import sentences
+from app.upkeep.files import sync
+
+PATH = "/internal/backup"
+
+
+def back_up(directory: Path, service: Service) -> None:
+    """Make `directory` a copy of the settings' log as it is at one moment. If the log is in use, `service` makes it.
+
+    Raises:
+        CommandError: it cannot be made.
+        OSError: the directory cannot be written.
+    """
+    with sentences():
+        log = places.log_path(get_settings())
+        if directory.exists():
+            raise LogNotEmpty(directory)
+        made = checkpoint_place(log)
+        try:
+            checkpoint_of(log, made)
+        except LogLocked:
+            asyncio.run(_ask(service))
+            _check_made(log, made, service)
+        _move(made, directory)
+
+
+async def _ask(service: Service) -> None:
+    async with Client(service) as client:
+        await client.post(PATH, b"{}")
+
+
+def _check_made(log: Path, made: Path, service: Service) -> None:
+    if not made.exists():
+        raise CommandError(
+            f"The log at {log} is in use, but not by the service at {service.url}; check --url and CALLSCORE_DATA_DIR."
+        )
+
+
+def _move(made: Path, directory: Path) -> None:
+    """To another file system file by file; the directory is there once it is complete."""
+    directory = directory.absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made.rename(directory)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        partial = directory.with_name(f"{directory.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(made, partial)
+        for path in (*partial.iterdir(), partial):
+            sync(path)
+        partial.rename(directory)
+        shutil.rmtree(made)
+    sync(directory.parent)

@@ -1,0 +1,30 @@
+"""Compacting the embedded log of a service that is stopped; one that runs does it by itself."""
+
+from pathlib import Path
+
+from app.embedded.cleaning import CleanedStats
+from app.embedded.errors import NoLog
+from app.embedded.log import Log
+from app.embedded.policy import Policy
+from app.settings import get_settings
+from app.upkeep import places
+from app.upkeep.errors import sentences
+
+
+async def compact(directory: Path | None, topic: str | None) -> dict[str, CleanedStats]:
+    """Compact a topic now, or every topic whose config asks for it; returns by topic what was removed.
+
+    Raises:
+        CommandError: the log is in use or cannot be written, or there is no such topic.
+    """
+    with sentences():
+        path = directory or places.log_path(get_settings())
+        if not places.is_log(path):
+            raise NoLog(path)
+        log = Log(path)
+        try:
+            compacted = [name for name, found in log.topics.items() if Policy.of(found.config).compact]
+            chosen = sorted(compacted) if topic is None else [topic]
+            return {name: await log.compact(name) for name in chosen}
+        finally:
+            await log.close()

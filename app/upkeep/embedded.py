@@ -1,0 +1,107 @@
+"""The embedded log of a service that is stopped, to be read from and to be made."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.client.errors import CommandError
+from app.embedded.log import Log
+from app.embedded.record import Record
+from app.embedded.view import View, take_lock
+from app.settings import Settings
+from app.upkeep import names, places
+from app.upkeep.files import sync
+
+_UNSYNCED = 10_000  # records
+
+
+class EmbeddedSource:
+    """The primary topics of a log that is open for reading."""
+
+    def __init__(self, view: View, settings: Settings) -> None:
+        self._view = view
+        self._names = names.primary(settings)
+        counts = {len(view.topics[name].partitions) for name in self._names.values() if name in view.topics}
+        if not counts:
+            raise CommandError(f"The log at {view.path} has no topics of callscore: there is nothing to export.")
+        self.partitions = counts.pop()
+
+    async def ends(self) -> dict[str, list[int]]:
+        """The offset after the last record of each partition, by topic."""
+        return {
+            topic: [partition.end for partition in found.partitions] if (found := self._view.topics.get(name)) else []
+            for topic, name in self._names.items()
+        }
+
+    async def records(self, topic: str) -> AsyncIterator[Record]:
+        """A topic's records, partition by partition."""
+        found = self._view.topics.get(self._names[topic])
+        for partition in found.partitions if found else ():
+            for record in self._view.records(partition):
+                yield record._replace(topic=topic)
+
+
+@asynccontextmanager
+async def source(settings: Settings) -> AsyncIterator[EmbeddedSource]:
+    """The log of the settings, which nobody else may have open. Raises EmbeddedLogError."""
+    with View(places.log_path(settings), alone=True) as view:
+        yield EmbeddedSource(view, settings)
+
+
+class EmbeddedTarget:
+    """A log in the making."""
+
+    def __init__(self, log: Log, settings: Settings) -> None:
+        self._log = log
+        self._names = names.primary(settings)
+        for name in self._names.values():
+            log.create_topic(name, settings.partitions)
+
+    async def put(self, record: Record) -> None:
+        """Append to the record's topic and partition."""
+        name = self._names[record.topic]
+        self._log.append(name, record.partition, record.key, record.value, record.timestamp, record.headers)
+        if self._log.backlog >= _UNSYNCED:
+            await self._log.flush()
+
+
+@asynccontextmanager
+async def target(settings: Settings) -> AsyncIterator[EmbeddedTarget]:
+    """Where to put a new log, which is at the place of the settings once all has gone well, and not before.
+
+    Raises:
+        CommandError: there are records already.
+        EmbeddedLogError: it cannot be written.
+    """
+    path = places.log_path(settings)
+    _check_empty(path)
+    making = path.with_name(f"{path.name}.importing")
+    if making.exists():  # left by an import that was killed, or at work on another one
+        take_lock(making).close()
+        shutil.rmtree(making)
+    log = Log(making)
+    try:
+        yield EmbeddedTarget(log, settings)
+        await log.flush()
+        await log.close()
+        shutil.rmtree(path, ignore_errors=True)
+        making.rename(path)
+        sync(path.parent)
+    except BaseException:
+        if log.failed is None:
+            await log.close()
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def _check_empty(path: Path) -> None:
+    if not (path / "CURRENT").is_file():
+        return
+    with View(path, alone=True) as view:
+        held = sorted(name for name, topic in view.topics.items() if any(found.end for found in topic.partitions))
+    if held:
+        raise CommandError(
+            f"The log at {path} has records already (in {held[0]}): "
+            "import into a new log, with another CALLSCORE_DATA_DIR."
+        )

@@ -1,0 +1,233 @@
+"""The log in Kafka, while no worker uses it, to be read from and to be made."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from app.client.errors import CommandError
+from app.embedded.record import Record
+from app.faust_app import kafka_cluster, security
+from app.kafka import setup
+from app.settings import Settings
+from app.upkeep import names
+
+_LEAVE_SECONDS = 15.0  # a worker that has stopped is a member of its group until its session times out
+_UNACKNOWLEDGED = 5_000  # records
+_LARGEST = 4 * 1024**2
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Raise what Kafka, and its topics, raise as CommandError."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says of an error is in its exception
+    try:
+        yield
+    except (setup.TopicMismatch, setup.ImportUnfinished) as error:
+        raise CommandError(str(error)) from None
+    except KafkaError as error:
+        raise CommandError(f"Kafka cannot be used: {setup.explain(error)}.") from None
+
+
+class KafkaSource:
+    """The primary topics in Kafka."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[str, list[int]], settings: Settings) -> None:
+        self._consumer = consumer
+        self._ends = ends
+        self._names = names.primary(settings)
+        self.partitions = max(len(found) for found in ends.values())
+
+    async def ends(self) -> dict[str, list[int]]:
+        """The offset after the last record of each partition, by topic."""
+        return dict(self._ends)
+
+    async def records(self, topic: str) -> AsyncIterator[Record]:
+        """A topic's records, partition by partition."""
+        for partition, end in enumerate(self._ends[topic]):
+            tp = TopicPartition(self._names[topic], partition)
+            self._consumer.assign([tp])
+            await self._consumer.seek_to_beginning(tp)
+            while await self._consumer.position(tp) < end:
+                for found in (await self._consumer.getmany(tp, timeout_ms=1000)).get(tp, ()):
+                    headers = [(name, content) for name, content in found.headers]
+                    if found.offset < end:
+                        yield Record(topic, partition, found.offset, found.timestamp, found.key, found.value, headers)
+
+
+@asynccontextmanager
+async def source(settings: Settings) -> AsyncIterator[KafkaSource]:
+    """The log of the settings in Kafka.
+
+    Raises:
+        CommandError: workers are connected, or there is no log.
+        KafkaError: Kafka does not answer.
+    """
+    async with _admin(settings) as admin:
+        await setup.check_no_import(admin, _marker(settings))
+        await _check_nobody_works(admin, settings)
+        found = await _ends(admin, settings, names.primary(settings).values())
+    if not found:
+        raise CommandError(
+            "Kafka has no topics of callscore under this CALLSCORE_KAFKA_PREFIX: there is nothing to export."
+        )
+    ends = {topic: found.get(name, []) for topic, name in names.primary(settings).items()}
+    consumer = AIOKafkaConsumer(**_arguments(settings), max_partition_fetch_bytes=_LARGEST, auto_offset_reset="none")
+    await consumer.start()
+    try:
+        yield KafkaSource(consumer, ends, settings)
+    finally:
+        await consumer.stop()
+
+
+class KafkaTarget:
+    """Primary topics in the making."""
+
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+        self._producer = producer
+        self._names = names.primary(settings)
+        self._sent: list[asyncio.Future[Any]] = []
+
+    async def put(self, record: Record) -> None:
+        """Send to the record's topic and partition. Raises the KafkaError of one that was sent before."""
+        self._sent.append(
+            await self._producer.send(
+                self._names[record.topic],
+                record.value,
+                key=record.key,
+                partition=record.partition,
+                timestamp_ms=record.timestamp,
+                headers=record.headers,
+            )
+        )
+        if len(self._sent) >= _UNACKNOWLEDGED:
+            await self.acknowledged()
+
+    async def acknowledged(self) -> None:
+        """Wait until Kafka has all that was put. Raises KafkaError if it never will."""
+        sent, self._sent = self._sent, []
+        await asyncio.gather(*sent)
+
+
+@asynccontextmanager
+async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
+    """Topics to put a new log into. Until all has gone well a further topic marks them, and no worker starts on them.
+
+    Raises:
+        CommandError: workers are connected, or there are records already.
+        TopicMismatch: there are topics with another number of partitions.
+        KafkaError: Kafka does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        await setup.check_no_import(admin, _marker(settings))
+        await _check_nobody_works(admin, settings)
+        await _check_empty(admin, settings)
+        await _create_marker(admin, _marker(settings))
+        topics = dict.fromkeys(names.primary(settings).values(), setup.KEPT_FOR_EVER)
+        await setup.prepare(kafka_cluster(settings, topics), importing=True)
+        producer = AIOKafkaProducer(
+            **_arguments(settings), acks="all", enable_idempotence=True, max_request_size=_LARGEST, linger_ms=5
+        )
+        await producer.start()
+        try:
+            made = KafkaTarget(producer, settings)
+            yield made
+            await made.acknowledged()
+        finally:
+            await producer.stop()
+        await _delete_marker(admin, _marker(settings))
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
+    return {"bootstrap_servers": settings.kafka_servers, **security(settings).arguments()}
+
+
+def _marker(settings: Settings) -> str:
+    return setup.marker(settings.kafka_prefix)
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **_arguments(settings))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    group = f"{settings.kafka_prefix}callscore"
+    deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
+    while members := await _members(admin, group):
+        if asyncio.get_running_loop().time() > deadline:
+            raise CommandError(
+                f"{members} of the workers of {group} are connected to Kafka: stop all of them, and try again."
+            )
+        await asyncio.sleep(0.5)
+
+
+async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
+    [answer] = await admin.describe_consumer_groups([group])
+    [(code, _, _, _, _, members, *_)] = answer.groups
+    if code:
+        raise for_code(code)(f"group {group} cannot be described")
+    return len(members)
+
+
+async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    ours = set(names.primary(settings).values())
+    changelogs = f"{settings.kafka_prefix}{names.CHANGELOGS}"
+    there = [name for name in await admin.list_topics() if name in ours or name.startswith(changelogs)]
+    for name, ends in (await _ends(admin, settings, there)).items():
+        if any(ends):
+            raise CommandError(
+                f"Kafka's topic {name} has records already: "
+                "import into a new log, with another CALLSCORE_KAFKA_PREFIX or on another cluster."
+            )
+
+
+async def _ends(admin: AIOKafkaAdminClient, settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
+    """The offset after the last record of each partition of those topics that are there."""
+    there = sorted(set(topics) & set(await admin.list_topics()))
+    if not there:
+        return {}
+    partitions = [
+        TopicPartition(topic["topic"], found["partition"])
+        for topic in await admin.describe_topics(there)
+        for found in topic["partitions"]
+    ]
+    consumer = AIOKafkaConsumer(**_arguments(settings))
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(sorted(partitions))
+    finally:
+        await consumer.stop()
+    by_topic: dict[str, list[int]] = {topic: [] for topic in there}
+    for partition in sorted(partitions):
+        by_topic[partition.topic].append(int(ends[partition]))
+    return by_topic
+
+
+async def _create_marker(admin: AIOKafkaAdminClient, name: str) -> None:
+    """Raises TopicAlreadyExistsError if another import has begun meanwhile."""
+    _raise_first((await admin.create_topics([NewTopic(name, 1, 1)])).topic_errors)
+
+
+async def _delete_marker(admin: AIOKafkaAdminClient, name: str) -> None:
+    _raise_first((await admin.delete_topics([name])).topic_error_codes)
+    while True:  # the brokers learn of it one by one
+        if name not in await admin.list_topics():
+            return
+        await asyncio.sleep(0.2)
+
+
+def _raise_first(errors: Iterable[tuple[Any, ...]]) -> None:
+    for topic, code, *_ in errors:
+        if code:
+            raise for_code(code)(f"topic {topic}")

@@ -1,0 +1,16 @@
+"""What the topics of the log are called, in an export and in the log itself."""
+
+from app import topics
+from app.settings import Settings
+
+CHANGELOGS = "callscore-"  # what the names of the tables' topics begin with, behind the prefix
+
+
+def primary(settings: Settings) -> dict[str, str]:
+    """Every primary topic's name without and with the prefix of the settings, in an order that tells causes first."""
+    return {topic.name.removeprefix(settings.kafka_prefix): topic.name for topic in topics.ALL}
+
+
+def consumed(settings: Settings) -> set[str]:
+    """Those without the prefix that agents read, which is all but dead letters."""
+    return {topic.name.removeprefix(settings.kafka_prefix) for topic in topics.CONSUMED}

@@ -1,0 +1,106 @@
+"""Looking into the embedded log: what it holds, whether it is whole, its records one by one."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.client.errors import BadInput
+from app.embedded import check as embedded_check
+from app.embedded import stats as embedded_stats
+from app.embedded.record import Record
+from app.embedded.view import View
+from app.settings import get_settings
+from app.upkeep import places
+from app.upkeep.errors import sentences
+
+
+def stats(directory: Path | None) -> list[dict[str, Any]]:
+    """What each partition holds, in the log of the settings or in `directory`; also while a service runs on it.
+
+    `bytes` are those of the records before compression; `committed` and `lag` are by consumer group.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    with sentences():
+        return [
+            {
+                "topic": one.topic,
+                "partition": one.partition,
+                "start": one.start,
+                "end": one.end,
+                "records": one.records,
+                "bytes": one.size,
+                "committed": one.committed,
+                "lag": {group: one.end - offset for group, offset in one.committed.items()},
+            }
+            for one in embedded_stats.stats(_path(directory))
+        ]
+
+
+def check(directory: Path | None) -> Iterator[str]:
+    """What is wrong with a log that nobody else has open. Raises CommandError if it cannot be checked."""
+    with sentences():
+        yield from embedded_check.check(_path(directory))
+
+
+def dump(
+    directory: Path | None, topic: str | None, partition: int | None, start: int, end: int | None
+) -> Iterator[dict[str, Any]]:
+    """Records for people to read, also while a service runs on the log; `start` and `end` hold in each partition.
+
+    Raises:
+        CommandError: it cannot be read.
+        BadInput: there is no such topic or partition.
+    """
+    with sentences(), View(_path(directory)) as view:
+        if topic is not None and topic not in view.topics:
+            raise BadInput(f"There is no topic {topic} in the log; it has {', '.join(sorted(view.topics)) or 'none'}.")
+        chosen = [view.topics[name] for name in sorted(view.topics) if topic in (None, name)]
+        partitions = [found for known in chosen for found in known.partitions if partition in (None, found.number)]
+        if not partitions and partition is not None:
+            raise BadInput(f"There is no partition {partition}; they are counted from 0.")
+        for found in partitions:
+            for record in view.records(found, max(start, found.start), end):
+                yield _readable(record)
+
+
+def _path(directory: Path | None) -> Path:
+    return directory or places.log_path(get_settings())
+
+
+def _readable(record: Record) -> dict[str, Any]:
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": at.replace("+00:00", "Z"),
+        **_text("key", record.key),
+        **_json("value", record.value),
+        "headers": [{"name": name, **_text("value", content)} for name, content in record.headers],
+    }
+
+
+def _text(name: str, raw: bytes | None) -> dict[str, str | None]:
+    """A field of text, or one named `..._base64` where it is none."""
+    if raw is None:
+        return {name: None}
+    with suppress(UnicodeDecodeError):
+        return {name: raw.decode()}
+    return {f"{name}_base64": b64encode(raw).decode()}
+
+
+def _json(name: str, raw: bytes | None) -> dict[str, Any]:
+    """A field of what the JSON says, or one named `..._base64` where it is none."""
+    if raw is None:
+        return {name: None}
+    with suppress(orjson.JSONDecodeError):
+        orjson.loads(raw)  # as it is, since a number may have more digits than a float or an int of 64 bits
+        return {name: orjson.Fragment(raw)}
+    return {f"{name}_base64": b64encode(raw).decode()}

@@ -1,0 +1,162 @@
+"""Moving records to another number of partitions: every call with its tasks and scores to the partition that owns it.
+
+Calls and scorers go by their key, headers of requests by theirs. A chunk holds calls of one partition, so it is cut
+into one chunk for each new partition of its calls, numbered anew in its request; what events say of places in the old
+chunk, they then say of those in the new ones. Each record is cut by itself and none are joined: rows take in one
+record of the log at a time, so that what was told apart by its position stays so.
+
+Memory holds the headers of all requests, and for each chunk where its calls went: 6 bytes a call.
+"""
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import NamedTuple, TypeVar
+
+from app import ids
+from app.client.errors import CommandError
+from app.embedded.record import Record
+from app.events import (
+    RequestAccepted,
+    ScoreEvent,
+    ScoreEvents,
+    ScoreRequested,
+    Target,
+    TasksReused,
+    request_events,
+)
+
+E = TypeVar("E")
+
+
+class Cut(NamedTuple):
+    """Where the calls of a chunk went: by call its new partition and index, by new partition the new chunk's number."""
+
+    partitions: "array[int]"
+    indices: "array[int]"
+    numbers: Mapping[int, int]
+
+
+class Recut:
+    """The records of a log for `partitions` partitions. `rules` names what is done for each topic."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._cuts: dict[tuple[int, str, int], Cut] = {}  # old partition, request id, old number
+        self._chunks: Counter[str] = Counter()  # new chunks so far, by request id
+        self.rules: Mapping[str, Callable[[Iterable[Record]], Iterator[Record]]] = {
+            "calls": self._by_key,
+            "scorers": self._by_key,
+            "score-requests": self._requests,
+            "score-events": self._events,
+        }
+
+    def apply(self, records: Iterable[Record]) -> Iterator[Record]:
+        """`records`, topic by topic and in order, in their new partitions; offsets mean nothing any more.
+
+        Raises:
+            CommandError: an event names a chunk that was not among the records.
+        """
+        for topic, group in groupby(records, lambda record: record.topic):
+            yield from self.rules[topic](group)
+
+    def _by_key(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            yield record._replace(partition=self._owner(record))
+
+    def _owner(self, record: Record) -> int:
+        if record.key is None:  # nothing of ours: it was a dead letter, and will be one again
+            return record.partition % self._partitions
+        return ids.partition_of(record.key, self._partitions)
+
+    def _partition_of(self, project_id: str, call_id: str) -> int:
+        return ids.partition_of(ids.call_key(project_id, call_id), self._partitions)
+
+    # --- requests ---
+
+    def _requests(self, records: Iterable[Record]) -> Iterator[Record]:
+        headers: list[tuple[Record, RequestAccepted]] = []
+        for record in records:
+            event = _decoded(record, request_events.validate_json)
+            if isinstance(event, ScoreRequested):
+                yield from self._chunk(record, event)
+            elif isinstance(event, RequestAccepted):
+                headers.append((record, event))  # written last, and only then it is known how many chunks there are
+            else:
+                yield record._replace(partition=self._owner(record))
+        for record, header in headers:
+            counted = header.model_copy(update={"chunks": self._chunks[header.request_id]})
+            yield record._replace(partition=self._owner(record), value=counted.encode())
+
+    def _chunk(self, record: Record, event: ScoreRequested) -> Iterator[Record]:
+        where = (record.partition, event.request_id, event.chunk)
+        if where in self._cuts:
+            return  # the first one counts
+        calls: defaultdict[int, list[str]] = defaultdict(list)
+        partitions, indices = array("H"), array("I")
+        for call_id in event.call_ids:
+            partition = self._partition_of(event.project_id, call_id)
+            partitions.append(partition)
+            indices.append(len(calls[partition]))
+            calls[partition].append(call_id)
+        numbers = {}
+        for partition, call_ids in calls.items():
+            number = numbers[partition] = self._chunks[event.request_id]
+            self._chunks[event.request_id] += 1
+            chunk = event.model_copy(update={"chunk": number, "call_ids": call_ids})
+            key = ids.chunk_key(event.request_id, number)
+            yield record._replace(partition=partition, key=key, value=chunk.encode())
+        self._cuts[where] = Cut(partitions, indices, numbers)
+
+    # --- events ---
+
+    def _events(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            batch = _decoded(record, ScoreEvents.model_validate_json)
+            if batch is None:
+                yield record._replace(partition=self._owner(record))
+                continue
+            moved: defaultdict[int, list[bytes]] = defaultdict(list)
+            for event in batch.events:
+                for partition, cut in self._event(record, event):
+                    moved[partition].append(cut.encode())
+            for partition, events in moved.items():
+                yield record._replace(partition=partition, value=ScoreEvents.join(events))
+
+    def _event(self, record: Record, event: ScoreEvent) -> Iterator[tuple[int, ScoreEvent]]:
+        if not isinstance(event, TasksReused):
+            places = {
+                name: [self._target(record, target) for target in getattr(event, name)]
+                for name, field in type(event).model_fields.items()
+                if field.annotation == list[Target]
+            }
+            yield self._partition_of(event.project_id, event.call_id), event.model_copy(update=places)
+            return
+        cut = self._cut(record, event.request_id, event.chunk)
+        calls: defaultdict[int, list[int]] = defaultdict(list)
+        for call in event.calls:
+            calls[cut.partitions[call]].append(cut.indices[call])
+        for partition, indices in calls.items():
+            yield partition, event.model_copy(update={"chunk": cut.numbers[partition], "calls": indices})
+
+    def _target(self, record: Record, target: Target) -> Target:
+        cut = self._cut(record, target.request_id, target.chunk)
+        return target._replace(chunk=cut.numbers[cut.partitions[target.call]], call=cut.indices[target.call])
+
+    def _cut(self, record: Record, request_id: str, chunk: int) -> Cut:
+        try:
+            return self._cuts[record.partition, request_id, chunk]
+        except KeyError:
+            raise CommandError(
+                f"{record.topic}/{record.partition}@{record.offset} tells of chunk {chunk} of request {request_id}, "
+                "which is not in the log: import it with the number of partitions that it has."
+            ) from None
+
+
+def _decoded(record: Record, decode: Callable[[bytes], E]) -> E | None:
+    """None for what no agent can decode either: it was a dead letter, and will be one again."""
+    try:
+        return decode(record.value or b"")
+    except ValueError:
+        return None

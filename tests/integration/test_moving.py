@@ -1,0 +1,191 @@
+"""A log that was exported and imported, on whatever broker and with however many partitions, gives the same answers."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import stored
+from tests.brokers import Broker, embedded_only
+from tests.log_command import begin_import, callscore, done, refused, wait_for
+from tests.service import Service
+
+PROJECT = "acme/moving"
+PARTITIONS = 8
+CALLS = 120
+PLUGINS = "tests.plugin_scorers"
+
+
+def fill(service: Service) -> list[str]:
+    """Requests of every kind: plain, repeated, failing, retried, waiting for calls; a scorer; a rewritten call."""
+    service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(CALLS)])
+    service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
+    service.log_calls(PROJECT, [{"id": "call-0", "output": "another"}])
+    body = {"name": "has_7", "kind": "contains", "params": {"text": "7"}, "project_id": PROJECT}
+    assert service.post("/scorers", body).status == 201
+    everything = [f"call-{n}" for n in range(CALLS)] + ["broken"]
+    [published] = [item["ref"] for item in service.items(f"/scorers?project_id={PROJECT}") if item["name"] == "has_7"]
+    requests = [service.submit(PROJECT, everything, [*service.refs("not_empty", "patient"), published])]
+    service.wait_finished(requests[-1])
+    requests.append(service.submit(PROJECT, everything, service.refs("not_empty", "flaky", "raises")))
+    service.wait_finished(requests[-1])
+    requests.append(service.submit(PROJECT, everything[:9], service.refs("not_empty"), **{"Callscore-Rescore": "2"}))
+    service.wait_finished(requests[-1])
+    # Waits for its call, twice: the second request joins the first one.
+    for _ in range(2):
+        requests.append(service.submit(PROJECT, ["call-1", "late-1", "late-2"], service.refs("not_empty")))
+        wait_until_parked(service, requests[-1])
+    return requests
+
+
+def wait_until_parked(service: Service, request_id: str) -> None:
+    wait_for(lambda: service.status(request_id)["tasks"]["waiting_for_call"] == 2)
+
+
+def answers(service: Service, requests: list[str]) -> Any:
+    """What the views say about everything, but for positions in the log."""
+    status = [service.status(request_id) for request_id in requests]
+    listed = service.items(f"/score-requests?project_id={PROJECT}")
+    for request in (*status, *listed):
+        del request["rate"], request["eta"]
+    scores = service.items(f"/scores?project_id={PROJECT}")
+    for score in scores:
+        del score["lineage"]["partition"], score["lineage"]["offset"]
+    tasks = [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests]
+    return {
+        "requests": status,
+        "listed": listed,
+        "tasks": [sorted(found, key=lambda task: str(task["task_id"])) for found in tasks],
+        "scores": scores,
+        "calls": service.items(f"/calls?project_id={PROJECT}"),
+        "scorers": service.items(f"/scorers?project_id={PROJECT}"),
+    }
+
+
+def letters(service: Service) -> list[tuple[str, str | None]]:
+    """The reasons and the records of the dead letters of a stopped service."""
+    found = [json.loads(record.value or b"") for record in stored.log(service).records("dead-letters")]
+    return sorted((letter["reason"], letter["value"]) for letter in found)
+
+
+class Moved:
+    """A log that was filled and exported, and what was answered from it."""
+
+    def __init__(self, folder: Path, broker: Broker) -> None:
+        self.file = folder / "log.jsonl.gz"
+        self.service = Service(folder / "source", partitions=PARTITIONS, scorers=PLUGINS, **broker.settings())
+        self.service.start()
+        try:
+            self.requests = fill(self.service)
+            self.answers = answers(self.service, self.requests)
+            self.service.stop()
+        finally:
+            self.service.kill()
+        poison = [stored.Record(3, 0, None, b"\xff{"), stored.Record(5, 0, b"\xfe", b"{}")]
+        for topic in ("score-requests", "score-events", "calls"):
+            stored.log(self.service).append(topic, poison)
+        self.service.start()
+        self.service.stop()
+        done(callscore(self.service, "export", str(self.file)))
+        self.letters = letters(self.service)
+
+    def check(self, service: Service) -> None:
+        """The service, which has just imported the log, answers the same, goes on with what is owed, and reuses."""
+        service.start()
+        try:
+            assert answers(service, self.requests) == self.answers
+            again = service.submit(PROJECT, [f"call-{n}" for n in range(CALLS)], service.refs("not_empty", "patient"))
+            assert service.wait_finished(again)["tasks"]["reused"] == 2 * CALLS
+            service.log_calls(PROJECT, [{"id": "late-1", "output": "now"}, {"id": "late-2", "output": "now"}])
+            for request_id in self.requests[-2:]:
+                assert service.wait_finished(request_id)["tasks"]["succeeded"] == 3
+            service.stop()
+        finally:
+            service.kill()
+        assert letters(service) == self.letters
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Moved:
+    return Moved(tmp_path_factory.mktemp("moved"), broker)
+
+
+def target(folder: Path, **settings: object) -> Service:
+    return Service(folder / "target", scorers=PLUGINS, **settings)
+
+
+@embedded_only
+@pytest.mark.parametrize("partitions", [PARTITIONS, 3])
+def test_an_imported_log_answers_the_same_with_any_number_of_partitions(
+    moved: Moved, tmp_path: Path, partitions: int
+) -> None:
+    service = target(tmp_path, partitions=partitions)
+    said = done(callscore(service, "import", str(moved.file)))
+    assert ("cut from 8" in said) == (partitions != PARTITIONS)
+    moved.check(service)
+
+
+@embedded_only
+def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Moved, tmp_path: Path) -> None:
+    service = target(tmp_path, partitions=PARTITIONS)
+    done(callscore(service, "import", "-", given=gzip.decompress(moved.file.read_bytes())))
+    for topic in stored.PRIMARY:
+        assert stored.log(service).records(topic) == stored.log(moved.service).records(topic)
+    again = callscore(service, "export", "-")
+    lines = [json.loads(line) for line in again.stdout.splitlines()]
+    were = [json.loads(line) for line in gzip.decompress(moved.file.read_bytes()).splitlines()]
+    assert lines[1:-1] == [line for line in were[1:-1] if line["topic"] != "dead-letters"]
+
+
+@embedded_only
+def test_moving_there_and_back_changes_nothing(moved: Moved, tmp_path: Path) -> None:
+    there = Service(tmp_path / "there", partitions=5, scorers=PLUGINS)
+    done(callscore(there, "import", str(moved.file)))
+    done(callscore(there, "export", str(tmp_path / "there.jsonl")))
+    back = target(tmp_path, partitions=PARTITIONS)
+    done(callscore(back, "import", str(tmp_path / "there.jsonl")))
+    moved.check(back)
+
+
+@embedded_only
+def test_an_export_that_is_cut_or_changed_is_refused_and_nothing_is_left(moved: Moved, tmp_path: Path) -> None:
+    service = target(tmp_path, partitions=PARTITIONS)
+    whole = gzip.decompress(moved.file.read_bytes())
+    (tmp_path / "cut.jsonl.gz").write_bytes(moved.file.read_bytes()[:-2000])
+    assert "ends before it is complete" in refused(callscore(service, "import", str(tmp_path / "cut.jsonl.gz")))
+    changed = callscore(service, "import", "-", given=whole.replace(b"output 17", b"output 71", 1))
+    assert "is damaged (its last line does not agree" in refused(changed)
+    assert not [path for path in service.data_dir.glob("**/*") if path.is_file()]
+
+
+@embedded_only
+def test_only_a_new_log_is_imported_into_and_only_of_a_stopped_service(moved: Moved, tmp_path: Path) -> None:
+    service = target(tmp_path, partitions=PARTITIONS)
+    done(callscore(service, "import", str(moved.file)))
+    assert "has records already" in refused(callscore(service, "import", str(moved.file)))
+    service.start()
+    try:
+        assert "tables of another log" in refused(callscore(service, "import", str(moved.file)))
+        assert "open in another process" in refused(callscore(service, "export", str(tmp_path / "again.jsonl")))
+        assert not (tmp_path / "again.jsonl").exists()
+    finally:
+        service.kill()
+
+
+@embedded_only
+def test_an_import_that_was_killed_leaves_no_log_and_can_be_done_again(moved: Moved, tmp_path: Path) -> None:
+    service = target(tmp_path, partitions=3)
+    whole = gzip.decompress(moved.file.read_bytes())
+    process = begin_import(service, whole[: len(whole) // 2])
+    making = service.data_dir / "log.importing"
+    wait_for(lambda: (making / "CURRENT").exists())
+    assert "open in another process" in refused(callscore(service, "import", str(moved.file)))
+    process.kill()
+    process.wait()
+    assert making.exists()
+    assert not (service.data_dir / "log").exists()
+    done(callscore(service, "import", str(moved.file)))
+    assert not making.exists()
+    moved.check(service)

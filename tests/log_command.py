@@ -1,0 +1,48 @@
+"""`callscore log`, run as users run it, with the settings of a service."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tests.service import ROOT, Service, attempts
+
+
+def callscore(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """`callscore log ...` with the settings of a service."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "log", *args],
+        cwd=ROOT, env=service.environment, input=given, capture_output=True, timeout=120,
+    )  # fmt: skip
+
+
+def begin_import(service: Service, given: bytes) -> "subprocess.Popen[bytes]":
+    """An import from standard input that has read this much, and waits for more."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "log", "import", "-"],
+        cwd=ROOT, env=service.environment, stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(given)
+    process.stdin.flush()
+    return process
+
+
+def done(ended: "subprocess.CompletedProcess[bytes]") -> str:
+    """What a command that went well said."""
+    assert ended.returncode == 0, ended.stderr.decode()
+    return ended.stderr.decode()
+
+
+def refused(ended: "subprocess.CompletedProcess[bytes]") -> str:
+    """The one sentence with which a command failed."""
+    assert ended.returncode == 1, (ended.returncode, ended.stderr)
+    [sentence] = ended.stderr.decode().splitlines()
+    return sentence
+
+
+def wait_for(reached: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until it is reached; for what can only be asked, not awaited."""
+    for _ in attempts(seconds):
+        if reached():
+            return
+    raise AssertionError("it did not come")

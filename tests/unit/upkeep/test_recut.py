@@ -1,0 +1,139 @@
+"""Records cut for another number of partitions say the same, each call's in the partition that owns it."""
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import ids
+from app.client.errors import CommandError
+from app.embedded.record import Record
+from app.events import (
+    RequestAccepted,
+    ScoreEvents,
+    ScoreRequested,
+    ScoreSucceeded,
+    Target,
+    TaskJoined,
+    TasksReused,
+    request_events,
+)
+from app.settings import get_settings
+from app.upkeep import names
+from app.upkeep.recut import Recut
+
+PROJECT = "acme/recut"
+Place = tuple[str, str, int]  # request, call, scorer
+
+
+def a_log(partitions: int, requests: list[list[int]], chunk_calls: int = 4) -> list[Record]:
+    """Requests for calls by number, all of them scored: the first request runs each call, later ones reuse or join."""
+    chunks: list[tuple[int, ScoreRequested]] = []
+    records: list[Record] = []
+    for number, calls in enumerate(requests):
+        by_partition = defaultdict(list)
+        for call in dict.fromkeys(calls):
+            by_partition[owner(f"call-{call}", partitions)].append(f"call-{call}")
+        cut = [
+            (partition, its[begin : begin + chunk_calls])
+            for partition, its in by_partition.items()
+            for begin in range(0, len(its), chunk_calls)
+        ]
+        for chunk, (partition, its) in enumerate(cut):
+            common = {"request_id": f"r{number}", "project_id": PROJECT, "scorer_refs": ["a", "b"], "requested_at": 1.5}
+            event = ScoreRequested(**common, chunk=chunk, call_ids=its)
+            chunks.append((partition, event))
+            records.append(record("score-requests", partition, ids.chunk_key(f"r{number}", chunk), event.encode()))
+        header = RequestAccepted(**common, calls=len(set(calls)), chunks=len(cut), requested_by=None)
+        where = ids.partition_of(b"r%d" % number, partitions)
+        records.append(record("score-requests", where, b"r%d" % number, header.encode()))
+    for partition, event in chunks:
+        joined = [event.request_id != "r0"] * len(event.call_ids)
+        task = {"project_id": PROJECT, "scorer_ref": "a", "at": 2.0}
+        events = [
+            (TaskJoined if join else ScoreSucceeded)(
+                **task,
+                call_id=call,
+                targets=[Target(event.request_id, event.chunk, 0, index)],
+                **({} if join else {"output": {"score": 10**30, "call": call}}),
+            ).encode()
+            for index, (call, join) in enumerate(zip(event.call_ids, joined, strict=True))
+        ]
+        calls_ = list(range(len(event.call_ids)))
+        reused = TasksReused(request_id=event.request_id, chunk=event.chunk, scorer=1, calls=calls_, at=3.0)
+        records.append(record("score-events", partition, None, ScoreEvents.join([*events, reused.encode()])))
+    return sorted(records, key=lambda found: (found.topic != "score-requests", found.partition))
+
+
+def record(topic: str, partition: int, key: bytes | None, value: bytes) -> Record:
+    return Record(topic, partition, 0, 7, key, value, [])
+
+
+def owner(call_id: str, partitions: int) -> int:
+    return ids.partition_of(ids.call_key(PROJECT, call_id), partitions)
+
+
+def said(records: list[Record], partitions: int) -> dict[Place, list[str]]:
+    """What events tell of each place, in order; each record must lie where it belongs, and chunks be counted."""
+    chunks: dict[tuple[int, str, int], list[str]] = {}
+    numbers: dict[str, list[int]] = defaultdict(list)
+    counted: dict[str, int] = {}
+    told: dict[Place, list[str]] = defaultdict(list)
+    for found in records:
+        assert found.timestamp == 7
+        if found.topic == "score-requests":
+            event = request_events.validate_json(found.value or b"")
+            if isinstance(event, ScoreRequested):
+                assert {owner(call, partitions) for call in event.call_ids} == {found.partition}
+                assert found.key == ids.chunk_key(event.request_id, event.chunk)
+                chunks[found.partition, event.request_id, event.chunk] = event.call_ids
+                numbers[event.request_id].append(event.chunk)
+            elif isinstance(event, RequestAccepted):
+                assert found.partition == ids.partition_of(found.key or b"", partitions)
+                assert event.request_id not in counted
+                counted[event.request_id] = event.chunks
+            continue
+        for one in ScoreEvents.model_validate_json(found.value or b"").events:
+            if isinstance(one, TasksReused):
+                for call in one.calls:
+                    name = chunks[found.partition, one.request_id, one.chunk][call]
+                    told[one.request_id, name, one.scorer].append("reused")
+                continue
+            assert owner(one.call_id, partitions) == found.partition
+            for target in one.targets:
+                assert chunks[found.partition, target.request_id, target.chunk][target.call] == one.call_id
+                told[target.request_id, one.call_id, target.scorer].append(one.model_dump_json(exclude={"targets"}))
+    assert counted == {request: len(found) for request, found in numbers.items()}
+    assert all(sorted(found) == list(range(len(found))) for found in numbers.values())
+    return dict(told)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=30), min_size=1, max_size=4),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_every_place_is_told_the_same_in_the_same_order(requests: list[list[int]], before: int, after: int) -> None:
+    old = a_log(before, requests)
+    new = list(Recut(after).apply(old))
+    assert said(new, after) == said(old, before)
+
+
+def test_every_topic_that_agents_read_has_a_rule() -> None:
+    assert set(Recut(3).rules) == names.consumed(get_settings())
+
+
+def test_a_chunk_that_was_written_twice_counts_once() -> None:
+    old = a_log(2, [[1, 2, 3, 4, 5, 6]])
+    first = next(found for found in old if found.key == ids.chunk_key("r0", 0))
+    new = list(Recut(3).apply([first, *old]))
+    assert said(new, 3) == said(old, 2)
+
+
+def test_events_of_an_unknown_chunk_are_refused() -> None:
+    events = [found for found in a_log(2, [[1, 2, 3]]) if found.topic == "score-events"]
+    with pytest.raises(
+        CommandError, match=r"score-events/\d@0 tells of chunk \d of request r0, which is not in the log"
+    ):
+        list(Recut(3).apply(events))
