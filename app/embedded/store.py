@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, Rdict, RdictIter
 
 from . import keys
-from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
+from .errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
 from .wal import find_damage
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,12 @@ def open_database(path: Path) -> Rdict:
             database.put(keys.VERSION, keys.FORMAT_VERSION)
         elif found != keys.FORMAT_VERSION:
             raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
-    except BaseException:
-        database.close()
-        raise
+    except Exception as exc:  # rocksdict raises bare Exception, and once more as it closes what it could not write
+        with suppress(Exception):
+            database.close()
+        if isinstance(exc, EmbeddedLogError):
+            raise
+        raise LogUnavailable(path, exc) from exc
     return database
 
 

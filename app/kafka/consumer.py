@@ -62,11 +62,22 @@ class Consumer(driver.Consumer):
         fetched: dict[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
         changelogs = {tp: fetched.pop(tp) for tp in list(fetched) if self._is_changelog_tp(tp)}
         # Partitions that moved meanwhile are sought anew before they are read on.
-        if self.flow_active and generation == self.app.consumer_generation_id:
+        if generation == self.app.consumer_generation_id:
             for tp, records in changelogs.items():
-                if tp in self._get_active_partitions():
+                if self.flow_active and tp in self._get_active_partitions():
                     self.app.tables.recovery.apply(TP(*tp), records)
+                else:
+                    self._give_back(tp, records)
         return fetched
+
+    def _give_back(self, tp: TP, records: list[Any]) -> None:
+        """Fetch these again later: they came when nobody wanted them, and are behind the position now."""
+        consumer = self._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        # Another position is one that recovery has sought since.
+        if state is not None and state.has_valid_position and state.position == records[-1].offset + 1:
+            consumer.seek(tp, records[0].offset)
 
     def _hold(self) -> None:
         self._holding = True

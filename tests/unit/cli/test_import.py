@@ -173,9 +173,9 @@ async def test_a_changed_file_starts_over(callscore: Command, service: FakeServi
 
 async def test_ctrl_c_ends_an_import_that_waits_for_stdin(callscore: Command) -> None:
     process = await callscore.start("calls", "import", "-", "--project", "a/b")
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(4.0)  # until it has started, also on a machine that is busy
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 130
+    assert await asyncio.wait_for(process.wait(), 30) == 130
     ended = await callscore.end(process)
     assert (ended.out, ended.err.strip()) == ("", "")
 
