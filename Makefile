@@ -10,7 +10,7 @@ KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
 
-.PHONY: install run test check soak bench kafka pins clean
+.PHONY: install run test test-kafka check soak bench kafka pins clean
 
 install: $(VENV)/.runtime
 
@@ -37,10 +37,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Everything, on the embedded log and on Kafka; without a JDK 17 and Maven what needs a Kafka is skipped, with a word.
-# Two processes, as most of a test is waiting; the files in order, as the longest come first.
+# Everything that needs no Kafka. Two processes, as most of a test is waiting; the files in order, as the longest come
+# first.
 test: check
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+# What needs a real Apache Kafka: about twenty minutes, a JDK 17 and Maven.
+test-kafka: $(VENV)/.dev
+	CALLSCORE_REQUIRE_KAFKA=1 $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
+		tests/crash tests/integration -k "kafka or workers"
 
 # The crash tests at length: about half an hour.
 soak: $(VENV)/.dev

@@ -25,7 +25,9 @@ SKIPPED = "no Kafka: "
 
 @cache
 def runtime() -> Runtime | str:
-    """What brokers are run with, or why none can be started here: asked once a test run, since Maven may take long."""
+    """What brokers are run with, or why none is started here: asked once a test run, since Maven may take long."""
+    if os.environ.get(REQUIRED) != "1":
+        return "They run with: make test-kafka"
     try:
         found = Runtime()
     except KafkaMissing as error:
