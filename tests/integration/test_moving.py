@@ -113,6 +113,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Moved:
 
 
 def target(folder: Path, **settings: object) -> Service:
+    folder.mkdir(exist_ok=True)
     return Service(folder / "target", scorers=PLUGINS, **settings)
 
 
