@@ -1,4 +1,4 @@
-# make install | run | test | soak | bench | kafka: each does all its own set-up in .venv.
+# make install | run | test | soak | bench | bench-kafka | kafka: each does all its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
 
-.PHONY: install run test test-kafka check soak bench kafka pins clean
+.PHONY: install run test test-kafka check soak bench bench-kafka kafka pins clean
 
 install: $(VENV)/.runtime
 
@@ -54,6 +54,10 @@ soak: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# Workers on a real Apache Kafka: about half an hour, a JDK 17 and Maven.
+bench-kafka: $(VENV)/.dev
+	$(BIN)/python -m bench.kafka
 
 # A real Apache Kafka in the foreground, KAFKA_BROKERS=1 or 3; needs a JDK 17 and Maven.
 kafka: $(BIN)/python

@@ -1,16 +1,14 @@
 """`make bench`: measures the embedded service end to end and writes bench/results/latest.{json,md}."""
 
 import asyncio
-import json
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from bench import load, machine
+from bench import load, machine, report
 from tests.service import Service
 
-RESULTS = Path(__file__).parent / "results"
 REFS = 10
 SIZES = (1_000, 10_000, 100_000)
 
@@ -45,7 +43,7 @@ def start_to_ready(service: Service) -> float:
 
 
 def measure(folder: Path) -> dict[str, object]:
-    service = Service(folder / "data")
+    service = Service(folder / "data", partitions=load.PARTITIONS)
     results: dict[str, object] = {"machine": machine.facts(), "ready_empty_s": start_to_ready(service)}
     try:
         results["throughput"] = asyncio.run(throughput(service))
@@ -59,17 +57,8 @@ def measure(folder: Path) -> dict[str, object]:
         results["ready_with_scores_s"] = start_to_ready(service)
     finally:
         service.kill()
-    results["disk_bytes"] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    results["disk_bytes"] = machine.disk_bytes(folder)
     return results
-
-
-def markdown(results: dict[str, object]) -> str:
-    rows = results["throughput"]
-    assert isinstance(rows, list)
-    table = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    table += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
-    others = [f"- {name}: {value}" for name, value in results.items() if name != "throughput"]
-    return "\n".join([*table, "", *others, ""])
 
 
 def main() -> None:
@@ -78,10 +67,7 @@ def main() -> None:
         results = measure(folder)
     finally:
         shutil.rmtree(folder)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
-    (RESULTS / "latest.md").write_text(markdown(results))
-    print(markdown(results))
+    report.save("latest", results)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import aiohttp
 from tests.service import Service, complete_call
 
 PROJECT = "bench/project"
+PARTITIONS = 8  # as many as a service has by default
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def log_calls(service: Service, prefix: str, number: int, size: int = 1024) -> list[str]:
-    """Log `number` calls with outputs of `size` bytes; returns their ids."""
+    """Log `number` calls with outputs of `size` bytes, and wait until they are in the tables; returns their ids."""
     ids = [f"{prefix}-{n}" for n in range(number)]
     async with aiohttp.ClientSession(service.url) as session:
         for start in range(0, number, 500):
@@ -33,7 +34,16 @@ async def log_calls(service: Service, prefix: str, number: int, size: int = 1024
             batch = {"batch": [complete_call(PROJECT, call) for call in calls]}
             async with session.post(f"/v2/{PROJECT}/calls/complete", json=batch) as answer:
                 answer.raise_for_status()
+        await seen(session)
     return ids
+
+
+async def seen(session: aiohttp.ClientSession) -> None:
+    """Wait until all calls that were logged so far are in the tables."""
+    while True:
+        async with session.get("/calls", params={"project_id": PROJECT, "limit": "1"}) as answer:
+            if answer.status == 200:
+                return
 
 
 async def publish(service: Service, number: int) -> list[str]:
@@ -54,8 +64,11 @@ async def submit(session: aiohttp.ClientSession, call_ids: list[str], refs: list
         return str(answer.headers["Location"])
 
 
-async def score(service: Service, call_ids: list[str], refs: list[str]) -> tuple[float, Any]:
-    """Submit once and wait until the counter says that all is scored; returns seconds and the request."""
+async def score(service: Service, call_ids: list[str], refs: list[str], pause: float = 0.02) -> tuple[float, Any]:
+    """Submit once and wait until the counter says that all is scored; returns seconds and the request.
+
+    It is asked every `pause` seconds, which costs the service a query of all its partitions.
+    """
     async with aiohttp.ClientSession(service.url) as session:
         started = time.perf_counter()
         where = await submit(session, call_ids, refs)
@@ -64,7 +77,7 @@ async def score(service: Service, call_ids: list[str], refs: list[str]) -> tuple
                 request = await answer.json()
             if request["status"] != "running":
                 return time.perf_counter() - started, request
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
 
 
 async def submit_latency(service: Service, refs: list[str], clients: int, each: int) -> Latency:

@@ -4,6 +4,8 @@ import os
 import platform
 import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 
 
 def facts() -> dict[str, object]:
@@ -28,10 +30,32 @@ def fdatasync_p50_ms(times: int = 200) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far, its threads included."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time that a process has used so far, its threads and its children included."""
+    found = {int(name): stat for name in os.listdir("/proc") if name.isdigit() and (stat := _stat(int(name)))}
+    ticks, waiting = 0, [pid]
+    while waiting:
+        parent = waiting.pop()
+        ticks += sum(int(field) for field in found[parent][11:15])  # its own, and of children that have ended
+        waiting += [child for child, stat in found.items() if int(stat[1]) == parent]
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/{pid}/stat behind the name; none if the process has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return []
+
+
+def disk_bytes(folder: Path, pattern: str = "*") -> int:
+    """Bytes of the files below a folder whose names match; files may come and go meanwhile."""
+    total = 0
+    for path in folder.rglob(pattern):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def memory_mb(pid: int, peak: bool) -> float:

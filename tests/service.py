@@ -58,6 +58,10 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def spawn(self) -> None:
         """Start the process, without waiting until it is ready."""
         with self.log_path.open("ab") as log:

@@ -1,0 +1,14 @@
+"""A scorer that waits as a remote judge does. Named by CALLSCORE_SCORERS in benchmarks."""
+
+import asyncio
+
+from app.scorers import scorer
+
+SECONDS = 0.2
+
+
+@scorer
+async def slow(output: str) -> dict[str, int]:
+    """Takes 200 ms of waiting, and next to no CPU."""
+    await asyncio.sleep(SECONDS)
+    return {"score": len(output)}

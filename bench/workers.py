@@ -1,0 +1,141 @@
+"""Workers on a real Kafka, and what they and its broker use."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench import load, machine
+from kafka.cluster import Cluster
+from tests.service import Service, attempts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one submission took."""
+
+    tasks: int
+    seconds: float
+    worker_cpu: float  # seconds, of all workers and their children
+    broker_cpu: float  # seconds
+
+    @property
+    def rate(self) -> float:
+        """Tasks a second."""
+        return self.tasks / self.seconds
+
+    @property
+    def worker_us(self) -> float:
+        """Microseconds of the workers' CPU for each task."""
+        return self.worker_cpu / self.tasks * 1e6
+
+    @property
+    def broker_us(self) -> float:
+        """Microseconds of the broker's CPU for each task."""
+        return self.broker_cpu / self.tasks * 1e6
+
+
+class Workers:
+    """Workers of one cluster on one volume, each in an instance folder of its own."""
+
+    def __init__(self, kafka: Cluster, folder: Path, number: int, prefix: str = "bench-", **settings: object) -> None:
+        self.kafka = kafka
+        self.prefix = prefix
+        self.folder = folder
+        self.data_dir = folder / "data"
+        settings = {"partitions": load.PARTITIONS} | settings
+        self.all = [
+            Service(self.data_dir, broker=f"kafka://{kafka.address()}", kafka_prefix=prefix, **settings)
+            for _ in range(number)
+        ]
+        for index, worker in enumerate(self.all):
+            worker.log_path = folder / f"worker-{index}.log"
+
+    @property
+    def running(self) -> list[Service]:
+        return [worker for worker in self.all if worker.runs]
+
+    def start(self, number: int | None = None) -> None:
+        """Start the first `number` workers, all by default, and wait until each owns its share of the partitions."""
+        for worker in self.all[:number]:
+            if not worker.runs:
+                worker.spawn()
+        for worker in self.running:
+            worker.wait_ready(600)
+        self.wait_whole(self.all[0])
+
+    def stop(self) -> None:
+        for worker in self.running:
+            worker.stop()
+
+    def kill(self) -> None:
+        for worker in self.running:
+            worker.kill()
+
+    def wait_whole(self, worker: Service) -> None:
+        """Wait until a worker gets an answer from every partition."""
+
+        def whole() -> None:
+            answer = worker.get(f"/scores?project_id={load.PROJECT}&limit=1")
+            assert answer.status == 200, answer.raw
+            assert answer.headers["Callscore-Unanswered-Partitions"] is None
+
+        self.until(whole)
+
+    @staticmethod
+    def until(question: Callable[[], T], seconds: float = 600) -> T:
+        """What `question` returns once it neither fails nor finds nobody to ask."""
+        last: Exception | None = None
+        for _ in attempts(seconds):
+            try:
+                return question()
+            except (OSError, AssertionError) as error:
+                last = error
+        raise AssertionError(f"no answer: {last!r}")
+
+    def cpu(self) -> float:
+        """CPU seconds that the running workers have used so far."""
+        return sum(machine.cpu_seconds(worker.pid) for worker in self.running)
+
+    def broker_cpu(self) -> float:
+        """CPU seconds that the brokers have used so far."""
+        return sum(machine.cpu_seconds(broker.pid) for broker in self.kafka.brokers.values())
+
+    def score(self, prefix: str, calls: int, refs: list[str]) -> Cost:
+        """Log new calls, then have each scored with each ref."""
+        return asyncio.run(self._score(prefix, calls, refs))
+
+    async def _score(self, prefix: str, calls: int, refs: list[str]) -> Cost:
+        client = self.running[0]
+        call_ids = await load.log_calls(client, prefix, calls)
+        workers, broker = self.cpu(), self.broker_cpu()
+        _, request = await load.score(client, call_ids, refs, pause=1.0)
+        tasks = calls * len(refs)
+        assert request["tasks"]["succeeded"] == tasks, request
+        since, until = (datetime.fromisoformat(request[name]) for name in ("requested_at", "finished_at"))
+        return Cost(tasks, (until - since).total_seconds(), self.cpu() - workers, self.broker_cpu() - broker)
+
+    def publish(self, number: int) -> list[str]:
+        """Refs of scorers that do next to nothing."""
+        return asyncio.run(load.publish(self.running[0], number))
+
+    def log_bytes(self) -> dict[str, int]:
+        """Bytes that one replica of each topic holds, by topic."""
+        found: dict[str, int] = {}
+        for folder in (self.kafka.folder / "broker-1" / "logs").glob(f"{self.prefix}*"):
+            topic = folder.name.rsplit("-", 1)[0].removeprefix(self.prefix)
+            found[topic] = found.get(topic, 0) + machine.disk_bytes(folder, "*.log")
+        return dict(sorted(found.items()))
+
+    def table_bytes(self) -> int:
+        """Bytes of the tables of all workers on disk; RocksDB's own notes, which grow all the time, left out."""
+        return sum(machine.disk_bytes(self.data_dir, kind) for kind in ("*.sst", "*.log"))
+
+
+def rounded(**values: Any) -> dict[str, Any]:
+    """A row of results."""
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
