@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Appender:
             except LogFailed:
                 await self._reopen()
             number += TOGETHER
-        await self._log.close()
+        with suppress(LogFailed):  # the call that fails may be one of closing; all is acknowledged by then
+            await self._log.close()
         return 0
 
     async def _append(self, number: int) -> None:
