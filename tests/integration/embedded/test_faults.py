@@ -16,7 +16,7 @@ from tests.faults.shim import READ_ONLY, Calls, Shim
 from tests.service import ROOT, attempts
 
 COUNT = 400
-TRIES = int(os.environ.get("CALLSCORE_TEST_FAULTS", "3"))
+TRIES = int(os.environ.get("CALLSCORE_TEST_FAULTS", "1"))
 
 
 class Run:
