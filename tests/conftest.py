@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_broker
 from tests.service import Service
 
 __all__ = ["_three_brokers", "broker", "kafka", "make_disk", "make_kafka", "shim", "shim_library", "three_brokers"]
+
+# A shell that starts the tests in the background has SIGINT ignored, which every process that they start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(

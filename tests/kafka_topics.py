@@ -1,6 +1,7 @@
 """What tests ask of a Kafka and change in it: topics, their settings, offsets, and who may do what."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -21,13 +22,13 @@ ANY_OPERATION, DENIED, ALLOWED, A_TOPIC, LITERALLY = 2, 2, 3, 2, 3
 T = TypeVar("T")
 
 
-class KafkaTopics:
+class KafkaTopics(ABC):
     """The topics of the Kafka at `address`. Synchronous, and may be called inside an event loop, which it holds up."""
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """Where clients find it: `host:port,host:port`."""
-        raise NotImplementedError
 
     def create_topic(self, name: str, partitions: int = 1, copies: int | None = None, **configs: object) -> None:
         """Create a topic and wait until each partition has a leader; `configs` as min_insync_replicas=2."""
