@@ -75,7 +75,8 @@ class Broker:
 
     def format(self, cluster_id: str, users: Mapping[str, str] | None = None) -> None:
         """Prepare an empty folder, with credentials of `users` for SCRAM."""
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self.properties)]
+        # In one argument: an id may begin with a dash.
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self.properties)]
         for name, password in (users or {}).items():
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
                 arguments += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
