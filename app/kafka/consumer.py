@@ -61,13 +61,13 @@ class Consumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         fetched: dict[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
         changelogs = {tp: fetched.pop(tp) for tp in list(fetched) if self._is_changelog_tp(tp)}
-        # Partitions that moved meanwhile are sought anew before they are read on.
-        if generation == self.app.consumer_generation_id:
-            for tp, records in changelogs.items():
-                if self.flow_active and tp in self._get_active_partitions():
-                    self.app.tables.recovery.apply(TP(*tp), records)
-                else:
-                    self._give_back(tp, records)
+        # A fetch that began before a rebalance may end behind it, with records of what was assigned then.
+        current = self.flow_active and generation == self.app.consumer_generation_id
+        for tp, records in changelogs.items():
+            if current and tp in self._get_active_partitions():
+                self.app.tables.recovery.apply(TP(*tp), records)
+            else:
+                self._give_back(tp, records)
         return fetched
 
     def _give_back(self, tp: TP, records: list[Any]) -> None:

@@ -248,3 +248,5 @@ async def started(app: Any) -> AsyncIterator[None]:
         yield
     finally:
         await app.stop()
+        for table in app.tables.values():
+            await table.data.stop()  # Faust's opens it again where an offset is remembered behind its end
