@@ -1,4 +1,4 @@
-"""Takes requests in: headers into tables/requests, chunks into tables/chunks and into the lanes that scoring works on.
+"""Takes requests in: claims and headers into their tables, chunks into tables/chunks and into the lanes of scoring.
 
 A chunk's record is acknowledged when each of its tasks is terminal or parked, both of which are rows; records are
 acknowledged in order, so that the committed offset never passes a chunk that still owes work.
@@ -11,9 +11,9 @@ from agents.lanes import Chunk
 from agents.scoring import scoring
 from agents.stream import Record, apply
 from app import topics
-from app.events import RequestAccepted, ScoreRequested, request_events
+from app.events import RequestAccepted, RequestClaimed, ScoreRequested, request_events
 from app.faust_app import app
-from tables import chunks, requests
+from tables import chunks, claims, requests
 
 
 class Ticket:
@@ -75,8 +75,12 @@ async def fan_out(stream: Any) -> None:
         scoring.add(chunk)
 
 
-def take_in(record: Record, event: ScoreRequested | RequestAccepted) -> Chunk | None:
+def take_in(record: Record, event: ScoreRequested | RequestClaimed | RequestAccepted) -> Chunk | None:
     """Store the record's row; returns the chunk that it brings, if it brings one."""
+    if isinstance(event, RequestClaimed):
+        claim = claims.load(record.partition, event.request_id)
+        claims.save(record.partition, claims.fold(claim, event, record.offset))
+        return None
     if isinstance(event, RequestAccepted):
         known = requests.load(record.partition, event.request_id)
         requests.save(record.partition, requests.fold(known, event, record.offset))

@@ -69,6 +69,20 @@ class ScoreRequested(Event):
     requested_at: float
 
 
+class RequestClaimed(Event):
+    """Somebody wants to make a request under an `Idempotency-Key`: the first claim of a request id wins.
+
+    Whoever sends the same body writes the same chunks and header, made from that claim.
+    """
+
+    type: Literal["RequestClaimed"] = "RequestClaimed"
+    request_id: str
+    body: str | None  # the digest of what was sent
+    scorer_refs: list[str]
+    requested_by: str | None
+    requested_at: float
+
+
 class RequestAccepted(Event):
     """A request's header, written last: all its chunks are in the log."""
 
@@ -81,9 +95,10 @@ class RequestAccepted(Event):
     occasion: str = ""
     requested_by: str | None
     requested_at: float
+    body: str | None = None  # the digest of what was sent, if it was sent under an `Idempotency-Key`
 
 
-RequestEvent = Annotated[ScoreRequested | RequestAccepted, Field(discriminator="type")]
+RequestEvent = Annotated[ScoreRequested | RequestClaimed | RequestAccepted, Field(discriminator="type")]
 
 
 # --- score-events --------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ class DeadLetter(Event):
     at: float
 
 
-request_events: TypeAdapter[ScoreRequested | RequestAccepted] = TypeAdapter(RequestEvent)
+request_events: TypeAdapter[ScoreRequested | RequestClaimed | RequestAccepted] = TypeAdapter(RequestEvent)
 
 
 def json_value(raw: bytes) -> Any:

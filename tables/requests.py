@@ -1,20 +1,30 @@
-"""Accepted requests: one row a request, its header."""
+"""Accepted requests: one row a request, its header, and one that finds it by time.
+
+Not every request id sorts by time: one made from an `Idempotency-Key` is a hash.
+"""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from app import ids
 from app.events import RequestAccepted
-from tables.base import Table
+from tables.base import Table, successor
 from tables.paging import Page, Slice
 
 table = Table("requests")
+_BY_TIME = ids.SEPARATOR  # in front of every row that finds a request by time; no request id starts with it
 
 
 class Row(RequestAccepted):
     """A request's header and the offset that made the row."""
 
     offset: int
+
+    @property
+    def place(self) -> str:
+        """Where it stands among all requests: by the microsecond, then by id."""
+        return f"{int(self.requested_at * 1e6):017d}.{self.request_id}"
 
 
 def fold(row: Row | None, event: RequestAccepted, offset: int) -> Row:
@@ -29,12 +39,16 @@ def load(partition: int, request_id: str) -> Row | None:
 
 def save(partition: int, row: Row) -> None:
     table.put_row(partition, row.request_id.encode(), row.model_dump_json().encode())
+    table.put_row(partition, _BY_TIME + row.place.encode(), row.request_id.encode())
 
 
-def newest_first(partition: int, before: bytes | None = None) -> Iterator[Row]:
-    """The requests in this partition, newest first (request ids sort by time), older than `before`."""
-    for _, value in table.scan_back(partition, before):
-        yield Row.model_validate_json(value)
+def newest_first(partition: int, before: str | None = None) -> Iterator[Row]:
+    """The requests in this partition, newest first, from in front of a place on."""
+    start = successor(_BY_TIME) if before is None else _BY_TIME + before.encode()
+    for _, request_id in table.scan_back(partition, start):
+        row = load(partition, request_id.decode())
+        assert row is not None, "a request has both rows"
+        yield row
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -47,12 +61,12 @@ def find(partition: int, request_id: str) -> dict[str, Any] | None:
 
 
 def page(partition: int, before: str | None, rows: int, project_id: str | None, globs: list[str]) -> Page:
-    """Headers by request id, newest first, of one project (None: all) and only of projects that a glob matches."""
+    """Headers by their place, newest first, of one project (None: all) and only of projects that a glob matches."""
     found = Slice(rows)
-    for row in newest_first(partition, None if before is None else before.encode()):
+    for row in newest_first(partition, before):
         wanted = project_id is None or row.project_id == project_id
         if wanted and any(fnmatchcase(row.project_id, glob) for glob in globs):
-            found.add(row.request_id, row.model_dump())
+            found.add(row.place, row.model_dump())
         if found.full():
-            return found.page(row.request_id)
+            return found.page(row.place)
     return found.page(None)

@@ -27,10 +27,12 @@ _SUBMITTING = (
     "`{}` with the header `Location: /score-requests/{request_id}`, where its progress is; with "
     "`Prefer: return=representation` its body is the receipt instead, `{request_id, status_url, tasks}`. "
     "The body must be sent with `Content-Type: application/json`. What has a score is reused, not run again, unless "
-    "`Callscore-Rescore` names an occasion that it was not scored on yet."
+    "`Callscore-Rescore` names an occasion that it was not scored on yet. The same `Idempotency-Key` with the same "
+    "body gives the same receipt, however late; with another body it is refused."
 )
 _PREFER = parameter("Prefer", enum("return=representation"), "header")
 _RESCORE = parameter("Callscore-Rescore", where="header")
+_IDEMPOTENCY = parameter("Idempotency-Key", where="header")
 _PLACE = (parameter("entity", where="path", required=True), parameter("project", where="path", required=True))
 
 
@@ -84,7 +86,11 @@ _SCORE_FILTERS = (
 
 PATHS: dict[str, Any] = {
     # Beside the operation, which is the contract's, word for word.
-    "/calls/score": {"description": _SUBMITTING, "parameters": [_PREFER, _RESCORE], **contract.CALLS_SCORE},
+    "/calls/score": {
+        "description": _SUBMITTING,
+        "parameters": [_PREFER, _IDEMPOTENCY, _RESCORE],
+        **contract.CALLS_SCORE,
+    },
     "/calls": {"get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, *_PAGE)},
     "/score-requests": {
         "get": operation("Requests", "Requests, newest first", "RequestPage", parameter("project_id"), *_PAGE)

@@ -7,8 +7,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from app import ids, topics
-from app.events import RequestAccepted
-from app.web import log_writes
+from app.events import RequestAccepted, RequestClaimed
+from app.web import idempotency, log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
 from app.web.bodies import MAX_ERRORS, read_json, validate
@@ -40,17 +40,46 @@ async def score_calls(request: web.Request) -> web.Response:
     body = validate(CallsScoreReq, await bounded(await read_json(request), turns))
     _check_project(body.project_id)
     check_write(request, body.project_id, "body", "project_id")
-    occasion = occasion_in(request)
+    occasion, key = occasion_in(request), idempotency.key_in(request)
     mistakes = await check_call_ids(body.call_ids, turns, MAX_ERRORS)
+    if mistakes or key is None:
+        request_id, digest = ids.new_request_id(), None
+    else:
+        request_id = idempotency.request_id_of(body.project_id, request[USER].name, key)
+        digest = await idempotency.digest_of(body.call_ids, body.scorer_refs, occasion, turns)
+        accepted = await idempotency.find_accepted(request, request_id, digest)
+        if accepted is not None:
+            return receipt(request, accepted)
     refs, unresolved = await _resolve(request.app[RESOLVER], body)
     if mistakes or unresolved:
         raise ApiError(422, [*mistakes, *unresolved])
 
-    request_id, now = ids.new_request_id(), time.time()
-    calls, chunks = await split(body.project_id, body.call_ids, turns)
+    claim = RequestClaimed(
+        request_id=request_id,
+        body=digest,
+        scorer_refs=refs,
+        requested_by=request[USER].name,
+        requested_at=time.time(),
+    )
+    if digest is not None:
+        claim = await idempotency.claim(claim)
+    header = await _write(body.project_id, body.call_ids, occasion, claim, turns)
+    request.app[ACCEPTED].add(header.model_dump())
+    return receipt(request, header)
+
+
+async def _write(
+    project_id: str, call_ids: list[str], occasion: str, claim: RequestClaimed, turns: Turns
+) -> RequestAccepted:
+    """Write the chunks, then the header, which is returned; all is durable then.
+
+    The same arguments give the same events, so that a submission that is sent again may be written again.
+    """
+    request_id, refs, at = claim.request_id, claim.scorer_refs, claim.requested_at
+    calls, chunks = await split(project_id, call_ids, turns)
     written = []
     for number, chunk in enumerate(chunks if refs else ()):
-        event = chunk_event(request_id, number, chunk, body.project_id, refs, occasion, now)
+        event = chunk_event(request_id, number, chunk, project_id, refs, occasion, at)
         key = ids.chunk_key(request_id, number)
         written.append(log_writes.append(topics.score_requests, key, event.encode(), chunk[0]))
         await turns.breathe()
@@ -58,28 +87,29 @@ async def score_calls(request: web.Request) -> web.Response:
         await log_writes.durable(written)
     header = RequestAccepted(
         request_id=request_id,
-        project_id=body.project_id,
+        project_id=project_id,
         scorer_refs=refs,
         calls=calls,
         chunks=len(written),
         occasion=occasion,
-        requested_by=request[USER].name,
-        requested_at=now,
+        requested_by=claim.requested_by,
+        requested_at=at,
+        body=claim.body,
     )
     written.append(log_writes.append(topics.score_requests, request_id.encode(), header.encode()))
     await log_writes.durable(written)
-    request.app[ACCEPTED].add(header.model_dump())
-    return receipt(request, request_id, calls * len(refs))
+    return header
 
 
-def receipt(request: web.Request, request_id: str, tasks: int) -> web.Response:
+def receipt(request: web.Request, header: RequestAccepted) -> web.Response:
     """`{}` as in the contract, or the receipt for who prefers it."""
-    status_url = f"/score-requests/{request_id}"
+    status_url = f"/score-requests/{header.request_id}"
     headers = {"Location": status_url}
     if not prefers_representation(request):
         return json_response({}, headers=headers)
     headers["Preference-Applied"] = "return=representation"
-    return json_response({"request_id": request_id, "status_url": status_url, "tasks": tasks}, headers=headers)
+    tasks = header.calls * len(header.scorer_refs)
+    return json_response({"request_id": header.request_id, "status_url": status_url, "tasks": tasks}, headers=headers)
 
 
 def prefers_representation(request: web.Request) -> bool:

@@ -94,10 +94,17 @@ def test_the_description_of_submitting_is_the_contracts(client: Client) -> None:
 
 def test_beside_the_contract_the_description_says_where_the_receipt_is_and_what_may_be_sent(client: Client) -> None:
     item = client.get("/openapi.json").json["paths"]["/calls/score"]
-    for named in ("Location", "Prefer: return=representation", "Callscore-Rescore", "Content-Type: application/json"):
+    for named in (
+        "Location",
+        "Prefer: return=representation",
+        "Callscore-Rescore",
+        "Idempotency-Key",
+        "Content-Type: application/json",
+    ):
         assert named in item["description"]
     assert {(header["name"], header["in"]) for header in item["parameters"]} == {
         ("Prefer", "header"),
+        ("Idempotency-Key", "header"),
         ("Callscore-Rescore", "header"),
     }
 

@@ -1,0 +1,40 @@
+"""Claims of request ids made from an `Idempotency-Key`: one row a request id, beside its header in the same table."""
+
+from typing import Any
+
+from app import ids
+from app.events import RequestClaimed
+from tables.requests import table
+
+
+class Row(RequestClaimed):
+    """The claim that won and the offset that made the row."""
+
+    offset: int
+
+
+def fold(row: Row | None, event: RequestClaimed, offset: int) -> Row:
+    """The first claim of a request id wins."""
+    return row or Row(**event.model_dump(), offset=offset)
+
+
+def load(partition: int, request_id: str) -> Row | None:
+    value = table.get_row(partition, _key(request_id))
+    return None if value is None else Row.model_validate_json(value)
+
+
+def save(partition: int, row: Row) -> None:
+    table.put_row(partition, _key(row.request_id), row.model_dump_json().encode())
+
+
+def _key(request_id: str) -> bytes:
+    return request_id.encode() + ids.SEPARATOR + b"claim"
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def find(partition: int, request_id: str) -> dict[str, Any] | None:
+    """The claim of a request id that won."""
+    row = load(partition, request_id)
+    return None if row is None else row.model_dump(exclude={"offset"})

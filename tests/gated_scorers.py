@@ -1,0 +1,16 @@
+"""A scorer that a test holds and lets go. Named by CALLSCORE_SCORERS in tests."""
+
+import asyncio
+from pathlib import Path
+
+from app.scorers import scorer
+
+
+@scorer
+async def gated(output: str) -> dict[str, str]:
+    """Does as the file that the call's output names says: waits while it says `wait`, fails if it says `bad`."""
+    while (said := Path(output).read_text()) in ("wait", ""):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    if said == "bad":
+        raise LookupError("told to fail")
+    return {"said": said}
