@@ -4,74 +4,32 @@ A chunk's record is acknowledged when each of its tasks is terminal or parked, b
 acknowledged in order, so that the committed offset never passes a chunk that still owes work.
 """
 
-from collections import deque
 from typing import Any
 
 from agents.lanes import Chunk
 from agents.scoring import scoring
 from agents.stream import Record, apply
+from agents.tickets import Tickets
 from app import topics
 from app.events import RequestAccepted, RequestClaimed, ScoreRequested, request_events
 from app.faust_app import app
 from tables import chunks, claims, requests
 
-
-class Ticket:
-    """One record in the order of its partition; `finish` may be called at any time, once its work is done."""
-
-    __slots__ = ("_event", "_finished", "_in_order")
-
-    def __init__(self, in_order: "InOrder", event: Any) -> None:
-        self._in_order = in_order
-        self._event = event
-        self._finished = False
-
-    def finish(self) -> None:
-        self._finished = True
-        self._in_order.acknowledge()
-
-    def acknowledged(self) -> bool:
-        if self._finished:
-            self._event.ack()
-        return self._finished
-
-
-class InOrder:
-    """Acknowledges the records of one partition in order, however they finish."""
-
-    def __init__(self) -> None:
-        self._open: deque[Ticket] = deque()
-
-    def add(self, event: Any) -> Ticket:
-        ticket = Ticket(self, event)
-        self._open.append(ticket)
-        return ticket
-
-    def acknowledge(self) -> None:
-        while self._open and self._open[0].acknowledged():
-            self._open.popleft()
-
-
-_in_order: dict[int, InOrder] = {}
-
-
-def forget(partition: int) -> None:
-    """The partition was assigned anew: its records come again from the committed offset on."""
-    _in_order.pop(partition, None)
+tickets = Tickets()
 
 
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for event in stream.noack().events():
         record = Record(event)
-        ticket = _in_order.setdefault(record.partition, InOrder()).add(event)
+        ticket = tickets.add(record.partition, event)
         chunk = apply(record, request_events.validate_json, take_in)
         if chunk is None:
             ticket.finish()
             continue
         # The event waits for its tasks, possibly for long: let go of its payload.
         event.value = event.message.value = None
-        chunk.when_settled = ticket.finish
+        chunk.when_settled.append(ticket.finish)
         scoring.add(chunk)
 
 

@@ -43,14 +43,21 @@ class Chunk:
         self.calls = len(event.call_ids)
         # Per scorer: tasks neither terminal nor parked; None until the lane has looked.
         self.unsettled: list[int | None] = [None] * len(event.scorer_refs)
-        self.when_settled: Callable[[], None] = lambda: None
+        self.when_settled: list[Callable[[], None]] = []
 
     def look(self, scorer: int) -> progress.Row:
         """How far the chunk already is for one scorer; sets what is left."""
         row = progress.load(self.partition, self.request_id, self.number, scorer)
-        self.unsettled[scorer] = self.calls - sum(state != progress.State.QUEUED for state in row.states)
+        self.unsettled[scorer] = row.queued(self.calls)
         self._check()
         return row
+
+    def look_again(self) -> None:
+        """How far the chunk is has changed other than by `settle`: see what is left for each scorer."""
+        for scorer in range(len(self.scorer_refs)):
+            self.unsettled[scorer] = None
+        for scorer in range(len(self.scorer_refs)):
+            self.look(scorer)
 
     def settle(self, scorer: int, number: int) -> None:
         """So many tasks became terminal or parked."""
@@ -65,8 +72,9 @@ class Chunk:
 
     def _check(self) -> None:
         if self.settled:
-            when_settled, self.when_settled = self.when_settled, lambda: None
-            when_settled()
+            when_settled, self.when_settled = self.when_settled, []
+            for callback in when_settled:
+                callback()
 
 
 @dataclass(slots=True)
@@ -77,6 +85,7 @@ class RequestLane:
     scorer_ref: str
     _chunks: deque[tuple[Chunk, int]] = field(default_factory=deque)
     _tasks: Iterator[Task] | None = None
+    _partition: int = -1  # that `_tasks` come from
 
     def add(self, chunk: Chunk, scorer: int) -> None:
         self._chunks.append((chunk, scorer))
@@ -94,13 +103,20 @@ class RequestLane:
                 if looks == 0:
                     break
                 looks -= 1
-                self._tasks = tasks_of(*self._chunks.popleft())
+                chunk, scorer = self._chunks.popleft()
+                self._tasks, self._partition = tasks_of(chunk, scorer), chunk.partition
             task = next(self._tasks, None)
             if task is None:
                 self._tasks = None
             else:
                 taken.append(task)
         return taken
+
+    def drop(self, partition: int) -> None:
+        """Forget what lies in a partition."""
+        self._chunks = deque(item for item in self._chunks if item[0].partition != partition)
+        if self._partition == partition:
+            self._tasks = None
 
 
 def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
@@ -114,7 +130,7 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
     for index, call_id in enumerate(row.call_ids):
         if states.get(index) == progress.State.QUEUED:
             key = ids.task_key(row.project_id, call_id, ref, row.occasion)
-            target = Target(chunk.request_id, chunk.number, scorer, index)
+            target = Target(chunk.request_id, chunk.number, scorer, index, states.opened(index))
             yield Task(chunk.partition, key, row.project_id, call_id, ref, row.occasion, [target])
 
 
@@ -174,6 +190,8 @@ class Lanes:
 
     def add_chunk(self, chunk: Chunk) -> None:
         for scorer, ref in enumerate(chunk.scorer_refs):
+            if chunk.unsettled[scorer] == 0:
+                continue
             lane = self._lane(chunk.request_id, chunk.project_id, ref)
             assert isinstance(lane, RequestLane)
             lane.add(chunk, scorer)
@@ -182,6 +200,19 @@ class Lanes:
         lane = self._lane(None, ids.split_key(key)[0], scorer_ref)
         assert isinstance(lane, ParkedLane)
         lane.add(partition, key)
+
+    def drop(self, request_id: str, partition: int) -> None:
+        """Forget what a request has in a partition."""
+        for where in [where for where in self._turn if where[0] == request_id]:
+            lane = self._lanes[where]
+            assert isinstance(lane, RequestLane)
+            lane.drop(partition)
+            self._remove_if_empty(where)
+
+    def _remove_if_empty(self, where: _Where) -> None:
+        if self._lanes[where].empty:
+            del self._lanes[where]
+            self._turn.remove(where)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -200,9 +231,7 @@ class Lanes:
             if most <= 0:
                 continue
             taken = lane.take(most)
-            if lane.empty:
-                del self._lanes[where]
-                self._turn.remove(where)
+            self._remove_if_empty(where)
             return taken
         return None
 

@@ -41,7 +41,7 @@ class Outbox:
             last.calls.append(target.call)
             return
         self._close_reused(partition)
-        request_id, chunk, scorer, call = target
+        request_id, chunk, scorer, call, _ = target
         self._batches[partition].reused = TasksReused(
             request_id=request_id, chunk=chunk, scorer=scorer, calls=[call], at=time.time()
         )

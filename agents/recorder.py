@@ -10,7 +10,17 @@ from typing import Any
 from agents.scoring import scoring
 from agents.stream import Record, consume
 from app import ids, topics
-from app.events import AttemptFailed, ScoreEvents, ScoreFailed, ScoreSucceeded, TaskJoined, TaskParked, TasksReused
+from app.events import (
+    AttemptFailed,
+    OfTask,
+    ScoreEvents,
+    TaskJoined,
+    TaskParked,
+    TasksCancelled,
+    TasksReopened,
+    TasksReused,
+    TaskWithdrawn,
+)
 from app.faust_app import app
 from tables import progress, scores, tasks
 from tables.progress import State
@@ -23,7 +33,7 @@ _STATES = {
     "retrying": State.RETRYING,
 }
 
-TaskEvent = TaskParked | TaskJoined | AttemptFailed | ScoreSucceeded | ScoreFailed
+Where = tuple[str, int, int]  # request id, chunk, scorer
 
 
 @app.agent(topics.score_events.channel(), name="recorder")
@@ -36,6 +46,12 @@ def handle(record: Record, batch: ScoreEvents) -> None:
     for event in batch.events:
         if isinstance(event, TasksReused):
             changes.reuse(event)
+        elif isinstance(event, TasksCancelled):
+            changes.cancel(event)
+        elif isinstance(event, TasksReopened):
+            changes.reopen(event)
+        elif isinstance(event, TaskWithdrawn):
+            changes.withdraw(event)
         else:
             changes.apply(event)
     changes.save()
@@ -51,31 +67,51 @@ class Changes:
         self._scores: dict[bytes, scores.Row] = {}
         self._tasks: dict[bytes, tasks.Row | None] = {}
         self._was_parked: dict[bytes, bool] = {}
-        self._progress: dict[tuple[str, int, int], progress.Row] = {}
-        self._settled: Counter[tuple[str, int, int]] = Counter()
+        self._progress: dict[Where, progress.Row] = {}
+        self._settled: Counter[Where] = Counter()
         self._keys: list[bytes] = []
 
-    def apply(self, event: TaskEvent) -> None:
+    def apply(self, event: OfTask) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
         self._keys.append(key)
         score = self._score(key)
-        if isinstance(event, ScoreSucceeded | ScoreFailed):
+        if isinstance(event, scores.Terminal):
             score = self._scores[key] = scores.fold(score, event, self._offset)
             if event.parked:
                 self._unpark(key, event.round)
         if score is not None and score.round >= event.round:
             state: str = score.status_of(event.round)
         else:
-            assert not isinstance(event, ScoreSucceeded | ScoreFailed)
+            assert isinstance(event, TaskParked | TaskJoined | AttemptFailed)
             task = self._park(key, event)
             if task is None:
                 return
             state = task.status
         for target in event.targets:
-            self._mark(target[:3], [target.call], _STATES[state], event.at)
+            if (row := self._of(target[:3])).opened(target.call) == target.opened:
+                self._mark(row, target[:3], [target.call], _STATES[state], event.at)
 
     def reuse(self, event: TasksReused) -> None:
-        self._mark((event.request_id, event.chunk, event.scorer), event.calls, State.REUSED, event.at)
+        where = (event.request_id, event.chunk, event.scorer)
+        self._mark(self._of(where), where, event.calls, State.REUSED, event.at)
+
+    def cancel(self, event: TasksCancelled) -> None:
+        where = (event.request_id, event.chunk, event.scorer)
+        row = self._of(where)
+        if row.offset < self._offset:
+            self._settled[where] += row.cancel(event.calls, event.control, event.at)
+
+    def reopen(self, event: TasksReopened) -> None:
+        row = self._of((event.request_id, event.chunk, event.scorer))
+        if row.offset < self._offset:
+            row.reopen(event.calls, [_STATES[status] for status in event.statuses], event.control)
+
+    def withdraw(self, event: TaskWithdrawn) -> None:
+        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+        self._keys.append(key)
+        row = self._task(key)
+        if row is not None:
+            self._tasks[key] = tasks.withdraw(row, event, self._offset)
 
     def save(self) -> None:
         for key, score in self._scores.items():
@@ -132,9 +168,12 @@ class Changes:
         if row is None or row.round <= round_number:
             self._tasks[key] = None
 
-    def _mark(self, where: tuple[str, int, int], calls_: list[int], state: State, at: float) -> None:
+    def _of(self, where: Where) -> progress.Row:
         row = self._progress.get(where)
         if row is None:
             row = self._progress[where] = progress.load(self._partition, *where)
+        return row
+
+    def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:
             self._settled[where] += row.set(calls_, state, at)

@@ -11,16 +11,18 @@ import contextvars
 import logging
 import random
 import time
+from collections import deque
 from typing import Any
 
 from agents.catalog import Catalog, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
+from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
-from tables import calls, in_flight, scores, tasks
+from tables import calls, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,11 @@ class Scoring:
         self.outbox = Outbox()
         self.lanes = Lanes()
         self.parking = Parking(self.resume)
+        self.steering = Steering(self)
         self._chunks: dict[tuple[str, int], Chunk] = {}
         self._early: list[Chunk] = []  # chunks of partitions that are not open yet
         self._open: set[int] = set()
+        self._taken: deque[Task] = deque()  # from their lane, to be started
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._epoch = 0  # counts assignments
@@ -59,16 +63,43 @@ class Scoring:
         if chunk.partition not in self._open:
             self._early.append(chunk)
             return
-        where, acknowledge = (chunk.request_id, chunk.number), chunk.when_settled
+        chunk = self._registered(chunk)
+        if controls.load(chunk.partition, chunk.request_id) is None:
+            self.lanes.add_chunk(chunk)
+            self._wake.set()
+        else:
+            self.steering.admit(chunk)
 
-        def when_settled() -> None:
-            self._chunks.pop(where, None)
-            acknowledge()
+    def work_on(self, chunk: Chunk) -> None:
+        """Work on what its progress says is queued of a chunk, of a request that has been steered."""
+        chunk = self._registered(chunk)
+        chunk.look_again()
+        if not chunk.settled and not self.steering.cancelled(chunk.partition, chunk.request_id):
+            self.lanes.add_chunk(chunk)
+            self._wake.set()
 
-        chunk.when_settled = when_settled
-        self._chunks[where] = chunk
-        self.lanes.add_chunk(chunk)
-        self._wake.set()
+    def _registered(self, chunk: Chunk) -> Chunk:
+        """The handle of a chunk: the one that is known, which takes over who waits, or else this one."""
+        where = (chunk.request_id, chunk.number)
+        known = self._chunks.setdefault(where, chunk)
+        if known is chunk:
+            chunk.when_settled.append(lambda: self._forget(where, chunk))
+        else:
+            known.when_settled.extend(chunk.when_settled)
+        return known
+
+    def _forget(self, where: tuple[str, int], chunk: Chunk) -> None:
+        if self._chunks.get(where) is chunk:
+            del self._chunks[where]
+
+    def drop(self, partition: int, request_id: str) -> None:
+        """Forget the tasks of a request that have not been started in a partition."""
+        self.lanes.drop(request_id, partition)
+        self._taken = deque(
+            task
+            for task in self._taken
+            if task.parked or task.partition != partition or task.targets[0].request_id != request_id
+        )
 
     def resume(self, partition: int, key: bytes, scorer_ref: str) -> None:
         """A parked task's time has come; before its partition is open, `open` will see to it."""
@@ -87,9 +118,14 @@ class Scoring:
         epoch = self._epoch
         self._open.add(partition)
         await self.parking.load(partition, lambda: epoch == self._epoch)
+        self.steering.open(partition)
         early, self._early = self._early, []
         for chunk in early:
             self.add(chunk)
+
+    def is_open(self, partition: int) -> bool:
+        """Whether tasks of the partition are scored here."""
+        return partition in self._open
 
     def reassigned(self, owned: set[int]) -> None:
         """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
@@ -124,6 +160,8 @@ class Scoring:
         self._open.clear()
         self._early.clear()
         self._chunks.clear()
+        self._taken.clear()
+        self.steering.clear()
         self.parking.clear()
         self.lanes = Lanes()
 
@@ -142,15 +180,15 @@ class Scoring:
     async def _start_all(self, taken: list[Task]) -> None:
         """Start tasks, giving way to the rest of the worker every few milliseconds: a call may be large."""
         self.started += len(taken)
-        epoch, since = self._epoch, time.perf_counter()
-        for task in taken:
+        self._taken.extend(taken)
+        since = time.perf_counter()
+        while self._taken:  # which loses what is cancelled, or goes to another worker, meanwhile
             if time.perf_counter() - since > TURN_SECONDS:
                 self.outbox.flush()
                 await asyncio.sleep(0)
-                if epoch != self._epoch:
-                    return  # partitions were assigned anew: the log hands out again what it is owed
                 since = time.perf_counter()
-            self.start(task)
+                continue
+            self.start(self._taken.popleft())
         self.outbox.flush()
         await asyncio.sleep(0)
 
@@ -186,7 +224,9 @@ class Scoring:
             return
         if task.parked:
             row = tasks.load(task.partition, task.key)
-            if row is not None and not (row.status == "retrying" and row.due > time.time()):
+            if row is None or (row.status == "retrying" and row.due > time.time()):
+                return
+            if self.steering.wanted(task.partition, row.targets):
                 self._run(unpark(task.partition, task.key, row))
             return
         ended = scores.ended(task.partition, task.key)
@@ -197,8 +237,29 @@ class Scoring:
             self._join(task, row)
             return
         if ended is not None:
+            target = task.targets[0]
+            if not progress.load(task.partition, *target[:3]).wants(target.call, target.opened):
+                return  # taken from its lane twice, and it has ended since
             task.round = ended[1] + 1
         self._run(task)
+
+    def stop(self, entry: Entry) -> None:
+        """End a task that runs and that no request wants any more."""
+        if running := self._running.pop(entry.key, None):
+            running.cancel()
+        entry.running = False
+        self.outbox.put(entry.partition, events.ScoreCancelled(**self._common(entry.task, [])))
+
+    def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
+        """Take targets from a parked task, which ends if it has no other."""
+        task = unpark(partition, key, row)
+        entry = self._enter(task)
+        entry.running = False
+        if len(gone) < len(row.targets):
+            self.outbox.put(partition, events.TaskWithdrawn(**self._common(task, gone)))
+        else:
+            self.outbox.put(partition, events.ScoreCancelled(**self._common(task, [])))
+        return entry
 
     def _reuse(self, task: Task) -> None:
         for target in task.targets:
@@ -295,7 +356,12 @@ class Scoring:
             self._fail(task, entry, described, call)
             return
         pause = BACKOFF * 2 ** (task.attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311
-        event = events.AttemptFailed(**self._common(task, entry.targets), error=described, next_at=time.time() + pause)
+        event = events.AttemptFailed(
+            **self._common(task, entry.targets),
+            withdrawn=entry.withdrawn,
+            error=described,
+            next_at=time.time() + pause,
+        )
         entry.running = False
         self.outbox.put(task.partition, event)
 
@@ -312,14 +378,16 @@ class Scoring:
             message = f"{message} within {self.settings.call_wait:g} s"
             self._fail(task, entry, events.Error(type=error_type, message=message))
             return
-        event = events.TaskParked(**self._common(task, entry.targets), reason=reason, until=until)
+        event = events.TaskParked(
+            **self._common(task, entry.targets), withdrawn=entry.withdrawn, reason=reason, until=until
+        )
         entry.running = False
         self.outbox.put(task.partition, event)
 
     # --- in flight ---
 
     def _enter(self, task: Task) -> Entry:
-        entry = Entry(task.partition, task.key, task.scorer_ref, task.targets, since=time.time())
+        entry = Entry(task.partition, task.key, task.scorer_ref, task.targets, since=time.time(), task=task)
         in_flight.add(entry)
         return entry
 

@@ -84,7 +84,7 @@ class Watchdog(Service):
             behind[tp.topic] += max(0, ends[tp] - 1 - applied)
             if self._watch.still_for(("applied", where), applied, ends[tp] - 1 > applied, now) > self._stuck_after:
                 return f"{tp.topic}/{tp.partition} has records behind offset {applied} that nobody applies"
-            if tp.topic == topics.score_requests.name:
+            if tp.topic in (topics.score_requests.name, topics.controls.name):
                 continue  # committed only when the tasks are settled, which may take as long as they wait
             committed = app.consumer._committed_offset.get(where) or 0
             if self._watch.still_for(("commit", where), committed, applied >= committed, now) > self._stuck_after:

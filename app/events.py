@@ -111,6 +111,7 @@ class Target(NamedTuple):
     chunk: int
     scorer: int  # index into the chunk's scorer_refs
     call: int  # index into the chunk's call_ids
+    opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
 
 
 def _fit(text: str, most: int) -> str:
@@ -146,7 +147,13 @@ class TaskEvent(Event):
 ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]
 
 
-class TaskParked(TaskEvent):
+class TaskWaits(TaskEvent):
+    """The task is parked, for its `targets` and those that it was parked for before, but not those `withdrawn`."""
+
+    withdrawn: list[Target] = []
+
+
+class TaskParked(TaskWaits):
     """The task cannot run yet: it waits until something arrives, at most until `until`."""
 
     type: Literal["TaskParked"] = "TaskParked"
@@ -160,7 +167,7 @@ class TaskJoined(TaskEvent):
     type: Literal["TaskJoined"] = "TaskJoined"
 
 
-class AttemptFailed(TaskEvent):
+class AttemptFailed(TaskWaits):
     """An attempt failed for a reason that may pass: the next one starts at `next_at`."""
 
     type: Literal["AttemptFailed"] = "AttemptFailed"
@@ -186,6 +193,18 @@ class ScoreFailed(TaskEvent):
     lineage: dict[str, Any] = {}
 
 
+class ScoreCancelled(TaskEvent):
+    """No request wants the task any more, so that it was stopped. Terminal for its round."""
+
+    type: Literal["ScoreCancelled"] = "ScoreCancelled"
+
+
+class TaskWithdrawn(TaskEvent):
+    """Requests that were cancelled want a parked task no longer, others do; `targets` are those of the former."""
+
+    type: Literal["TaskWithdrawn"] = "TaskWithdrawn"
+
+
 class TasksReused(Event):
     """A request named tasks that had succeeded before: `calls` are indices into its chunk."""
 
@@ -197,9 +216,34 @@ class TasksReused(Event):
     at: float
 
 
-ScoreEvent = Annotated[
-    TaskParked | TaskJoined | AttemptFailed | ScoreSucceeded | ScoreFailed | TasksReused, Field(discriminator="type")
-]
+class TasksCancelled(Event):
+    """A request was cancelled: what has not ended of one chunk × scorer is cancelled in it. Once for each `control`."""
+
+    type: Literal["TasksCancelled"] = "TasksCancelled"
+    request_id: str
+    chunk: int
+    scorer: int
+    calls: int  # how many the chunk has
+    control: int  # the number of the control among those of its request, from 1 on
+    at: float
+
+
+class TasksReopened(Event):
+    """A request is retried: what ended so of one chunk × scorer is queued again in it. Once for each `control`."""
+
+    type: Literal["TasksReopened"] = "TasksReopened"
+    request_id: str
+    chunk: int
+    scorer: int
+    statuses: list[Literal["failed", "cancelled"]]
+    calls: list[int] | None  # indices into the chunk; None: all
+    control: int
+    at: float
+
+
+OfTask = TaskParked | TaskJoined | TaskWithdrawn | AttemptFailed | ScoreSucceeded | ScoreFailed | ScoreCancelled
+OfChunk = TasksReused | TasksCancelled | TasksReopened
+ScoreEvent = Annotated[OfTask | OfChunk, Field(discriminator="type")]
 
 
 class ScoreEvents(Event):
@@ -215,6 +259,36 @@ class ScoreEvents(Event):
     def join(events: Iterable[bytes]) -> bytes:
         """The record of events that are encoded already."""
         return b'{"v":1,"type":"ScoreEvents","events":[' + b",".join(events) + b"]}"
+
+
+# --- controls --- (a copy of each in every partition) -------------------------------------------
+
+
+class RequestCancelled(Event):
+    """Whoever asked for a request withdraws what has not ended of it."""
+
+    type: Literal["RequestCancelled"] = "RequestCancelled"
+    control_id: str
+    request_id: str
+    asked_by: str | None
+    asked_at: float
+
+
+class RequestRetried(Event):
+    """What ended so in a request is to be tried again; None: whatever the scorer, whatever the type of its error."""
+
+    type: Literal["RequestRetried"] = "RequestRetried"
+    control_id: str
+    request_id: str
+    statuses: list[Literal["failed", "cancelled"]]
+    scorer_refs: list[str] | None = None
+    error_types: list[str] | None = None
+    asked_by: str | None
+    asked_at: float
+
+
+Control = RequestCancelled | RequestRetried
+ControlEvent = Annotated[Control, Field(discriminator="type")]
 
 
 # --- dead-letters --------------------------------------------------------------------------------
@@ -234,6 +308,7 @@ class DeadLetter(Event):
     at: float
 
 
+control_events: TypeAdapter[Control] = TypeAdapter(ControlEvent)
 request_events: TypeAdapter[ScoreRequested | RequestClaimed | RequestAccepted] = TypeAdapter(RequestEvent)
 
 

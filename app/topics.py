@@ -42,9 +42,10 @@ class Topic:
         future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value)
         return future
 
-    def send(self, key: bytes | None, value: bytes, partition: int) -> None:
+    def send(self, key: bytes | None, value: bytes, partition: int) -> "asyncio.Future[Any]":
         """Write a record that is an effect of another one: if it cannot be written, that one is never committed."""
-        app.producer.append(self.name, partition, key, value, owed=True)
+        future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value, owed=True)
+        return future
 
 
 def in_one_order() -> bool:
@@ -70,10 +71,12 @@ calls = Topic(f"{_prefix}calls")
 scorers = Topic(f"{_prefix}scorers")
 # key: request id (header) or request id, chunk; RequestEvent
 score_requests = Topic(f"{_prefix}score-requests")
+# key: request id, a copy in every partition; ControlEvent
+controls = Topic(f"{_prefix}controls")
 # no key, the partition of its calls; ScoreEvents
 score_events = Topic(f"{_prefix}score-events")
 # key: the original one; DeadLetter
 dead_letters = Topic(f"{_prefix}dead-letters")
 
-CONSUMED = (calls, scorers, score_requests, score_events)  # by the agents
+CONSUMED = (calls, scorers, score_requests, controls, score_events)  # by the agents
 ALL = (*CONSUMED, dead_letters)

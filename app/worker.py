@@ -13,6 +13,7 @@ import mode.loop
 from mode import Service
 
 import agents.calls
+import agents.controls
 import agents.fan_out
 import agents.recorder
 import agents.scorers
@@ -72,7 +73,8 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     scoring.reassigned(cluster.partitions_here())
     for tp in app.consumer.assignment():
         positions.forget(tp.topic, tp.partition)
-        agents.fan_out.forget(tp.partition)
+    agents.fan_out.tickets.forget()
+    agents.controls.tickets.forget()
 
 
 def open_partitions() -> None:

@@ -1,5 +1,6 @@
 """Tasks in flight on this worker: in memory only, gone with the worker, since the log still owes them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,16 @@ class Entry:
     since: float
     size: int = 0  # bytes of the call that it holds while it runs
     running: bool = True  # False once its event is on its way to the log
+    task: Any = None  # what was started
+    withdrawn: list[Target] = field(default_factory=list)  # targets that it had, of requests that were cancelled
     later: list[Any] = field(default_factory=list)  # tasks of the same key, to be started again afterwards
+    gone: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
+
+    async def end(self) -> None:
+        """Wait until the recorder has applied what became of it."""
+        if self.gone is None:
+            self.gone = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self.gone)
 
 
 _entries: dict[bytes, Entry] = {}
@@ -40,6 +50,8 @@ def pop(key: bytes) -> Entry | None:
     global _held
     entry = _entries.pop(key, None)
     if entry is not None:
+        if entry.gone is not None:
+            entry.gone.set_result(None)
         _held -= entry.size
         _of_scorer[entry.scorer_ref] -= 1
         if not _of_scorer[entry.scorer_ref]:

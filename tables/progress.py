@@ -1,11 +1,13 @@
 """Where every task of every request stands: one row a request, chunk and scorer, one byte a task.
 
 The row is set, never counted up, so that an event delivered twice changes nothing; counts are made by counting bytes.
+A terminal state stays until a retry opens the task again; how often it was opened is in the upper half of its byte, so
+that what comes late from before a retry is told from what comes after it.
 """
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -13,7 +15,7 @@ from app import ids
 from tables.base import Table
 
 table = Table("progress")
-_HEAD = struct.Struct(">qd")
+_HEAD = struct.Struct(">qdI")
 
 
 class State(IntEnum):
@@ -30,7 +32,9 @@ class State(IntEnum):
 
 
 TERMINAL = frozenset({State.SUCCEEDED, State.REUSED, State.FAILED, State.CANCELLED})
-_IS_TERMINAL = bytes(1 if value in TERMINAL else 0 for value in range(256))
+_IS_TERMINAL = bytes(1 if value & 0x0F in TERMINAL else 0 for value in range(256))
+_STATE = bytes(value & 0x0F for value in range(256))
+_OPENED = 4  # bits
 
 
 @dataclass(slots=True)
@@ -39,10 +43,19 @@ class Row:
 
     offset: int = -1
     finished_at: float = 0.0  # when the last task became terminal
+    control: int = 0  # the number of the last control of its request that was applied
     states: bytearray = field(default_factory=bytearray)
 
-    def get(self, call: int) -> int:
-        return self.states[call] if call < len(self.states) else State.QUEUED
+    def get(self, call: int) -> State:
+        return State(self.states[call] & 0x0F) if call < len(self.states) else State.QUEUED
+
+    def opened(self, call: int) -> int:
+        """How often a retry has opened the task again, modulo 16."""
+        return self.states[call] >> _OPENED if call < len(self.states) else 0
+
+    def wants(self, call: int, opened: int) -> bool:
+        """Whether a task that was taken up when it had been `opened` so often is still to be done."""
+        return self.opened(call) == opened and self.get(call) not in TERMINAL
 
     def set(self, calls: Iterable[int], state: State, at: float) -> int:
         """Set the state of tasks that are not terminal yet; a terminal state stays. Returns how many were queued."""
@@ -50,24 +63,49 @@ class Row:
         for call in calls:
             if call >= len(self.states):
                 self.states.extend(bytes(call + 1 - len(self.states)))
-            queued += self.states[call] == State.QUEUED
-            if not _IS_TERMINAL[self.states[call]]:
-                self.states[call] = state
+            known = self.states[call]
+            queued += known & 0x0F == State.QUEUED
+            if not _IS_TERMINAL[known]:
+                self.states[call] = known & 0xF0 | state
                 if _IS_TERMINAL[state]:
                     self.finished_at = max(self.finished_at, at)
         return queued
+
+    def cancel(self, calls: int, control: int, at: float) -> int:
+        """Cancel what is not terminal of the chunk's calls, once for each control. Returns how many were queued."""
+        if control <= self.control:
+            return 0
+        self.control = control
+        return self.set(range(calls), State.CANCELLED, at)
+
+    def reopen(self, calls: Iterable[int] | None, states: Collection[State], control: int) -> None:
+        """Queue again what is in one of `states`, of these calls or of all, once for each control."""
+        if control <= self.control:
+            return
+        self.control = control
+        for call in range(len(self.states)) if calls is None else calls:
+            if self.get(call) in states:
+                self.states[call] = (self.opened(call) + 1 << _OPENED) & 0xF0 | State.QUEUED
+
+    def queued(self, calls: int) -> int:
+        """How many of the chunk's calls are queued."""
+        return calls - len(self.states) + self.plain().count(State.QUEUED)
 
     def finished(self) -> int:
         """How many tasks are terminal."""
         return sum(self.states.translate(_IS_TERMINAL))
 
+    def plain(self) -> bytearray:
+        """The states alone, a byte each."""
+        return self.states.translate(_STATE)
+
     def encode(self) -> bytes:
-        return _HEAD.pack(self.offset, self.finished_at) + self.states
+        return _HEAD.pack(self.offset, self.finished_at, self.control) + self.states
 
 
 def decode(value: bytes) -> Row:
-    offset, finished_at = _HEAD.unpack_from(value)
-    return Row(offset, finished_at, bytearray(value[_HEAD.size :]))
+    offset, finished_at, control = _HEAD.unpack_from(value)
+    return Row(offset, finished_at, control, bytearray(value[_HEAD.size :]))
 
 
 def key(request_id: str, chunk: int, scorer: int) -> bytes:
@@ -89,7 +127,8 @@ def counts(rows: Iterable[Row]) -> tuple[Counter[State], float]:
     finished_at = 0.0
     for row in rows:
         finished_at = max(finished_at, row.finished_at)
+        states = row.plain()
         for state in State:
-            if state is not State.QUEUED and (number := row.states.count(state)):
+            if state is not State.QUEUED and (number := states.count(state)):
                 total[state] += number
     return total, finished_at

@@ -8,7 +8,7 @@ import orjson
 from pydantic import BaseModel
 
 from app import ids
-from app.events import Error, ScoreFailed, ScoreSucceeded
+from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded
 from tables import calls
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -47,7 +47,15 @@ class Row(BaseModel):
         return next((past.status for past in self.past if past.round == round_number), self.status)
 
 
-def fold(row: Row | None, event: ScoreSucceeded | ScoreFailed, offset: int) -> Row:
+Terminal = ScoreSucceeded | ScoreFailed | ScoreCancelled
+_STATUS: dict[type[Terminal], Status] = {
+    ScoreSucceeded: "succeeded",
+    ScoreFailed: "failed",
+    ScoreCancelled: "cancelled",
+}
+
+
+def fold(row: Row | None, event: Terminal, offset: int) -> Row:
     """The row after a terminal event: the first terminal event of a round wins."""
     if row is not None and (row.offset >= offset or row.round >= event.round):
         return row
@@ -55,17 +63,16 @@ def fold(row: Row | None, event: ScoreSucceeded | ScoreFailed, offset: int) -> R
     if row is not None:
         ended = PastRound(round=row.round, status=row.status, attempts=row.attempts, error=row.error, at=row.at)
         past = [*row.past, ended]
-    succeeded = isinstance(event, ScoreSucceeded)
     return Row(
         offset=offset,
-        status="succeeded" if succeeded else "failed",
+        status=_STATUS[type(event)],
         round=event.round,
         attempts=event.attempts,
         output=event.output if isinstance(event, ScoreSucceeded) else None,
         error=event.error if isinstance(event, ScoreFailed) else None,
         at=event.at,
-        op_name=event.op_name,
-        lineage=event.lineage,
+        op_name=None if isinstance(event, ScoreCancelled) else event.op_name,
+        lineage={} if isinstance(event, ScoreCancelled) else event.lineage,
         past=past,
     )
 
@@ -151,7 +158,7 @@ def outcomes(
         return found.page(None)
     group_of: tuple[str | None, Any] = (None, None)  # the rows of a call lie together: each call is read once
     for key, shown, size in _shown(partition, project_id, after, filters):
-        if shown is not None:
+        if shown is not None and shown["row"]["status"] != "cancelled":
             row = shown["row"]
             if group_by is None or group_by == "op_name":
                 group = row.get("op_name") if group_by else None

@@ -84,7 +84,7 @@ def task_page(partition: int, after: str | None, rows: int, request_id: str, sta
     """The tasks of a request (only those in `status`, unless None) by their place."""
     found = Slice(rows)
     for at, chunk, row in _places(partition, request_id, None if after is None else _place(after)):
-        state = State(row.get(at.call))
+        state = row.get(at.call)
         key = ids.task_key(chunk.project_id, chunk.call_ids[at.call], chunk.scorer_refs[at.scorer], chunk.occasion)
         entry = None if state in progress.TERMINAL else in_flight.get(key)
         running = entry is not None and entry.running
@@ -137,7 +137,8 @@ def _task(
     }
     score = scores.load(partition, key)
     if status in ("succeeded", "failed", "cancelled"):
-        return task | (_ended(score, status) or {"since": row.finished_at or chunk.requested_at})
+        task |= _ended(score, status) or {"since": row.finished_at or chunk.requested_at}
+        return task | ({"reason": "request_cancelled"} if status == "cancelled" else {})
     if score is not None:
         task["round"] = score.round + 1
     parked = tasks.load(partition, key)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked
+from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
 from tables.base import Table
 
 table = Table("tasks")
@@ -45,7 +45,7 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         occasion=event.occasion,
         round=event.round,
         attempts=event.attempts,
-        targets=list(dict.fromkeys(joined)),
+        targets=[target for target in dict.fromkeys(joined) if target not in event.withdrawn],
         status="retrying" if retrying else "waiting_for_call",
         reason=event.error.type if isinstance(event, AttemptFailed) else event.reason,
         error=event.error if isinstance(event, AttemptFailed) else None,
@@ -59,6 +59,14 @@ def join(row: Row, event: TaskJoined, offset: int) -> Row:
     if row.offset >= offset:
         return row
     return row.model_copy(update={"offset": offset, "targets": list(dict.fromkeys([*row.targets, *event.targets]))})
+
+
+def withdraw(row: Row, event: TaskWithdrawn, offset: int) -> Row:
+    """The row after requests that were cancelled want it no longer."""
+    if row.offset >= offset:
+        return row
+    left = [target for target in row.targets if target not in event.targets]
+    return row.model_copy(update={"offset": offset, "targets": left})
 
 
 def load(partition: int, key: bytes) -> Row | None:

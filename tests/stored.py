@@ -16,7 +16,7 @@ from tests.service import Service
 
 OFFSET_KEY = b"__faust\0offset__"
 GROUP = "callscore"
-PRIMARY = ("calls", "scorers", "score-requests", "score-events")
+PRIMARY = ("calls", "scorers", "score-requests", "controls", "score-events")
 
 Rows = dict[str, dict[tuple[int, bytes], bytes]]  # table → (partition, key) → value
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class StoredLog(ABC):
         found: dict[tuple[str, str, str, str, int], int] = {}
         for record in self.records("score-events"):
             for event in ScoreEvents.model_validate_json(record.value or b"").events:
-                if event.type in ("ScoreSucceeded", "ScoreFailed"):
+                if event.type in ("ScoreSucceeded", "ScoreFailed", "ScoreCancelled"):
                     task = (event.project_id, event.call_id, event.scorer_ref, event.occasion, event.round)
                     found[task] = found.get(task, 0) + 1
         return found

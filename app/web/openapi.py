@@ -42,6 +42,7 @@ def operation(
     answer: str,
     *parameters: dict[str, Any],
     body: str | None = None,
+    body_required: bool = True,
     status: int = 200,
     error: str = "HTTPValidationError",
     open: bool = False,
@@ -58,7 +59,7 @@ def operation(
         "security": [] if open else _KEYS,
     }
     if body is not None:
-        described["requestBody"] = {"required": True, "content": _json(body)}
+        described["requestBody"] = {"required": body_required, "content": _json(body)}
     return described
 
 
@@ -99,6 +100,19 @@ PATHS: dict[str, Any] = {
     "/score-requests/{request_id}/tasks": {
         "get": operation(
             "Requests", "Tasks of a request", "TaskPage", _REQUEST, parameter("status", enum(*TASK_STATES)), *_PAGE
+        )
+    },
+    "/score-requests/{request_id}/cancel": {
+        "post": operation("Requests", "Withdraw what has not ended; 409 once all has", "Request", _REQUEST)
+    },
+    "/score-requests/{request_id}/retry": {
+        "post": operation(
+            "Requests",
+            "Try again what failed or was cancelled",
+            "Request",
+            _REQUEST,
+            body="RequestRetry",
+            body_required=False,
         )
     },
     "/scores": {"get": operation("Scores", "One score per call and scorer", "ScorePage", *_SCORE_FILTERS, *_PAGE)},

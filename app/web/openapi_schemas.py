@@ -60,6 +60,18 @@ SCHEMAS: dict[str, Schema] = {
         },
         description="`tasks` has a count for each of the eight states, which sum to `total`.",
     ),
+    "RequestRetry": {
+        **struct(
+            {
+                "statuses": array(enum("failed", "cancelled")),
+                "scorer_refs": nullable(array(STRING)),
+                "error_types": nullable(array(STRING)),
+            },
+            optional=("statuses", "scorer_refs", "error_types"),
+            description="What to try again; whatever is left out does not restrict it.",
+        ),
+        "additionalProperties": False,
+    },
     "Task": struct(
         {
             "task_id": STRING,

@@ -72,13 +72,13 @@ def describe(
         tasks[stored] -= moved
         tasks["running"] += moved
     terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
-    completed = terminal == total
-    ended = (finished_at if total else header["requested_at"]) if completed else None
-    rate = _rate(terminal - reused, (now if ended is None else ended) - header["requested_at"])
+    finished = terminal == total
+    ended = (finished_at if total else header["requested_at"]) if finished else None
+    rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header["requested_at"])
     return {
         "request_id": header["request_id"],
         "project_id": header["project_id"],
-        "status": "completed" if completed else "running",
+        "status": ("cancelled" if tasks["cancelled"] else "completed") if finished else "running",
         "tasks": {"total": total, **{state: tasks[state] for state in TASK_STATES}, "reused": reused},
         "scorer_refs": header["scorer_refs"],
         "requested_by": header["requested_by"],

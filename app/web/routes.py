@@ -5,6 +5,7 @@ from aiohttp import web
 from app import peers
 from app.web import (
     calls,
+    controls,
     health,
     internal,
     metrics,
@@ -24,6 +25,8 @@ ROUTES = (
     web.get("/score-requests", requests.list_requests),
     web.get("/score-requests/{request_id}", requests.get_request),
     web.get("/score-requests/{request_id}/tasks", requests.list_tasks),
+    web.post("/score-requests/{request_id}/cancel", controls.cancel_request),
+    web.post("/score-requests/{request_id}/retry", controls.retry_request),
     web.get("/scores", scores.list_scores),
     web.get("/scores/summary", summary.summarize_scores),
     web.get("/scorers", scorers.list_scorers),

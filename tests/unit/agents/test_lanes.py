@@ -71,7 +71,7 @@ def test_a_lane_without_room_is_passed_over_and_keeps_its_work(table_dir: Path) 
 def test_a_chunk_is_settled_once_when_its_last_task_is(table_dir: Path) -> None:
     settled: list[bool] = []
     one = chunk("r", 0, ["a", "b"])
-    one.when_settled = lambda: settled.append(True)
+    one.when_settled.append(lambda: settled.append(True))
     lanes = Lanes()
     lanes.add_chunk(one)
     one.settle(0, 3)  # before the lane has looked: the rows will say so

@@ -12,6 +12,10 @@ from app.events import (
     CallLogged,
     Error,
     RequestAccepted,
+    RequestCancelled,
+    RequestClaimed,
+    RequestRetried,
+    ScoreCancelled,
     ScoreFailed,
     ScoreRequested,
     ScorerPublished,
@@ -19,7 +23,7 @@ from app.events import (
     Target,
     TaskParked,
 )
-from tables import calls, chunks, progress, requests, scorers, scores, tasks
+from tables import calls, chunks, claims, controls, progress, requests, scorers, scores, tasks
 from tables.progress import State
 
 TASK = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
@@ -37,11 +41,21 @@ def parts(content: st.SearchStrategy[str]) -> st.SearchStrategy[CallLogged]:
     )
 
 
-def outcomes() -> st.SearchStrategy[ScoreSucceeded | ScoreFailed]:
+def outcomes() -> st.SearchStrategy[scores.Terminal]:
     rounds = st.integers(1, 3)
     return st.one_of(
         rounds.map(lambda n: ScoreSucceeded(**TASK, round=n, attempts=1, targets=[TARGET], at=float(n), output=n)),
         rounds.map(lambda n: ScoreFailed(**TASK, round=n, attempts=3, targets=[TARGET], at=float(n), error=ERROR)),
+        rounds.map(lambda n: ScoreCancelled(**TASK, round=n, targets=[], at=float(n))),
+    )
+
+
+def steering() -> st.SearchStrategy[RequestCancelled | RequestRetried]:
+    asked = {"request_id": "r", "asked_by": None, "asked_at": 1.0}
+    names = st.sampled_from(["1", "2", "3"])
+    return st.one_of(
+        names.map(lambda name: RequestCancelled(control_id=name, **asked)),
+        names.map(lambda name: RequestRetried(control_id=name, statuses=["failed"], **asked)),
     )
 
 
@@ -82,6 +96,14 @@ FOLDS = [
         ),
         id="requests",
     ),
+    pytest.param(
+        claims.fold,
+        st.sampled_from(["one", "other"]).map(
+            lambda body: RequestClaimed(request_id="r", body=body, scorer_refs=[], requested_by=None, requested_at=1.0)
+        ),
+        id="claims",
+    ),
+    pytest.param(controls.fold, steering(), id="controls"),
     pytest.param(
         chunks.fold,
         st.lists(st.text(), max_size=3).map(
@@ -158,14 +180,14 @@ def test_a_call_whose_parts_together_are_too_large_is_refused() -> None:
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=8))
-def test_the_first_terminal_event_of_each_round_wins(events: list[ScoreSucceeded | ScoreFailed]) -> None:
+def test_the_first_terminal_event_of_each_round_wins(events: list[scores.Terminal]) -> None:
     row = fold_all(scores.fold, events)
     expected: dict[int, str] = {}
     reached = 0
     for event in events:
         if event.round > reached:
             reached = event.round
-            expected[event.round] = "succeeded" if isinstance(event, ScoreSucceeded) else "failed"
+            expected[event.round] = event.type.removeprefix("Score").lower()
     assert {number: row.status_of(number) for number in expected} == expected
 
 
@@ -187,6 +209,39 @@ def test_a_terminal_state_stays_and_what_leaves_the_queue_is_counted_once(change
     assert {call: State(row.get(call)) for call in first_terminal} == first_terminal
     assert left_queue == sum(state != State.QUEUED for state in row.states)
     assert progress.decode(row.encode()) == row
+
+
+CONTROLS = st.one_of(
+    st.just("cancel"),
+    st.just("reopen"),
+    st.tuples(st.integers(0, 9), st.sampled_from([State.RETRYING, State.SUCCEEDED, State.FAILED]), st.integers(0, 2)),
+)
+
+
+@given(st.lists(CONTROLS, max_size=30), st.data())
+def test_what_comes_from_before_a_retry_changes_nothing_after_it(changes: list[Any], data: st.DataObject) -> None:
+    """Against a plain model of one call: (state, how often it was opened), for each of ten."""
+    row = progress.Row()
+    model = [(State.QUEUED, 0)] * 10
+    for number, change in enumerate(changes, 1):
+        if change == "cancel":
+            row.cancel(10, number, 1.0)
+            model = [(s if s in progress.TERMINAL else State.CANCELLED, n) for s, n in model]
+        elif change == "reopen":
+            row.reopen(None, [State.FAILED, State.CANCELLED], number)
+            model = [(State.QUEUED, n + 1) if s in (State.FAILED, State.CANCELLED) else (s, n) for s, n in model]
+            again = data.draw(st.integers(1, number))  # delivered again, late: it is known by its number
+            row.cancel(10, again, 1.0)
+            row.reopen(None, [State.FAILED, State.CANCELLED], again)
+        else:
+            call, state, opened = change
+            if row.wants(call, opened):
+                row.set([call], state, 1.0)
+            if model[call][1] == opened and model[call][0] not in progress.TERMINAL:
+                model[call] = (state, opened)
+    assert [(row.get(call), row.opened(call)) for call in range(10)] == [(s, n % 16) for s, n in model]
+    assert progress.decode(row.encode()) == row
+    assert row.queued(10) == sum(s is State.QUEUED for s, _ in model)
 
 
 def test_counts_are_made_of_all_rows_of_a_request() -> None:

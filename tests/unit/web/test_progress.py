@@ -48,13 +48,20 @@ def test_what_runs_is_taken_from_queued_first_then_from_retrying() -> None:
 
 
 def test_a_request_is_completed_when_all_its_tasks_are_terminal_failures_included() -> None:
-    described = describe(HEADER, {"SUCCEEDED": 60, "REUSED": 20, "FAILED": 15, "CANCELLED": 5}, 1040.0, 0, 2000.0)
+    described = describe(HEADER, {"SUCCEEDED": 60, "REUSED": 20, "FAILED": 20}, 1040.0, 0, 2000.0)
     assert described["status"] == "completed"
     assert described["finished_at"] == "1970-01-01T00:17:20.000000Z"
     assert described["tasks"]["succeeded"] == 80
     assert described["tasks"]["reused"] == 20
     assert described["rate"] == 2.0  # 80 tasks that were run in 40 s
     assert described["eta"] is None
+
+
+def test_a_request_is_cancelled_when_all_its_tasks_are_terminal_and_one_was_cancelled() -> None:
+    described = describe(HEADER, {"SUCCEEDED": 40, "FAILED": 20, "CANCELLED": 40}, 1030.0, 0, 2000.0)
+    assert described["status"] == "cancelled"
+    assert described["rate"] == 2.0  # 60 tasks that were run in 30 s
+    assert describe(HEADER, {"SUCCEEDED": 40, "CANCELLED": 40}, 1030.0, 0, 2000.0)["status"] == "running"
 
 
 def test_the_rate_has_three_digits() -> None:

@@ -1,0 +1,275 @@
+"""How a request that was accepted is cancelled or retried, in one partition.
+
+A cancel stops at once what of it is in this worker's memory. The rest of either is events, one for each chunk × scorer,
+applied by `agents.recorder` in the order of the log; only tasks that are parked or in flight are dealt with one by one.
+"""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from agents.lanes import Chunk
+from app import events, ids, topics
+from app.events import Control, RequestCancelled, Target
+from app.exits import EXIT_STUCK, die
+from app.positions import positions
+from tables import chunks, controls, in_flight, progress, scores, tasks
+from tables.in_flight import Entry
+from tables.progress import State
+
+if TYPE_CHECKING:
+    from agents.scoring import Scoring
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.003
+_EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
+
+
+class Steering:
+    """Carries out the controls of requests on the partitions of this worker."""
+
+    def __init__(self, scoring: "Scoring") -> None:
+        self._scoring = scoring
+        self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
+        self._stopped: set[tuple[int, str]] = set()  # cancelled, and parked tasks may still be parked for it
+        self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def obey(self, partition: int, request_id: str, number: int, done: Callable[[], None]) -> None:
+        """Carry out a control of a request, which is in tables/controls; `done` is called when nothing is owed."""
+        row = controls.load(partition, request_id)
+        assert row is not None
+        if row.cancelled and number == len(row.controls):
+            self._stop(partition, request_id)
+        if self._scoring.is_open(partition):
+            self._spawn(self._carry_out(partition, request_id, controls.begin(partition, request_id), done))
+        else:
+            self._early.append((partition, request_id, number, done))
+
+    def open(self, partition: int) -> None:
+        """The partition is scored from now on."""
+        early, self._early = self._early, []
+        for control in early:
+            self.obey(*control)
+
+    def admit(self, chunk: Chunk) -> None:
+        """A chunk of a request that has been steered before: it is worked on when its progress says so."""
+        self._spawn(self._admit(chunk))
+
+    def wanted(self, partition: int, targets: list[Target]) -> list[Target]:
+        """Those of a parked task's targets whose request has not been cancelled just now."""
+        if not self._stopped:
+            return targets
+        return [target for target in targets if (partition, target.request_id) not in self._stopped]
+
+    @staticmethod
+    def cancelled(partition: int, request_id: str) -> bool:
+        """Whether nothing of a request is to be started any more."""
+        row = controls.load(partition, request_id)
+        return row is not None and row.cancelled
+
+    def clear(self) -> None:
+        """Partitions were assigned anew: the log hands out again what it is owed."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        self._early.clear()
+        self._stopped.clear()
+        self._orders.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        # An empty context: the stream event that happens to be current is none of its business.
+        task = asyncio.get_running_loop().create_task(self._guard(work), context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @staticmethod
+    async def _guard(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.critical("a request cannot be steered", exc_info=True)
+            die(EXIT_STUCK)
+
+    # --- at once ---
+
+    def _stop(self, partition: int, request_id: str) -> None:
+        """Start nothing more of a request, and end what runs for no other."""
+        self._stopped.add((partition, request_id))
+        self._scoring.drop(partition, request_id)
+        for entry in list(in_flight.entries()):
+            if entry.partition == partition:
+                entry.later = [task for task in entry.later if task.parked or not _is_for(task.targets, request_id)]
+                self._withdraw(entry, [target for target in entry.targets if target.request_id == request_id])
+
+    def _withdraw(self, entry: Entry, gone: list[Target]) -> None:
+        """Take targets from a task that runs, which ends if it has no other."""
+        if not entry.running or not gone:
+            return
+        entry.targets = [target for target in entry.targets if target not in gone]
+        entry.withdrawn.extend(gone)
+        if not entry.targets:
+            self._scoring.stop(entry)
+
+    # --- at the speed of the log ---
+
+    def _order(self, partition: int, request_id: str) -> asyncio.Lock:
+        """Held by whoever carries out a control of the request: one after the other."""
+        return self._orders.setdefault((partition, request_id), asyncio.Lock())
+
+    async def _carry_out(
+        self, partition: int, request_id: str, changed: "asyncio.Future[None]", done: Callable[[], None]
+    ) -> None:
+        async with self._order(partition, request_id):
+            try:
+                await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
+            finally:
+                changed.set_result(None)
+            await self._withdraw_parked(partition, request_id)
+            self._stopped.discard((partition, request_id))
+        owed = _Owed(done)
+        for row in chunks.of_request(partition, request_id):
+            chunk = Chunk(partition, row)
+            chunk.when_settled.append(owed.one())
+            self._scoring.work_on(chunk)
+            await asyncio.sleep(0)
+        owed.all_named()
+
+    async def _admit(self, chunk: Chunk) -> None:
+        async with self._order(chunk.partition, chunk.request_id):
+            row = chunks.load(chunk.partition, chunk.request_id, chunk.number)
+            assert row is not None, "a chunk's row is put before it is added"
+            await self._bring_up_to_date(chunk.partition, chunk.request_id, iter([row]))
+        self._scoring.work_on(chunk)
+
+    async def _bring_up_to_date(self, partition: int, request_id: str, rows: Iterator[chunks.Row]) -> None:
+        """Have all controls of the request applied to the progress of these chunks."""
+        asked = controls.load(partition, request_id)
+        assert asked is not None
+        batch: list[bytes] = []
+        sent = None
+        began = time.perf_counter()
+        for row in rows:
+            for scorer in range(len(row.scorer_refs)):
+                known = progress.load(partition, request_id, row.chunk, scorer)
+                for number, control in asked.after(known.control):
+                    batch.append(_applied_to(partition, row, scorer, known, number, control).encode())
+            if len(batch) >= _EVENTS:
+                sent, batch = self._send(partition, batch), []
+            if time.perf_counter() - began > TURN_SECONDS:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+        if batch:
+            sent = self._send(partition, batch)
+        if sent is not None:
+            await positions.reached(topics.score_events.name, partition, (await sent).offset)
+
+    def _send(self, partition: int, encoded: list[bytes]) -> "asyncio.Future[Any]":
+        self._scoring.outbox.flush()
+        sent = None
+        for begin in range(0, len(encoded), _EVENTS):
+            record = events.ScoreEvents.join(encoded[begin : begin + _EVENTS])
+            sent = topics.score_events.send(None, record, partition)
+        assert sent is not None
+        return sent
+
+    async def _withdraw_parked(self, partition: int, request_id: str) -> None:
+        """Withdraw the request from tasks that are parked, or about to be, and that it does not want any more."""
+        on_their_way = any(
+            entry.partition == partition and _is_for([*entry.targets, *entry.withdrawn], request_id)
+            for entry in in_flight.entries()
+        )
+        if not on_their_way and not self._scoring.parking.any(partition):
+            return
+        number = 0
+        began = time.perf_counter()
+        for row in chunks.of_request(partition, request_id):
+            for scorer, ref in enumerate(row.scorer_refs):
+                known = progress.load(partition, request_id, row.chunk, scorer)
+                for call, call_id in enumerate(row.call_ids):
+                    if known.get(call) is State.QUEUED and known.opened(call) == 0:
+                        continue  # never taken up
+                    key = ids.task_key(row.project_id, call_id, ref, row.occasion)
+                    entry = await self._withdraw_from(partition, key, request_id)
+                    if entry is not None and (number := number + 1) % _EVENTS == 0:
+                        await entry.end()
+                    if time.perf_counter() - began > TURN_SECONDS:
+                        await asyncio.sleep(0)
+                        began = time.perf_counter()
+
+    async def _withdraw_from(self, partition: int, key: bytes, request_id: str) -> Entry | None:
+        """Withdraw what the request does not want any more from one task; returns the entry of the event, if any."""
+        while (entry := in_flight.get(key)) is not None and not entry.running:
+            await entry.end()
+        if entry is not None:
+            self._withdraw(entry, _unwanted(partition, request_id, entry.targets))
+            return None
+        row = tasks.load(partition, key)
+        gone = [] if row is None else _unwanted(partition, request_id, row.targets)
+        if row is None or not gone:
+            return None
+        return self._scoring.withdraw(partition, key, row, gone)
+
+
+class _Owed:
+    """Calls back when all of its parts have been done, and all are named."""
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done = done
+        self._open = 1
+
+    def one(self) -> Callable[[], None]:
+        self._open += 1
+        return self.all_named
+
+    def all_named(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._done()
+
+
+def _is_for(targets: list[Target], request_id: str) -> bool:
+    return any(target.request_id == request_id for target in targets)
+
+
+def _unwanted(partition: int, request_id: str, targets: list[Target]) -> list[Target]:
+    """Those targets of a request that were cancelled in it, or taken up before it was retried."""
+    return [
+        target
+        for target in targets
+        if target.request_id == request_id
+        and not progress.load(partition, *target[:3]).wants(target.call, target.opened)
+    ]
+
+
+def _applied_to(
+    partition: int, chunk: chunks.Row, scorer: int, known: progress.Row, number: int, control: Control
+) -> events.TasksCancelled | events.TasksReopened:
+    """What a control does to one chunk × scorer."""
+    where: dict[str, Any] = {"request_id": chunk.request_id, "chunk": chunk.chunk, "scorer": scorer, "control": number}
+    if isinstance(control, RequestCancelled):
+        return events.TasksCancelled(**where, calls=len(chunk.call_ids), at=control.asked_at)
+    meant = control.scorer_refs is None or chunk.scorer_refs[scorer] in control.scorer_refs
+    calls = None
+    if meant and control.error_types is not None:
+        calls = [
+            call
+            for call in range(len(chunk.call_ids))
+            if known.get(call) is State.FAILED and _error_type(partition, chunk, scorer, call) in control.error_types
+        ]
+    return events.TasksReopened(**where, statuses=control.statuses if meant else [], calls=calls, at=control.asked_at)
+
+
+def _error_type(partition: int, chunk: chunks.Row, scorer: int, call: int) -> str | None:
+    """Why the task failed last."""
+    ref = chunk.scorer_refs[scorer]
+    score = scores.load(partition, ids.task_key(chunk.project_id, chunk.call_ids[call], ref, chunk.occasion))
+    if score is None:
+        return None
+    errors = [score.error, *(past.error for past in reversed(score.past))]
+    return next((error.type for error in errors if error is not None), None)

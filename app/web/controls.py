@@ -1,0 +1,94 @@
+"""`POST /score-requests/{id}/cancel` and `/retry`: steering a request that was accepted."""
+
+import asyncio
+import time
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app import cluster, ids, topics
+from app.events import Control, RequestCancelled, RequestRetried
+from app.web import log_writes, queries
+from app.web.auth import USER
+from app.web.bodies import read_json, validate
+from app.web.errors import problem
+from app.web.progress import describe_all
+from app.web.requests import find_header
+from app.web.responses import json_response
+from tables import controls
+
+_MOST = 1_000
+_EFFECT_SECONDS = 2.0  # that an order, which is durable, may take to be carried out before it is answered
+
+Text = Annotated[str, StringConstraints(max_length=2_000)]
+
+
+class Retry(BaseModel):
+    """What of a request is to be tried again: by how it ended, by scorer, by type of error; all, if left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    statuses: Annotated[list[Literal["failed", "cancelled"]], Field(max_length=_MOST)] = ["failed", "cancelled"]
+    scorer_refs: Annotated[list[Text], Field(max_length=_MOST)] | None = None
+    error_types: Annotated[list[Text], Field(max_length=_MOST)] | None = None
+
+
+async def cancel_request(request: web.Request) -> web.Response:
+    """Withdraw what has not ended of a request, once every partition has the order durably; 409 if it is finished."""
+    queries.parse(queries.Query, request)
+    header, described = await _find(request)
+    if described["status"] != "running":
+        message = f"The request is {described['status']}, so there is nothing to cancel"
+        raise problem(409, ["path", "request_id"], message, f"request_{described['status']}")
+    control = RequestCancelled(
+        control_id=ids.new_request_id(),
+        request_id=header["request_id"],
+        asked_by=request[USER].name,
+        asked_at=time.time(),
+    )
+    return await _order(control, header, described)
+
+
+async def retry_request(request: web.Request) -> web.Response:
+    """Try again what failed or was cancelled of a request, once every partition has the order durably."""
+    queries.parse(queries.Query, request)
+    body = validate(Retry, await read_json(request)) if request.can_read_body else Retry()
+    header, described = await _find(request)
+    if not any(described["tasks"][status] for status in body.statuses):
+        return json_response(described)  # nothing to do, or it is under way: the order was sent again
+    control = RequestRetried(
+        control_id=ids.new_request_id(),
+        request_id=header["request_id"],
+        statuses=list(dict.fromkeys(body.statuses)),
+        scorer_refs=body.scorer_refs,
+        error_types=body.error_types,
+        asked_by=request[USER].name,
+        asked_at=time.time(),
+    )
+    return await _order(control, header, described)
+
+
+async def _find(request: web.Request) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header of the request in the path, and how it stands."""
+    header = await find_header(request)
+    (described,) = await describe_all([header], time.time())
+    return header, described
+
+
+async def _order(control: Control, header: dict[str, Any], before: dict[str, Any]) -> web.Response:
+    """Write a copy of the control to every partition; how the request stands then.
+
+    200 if that shows it; 202, and how it stood before, if it will only be carried out later, since workers are away.
+    """
+    key, value = control.request_id.encode(), control.encode()
+    copies = [log_writes.append(topics.controls, key, value, number) for number in range(topics.partitions())]
+    await log_writes.durable(copies)
+    offsets = [copy.result().offset for copy in copies]
+    try:
+        async with asyncio.timeout(_EFFECT_SECONDS):
+            await cluster.everywhere(controls.in_effect, control.request_id, offsets)
+            (described,) = await describe_all([header], time.time())
+    except (TimeoutError, cluster.Unavailable):
+        return json_response(before, status=202)
+    return json_response(described)

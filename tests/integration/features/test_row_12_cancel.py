@@ -1,0 +1,178 @@
+"""Row 12: cancel a running request."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service import Service, attempts
+
+STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
+
+
+def log_calls(service: Service, project: str, call_ids: list[str], output: str = "an output") -> None:
+    for start in range(0, len(call_ids), 500):
+        service.log_calls(project, [{"id": call_id, "output": output} for call_id in call_ids[start : start + 500]])
+
+
+def cancel(service: Service, request_id: str) -> Any:
+    answer = service.post(f"/score-requests/{request_id}/cancel", {})
+    assert answer.status == 200, answer.raw
+    return answer.json
+
+
+def check_sums(service: Service, request_id: str) -> dict[str, int]:
+    """The counts of a request, which agree with its tasks."""
+    tasks: dict[str, int] = service.status(request_id)["tasks"]
+    assert sum(tasks[state] for state in STATES) == tasks["total"]
+    listed = Counter(task["status"] for task in service.items(f"/score-requests/{request_id}/tasks?limit=1000"))
+    assert {state: tasks[state] for state in STATES if tasks[state]} == dict(listed)
+    return tasks
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """What the scorer `gated` does with calls whose output is this path."""
+    path = tmp_path / "gate"
+    path.write_text("wait")
+    return path
+
+
+@pytest.fixture
+def gated(make_service: Callable[..., Service]) -> Service:
+    return make_service(scorers="tests.gated_scorers,tests.plugin_scorers", scorer_concurrency=20).start()
+
+
+def until_running(service: Service, request_id: str, number: int) -> None:
+    for _ in attempts(30):
+        if service.status(request_id)["tasks"]["running"] >= number:
+            return
+    raise AssertionError(service.status(request_id))
+
+
+def test_nothing_of_a_cancelled_request_starts_any_more_and_its_sums_add_up(gated: Service, gate: Path) -> None:
+    ids = [f"call-{n}" for n in range(2_000)]
+    log_calls(gated, "acme/stop", ids, str(gate))
+    request = gated.submit("acme/stop", ids, gated.refs("gated"))
+    until_running(gated, request, 20)
+    assert cancel(gated, request)["request_id"] == request
+    finished = gated.wait_finished(request, 5)
+    assert (finished["status"], finished["tasks"]["cancelled"]) == ("cancelled", 2_000)
+    assert check_sums(gated, request)["cancelled"] == 2_000
+    gate.write_text("too late")  # nobody is there who would see it
+    scores = gated.items("/scores?project_id=acme/stop&limit=1000")
+    assert {(score["status"], score["attempts"]) for score in scores} == {("cancelled", 1)}
+    assert 1 <= len(scores) <= 20  # those that ran when they were stopped
+    tasks = gated.items(f"/score-requests/{request}/tasks?limit=1000")
+    assert {task["reason"] for task in tasks} == {"request_cancelled"}
+
+
+def test_what_had_ended_stays_as_it_ended(gated: Service, gate: Path) -> None:
+    log_calls(gated, "acme/partly", ["stuck"], str(gate))
+    done = gate.with_name("done")
+    done.write_text("good")
+    log_calls(gated, "acme/partly", ["good"], str(done))
+    request = gated.submit("acme/partly", ["good", "stuck"], gated.refs("gated"))
+    for _ in attempts(30):
+        if gated.status(request)["tasks"]["succeeded"] == 1:
+            break
+    cancel(gated, request)
+    finished = gated.wait_finished(request, 5)
+    assert (finished["status"], finished["tasks"]["succeeded"], finished["tasks"]["cancelled"]) == ("cancelled", 1, 1)
+    [score] = gated.items("/scores?project_id=acme/partly&status=succeeded")
+    assert score["call_id"] == "good"
+
+
+def test_a_task_that_another_request_still_wants_goes_on(gated: Service, gate: Path) -> None:
+    ids = [f"call-{n}" for n in range(30)]
+    log_calls(gated, "acme/both", ids, str(gate))
+    refs = gated.refs("gated")
+    mine, theirs = (gated.submit("acme/both", ids, refs) for _ in range(2))
+    until_running(gated, mine, 20)
+    cancel(gated, mine)
+    assert gated.wait_finished(mine, 5)["tasks"]["cancelled"] == 30
+    assert gated.status(theirs)["status"] == "running"
+    gate.write_text("go")
+    assert gated.wait_finished(theirs)["tasks"]["succeeded"] == 30
+    assert check_sums(gated, mine)["cancelled"] == 30
+    assert {score["attempts"] for score in gated.items("/scores?project_id=acme/both")} == {1}
+
+
+def test_a_parked_task_is_cancelled_unless_another_request_wants_it(shared: Service) -> None:
+    refs = shared.refs("not_empty")
+    mine = shared.submit("acme/parked", ["a", "b"], refs)
+    theirs = shared.submit("acme/parked", ["b"], refs)
+    for _ in attempts(30):
+        if [shared.status(request)["tasks"]["waiting_for_call"] for request in (mine, theirs)] == [2, 1]:
+            break
+    cancel(shared, mine)
+    assert shared.wait_finished(mine, 5)["tasks"]["cancelled"] == 2
+    for _ in attempts(10):  # the parked task itself ends at the speed of the log
+        scores = shared.items("/scores?project_id=acme/parked")
+        if scores:
+            break
+    assert [(score["call_id"], score["status"], score["attempts"]) for score in scores] == [("a", "cancelled", 0)]
+    log_calls(shared, "acme/parked", ["a", "b"])
+    assert shared.wait_finished(theirs)["tasks"]["succeeded"] == 1
+    assert check_sums(shared, mine)["cancelled"] == 2
+    again = shared.wait_finished(shared.submit("acme/parked", ["a", "b"], refs))
+    assert (again["tasks"]["succeeded"], again["tasks"]["reused"]) == (2, 1)
+    rounds = {task["call_id"]: task["round"] for task in shared.items(f"/score-requests/{again['request_id']}/tasks")}
+    assert rounds == {"a": 2, "b": 1}
+
+
+def test_a_request_whose_tasks_wait_for_another_attempt_is_cancelled(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers", scorer_attempts=20).start()
+    ids = [f"call-{n}" for n in range(20)]
+    log_calls(service, "acme/retrying", ids)
+    request = service.submit("acme/retrying", ids, service.refs("raises"))
+    for _ in attempts(30):
+        if service.status(request)["tasks"]["retrying"] > 10:
+            break
+    cancel(service, request)
+    assert service.wait_finished(request, 5)["tasks"]["cancelled"] == 20
+    for _ in attempts(10):
+        scores = service.items("/scores?project_id=acme/retrying&limit=1000")
+        if len(scores) == 20:
+            break
+    assert {score["status"] for score in scores} == {"cancelled"}
+    tried = [score["attempts"] for score in scores]
+    time.sleep(1.2)  # longer than the pause before their next attempt
+    again = service.items("/scores?project_id=acme/retrying&limit=1000")
+    assert [score["attempts"] for score in again] == tried
+
+
+def test_a_finished_request_is_409_with_its_status(shared: Service) -> None:
+    log_calls(shared, "acme/over", ["a"])
+    request = shared.submit("acme/over", ["a"], shared.refs("not_empty"))
+    shared.wait_finished(request)
+    answer = shared.post(f"/score-requests/{request}/cancel", {})
+    assert answer.status == 409
+    [detail] = answer.json["detail"]
+    assert (detail["type"], detail["loc"]) == ("request_completed", ["path", "request_id"])
+    waiting = shared.submit("acme/over", ["never"], shared.refs("not_empty"))
+    cancel(shared, waiting)
+    shared.wait_finished(waiting, 5)
+    answer = shared.post(f"/score-requests/{waiting}/cancel", {})
+    assert (answer.status, answer.json["detail"][0]["type"]) == (409, "request_cancelled")
+    assert shared.post("/score-requests/nothing/cancel", {}).status == 404
+
+
+def test_a_cancelled_request_stays_so_after_a_kill(gated: Service, gate: Path) -> None:
+    ids = [f"call-{n}" for n in range(500)]
+    log_calls(gated, "acme/killed", ids, str(gate))
+    request = gated.submit("acme/killed", [*ids, "never"], gated.refs("gated"))
+    other = gated.submit("acme/killed", ids[:5], gated.refs("gated"))
+    until_running(gated, request, 10)
+    cancel(gated, request)
+    gated.kill()
+    gate.write_text("go")
+    gated.start()
+    assert gated.wait_finished(request)["tasks"]["cancelled"] == 501
+    assert gated.wait_finished(other)["tasks"]["succeeded"] == 5
+    assert check_sums(gated, request)["cancelled"] == 501
+    scores = gated.items("/scores?project_id=acme/killed&status=succeeded")
+    assert {score["call_id"] for score in scores} == set(ids[:5])
