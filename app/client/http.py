@@ -15,6 +15,7 @@ import orjson
 from yarl import URL
 
 from app.client.errors import CommandError, Refused, Unreachable
+from app.client.sse import server_sent
 from app.client.text import clean
 
 PAGE = 1000
@@ -112,18 +113,13 @@ class Client:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        give_up = time.monotonic() + self._patience
-        wait = _FIRST_WAIT
+        patience = _Patience(self._patience, self._on_wait)
         while True:
-            pause = wait * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+            pause = 0.0
             try:
-                status, answer, retry_after = await self._once(method, path, params, body, headers)
-            except aiohttp.ClientConnectionError as error:
-                trouble: CommandError = self._unreachable(error)
-                if not self._has_answered:
-                    raise trouble from None
+                status, answer, pause = await self._once(method, path, params, body, headers)
             except (TimeoutError, aiohttp.ClientError) as error:
-                trouble = Unreachable(f"The service at {self.service.url} did not answer properly: {_say(error)}.")
+                trouble = self._trouble(error)
             else:
                 self._has_answered = True
                 if 200 <= status < 300:
@@ -131,12 +127,47 @@ class Client:
                 trouble = self._refused(status, answer)
                 if status not in _BUSY:
                     raise trouble
-                pause = max(pause, retry_after)
-            if time.monotonic() + pause > give_up:
-                raise trouble
-            self._on_wait(f"{str(trouble).rstrip('.')}; trying again for up to {self._patience:.0f} s.")
-            await asyncio.sleep(pause)
-            wait = min(wait * 2, _LONGEST_WAIT)
+            await patience.spend(trouble, pause)
+
+    async def events(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        """The JSON objects of a stream of server-sent events, for as long as the caller wants to.
+
+        A stream that ends is asked for again, from where it was; the last one is over when the service says so.
+        """
+        patience = _Patience(self._patience, self._on_wait)
+        headers = {"Accept": "text/event-stream"}
+        while True:
+            pause = 0.0
+            try:
+                async with self._session.get(
+                    URL(self.service.url + path, encoded=True), headers=headers, allow_redirects=False
+                ) as response:
+                    self._has_answered = True
+                    if response.status == 204:
+                        return
+                    if response.status != 200:
+                        trouble: CommandError = self._refused(response.status, await response.read())
+                        if response.status not in _BUSY:
+                            raise trouble
+                        pause = _retry_after(response.headers.get("Retry-After"))
+                    else:
+                        trouble = Unreachable(f"The service at {self.service.url} ended the stream")
+                        async for event_id, data in server_sent(response.content.iter_any()):
+                            headers["Last-Event-ID"] = event_id
+                            patience.renew()
+                            yield self._object(data)
+            except (TimeoutError, aiohttp.ClientError) as error:
+                trouble = self._trouble(error)
+            await patience.spend(trouble, pause)
+
+    def _trouble(self, error: TimeoutError | aiohttp.ClientError) -> CommandError:
+        """What a request came to that got no whole answer; raised where asking again is of no use."""
+        if isinstance(error, aiohttp.ClientConnectionError):
+            trouble = self._unreachable(error)
+            if not self._has_answered:
+                raise trouble from None
+            return trouble
+        return Unreachable(f"The service at {self.service.url} did not answer properly: {_say(error)}.")
 
     async def _once(
         self,
@@ -193,6 +224,29 @@ class Client:
         else:
             sentence = f"What answers at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
         return Refused(sentence, status, reason or f"the service answered {status}")
+
+
+class _Patience:
+    """How long a client goes on trying, and the growing pauses between."""
+
+    def __init__(self, seconds: float, on_wait: Callable[[str], None]) -> None:
+        self._seconds = seconds
+        self._on_wait = on_wait
+        self.renew()
+
+    def renew(self) -> None:
+        """The service has answered."""
+        self._give_up = time.monotonic() + self._seconds
+        self._wait = _FIRST_WAIT
+
+    async def spend(self, trouble: CommandError, at_least: float) -> None:
+        """Pause after some trouble, for `at_least` so many seconds; raises it when there is no patience left."""
+        pause = max(self._wait * random.uniform(0.75, 1.25), at_least)  # noqa: S311 - jitter, not a secret
+        if time.monotonic() + pause > self._give_up:
+            raise trouble
+        self._on_wait(f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s.")
+        await asyncio.sleep(pause)
+        self._wait = min(self._wait * 2, _LONGEST_WAIT)
 
 
 def _say(error: BaseException) -> str:

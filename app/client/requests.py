@@ -17,7 +17,6 @@ from app.client.text import clean, number, plural, seconds
 MAX_IDS = 100_000
 MAX_ID_BYTES = 24 << 20  # the service takes bodies of up to 32 MiB
 TERMINAL = ("succeeded", "failed", "cancelled")
-_POLL_SECONDS = 0.25
 _REASONS_FROM = 10_000
 
 
@@ -63,10 +62,8 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
     latest: dict[str, dict[str, Any]] = {}
     started, done_before = time.monotonic(), None
     with bar("Scoring") as shown:
-        while True:
-            for request_id in request_ids:
-                if latest.get(request_id, {}).get("status", "running") == "running":
-                    latest[request_id] = await find(client, request_id)
+        async for request in _progress(client, request_ids):
+            latest[request["request_id"]] = request
             tasks = total(latest.values())
             done = sum(tasks[state] for state in TERMINAL)
             done_before = done if done_before is None else done_before
@@ -77,9 +74,37 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             if tasks["waiting_for_call"]:
                 words += f", {number(tasks['waiting_for_call'])} waiting for their call"
             shown.show(done, tasks["total"], words)
-            if all(request["status"] != "running" for request in latest.values()):
-                return [latest[request_id] for request_id in request_ids]
-            await asyncio.sleep(_POLL_SECONDS)
+    return [latest[request_id] for request_id in request_ids]
+
+
+async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+    """Every request whenever it has changed, until all are finished."""
+    news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    async def follow(request_id: str) -> None:
+        try:
+            async for request in client.events(f"/score-requests/{quote(request_id, safe='')}/events"):
+                news.put_nowait(request)
+                if request["status"] != "running":
+                    return
+        finally:
+            news.put_nowait(None)
+
+    following = [asyncio.create_task(follow(request_id)) for request_id in request_ids]
+    try:
+        ended = 0
+        while ended < len(following):
+            request = await news.get()
+            if request is not None:
+                yield request
+                continue
+            ended += 1
+            for task in following:
+                if task.done():
+                    task.result()  # what went wrong is raised here
+    finally:
+        for task in following:
+            task.cancel()
 
 
 def total(requests: Iterable[dict[str, Any]]) -> Counter[str]:

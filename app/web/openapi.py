@@ -102,6 +102,15 @@ PATHS: dict[str, Any] = {
             "Requests", "Tasks of a request", "TaskPage", _REQUEST, parameter("status", enum(*TASK_STATES)), *_PAGE
         )
     },
+    "/score-requests/{request_id}/events": {
+        "get": {
+            **_page(
+                "text/event-stream", "Live progress: server-sent events, each a Request; the last one ends it", False
+            ),
+            "tags": ["Requests"],
+            "parameters": [_REQUEST, parameter("Last-Event-ID", where="header")],
+        }
+    },
     "/score-requests/{request_id}/cancel": {
         "post": operation("Requests", "Withdraw what has not ended; 409 once all has", "Request", _REQUEST)
     },

@@ -14,6 +14,7 @@ from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
 from app.web.errors import errors
 from app.web.internal import note_unanswered
+from app.web.live import LIVE, Live
 from app.web.metrics import measure
 from app.web.resolve import Resolver
 from app.web.routes import INTERNAL, ROUTES
@@ -32,6 +33,8 @@ def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Applicati
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
     app[ACCEPTED] = Accepted()
+    app[LIVE] = Live()
+    app.on_shutdown.append(app[LIVE].close)
     app.add_routes([*ROUTES, *INTERNAL])
     return app
 

@@ -51,6 +51,7 @@ class FakeService:
         app.router.add_post("/calls/score", self._submit)
         app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))
         app.router.add_get("/score-requests/{id}", self._find)
+        app.router.add_get("/score-requests/{id}/events", self._follow)
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
         app.router.add_get("/scores", lambda request: self._list(request, self.scores))
         app.router.add_get("/scores/summary", lambda request: self._whole({"items": self.summary}))
@@ -107,6 +108,16 @@ class FakeService:
     async def _find(self, request: web.Request) -> web.Response:
         self.looked.set()
         return web.json_response(self._request(request.match_info["id"]))
+
+    async def _follow(self, request: web.Request) -> web.StreamResponse:
+        """One snapshot, and then the stream ends, whether the request has or not."""
+        self.looked.set()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        snapshot = orjson.dumps(self._request(request.match_info["id"]))
+        await response.write(b"retry: 1\n\nid: 1\ndata: " + snapshot + b"\n\n")
+        await response.write_eof()
+        return response
 
     def _request(self, request_id: str) -> dict[str, Any]:
         states = dict.fromkeys(

@@ -1,0 +1,189 @@
+"""Row 5: progress that counts what is scored, live and resumable."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from app.client.http import Client
+from app.client.http import Service as Address
+from app.client.sse import server_sent
+from tests.brokers import Broker, kafka_only
+from tests.service import Service, attempts
+
+PROJECT = "acme/live"
+
+
+@asynccontextmanager
+async def listening(service: Service, request_id: str, **headers: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async with (
+        aiohttp.ClientSession(service.url, connector=aiohttp.TCPConnector(limit=0)) as session,
+        session.get(f"/score-requests/{request_id}/events", headers=headers) as response,
+    ):
+        yield response
+
+
+async def all_events(service: Service, request_id: str, **headers: str) -> list[tuple[str, Any, float]]:
+    """(id, snapshot, when it came) of a stream until it ends."""
+    async with listening(service, request_id, **headers) as response:
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+        events = server_sent(response.content.iter_any())
+        return [(event_id, orjson.loads(data), time.monotonic()) async for event_id, data in events]
+
+
+def log_calls(service: Service, number: int, output: str = "an output") -> list[str]:
+    ids = [f"call-{n}" for n in range(number)]
+    for start in range(0, number, 500):
+        service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in ids[start : start + 500]])
+    return ids
+
+
+def without_times(request: Any) -> Any:
+    return {name: value for name, value in request.items() if name not in ("rate", "eta")}
+
+
+async def test_snapshots_come_at_most_5_a_second_and_always_the_last_one(shared: Service) -> None:
+    ids = log_calls(shared, 1500)
+    request = shared.submit(PROJECT, ids, shared.refs("patient"))
+    events = await all_events(shared, request)
+    for at, (_, _, came) in enumerate(events):
+        assert sum(came <= other < came + 1 for _, _, other in events[at:]) <= 5
+    done = [snapshot["tasks"]["succeeded"] for _, snapshot, _ in events]
+    assert done == sorted(done)
+    assert len(set(done)) > 2
+    assert len({event_id for event_id, _, _ in events}) == len(events)
+    assert [snapshot["status"] for _, snapshot, _ in events[:-1]] == ["running"] * (len(events) - 1)
+    assert without_times(events[-1][1]) == without_times(shared.status(request))
+    assert events[-1][1]["status"] == "completed"
+
+
+async def test_a_finished_requests_stream_sends_the_last_one_and_closes(shared: Service) -> None:
+    shared.log_calls(PROJECT, [{"id": "over", "output": "x"}])
+    request = shared.submit(PROJECT, ["over"], shared.refs("not_empty"))
+    finished = shared.wait_finished(request)
+    [(event_id, snapshot, _)] = await all_events(shared, request)
+    assert without_times(snapshot) == without_times(finished)
+    async with listening(shared, request, **{"Last-Event-ID": event_id}) as response:
+        assert (response.status, await response.read()) == (204, b"")
+    assert len(await all_events(shared, request, **{"Last-Event-ID": "another"})) == 1
+    assert shared.get("/score-requests/nothing/events").status == 404
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    path = tmp_path / "gate"
+    path.write_text("wait")
+    return path
+
+
+async def test_who_comes_back_is_told_only_what_is_new(make_service: Callable[..., Service], gate: Path) -> None:
+    service = make_service(scorers="tests.gated_scorers").start()
+    ids = log_calls(service, 3, str(gate))
+    request = service.submit(PROJECT, ids, service.refs("gated"))
+    while service.status(request)["tasks"]["running"] < 3:
+        pass
+    async with listening(service, request) as response:
+        events = server_sent(response.content.iter_any())
+        seen = ""
+        async for seen, data in events:  # noqa: B007
+            if orjson.loads(data)["tasks"]["running"] == 3:
+                break
+    back = asyncio.create_task(all_events(service, request, **{"Last-Event-ID": seen}))
+    await asyncio.sleep(0.6)
+    gate.write_text("go")
+    found = await back
+    assert seen not in [known for known, _, _ in found]
+    assert found[-1][1]["tasks"]["succeeded"] == 3
+
+
+async def test_a_stream_ends_cleanly_when_the_worker_stops_and_a_client_goes_on_after_its_restart(
+    make_service: Callable[..., Service], gate: Path
+) -> None:
+    service = make_service(scorers="tests.gated_scorers").start()
+    ids = log_calls(service, 3, str(gate))
+    request = service.submit(PROJECT, ids, service.refs("gated"))
+    listener = asyncio.create_task(all_events(service, request))
+    seen: list[Any] = []
+    begun = asyncio.Event()
+
+    async def client() -> None:
+        async with Client(Address(service.url), patience=60) as connection:
+            async for snapshot in connection.events(f"/score-requests/{request}/events"):
+                seen.append(snapshot)
+                begun.set()
+                if snapshot["status"] != "running":
+                    return
+
+    following = asyncio.create_task(client())
+    await begun.wait()
+    await asyncio.to_thread(service.stop)
+    events = await asyncio.wait_for(listener, 5)  # a payload that was cut off would raise
+    assert events[-1][1]["status"] == "running"
+    await asyncio.to_thread(service.start)
+    gate.write_text("go")
+    await asyncio.wait_for(following, 30)
+    assert seen[-1]["tasks"]["succeeded"] == 3
+
+
+async def test_a_retried_request_is_live_again(make_service: Callable[..., Service], gate: Path) -> None:
+    service = make_service(scorers="tests.gated_scorers", scorer_attempts=1).start()
+    gate.write_text("bad")
+    ids = log_calls(service, 2, str(gate))
+    request = service.submit(PROJECT, ids, service.refs("gated"))
+    assert (await all_events(service, request))[-1][1]["tasks"]["failed"] == 2
+    gate.write_text("wait")
+    service.post(f"/score-requests/{request}/retry", {})
+    listener = asyncio.create_task(all_events(service, request))
+    await asyncio.sleep(0.5)
+    gate.write_text("good")
+    events = await listener
+    assert events[0][1]["status"] == "running"
+    assert events[-1][1]["tasks"]["succeeded"] == 2
+
+
+async def test_1000_listeners_of_one_request_all_hear_its_end(shared: Service) -> None:
+    ids = log_calls(shared, 600)
+    request = shared.submit(PROJECT, ids, shared.refs("patient", "flaky"), **{"Callscore-Rescore": "many"})
+    async with aiohttp.ClientSession(shared.url, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def listen() -> Any:
+            async with session.get(f"/score-requests/{request}/events") as response:
+                return [orjson.loads(data) async for _, data in server_sent(response.content.iter_any())][-1]
+
+        last = await asyncio.gather(*(listen() for _ in range(1000)))
+    assert {snapshot["status"] for snapshot in last} == {"completed"}
+    assert without_times(last[0]) == without_times(shared.status(request))
+
+
+@kafka_only
+async def test_a_client_goes_on_at_another_worker(broker: Broker, tmp_path: Path, gate: Path) -> None:
+    settings = {**broker.settings(), "scorers": "tests.gated_scorers"}
+    workers = [Service(tmp_path / f"worker-{number}", **settings) for number in range(2)]
+    try:
+        for worker in workers:
+            worker.start()
+        ids = log_calls(workers[0], 20, str(gate))
+        request = workers[0].submit(PROJECT, ids, workers[0].refs("gated"))
+        async with listening(workers[0], request) as response:
+            event_id, _ = await anext(server_sent(response.content.iter_any()))
+            workers[0].kill()
+            with pytest.raises(aiohttp.ClientError):
+                await response.read()
+        gate.write_text("go")
+        for _ in attempts(60):
+            async with listening(workers[1], request, **{"Last-Event-ID": event_id}) as response:
+                if response.status != 200:
+                    continue
+                events = [data async for _, data in server_sent(response.content.iter_any())]
+            if events and orjson.loads(events[-1])["status"] == "completed":
+                break
+        assert orjson.loads(events[-1])["tasks"]["succeeded"] == 20
+    finally:
+        for worker in workers:
+            worker.kill()
