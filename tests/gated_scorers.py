@@ -1,9 +1,9 @@
-"""A scorer that a test holds and lets go. Named by CALLSCORE_SCORERS in tests."""
+"""Scorers that a test holds and lets go, or counts. Named by CALLSCORE_SCORERS in tests."""
 
 import asyncio
 from pathlib import Path
 
-from app.scorers import scorer
+from app.scorers import Scorer, scorer
 
 
 @scorer
@@ -14,3 +14,15 @@ async def gated(output: str) -> dict[str, str]:
     if said == "bad":
         raise LookupError("told to fail")
     return {"said": said}
+
+
+class Counted(Scorer):
+    """Adds a byte to the file that the call's output names whenever it starts, then takes a moment."""
+
+    number: int
+
+    async def score(self, *, output: str) -> dict[str, int]:
+        with Path(output).open("ab") as file:
+            file.write(b"x")
+        await asyncio.sleep(0.02)
+        return {"score": self.number}
