@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import orjson
 
+from app.client.errors import BadInput, Refused
 from app.client.http import Client
 from app.client.progress import bar
 from app.client.text import clean, number, plural, seconds
@@ -54,7 +55,40 @@ async def submit(
 
 async def find(client: Client, request_id: str) -> dict[str, Any]:
     """A request as it stands."""
-    return await client.get(f"/score-requests/{quote(request_id, safe='')}")
+    return await client.get(_path(request_id))
+
+
+async def cancel(client: Client, request_id: str) -> None:
+    """Withdraw what has not ended of a request; one that is cancelled already stays so."""
+    try:
+        await client.post(f"{_path(request_id)}/cancel", b"{}")
+    except Refused as error:
+        if error.status != 409 or (await find(client, request_id))["status"] != "cancelled":
+            raise
+
+
+async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), errors: Sequence[str] = ()) -> None:
+    """Try again what failed or was cancelled of a request: only by these scorers, refs or names, and only these errors.
+
+    Raises:
+        BadInput: the request has no such scorer.
+    """
+    only: dict[str, list[str]] = {"error_types": list(errors)} if errors else {}
+    if scorers:
+        refs = (await find(client, request_id))["scorer_refs"]
+        only["scorer_refs"] = [ref for scorer in scorers for ref in _named(refs, scorer)]
+    await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
+
+
+def _named(refs: Sequence[str], scorer: str) -> list[str]:
+    found = [ref for ref in refs if scorer in (ref, ref.rpartition(":")[0].rpartition("/")[2])]
+    if not found:
+        raise BadInput(f"The request has no scorer {clean(scorer)!r}; see which it has with: callscore status")
+    return found
+
+
+def _path(request_id: str) -> str:
+    return f"/score-requests/{quote(request_id, safe='')}"
 
 
 async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -83,7 +117,7 @@ async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator
 
     async def follow(request_id: str) -> None:
         try:
-            async for request in client.events(f"/score-requests/{quote(request_id, safe='')}/events"):
+            async for request in client.events(f"{_path(request_id)}/events"):
                 news.put_nowait(request)
                 if request["status"] != "running":
                     return
@@ -137,7 +171,7 @@ async def reasons(client: Client, requests: Sequence[dict[str, Any]], most: int 
 
 
 def _failed(client: Client, request_id: str) -> AsyncIterator[dict[str, Any]]:
-    return client.items(f"/score-requests/{quote(request_id, safe='')}/tasks", {"status": "failed"}, _REASONS_FROM)
+    return client.items(f"{_path(request_id)}/tasks", {"status": "failed"}, _REASONS_FROM)
 
 
 def _reason(reason: Any) -> str:

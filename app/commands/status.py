@@ -14,12 +14,33 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("request_id", required=False)
+@click.option("--cancel", "order", flag_value="cancel", help="Withdraw what has not ended of the request.")
+@click.option("--retry", "order", flag_value="retry", help="Try again what failed or was cancelled of it.")
+@click.option("--scorer", "scorers", metavar="REF_OR_NAME", multiple=True, help="With --retry: only these. Repeatable.")
+@click.option("--error", "errors", metavar="TYPE", multiple=True, help="With --retry: only what failed so. Repeatable.")
+@click.option("--watch", is_flag=True, help="Show its progress until it is finished.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @service_options
-def status(request_id: str | None, limit: int, as_json: bool, service: "Service") -> None:
-    """How score requests stand: the newest, or one in full."""
-    asyncio.run(_list(service, limit, as_json) if request_id is None else _one(service, request_id, as_json))
+def status(
+    request_id: str | None,
+    order: str | None,
+    scorers: tuple[str, ...],
+    errors: tuple[str, ...],
+    watch: bool,
+    limit: int,
+    as_json: bool,
+    service: "Service",
+) -> int:
+    """How score requests stand: the newest, or one in full; also cancels one, or tries it again."""
+    if request_id is None and (order or watch):
+        raise click.UsageError("Name the request.", click.get_current_context())
+    if order != "retry" and (scorers or errors):
+        raise click.UsageError("--scorer and --error go with --retry.", click.get_current_context())
+    if request_id is None:
+        asyncio.run(_list(service, limit, as_json))
+        return 0
+    return asyncio.run(_one(service, request_id, order, scorers, errors, watch, as_json))
 
 
 async def _list(service: "Service", limit: int, as_json: bool) -> None:
@@ -53,20 +74,44 @@ async def _list(service: "Service", limit: int, as_json: bool) -> None:
     table(headings, rows, right=("DONE", "TASKS", "FAILED", "AGE"))
 
 
-async def _one(service: "Service", request_id: str, as_json: bool) -> None:
+async def _one(
+    service: "Service",
+    request_id: str,
+    order: str | None,
+    scorers: tuple[str, ...],
+    errors: tuple[str, ...],
+    watch: bool,
+    as_json: bool,
+) -> int:
     from app.client import requests
     from app.client.http import Client
     from app.client.output import note, say
-    from app.client.text import clean, json_line, number
+    from app.client.text import json_line
 
     async with Client(service, on_wait=note) as client:
-        request = await requests.find(client, request_id)
+        if order == "cancel":
+            await requests.cancel(client, request_id)
+        elif order == "retry":
+            await requests.retry(client, request_id, scorers, errors)
+        if watch:
+            (request,) = await requests.watch(client, [request_id])
+        else:
+            request = await requests.find(client, request_id)
         reasons = [] if as_json else await requests.reasons(client, [request])
     if as_json:
         say(json_line(request))
-        return
+    else:
+        _show(request, reasons)
+    return 1 if watch and request["tasks"]["failed"] + request["tasks"]["cancelled"] else 0
+
+
+def _show(request: dict[str, Any], reasons: list[tuple[str, int]]) -> None:
+    from app.client.output import say
+    from app.client.requests import TERMINAL
+    from app.client.text import clean, number
+
     tasks = request["tasks"]
-    done = sum(tasks[state] for state in requests.TERMINAL)
+    done = sum(tasks[state] for state in TERMINAL)
     states = [f"{number(count)} {name.replace('_', ' ')}" for name, count in tasks.items() if count and name != "total"]
     lines = [
         ("request", request["request_id"]),

@@ -24,7 +24,7 @@ from tests.service import Service, attempts
 
 SEQUENCES = int(os.environ.get("CALLSCORE_TEST_SEQUENCES", "12"))
 STEPS = 15
-KILLS = [0, 0, 0, 0, 1, 2]  # how many kills a sequence may have: one takes longer than all other steps together
+KILLS = [0, 0, 1, 1, 1, 2]  # how many kills a sequence may have: one takes longer than all other steps together
 CALLS = ("a", "b", "c")
 OCCASIONS = ("", "again")
 TERMINAL = ("succeeded", "failed", "cancelled")

@@ -32,6 +32,7 @@ class FakeService:
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorers: list[dict[str, Any]] = field(default_factory=list)
     submitted: list[dict[str, Any]] = field(default_factory=list)
+    ordered: list[tuple[str, str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
@@ -51,6 +52,7 @@ class FakeService:
         app.router.add_post("/calls/score", self._submit)
         app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))
         app.router.add_get("/score-requests/{id}", self._find)
+        app.router.add_post("/score-requests/{id}/{order:cancel|retry}", self._order)
         app.router.add_get("/score-requests/{id}/events", self._follow)
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
         app.router.add_get("/scores", lambda request: self._list(request, self.scores))
@@ -107,6 +109,10 @@ class FakeService:
 
     async def _find(self, request: web.Request) -> web.Response:
         self.looked.set()
+        return web.json_response(self._request(request.match_info["id"]))
+
+    async def _order(self, request: web.Request) -> web.Response:
+        self.ordered.append((request.match_info["order"], request.match_info["id"], await request.json()))
         return web.json_response(self._request(request.match_info["id"]))
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:

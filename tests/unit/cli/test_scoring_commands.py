@@ -10,7 +10,7 @@ from app.client.text import clean, json_line
 from app.keys import KeyFile
 
 from .command import Command
-from .fake_service import REFUSAL, FakeService
+from .fake_service import REFUSAL, FakeService, problem
 
 
 def scorer(name: str, ref: str, project: str | None = None) -> dict[str, object]:
@@ -295,3 +295,41 @@ def test_text_is_made_safe() -> None:
     assert clean("abcdef", 4) == "abc…"
     assert json.loads(json_line({"a": "\x1b\x9b\u202e\x7f"})) == {"a": "\x1b\x9b\u202e\x7f"}
     assert json_line("\x9b") == '"\\u009b"'
+
+
+async def test_status_cancels_and_tries_again(callscore: Command, service: FakeService) -> None:
+    service.status, service.counts = "running", {"failed": 2, "queued": 1}
+    assert (await callscore("status", "r7", "--cancel")).code == 0
+    assert (await callscore("status", "r7", "--retry")).code == 0
+    only = ("--scorer", "refusal", "--error", "TimeoutError", "--error", "rate_limited")
+    assert (await callscore("status", "r7", "--retry", *only)).code == 0
+    filtered = {"error_types": ["TimeoutError", "rate_limited"], "scorer_refs": [REFUSAL]}
+    assert service.ordered == [("cancel", "r7", {}), ("retry", "r7", {}), ("retry", "r7", filtered)]
+    unknown = await callscore("status", "r7", "--retry", "--scorer", "nobody")
+    assert (unknown.code, "nobody" in unknown.err) == (2, True)
+    for wrong in (("--cancel",), ("--watch",), ("r7", "--scorer", "refusal"), ("r7", "--cancel", "--error", "x")):
+        assert (await callscore("status", *wrong)).code == 2
+    assert len(service.ordered) == 3
+
+
+async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_refused(
+    callscore: Command, service: FakeService
+) -> None:
+    for status, code in (("cancelled", 0), ("completed", 1)):
+        service.status, service.first = status, [problem(409, f"The request is {status}", "path", "request_id")]
+        ended = await callscore("status", "r7", "--cancel")
+        assert ended.code == code
+    assert "The request is completed" in ended.err
+
+
+async def test_status_watches_until_the_request_is_finished_through_streams_that_end_early(
+    callscore: Command, service: FakeService
+) -> None:
+    service.status, service.counts = "running", {"succeeded": 1, "queued": 1}
+    watching = await callscore.start("status", "r7", "--watch", "--json")
+    await service.looked.wait()
+    service.status, service.counts = "completed", {"succeeded": 2}
+    ended = await callscore.end(watching)
+    assert (ended.code, json.loads(ended.out)["tasks"]["succeeded"]) == (0, 2)
+    service.counts = {"succeeded": 1, "failed": 1}
+    assert (await callscore("status", "r7", "--watch", "--json")).code == 1
