@@ -47,7 +47,9 @@ class Steering:
         if row.cancelled and number == len(row.controls):
             self._stop(partition, request_id)
         if self._scoring.is_open(partition):
-            self._spawn(self._carry_out(partition, request_id, controls.begin(partition, request_id), done))
+            changed = controls.begin(partition, request_id)
+            work = self._spawn(self._carry_out(partition, request_id, lambda: _resolve(changed), done))
+            work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
         else:
             self._early.append((partition, request_id, number, done))
 
@@ -82,11 +84,12 @@ class Steering:
         self._stopped.clear()
         self._orders.clear()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         # An empty context: the stream event that happens to be current is none of its business.
         task = asyncio.get_running_loop().create_task(self._guard(work), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     @staticmethod
     async def _guard(work: Coroutine[Any, Any, None]) -> None:
@@ -123,13 +126,11 @@ class Steering:
         return self._orders.setdefault((partition, request_id), asyncio.Lock())
 
     async def _carry_out(
-        self, partition: int, request_id: str, changed: "asyncio.Future[None]", done: Callable[[], None]
+        self, partition: int, request_id: str, changed: Callable[[], None], done: Callable[[], None]
     ) -> None:
         async with self._order(partition, request_id):
-            try:
-                await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
-            finally:
-                changed.set_result(None)
+            await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
+            changed()
             await self._withdraw_parked(partition, request_id)
             self._stopped.discard((partition, request_id))
         owed = _Owed(done)
@@ -231,6 +232,11 @@ class _Owed:
         self._open -= 1
         if self._open == 0:
             self._done()
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _is_for(targets: list[Target], request_id: str) -> bool:
