@@ -311,6 +311,8 @@ class Scoring:
             outcome = await self._outcome(task, bound, call_row["call"])
             seconds = time.perf_counter() - started
             await self._writable.wait()
+            if not entry.running:
+                return  # it was stopped, and ended at the same moment
             if isinstance(outcome, ScorerError):
                 self._attempt_failed(task, entry, outcome, call_row["call"])
             else:
