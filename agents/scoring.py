@@ -140,7 +140,7 @@ class Scoring:
                 in_flight.pop(entry.key)
                 if running := self._running.pop(entry.key, None):
                     running.cancel()
-        self._forget()
+        self._forget_all()
         self._writable.set()
 
     def halted(self) -> None:
@@ -154,9 +154,9 @@ class Scoring:
         for entry in list(in_flight.entries()):
             if not entry.running:
                 in_flight.pop(entry.key)
-        self._forget()
+        self._forget_all()
 
-    def _forget(self) -> None:
+    def _forget_all(self) -> None:
         self._open.clear()
         self._early.clear()
         self._chunks.clear()

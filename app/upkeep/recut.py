@@ -1,9 +1,9 @@
 """Moving records to another number of partitions: every call with its tasks and scores to the partition that owns it.
 
-Calls and scorers go by their key, headers of requests by theirs. A chunk holds calls of one partition, so it is cut
-into one chunk for each new partition of its calls, numbered anew in its request; what events say of places in the old
-chunk, they then say of those in the new ones. Each record is cut by itself and none are joined: rows take in one
-record of the log at a time, so that what was told apart by its position stays so.
+Calls and scorers go by their key, headers of requests by theirs, and controls to every partition. A chunk holds calls
+of one partition, so it is cut into one chunk for each new partition of its calls, numbered anew in its request; what
+events say of places in the old chunk, they then say of those in the new ones. Each record is cut by itself and none are
+joined: rows take in one record of the log at a time, so that what was told apart by its position stays so.
 
 Memory holds the headers of all requests, and for each chunk where its calls went: 6 bytes a call.
 """
@@ -18,12 +18,15 @@ from app import ids
 from app.client.errors import CommandError
 from app.embedded.record import Record
 from app.events import (
+    OfChunk,
     RequestAccepted,
     ScoreEvent,
     ScoreEvents,
     ScoreRequested,
     Target,
+    TasksCancelled,
     TasksReused,
+    control_events,
     request_events,
 )
 
@@ -49,6 +52,7 @@ class Recut:
             "calls": self._by_key,
             "scorers": self._by_key,
             "score-requests": self._requests,
+            "controls": self._controls,
             "score-events": self._events,
         }
 
@@ -109,6 +113,20 @@ class Recut:
             yield record._replace(partition=partition, key=key, value=chunk.encode())
         self._cuts[where] = Cut(partitions, indices, numbers)
 
+    # --- controls ---
+
+    def _controls(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Of each control a copy in every new partition, in the order in which the old ones tell of them first."""
+        known: set[str] = set()
+        for record in records:
+            event = _decoded(record, control_events.validate_json)
+            if event is None:
+                yield record._replace(partition=record.partition % self._partitions)
+            elif event.control_id not in known:
+                known.add(event.control_id)
+                for partition in range(self._partitions):
+                    yield record._replace(partition=partition)
+
     # --- events ---
 
     def _events(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -125,20 +143,27 @@ class Recut:
                 yield record._replace(partition=partition, value=ScoreEvents.join(events))
 
     def _event(self, record: Record, event: ScoreEvent) -> Iterator[tuple[int, ScoreEvent]]:
-        if not isinstance(event, TasksReused):
-            places = {
-                name: [self._target(record, target) for target in getattr(event, name)]
-                for name, field in type(event).model_fields.items()
-                if field.annotation == list[Target]
-            }
-            yield self._partition_of(event.project_id, event.call_id), event.model_copy(update=places)
+        if isinstance(event, OfChunk):
+            yield from self._of_chunk(record, event)
             return
+        places = {
+            name: [self._target(record, target) for target in getattr(event, name)]
+            for name, field in type(event).model_fields.items()
+            if field.annotation == list[Target]
+        }
+        yield self._partition_of(event.project_id, event.call_id), event.model_copy(update=places)
+
+    def _of_chunk(self, record: Record, event: OfChunk) -> Iterator[tuple[int, OfChunk]]:
         cut = self._cut(record, event.request_id, event.chunk)
+        named = event.calls if isinstance(event.calls, list) else None  # else all of the chunk's
         calls: defaultdict[int, list[int]] = defaultdict(list)
-        for call in event.calls:
+        for call in range(len(cut.partitions)) if named is None else named:
             calls[cut.partitions[call]].append(cut.indices[call])
-        for partition, indices in calls.items():
-            yield partition, event.model_copy(update={"chunk": cut.numbers[partition], "calls": indices})
+        # A control is carried out once in each chunk, also where it meets no call.
+        for partition in calls if isinstance(event, TasksReused) else cut.numbers:
+            indices = calls[partition]
+            moved = len(indices) if isinstance(event, TasksCancelled) else indices if named is not None else None
+            yield partition, event.model_copy(update={"chunk": cut.numbers[partition], "calls": moved})
 
     def _target(self, record: Record, target: Target) -> Target:
         cut = self._cut(record, target.request_id, target.chunk)

@@ -10,12 +10,15 @@ from app import ids
 from app.client.errors import CommandError
 from app.embedded.record import Record
 from app.events import (
+    OfChunk,
     RequestAccepted,
     ScoreEvents,
     ScoreRequested,
     ScoreSucceeded,
     Target,
     TaskJoined,
+    TasksCancelled,
+    TasksReopened,
     TasksReused,
     request_events,
 )
@@ -62,7 +65,12 @@ def a_log(partitions: int, requests: list[list[int]], chunk_calls: int = 4) -> l
         ]
         calls_ = list(range(len(event.call_ids)))
         reused = TasksReused(request_id=event.request_id, chunk=event.chunk, scorer=1, calls=calls_, at=3.0)
-        records.append(record("score-events", partition, None, ScoreEvents.join([*events, reused.encode()])))
+        of_chunk = {"request_id": event.request_id, "chunk": event.chunk, "scorer": 1, "at": 4.0}
+        cancelled = TasksCancelled(**of_chunk, calls=len(calls_), control=1)
+        reopened = TasksReopened(**of_chunk, statuses=["cancelled"], calls=calls_[::2], control=2)
+        all_reopened = TasksReopened(**of_chunk, statuses=["failed"], calls=None, control=3)
+        encoded = [one.encode() for one in (reused, cancelled, reopened, all_reopened)]
+        records.append(record("score-events", partition, None, ScoreEvents.join([*events, *encoded])))
     return sorted(records, key=lambda found: (found.topic != "score-requests", found.partition))
 
 
@@ -95,10 +103,13 @@ def said(records: list[Record], partitions: int) -> dict[Place, list[str]]:
                 counted[event.request_id] = event.chunks
             continue
         for one in ScoreEvents.model_validate_json(found.value or b"").events:
-            if isinstance(one, TasksReused):
-                for call in one.calls:
-                    name = chunks[found.partition, one.request_id, one.chunk][call]
-                    told[one.request_id, name, one.scorer].append("reused")
+            if isinstance(one, OfChunk):
+                names_ = chunks[found.partition, one.request_id, one.chunk]
+                if isinstance(one, TasksCancelled):
+                    assert one.calls == len(names_)
+                calls = one.calls if isinstance(one.calls, list) else range(len(names_))
+                for call in calls:
+                    told[one.request_id, names_[call], one.scorer].append(one.type)
                 continue
             assert owner(one.call_id, partitions) == found.partition
             for target in one.targets:
