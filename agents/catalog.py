@@ -1,26 +1,31 @@
-"""The scorers that this worker can run, by ref. A ref never changes its meaning, so what is found is kept for ever."""
+"""The scorers that this worker can run, by ref. A ref never changes its meaning, so what is found is kept for ever;
+only how it is run is looked up again."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
 
 from app import cluster, ids
-from app.scorers import BadRef, BoundScorer, Registry, parse_ref
-from app.settings import get_settings
+from app.scorers import BadRef, BoundScorer, Policy, Registry, parse_ref
+from app.settings import Settings, get_settings
 from tables import scorers
 
 log = logging.getLogger(__name__)
 
 _ASK_AGAIN = 5.0  # seconds until a ref that was not found is looked up again
+_LOOK_AGAIN = 10.0  # seconds until it is seen that a scorer was published again with another policy
 
 
 class Catalog:
     """Finds scorers by ref: those of the code, and those published in the log."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, defaults: Policy) -> None:
         self._registry = registry
-        self._known = {bound.ref: bound for bound in registry.parameterless()}
+        self._defaults = defaults
+        self._known = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
+        self._published: dict[str, str] = {}  # ref → a project that asked for it
         self._missing: dict[str, float] = {}  # ref → when it may be asked for again
         self._asking: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,11 +53,24 @@ class Catalog:
         else:
             if bound is not None:
                 self._known[ref] = bound
+                self._published[ref] = project_id
             else:
                 self._missing[ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
         finally:
             self._asking.discard(ref)
             then()
+
+    async def refresh(self) -> None:
+        """Follow, for ever, how published scorers are to be run; everything else about a ref never changes."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            for ref, project_id in list(self._published.items()):
+                try:
+                    bound = await self._find(project_id, ref)
+                except cluster.Unavailable:
+                    continue
+                if bound is not None:
+                    self._known[ref] = bound
 
     async def _find(self, project_id: str, ref: str) -> BoundScorer | None:
         try:
@@ -76,7 +94,23 @@ class Catalog:
         if bound.ref != ref:
             log.warning("scorer %s: the code of kind %s here is another version", ref, found["kind"])
             return None
-        return bound
+        return self._complete(bound, Policy.model_validate(found["policy"]))
+
+    def _complete(self, bound: BoundScorer, published: Policy | None = None) -> BoundScorer:
+        """The scorer with all of its policy: as published, else as its code says, else as the settings do."""
+        policy = (published or Policy()).over(bound.policy).over(self._defaults)
+        return dataclasses.replace(bound, policy=policy)
+
+
+def default_policy(settings: Settings) -> Policy:
+    """How scorers are run that do not say it themselves."""
+    return Policy(
+        attempts=settings.scorer_attempts,
+        budget=settings.scorer_budget,
+        backoff=settings.scorer_backoff,
+        longest_pause=settings.scorer_longest_pause,
+        timeout=settings.scorer_timeout,
+    )
 
 
 def load_registry() -> Registry:

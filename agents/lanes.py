@@ -27,6 +27,8 @@ class Task:
     attempts: int = 0  # made so far in this round
     due: float | None = None  # until when it waits for its call; None if it has not begun to wait
     parked: bool = False  # it has a row in tables/tasks
+    excused: int = 0  # attempts that do not count
+    trying_since: float | None = None  # from when on its budget in time runs
 
 
 class Chunk:
@@ -174,6 +176,8 @@ def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
         row.attempts,
         row.due if row.status == "waiting_for_call" else None,
         parked=True,
+        excused=row.excused,
+        trying_since=row.trying_since,
     )
 
 

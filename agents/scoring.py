@@ -9,15 +9,15 @@ has, the task stays in flight, so that no task runs whose outcome is in the log.
 import asyncio
 import contextvars
 import logging
-import random
 import time
 from collections import deque
 from typing import Any
 
-from agents.catalog import Catalog, load_registry
+from agents.catalog import Catalog, default_policy, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
+from agents.retries import next_attempt
 from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 SLICE = 64  # tasks taken from a lane before the next one has its turn
 TURN_SECONDS = 0.003  # that tasks are started in one turn of the event loop
 CALL_BYTES = 64 * 1024**2  # of calls that tasks in flight may hold in memory
-BACKOFF = 0.5  # seconds before the second attempt, doubled for each further one, with full jitter
 
 
 class Scoring:
@@ -39,7 +38,7 @@ class Scoring:
     def __init__(self) -> None:
         self.settings = get_settings()
         self.registry = load_registry()
-        self.catalog = Catalog(self.registry)
+        self.catalog = Catalog(self.registry, default_policy(self.settings))
         self.runner = Runner()
         self.outbox = Outbox()
         self.lanes = Lanes()
@@ -301,7 +300,7 @@ class Scoring:
         try:
             output = self.runner.run_inline(bound, call_row["call"])
         except ScorerError as error:
-            self._attempt_failed(task, entry, error, call_row["call"])
+            self._attempt_failed(task, entry, bound, error, call_row["call"])
         else:
             self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
 
@@ -314,7 +313,7 @@ class Scoring:
             if not entry.running:
                 return  # it was stopped, and ended at the same moment
             if isinstance(outcome, ScorerError):
-                self._attempt_failed(task, entry, outcome, call_row["call"])
+                self._attempt_failed(task, entry, bound, outcome, call_row["call"])
             else:
                 self._succeed(task, entry, bound, call_row, outcome, seconds)
         finally:
@@ -323,7 +322,7 @@ class Scoring:
 
     async def _outcome(self, task: Task, bound: BoundScorer, call: dict[str, Any]) -> bytes | ScorerError:
         try:
-            return await self.runner.run(bound, call, self.settings.scorer_timeout)
+            return await self.runner.run(bound, call, bound.policy.timeout or self.settings.scorer_timeout)
         except ScorerError as error:
             return error
         except Exception as error:
@@ -350,19 +349,23 @@ class Scoring:
         entry.running = False
         self.outbox.put(task.partition, event)
 
-    def _attempt_failed(self, task: Task, entry: Entry, error: ScorerError, call: dict[str, object]) -> None:
+    def _attempt_failed(
+        self, task: Task, entry: Entry, bound: BoundScorer, error: ScorerError, call: dict[str, object]
+    ) -> None:
         described = events.Error(
             type=error.type, message=getattr(error, "message", str(error)), traceback=getattr(error, "traceback", None)
         )
-        if not error.retryable or task.attempts >= self.settings.scorer_attempts:
+        following = next_attempt(bound.policy, task, error, paused=False)
+        if following is None:
             self._fail(task, entry, described, call)
             return
-        pause = BACKOFF * 2 ** (task.attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311
         event = events.AttemptFailed(
             **self._common(task, entry.targets),
             withdrawn=entry.withdrawn,
             error=described,
-            next_at=time.time() + pause,
+            next_at=following.next_at,
+            excused=following.excused,
+            trying_since=following.trying_since,
         )
         entry.running = False
         self.outbox.put(task.partition, event)

@@ -49,6 +49,7 @@ class ScorerPublished(Event):
     params: dict[str, Any]
     digest: str
     description: str = ""
+    policy: dict[str, Any] = {}  # how it is run, where that differs from what its code says
     published_by: str | None = None
     published_at: float
 
@@ -173,6 +174,8 @@ class AttemptFailed(TaskWaits):
     type: Literal["AttemptFailed"] = "AttemptFailed"
     error: Error
     next_at: float
+    excused: int = 0  # of the attempts made so far: those that do not count
+    trying_since: float | None = None  # from when on the budget in time runs; None if it has not begun
 
 
 class ScoreSucceeded(TaskEvent):

@@ -51,6 +51,10 @@ class ScoringService(Service):
         await for_ever(scoring.parking.run)
 
     @Service.task
+    async def _refresh_scorers(self) -> None:
+        await for_ever(scoring.catalog.refresh)
+
+    @Service.task
     async def _persist_offsets(self) -> None:
         async for _ in self.itertimer(1.0, name="persist-offsets"):
             for table in tables if app.producer.failed is None else ():

@@ -21,14 +21,17 @@ class Row(BaseModel):
 
 
 def fold(row: Row | None, event: ScorerPublished, offset: int) -> Row:
-    """The row after `event`. A version published again becomes the latest again, and stays the same version."""
+    """The row after `event`. A version published again becomes the latest again, and stays the same version.
+
+    Only how it is run is as published last, since that is no part of what its ref names.
+    """
     if row is None:
         return Row(offset=offset, latest=event.digest, versions={event.digest: event})
     if row.offset >= offset:
         return row
-    versions = {**row.versions}
-    versions.setdefault(event.digest, event)
-    return Row(offset=offset, latest=event.digest, versions=versions)
+    known = row.versions.get(event.digest)
+    version = event if known is None else known.model_copy(update={"policy": event.policy})
+    return Row(offset=offset, latest=event.digest, versions={**row.versions, event.digest: version})
 
 
 def load(partition: int, project_id: str | None, name: str) -> Row | None:

@@ -27,6 +27,8 @@ class Row(BaseModel):
     error: Error | None = None
     since: float  # when the task began to wait
     due: float  # when it is taken up again, or given up waiting
+    excused: int = 0  # attempts that do not count
+    trying_since: float | None = None  # from when on its budget in time runs
 
 
 def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
@@ -51,6 +53,8 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         error=event.error if isinstance(event, AttemptFailed) else None,
         since=event.at,
         due=event.next_at if isinstance(event, AttemptFailed) else event.until,
+        excused=event.excused if isinstance(event, AttemptFailed) else 0,
+        trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
     )
 
 

@@ -47,12 +47,19 @@ def _type(field: Mapping[str, Any]) -> str:
 
 
 async def publish(
-    client: Client, name: str, kind: str, params: Mapping[str, Any], project: str | None = None
+    client: Client,
+    name: str,
+    kind: str,
+    params: Mapping[str, Any],
+    project: str | None = None,
+    policy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Give a kind with parameters a name; doing so again gives the same scorer."""
     body: dict[str, Any] = {"name": name, "kind": kind, "params": params}
     if project is not None:
         body["project_id"] = project
+    if policy:
+        body["policy"] = policy
     return await client.post("/scorers", orjson.dumps(body))
 
 

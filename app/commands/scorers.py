@@ -30,6 +30,7 @@ def scorers(context: click.Context, project: str | None, kinds: bool, as_json: b
 @click.option("--kind", required=True, help="One that callscore scorers --kinds lists, e.g. contains.")
 @click.option("--param", "pairs", metavar="K=V", multiple=True, help="A parameter: JSON, else text. Repeatable.")
 @click.option("--params", metavar="JSON", help="All parameters as one JSON object.")
+@click.option("--policy", "policies", metavar="K=V", multiple=True, help="How it is run, e.g. attempts=5. Repeatable.")
 @click.option("--project", type=Project(), help="Publish it for this project only. Default: all projects.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorer as JSON.")
 @service_options
@@ -38,6 +39,7 @@ def publish(
     kind: str,
     pairs: tuple[str, ...],
     params: str | None,
+    policies: tuple[str, ...],
     project: str | None,
     as_json: bool,
     service: "Service",
@@ -49,7 +51,8 @@ def publish(
     if pairs and params is not None:
         raise click.UsageError("Give --param or --params, not both.", click.get_current_context())
     given = _object(params) if params is not None else dict(_pair(pair) for pair in pairs)
-    asyncio.run(_publish(service, name, kind, given, project, as_json))
+    policy = dict(_pair(pair, "--policy") for pair in policies)
+    asyncio.run(_publish(service, name, kind, given, policy, project, as_json))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -62,10 +65,10 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _pair(pair: str) -> tuple[str, Any]:
+def _pair(pair: str, option: str = "--param") -> tuple[str, Any]:
     name, equals, text = pair.partition("=")
     if not (name and equals):
-        raise click.UsageError(f"--param must be name=value, not {pair!r}.", click.get_current_context())
+        raise click.UsageError(f"{option} must be name=value, not {pair!r}.", click.get_current_context())
     try:
         return name, json.loads(text)
     except ValueError:
@@ -115,7 +118,13 @@ async def _kinds(service: "Service", as_json: bool) -> None:
 
 
 async def _publish(
-    service: "Service", name: str, kind: str, params: dict[str, Any], project: str | None, as_json: bool
+    service: "Service",
+    name: str,
+    kind: str,
+    params: dict[str, Any],
+    policy: dict[str, Any],
+    project: str | None,
+    as_json: bool,
 ) -> None:
     from app.client import scorers as client_scorers
     from app.client.http import Client
@@ -123,7 +132,7 @@ async def _publish(
     from app.client.text import clean, json_line
 
     async with Client(service, on_wait=note) as client:
-        scorer = await client_scorers.publish(client, name, kind, params, project)
+        scorer = await client_scorers.publish(client, name, kind, params, project, policy)
     say(json_line(scorer) if as_json else clean(scorer["ref"]))
     if project is None:
         note("Published for all projects; with --project it would be for one only.")

@@ -1,17 +1,21 @@
-"""What can be applied to a call. Scorer authors need `Scorer`, `scorer` and perhaps `MissingInput` from here."""
+"""What can be applied to a call. Scorer authors need `Scorer`, `scorer`, and perhaps `Policy`, `MissingInput` and
+`RetryLater` from here."""
 
 from app.scorers.base import Call, Scorer, scorer
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import (
     InvalidOutput,
     MissingInput,
+    RetryLater,
     ScorerDied,
     ScorerError,
     ScorerRaised,
     ScorerTimeout,
     ScorerVersionUnavailable,
 )
+from app.scorers.failures import Failure
 from app.scorers.kinds import Kind
+from app.scorers.policy import Limits, Policy
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
 from app.scorers.runner import Runner
@@ -20,10 +24,14 @@ __all__ = [
     "BadRef",
     "BoundScorer",
     "Call",
+    "Failure",
     "InvalidOutput",
     "Kind",
+    "Limits",
     "MissingInput",
+    "Policy",
     "Registry",
+    "RetryLater",
     "Runner",
     "Scorer",
     "ScorerDied",

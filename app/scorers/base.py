@@ -6,6 +6,8 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from app.scorers.policy import Policy
+
 Call = Mapping[str, Any]
 """A logged call as scorers see it: `id, op_name, inputs, output, attributes, exception, ...`, all JSON."""
 
@@ -29,6 +31,9 @@ class Scorer(BaseModel):
 
     description: ClassVar[str] = ""
     """One sentence for lists of scorers; the first line of the docstring if empty."""
+
+    policy: ClassVar[Policy] = Policy()
+    """How it is run: attempts, time-out, limits, provider. Who publishes the scorer may override each."""
 
     inline_up_to: ClassVar[int] = 0
     """Characters of judged text up to which running on the event loop is cheap. Only heeded for built-ins."""
@@ -73,23 +78,26 @@ class ScorerMark:
 
     kind: str
     description: str
+    policy: Policy
 
 
 _MARK = "__callscore_scorer__"
+_AS_SET = Policy()
 
 
 @overload
 def scorer(function: FunctionT, /) -> FunctionT: ...
 @overload
-def scorer(*, kind: str = "", description: str = "") -> Callable[[FunctionT], FunctionT]: ...
-def scorer(function: Any = None, /, *, kind: str = "", description: str = "") -> Any:
+def scorer(*, kind: str = "", description: str = "", policy: Policy = ...) -> Callable[[FunctionT], FunctionT]: ...
+def scorer(function: Any = None, /, *, kind: str = "", description: str = "", policy: Policy = _AS_SET) -> Any:
     """Mark a function as a scorer, so that the registry takes it. The function itself is unchanged.
 
-    `kind` defaults to the function's name, `description` to the first line of its docstring.
+    `kind` defaults to the function's name, `description` to the first line of its docstring,
+    `policy`, how it is run, to what the settings say.
     """
 
     def mark(marked: FunctionT) -> FunctionT:
-        setattr(marked, _MARK, ScorerMark(kind, description))
+        setattr(marked, _MARK, ScorerMark(kind, description, policy))
         return marked
 
     return mark if function is None else mark(function)

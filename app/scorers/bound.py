@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from app.scorers.arguments import Arguments
 from app.scorers.base import BuiltIn, Call, ScorerFunction
 from app.scorers.code import CodeRef, ScorerSource
+from app.scorers.policy import Policy
 from app.scorers.sizes import is_at_most
 
 _BUILTIN_PACKAGE = "app.scorers.builtin."
@@ -34,6 +35,7 @@ class BoundScorer:
     arguments: Arguments = field(repr=False)
     code: CodeRef = field(repr=False)
     code_digest: str = field(repr=False)
+    policy: Policy = field(default=Policy(), repr=False)
 
     @cached_property
     def source(self) -> ScorerSource:

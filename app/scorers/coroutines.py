@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from app.scorers.bound import BoundScorer
-from app.scorers.errors import InvalidOutput, MissingInput, ScorerError, ScorerRaised, ScorerTimeout
+from app.scorers.errors import SAID_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
 from app.scorers.worker import encode_checked
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def _score(bound: BoundScorer, arguments: dict[str, Any]) -> bytes | Score
     """Returns errors: asyncio lets a SystemExit that leaves a task end the event loop."""
     try:
         output = await bound.target(**arguments)
-    except (MissingInput, InvalidOutput) as error:
+    except SAID_BY_SCORERS as error:
         return error
     except asyncio.CancelledError:
         raise

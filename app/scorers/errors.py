@@ -1,7 +1,10 @@
-"""Why a scorer gave no score. An error has a `type` for the record, a sentence, and whether to try again."""
+"""Why a scorer gave no score. An error has a `type` for the record, a sentence, and what it says about trying again."""
 
+import math
 import traceback
 from typing import Self
+
+from app.scorers.failures import LONGEST_WAIT, Failure, classify
 
 _MESSAGE_CHARACTERS = 1_000
 _TRACEBACK_CHARACTERS = 4_096
@@ -12,21 +15,55 @@ class ScorerError(Exception):
     """Base of every way in which running a scorer fails. `str()` is a sentence for the user."""
 
     type: str = "scorer_error"
-    retryable: bool = True
+    failure: Failure = Failure.TRANSIENT
+    retry_after: float | None = None
+    """Seconds that the next attempt has to wait, if whoever was asked said so."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may succeed."""
+        return self.failure is not Failure.TERMINAL
 
 
 class MissingInput(ScorerError):
     """The call lacks an argument that the scorer needs. Another attempt would see the same call."""
 
     type = "missing_input"
-    retryable = False
+    failure = Failure.TERMINAL
 
 
 class InvalidOutput(ScorerError):
     """The scorer returned what is not JSON, or too much of it."""
 
     type = "invalid_output"
-    retryable = False
+    failure = Failure.TERMINAL
+
+
+class RetryLater(ScorerError):
+    """Raised by a scorer that cannot score now, and that is to be tried again in `after` seconds.
+
+    It does not count as one of the attempts that a task has, only against its budget in time.
+
+    Raises:
+        ValueError: `after` is no finite number of seconds from 0 on.
+    """
+
+    type = "retry_later"
+    failure = Failure.THROTTLED
+
+    def __init__(self, after: float = 0.0, message: str = "") -> None:
+        if not (math.isfinite(after) and after >= 0):
+            raise ValueError(f"RetryLater takes the seconds to wait, not {after!r}.")
+        super().__init__(after, message)
+        self.retry_after = min(float(after), LONGEST_WAIT)
+        self.message = message or f"The scorer asked to be tried again in {after:g} s."
+
+    def __str__(self) -> str:
+        return self.message
+
+
+SAID_BY_SCORERS = (MissingInput, InvalidOutput, RetryLater)
+"""What a scorer may raise to say how its attempt ended; anything else that it raises is described by ScorerRaised."""
 
 
 class ScorerTimeout(ScorerError):
@@ -48,7 +85,10 @@ class ScorerVersionUnavailable(ScorerError):
 
 
 class ScorerRaised(ScorerError):
-    """The scorer raised. `type` is the name of the exception's class; `traceback` starts at the scorer's own frames."""
+    """The scorer raised. `type` is the name of the exception's class; `traceback` starts at the scorer's own frames.
+
+    It is pickled with its attributes, so that what the exception said survives the way from a worker process.
+    """
 
     def __init__(self, type_name: str, message: str, traceback: str) -> None:
         super().__init__(type_name, message, traceback)
@@ -72,7 +112,10 @@ class ScorerRaised(ScorerError):
             text = "".join(lines)
         except Exception:
             text = "(its traceback could not be read)"
-        return cls(type(error).__name__, _shorten(message, _MESSAGE_CHARACTERS), _shorten(text, _TRACEBACK_CHARACTERS))
+        message, text = _shorten(message, _MESSAGE_CHARACTERS), _shorten(text, _TRACEBACK_CHARACTERS)
+        raised = cls(type(error).__name__, message, text)
+        raised.failure, raised.retry_after = classify(error)
+        return raised
 
 
 def _shorten(text: str, characters: int) -> str:

@@ -13,6 +13,7 @@ from app.scorers.base import FunctionScorer, ScorerFunction, mark_of, target_of
 from app.scorers.bound import BoundScorer
 from app.scorers.code import CodeRef
 from app.scorers.digest import canonical_params, code_digest, scorer_digest
+from app.scorers.policy import Policy
 from app.scorers.refs import make_ref
 
 
@@ -100,7 +101,14 @@ class Kind:
             arguments=Arguments.of(target),
             code=CodeRef.of(self._function or self._model),
             code_digest=self.code,
+            policy=self._policy(scorer),
         )
+
+    def _policy(self, scorer: BaseModel) -> Policy:
+        """How the code itself says that it is run; a parameter that happens to be called `policy` says nothing."""
+        mark = mark_of(self._function)
+        found = mark.policy if mark else getattr(scorer, "policy", None)
+        return found if isinstance(found, Policy) else Policy()
 
 
 def _check_place(code: ScorerFunction | type) -> None:

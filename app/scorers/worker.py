@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from app.scorers.base import FunctionScorer, ScorerFunction, target_of
 from app.scorers.code import ScorerSource
 from app.scorers.digest import code_digest
-from app.scorers.errors import InvalidOutput, MissingInput, ScorerError, ScorerRaised, ScorerVersionUnavailable
+from app.scorers.errors import SAID_BY_SCORERS, InvalidOutput, ScorerError, ScorerRaised, ScorerVersionUnavailable
 from app.scorers.outputs import encode_output
 from app.scorers.starts import StartAnnouncer
 
@@ -60,7 +60,7 @@ def call_scorer(target: ScorerFunction, arguments: dict[str, Any]) -> bytes:
     """Score and encode. Raises ScorerError only, whatever the scorer raises."""
     try:
         output = target(**arguments)
-    except (MissingInput, InvalidOutput):
+    except SAID_BY_SCORERS:
         raise
     except BaseException as error:
         raise ScorerRaised.of(error) from None

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from app.scorers import Policy
+
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
@@ -41,6 +43,7 @@ def page_of(name: str) -> Schema:
 
 _COUNTS = struct(dict.fromkeys(("total", *TASK_STATES, "reused"), INTEGER))
 _NUMBERS = dict.fromkeys(("mean", "min", "max", "p5", "p50", "p95"), NUMBER)
+_POLICY = "How a scorer is run; what is left out is as its code says, else as the service is set."
 _HISTOGRAM = struct({"edges": array(NUMBER), "counts": array(INTEGER)})
 
 SCHEMAS: dict[str, Schema] = {
@@ -147,15 +150,23 @@ SCHEMAS: dict[str, Schema] = {
             "description": STRING,
             "params": ANY_OBJECT,
             "project_id": nullable(STRING),
+            "policy": ref("Policy"),
         }
     ),
+    "Policy": Policy.model_json_schema() | {"title": "", "description": _POLICY},
     "ScorerKind": struct(
         {"kind": STRING, "description": STRING, "params": {**ANY_OBJECT, "description": "The JSON Schema of params."}}
     ),
     "ScorerPublication": {
         **struct(
-            {"name": STRING, "kind": STRING, "params": ANY_OBJECT, "project_id": nullable(STRING)},
-            optional=("params", "project_id"),
+            {
+                "name": STRING,
+                "kind": STRING,
+                "params": ANY_OBJECT,
+                "project_id": nullable(STRING),
+                "policy": ref("Policy"),
+            },
+            optional=("params", "project_id", "policy"),
         ),
         "additionalProperties": False,
     },

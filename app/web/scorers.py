@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
-from app.scorers import BadRef, BoundScorer, Registry, UnknownKind
+from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json, validate
@@ -26,7 +26,10 @@ class ScorersQuery(PageQuery):
 
 
 class Publication(BaseModel):
-    """The body of `POST /scorers`; a scorer without a project is everybody's."""
+    """The body of `POST /scorers`; a scorer without a project is everybody's.
+
+    `policy` is how it is run, no part of its ref: publishing again with another one changes that for the same ref.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,6 +37,7 @@ class Publication(BaseModel):
     kind: str
     params: dict[str, Any] = {}
     project_id: str | None = None
+    policy: Policy = Policy()
 
 
 async def list_scorers(request: web.Request) -> web.Response:
@@ -84,6 +88,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         params=dict(bound.params),
         digest=bound.digest,
         description=bound.description,
+        policy=dict(body.policy.given()),
         published_by=request[USER].name,
         published_at=time.time(),
     )
@@ -133,7 +138,7 @@ _MAX_BYTES = 1024**2
 
 
 def _shape(version: dict[str, Any]) -> dict[str, Any]:
-    return {name: version[name] for name in ("ref", "name", "kind", "description", "params", "project_id")}
+    return {name: version[name] for name in ("ref", "name", "kind", "description", "params", "project_id", "policy")}
 
 
 def _shape_of(bound: BoundScorer) -> dict[str, Any]:
@@ -144,4 +149,5 @@ def _shape_of(bound: BoundScorer) -> dict[str, Any]:
         "description": bound.description,
         "params": dict(bound.params),
         "project_id": None,
+        "policy": dict(bound.policy.given()),
     }

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from app.scorers import MissingInput, Scorer, scorer
+from pydantic import BaseModel
+
+from app.scorers import MissingInput, Policy, RetryLater, Scorer, scorer
 
 
 class Gate:
@@ -164,3 +166,56 @@ async def async_nan(output: str) -> float:
 async def changes_its_input(output: str, inputs: dict[str, Any]) -> int:
     inputs["question"].append("changed")
     return len(inputs["question"])
+
+
+class TooManyRequests(Exception):
+    """As HTTP clients raise it, and of a kind that cannot be pickled."""
+
+    def __init__(self, retry_after: str) -> None:
+        self.status = 429
+        self.headers = {"Retry-After": retry_after}
+        self.lock = os.scandir()
+
+
+@scorer
+def throttled(output: str) -> None:
+    raise TooManyRequests("12.5")
+
+
+@scorer
+async def throttled_async(output: str) -> None:
+    raise TooManyRequests("12.5")
+
+
+@scorer
+def asks_for_later(output: str) -> None:
+    raise RetryLater(12.5)
+
+
+@scorer
+async def asks_for_later_async(output: str) -> None:
+    raise RetryLater(12.5)
+
+
+@scorer(policy=Policy(attempts=7, provider="local"))
+def has_a_policy(output: str) -> int:
+    return 1
+
+
+class HasAPolicy(Scorer):
+    """A class that says how it is run."""
+
+    policy = Policy(timeout=2.5)
+    n: int = 0
+
+    def score(self, *, output: str) -> int:
+        return self.n
+
+
+class HasAParameterOfThatName(BaseModel):
+    """Its `policy` is a parameter and says nothing of how it is run."""
+
+    policy: str = "strict"
+
+    def score(self, *, output: str) -> str:
+        return self.policy

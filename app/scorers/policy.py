@@ -1,0 +1,51 @@
+"""How a scorer is run: its attempts, its time-out, its limits, its provider. None of it changes what a score means."""
+
+import random
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_DOUBLINGS = 30  # beyond these every pause is the longest one anyway
+
+
+class Limits(BaseModel):
+    """How much may be asked of something at once and in a minute, by all workers together; None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    concurrency: int | None = Field(None, ge=1, description="Attempts at a time.")
+    requests_per_minute: float | None = Field(None, gt=0, description="Attempts begun in any minute.")
+    tokens_per_minute: float | None = Field(None, gt=0, description="Tokens of the attempts begun in any minute.")
+
+
+class Policy(Limits):
+    """How a scorer is run. What is None is left to whoever is asked next: the scorer's code, then the settings."""
+
+    attempts: int | None = Field(None, ge=1, description="Attempts before a task that keeps failing is failed.")
+    budget: float | None = Field(None, ge=0, description="Seconds from the first failed attempt until it is failed.")
+    backoff: float | None = Field(None, gt=0, description="Seconds before the second attempt at most, then doubled.")
+    longest_pause: float | None = Field(None, gt=0, description="Seconds that a backoff never exceeds.")
+    timeout: float | None = Field(None, gt=0, description="Seconds after which an attempt is stopped.")
+    provider: str | None = Field(None, description="The provider that it asks, as CALLSCORE_PROVIDERS names it.")
+    answer_tokens: int | None = Field(None, ge=0, description="Tokens of an attempt beyond those of the call itself.")
+
+    def over(self, other: "Policy") -> Self:
+        """This policy, completed by another one."""
+        return self.model_copy(update={name: value for name, value in other.given() if getattr(self, name) is None})
+
+    def given(self) -> list[tuple[str, object]]:
+        """What is not None."""
+        return [(name, value) for name, value in self if value is not None]
+
+    def pause(self, attempts: int) -> float:
+        """Seconds to wait after so many attempts: exponential backoff with full jitter, so that no herd comes back."""
+        most = (self.backoff or 0.0) * 2 ** min(attempts - 1, _DOUBLINGS)
+        if self.longest_pause is not None:
+            most = min(most, self.longest_pause)
+        return random.uniform(0.0, most)  # noqa: S311
+
+    def spent(self, attempts: int, trying_since: float, now: float) -> bool:
+        """Whether a task gets no further attempt: so many that count were made, the first at `trying_since`."""
+        if self.attempts is not None and attempts >= self.attempts:
+            return True
+        return self.budget is not None and now >= trying_since + self.budget
