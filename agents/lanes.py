@@ -88,19 +88,26 @@ class RequestLane:
     _chunks: deque[tuple[Chunk, int]] = field(default_factory=deque)
     _tasks: Iterator[Task] | None = None
     _partition: int = -1  # that `_tasks` come from
+    _returned: deque[Task] = field(default_factory=deque)  # taken before, and sent back
 
     def add(self, chunk: Chunk, scorer: int) -> None:
         self._chunks.append((chunk, scorer))
 
+    def put_back(self, task: Task) -> None:
+        self._returned.append(task)
+
     @property
     def empty(self) -> bool:
-        return self._tasks is None and not self._chunks
+        return self._tasks is None and not self._chunks and not self._returned
 
     def take(self, most: int) -> list[Task]:
         """Up to `most` tasks; possibly none from a lane that goes on, so that a look at many chunks has an end."""
         taken: list[Task] = []
         looks = 16
         while len(taken) < most and not self.empty:
+            if self._returned:
+                taken.append(self._returned.popleft())
+                continue
             if self._tasks is None:
                 if looks == 0:
                     break
@@ -117,6 +124,7 @@ class RequestLane:
     def drop(self, partition: int) -> None:
         """Forget what lies in a partition."""
         self._chunks = deque(item for item in self._chunks if item[0].partition != partition)
+        self._returned = deque(task for task in self._returned if task.partition != partition)
         if self._partition == partition:
             self._tasks = None
 
@@ -217,6 +225,15 @@ class Lanes:
         if self._lanes[where].empty:
             del self._lanes[where]
             self._turn.remove(where)
+
+    def put_back(self, task: Task) -> None:
+        """A task that was taken and cannot start after all."""
+        if task.parked:
+            self.add_parked(task.partition, task.key, task.scorer_ref)
+            return
+        lane = self._lane(task.targets[0].request_id, task.project_id, task.scorer_ref)
+        assert isinstance(lane, RequestLane)
+        lane.put_back(task)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())

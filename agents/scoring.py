@@ -13,6 +13,7 @@ import time
 from collections import deque
 from typing import Any
 
+from agents.admission import Admission, Attempt
 from agents.catalog import Catalog, default_policy, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
@@ -50,6 +51,7 @@ class Scoring:
         self._taken: deque[Task] = deque()  # from their lane, to be started
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self.admission = Admission(self.settings.providers, self._wake.set, self.runner.processes_of_one)
         self._epoch = 0  # counts assignments
         self._writable = asyncio.Event()
         self._writable.set()
@@ -201,14 +203,16 @@ class Scoring:
         A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
         threshold of shared-memory switches (Choudhury and Hahne, 1998).
         """
-        if self.catalog.get(scorer_ref) is None and not self.catalog.is_missing(scorer_ref):
+        bound = self.catalog.get(scorer_ref)
+        if bound is None and not self.catalog.is_missing(scorer_ref):
             self.catalog.ask(project_id, scorer_ref, self._wake.set)
             return 0
         if in_flight.held_bytes() > CALL_BYTES:
             return 0
         held = in_flight.of_scorer(scorer_ref)
         free = self.settings.concurrency - in_flight.size()
-        return min(SLICE, free - held, self.settings.scorer_concurrency - held)
+        room = min(SLICE, free - held, self.settings.scorer_concurrency - held)
+        return room if bound is None or room <= 0 else min(room, self.admission.room(bound))
 
     # --- a task ---
 
@@ -270,13 +274,16 @@ class Scoring:
         self.outbox.put(task.partition, events.TaskJoined(**self._common(task, task.targets)))
 
     def _run(self, task: Task) -> None:
+        bound = self.catalog.get(task.scorer_ref)
+        if bound is not None and self.admission.room(bound) <= 0:
+            self.lanes.put_back(task)
+            return
         entry = self._enter(task)
         call_row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
         in_flight.hold(entry, size)
         if call_row is None:
             self._wait(task, entry, "waiting_for_call", "call_not_found", f"call {task.call_id} did not arrive")
             return
-        bound = self.catalog.get(task.scorer_ref)
         if bound is None:
             message = f"no worker has the code of {task.scorer_ref}"
             self._wait(task, entry, "scorer_version_unavailable", "scorer_version_unavailable", message)
@@ -287,24 +294,30 @@ class Scoring:
             self._fail(task, entry, error, call)
             return
         task.attempts += 1
+        attempt = self.admission.gate(bound).enter(size)
         if bound.inline_for(call):
-            self._run_inline(task, entry, bound, call_row)
+            self._run_inline(task, entry, bound, call_row, attempt)
         else:
             # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
-            self._running[task.key] = asyncio.get_running_loop().create_task(
-                self._run_apart(task, entry, bound, call_row), context=contextvars.Context()
+            running = self._running[task.key] = asyncio.get_running_loop().create_task(
+                self._run_apart(task, entry, bound, call_row, attempt), context=contextvars.Context()
             )
+            # Not in the coroutine's own end: one that is cancelled before it begins never comes to it.
+            running.add_done_callback(lambda _: attempt.left())
 
-    def _run_inline(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row) -> None:
+    def _run_inline(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
         started = time.perf_counter()
         try:
             output = self.runner.run_inline(bound, call_row["call"])
         except ScorerError as error:
-            self._attempt_failed(task, entry, bound, error, call_row["call"])
+            self._attempt_failed(task, entry, bound, error, attempt, call_row["call"])
         else:
+            attempt.succeeded()
             self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
 
-    async def _run_apart(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row) -> None:
+    async def _run_apart(
+        self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt
+    ) -> None:
         started = time.perf_counter()
         try:
             outcome = await self._outcome(task, bound, call_row["call"])
@@ -313,8 +326,9 @@ class Scoring:
             if not entry.running:
                 return  # it was stopped, and ended at the same moment
             if isinstance(outcome, ScorerError):
-                self._attempt_failed(task, entry, bound, outcome, call_row["call"])
+                self._attempt_failed(task, entry, bound, outcome, attempt, call_row["call"])
             else:
+                attempt.succeeded()
                 self._succeed(task, entry, bound, call_row, outcome, seconds)
         finally:
             if in_flight.get(task.key) is entry:
@@ -350,12 +364,18 @@ class Scoring:
         self.outbox.put(task.partition, event)
 
     def _attempt_failed(
-        self, task: Task, entry: Entry, bound: BoundScorer, error: ScorerError, call: dict[str, object]
+        self,
+        task: Task,
+        entry: Entry,
+        bound: BoundScorer,
+        error: ScorerError,
+        attempt: Attempt,
+        call: dict[str, object],
     ) -> None:
         described = events.Error(
             type=error.type, message=getattr(error, "message", str(error)), traceback=getattr(error, "traceback", None)
         )
-        following = next_attempt(bound.policy, task, error, paused=False)
+        following = next_attempt(bound.policy, task, error, paused=attempt.failed(error))
         if following is None:
             self._fail(task, entry, described, call)
             return

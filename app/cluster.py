@@ -94,6 +94,21 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> d
     return dict(sorted(found.items()))
 
 
+async def every_worker(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[str, R]:
+    """`query` on every worker, asked through one of its partitions: url → answer, without those that do not answer.
+
+    Raises:
+        Unavailable: as `everywhere`.
+    """
+    check_ready()
+    through: dict[str, int] = {}
+    for partition, url in owners().items():
+        through.setdefault(url, partition)
+    asked = [_ask_worker(url, query, [partition], *args, **kwargs) for url, partition in through.items()]
+    found = await asyncio.gather(*asked)
+    return {url: next(iter(answers.values())) for url, answers in zip(through, found, strict=True) if answers}
+
+
 async def _ask_worker(
     url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
 ) -> dict[int, R]:

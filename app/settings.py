@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import providers
+from app.providers import Provider
+
 PREFIX = "CALLSCORE_"
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -37,6 +40,9 @@ class Settings(BaseSettings):
     scorer_budget: float = Field(3600.0, ge=0, description="From the first failed attempt until a task is failed.")
     scorer_backoff: float = Field(0.5, gt=0, description="Longest pause before the second attempt, then doubled.")
     scorer_longest_pause: float = Field(60.0, gt=0, description="What a backoff never exceeds.")
+    providers: Annotated[dict[str, Provider], NoDecode] = Field(
+        {}, description="File of the providers that scorers ask."
+    )
     call_wait: float = Field(600.0, ge=0, description="How long a task waits for a call that is not there yet.")
     concurrency: int = Field(2000, ge=1, description="Tasks in flight on one worker.")
     scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer in flight on one worker.")
@@ -63,6 +69,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        return providers.read(Path(value)) if isinstance(value, str) else value
 
     @field_validator("broker")
     @classmethod
@@ -115,6 +126,17 @@ class Settings(BaseSettings):
                 "(any long random text, the same for all of them)"
             )
         return self
+
+    def provider(self, name: str) -> Provider:
+        """A provider of the file that CALLSCORE_PROVIDERS names.
+
+        Raises:
+            SettingsError: it does not name this one.
+        """
+        found = self.providers.get(name)
+        if found is None:
+            raise SettingsError(f"{PREFIX}PROVIDERS names no provider {name!r}")
+        return found
 
     @property
     def url(self) -> str:

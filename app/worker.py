@@ -17,7 +17,9 @@ import agents.controls
 import agents.fan_out
 import agents.recorder
 import agents.scorers
+from agents.gossip import tell_breakers
 from agents.scoring import scoring
+from agents.shares import Shares
 from agents.watchdog import Watchdog
 from app import cluster, topics
 from app.embedded import shared
@@ -31,6 +33,9 @@ from app.web.server import WebServer
 from tables.base import tables
 
 log = logging.getLogger(__name__)
+
+
+shares = Shares(scoring.admission.take_share)
 
 
 class ScoringService(Service):
@@ -49,6 +54,14 @@ class ScoringService(Service):
     @Service.task
     async def _unpark(self) -> None:
         await for_ever(scoring.parking.run)
+
+    @Service.task
+    async def _follow_shares(self) -> None:
+        await for_ever(shares.run)
+
+    @Service.task
+    async def _gossip(self) -> None:
+        await for_ever(tell_breakers)
 
     @Service.task
     async def _refresh_scorers(self) -> None:
@@ -74,6 +87,7 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Records come again from the committed offsets on: what is in memory starts anew."""
     cluster.assigned()
+    shares.reassigned()
     scoring.reassigned(cluster.partitions_here())
     for tp in app.consumer.assignment():
         positions.forget(tp.topic, tp.partition)

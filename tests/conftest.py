@@ -8,10 +8,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.asking import Asking
 from tests.brokers import Broker, broker
 from tests.disk import make_disk
 from tests.faults.shim import shim, shim_library
 from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_brokers
+from tests.provider import Provider
 from tests.service import Service
 
 __all__ = ["_three_brokers", "broker", "kafka", "make_disk", "make_kafka", "shim", "shim_library", "three_brokers"]
@@ -58,3 +60,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
     for reason, count in reasons.items():
         terminalreporter.write_line(f"Skipped for want of a Kafka: {count} of the tests. {reason}", yellow=True)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """Whom the scorers of tests/provider_scorers.py ask."""
+    started = Provider().start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def asking(make_service: Callable[..., Service], provider: Provider, tmp_path: Path) -> Asking:
+    """Starts services that ask the provider."""
+    return Asking(make_service, provider, tmp_path)

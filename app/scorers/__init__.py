@@ -15,7 +15,7 @@ from app.scorers.errors import (
 )
 from app.scorers.failures import Failure
 from app.scorers.kinds import Kind
-from app.scorers.policy import Limits, Policy
+from app.scorers.policy import Policy
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
 from app.scorers.runner import Runner
@@ -27,7 +27,6 @@ __all__ = [
     "Failure",
     "InvalidOutput",
     "Kind",
-    "Limits",
     "MissingInput",
     "Policy",
     "Registry",

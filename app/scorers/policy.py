@@ -3,19 +3,11 @@
 import random
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from app.providers import Limits
 
 _DOUBLINGS = 30  # beyond these every pause is the longest one anyway
-
-
-class Limits(BaseModel):
-    """How much may be asked of something at once and in a minute, by all workers together; None is no limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    concurrency: int | None = Field(None, ge=1, description="Attempts at a time.")
-    requests_per_minute: float | None = Field(None, gt=0, description="Attempts begun in any minute.")
-    tokens_per_minute: float | None = Field(None, gt=0, description="Tokens of the attempts begun in any minute.")
 
 
 class Policy(Limits):

@@ -27,6 +27,11 @@ class Runner:
         self._coroutines = Coroutines()
         self._processes: WorkerProcesses | None = None
 
+    @property
+    def processes_of_one(self) -> int:
+        """How many worker processes one scorer may use at a time."""
+        return self._per_scorer
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

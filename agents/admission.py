@@ -1,0 +1,216 @@
+"""Who may start: a gate a scorer, made of its breaker, its own limits and those of its provider.
+
+A lane whose gate has no room is passed over, so what waits there holds no place and makes no event.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from agents import limits
+from agents.limits import PLENTY, Limiter
+from app.providers import Limits, Provider
+from app.scorers import BoundScorer, Failure, MissingInput, ScorerError, ScorerTimeout
+from tables import breakers
+from tables.breakers import Breaker
+
+BYTES_A_TOKEN = 4
+_REASON_CHARACTERS = 300
+
+
+class Attempt:
+    """One attempt behind a gate; exactly one of `succeeded`, `failed` and `left` ends it, further ones do nothing."""
+
+    __slots__ = ("_gate", "_probe")
+
+    def __init__(self, gate: "Gate", probe: bool) -> None:
+        self._gate: Gate | None = gate
+        self._probe = probe
+
+    def succeeded(self) -> None:
+        if (gate := self._end()) is not None:
+            gate.succeeded(self._probe)
+
+    def failed(self, error: ScorerError) -> bool:
+        """Returns whether the scorer was paused already, so that the failure is not the task's."""
+        gate = self._end()
+        return gate is not None and gate.failed(error, self._probe)
+
+    def left(self) -> None:
+        """It ended without an outcome."""
+        if (gate := self._end()) is not None:
+            gate.left(self._probe)
+
+    def _end(self) -> "Gate | None":
+        gate, self._gate = self._gate, None
+        return gate
+
+
+class Gate:
+    """What the tasks of one scorer pass when they start."""
+
+    def __init__(self, breaker: Breaker, own: Limiter, provider: Limiter | None, wake: Callable[[], None]) -> None:
+        self.own = own
+        self._breaker = breaker
+        self._limiters = [own] if provider is None else [own, provider]
+        self._wake = wake
+        self.answer_tokens = 0
+
+    def room(self) -> int:
+        """How many tasks may start now."""
+        told = self._breaker.told
+        if told.open and not self._breaker.lets_through(time.time()):
+            return 0
+        now = limits.now()
+        room = min(limiter.room(now) for limiter in self._limiters)
+        return min(room, 1) if told.open else room
+
+    def ready_in(self) -> float:
+        """Seconds until there may be room as time goes by; infinity if only the end of an attempt makes some."""
+        if self._breaker.probing:
+            return math.inf
+        now = limits.now()
+        waits = [limiter.ready_at(now) - now for limiter in self._limiters]
+        if self._breaker.told.open:
+            waits.append(self._breaker.told.probe_at - time.time())
+        return max(0.0, *waits)
+
+    def enter(self, call_bytes: int) -> Attempt:
+        """A task starts on a call of so many bytes."""
+        tokens, now = call_bytes / BYTES_A_TOKEN + self.answer_tokens, limits.now()
+        for limiter in self._limiters:
+            limiter.take(tokens, now)
+        return Attempt(self, self._breaker.enter())
+
+    def succeeded(self, probe: bool) -> None:
+        for limiter in self._limiters:
+            limiter.give_back()
+            limiter.answered(limits.now())
+        self._breaker.succeeded(probe)
+        self._wake()
+
+    def failed(self, error: ScorerError, probe: bool) -> bool:
+        if isinstance(error, MissingInput):  # the call's fault: nobody was asked
+            self.left(probe)
+            return False
+        failure = self.failure(error)
+        for limiter in self._limiters:
+            limiter.give_back()
+        if failure is Failure.THROTTLED:
+            # Whoever is farthest away has refused: the provider if there is one.
+            self._limiters[-1].refused(error.retry_after, limits.now())
+        paused = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
+        self._wake()
+        return paused
+
+    def left(self, probe: bool) -> None:
+        for limiter in self._limiters:
+            limiter.give_back()
+        self._breaker.left(probe)
+        self._wake()
+
+    def failure(self, error: ScorerError) -> Failure:
+        """What the failure means; a scorer that asks a provider and does not end has waited for it."""
+        if isinstance(error, ScorerTimeout) and len(self._limiters) > 1:
+            return Failure.UNAVAILABLE
+        return error.failure
+
+
+class _Open(Gate):
+    """The gate of scorers that nothing limits."""
+
+    def __init__(self) -> None:
+        super().__init__(Breaker(""), Limiter(Limits()), None, lambda: None)
+        self._attempt = Attempt(self, False)
+        self._attempt.left()
+
+    def room(self) -> int:
+        return PLENTY
+
+    def enter(self, call_bytes: int) -> Attempt:
+        return self._attempt
+
+
+class Admission:
+    """All gates of a worker. `wake` is called when one of them may have room again."""
+
+    def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
+        self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
+        self._gates: dict[str, tuple[BoundScorer, Gate]] = {}
+        self._wake = wake
+        self._processes_of_one = processes_of_one
+        self._open = _Open()
+        self._alarm: tuple[float, asyncio.TimerHandle] | None = None
+        self._share = 0.0
+        breakers.when_changed.append(wake)
+
+    def gate(self, bound: BoundScorer) -> Gate:
+        """The gate of a scorer, as its policy says now."""
+        known = self._gates.get(bound.ref)
+        if known is not None and known[0] is bound:
+            return known[1]
+        gate = self._make(bound, known[1] if known else None)
+        self._gates[bound.ref] = (bound, gate)
+        return gate
+
+    def room(self, bound: BoundScorer) -> int:
+        """How many tasks of a scorer may start now; if none, the scheduler is woken when that changes."""
+        gate = self.gate(bound)
+        room = gate.room()
+        if room <= 0:
+            self._wake_in(gate.ready_in())
+        return max(0, room)
+
+    def take_share(self, share: float) -> None:
+        """From now on this worker has so much of all limits."""
+        self._share = share
+        for limiter in self._limiters():
+            limiter.share = share
+        self._wake()
+
+    @property
+    def share(self) -> float:
+        return self._share
+
+    def _make(self, bound: BoundScorer, known: Gate | None) -> Gate:
+        policy = bound.policy
+        own = Limits(**{name: getattr(policy, name) for name in Limits.model_fields})
+        if bound.mode == "inline" and own == Limits() and policy.provider is None:
+            return self._open
+        limiter = known.own if known is not None and known is not self._open else Limiter(own, self._share)
+        limiter.limit(own)
+        if bound.mode == "process":
+            # One that waits for a process has begun only as far as limits know: many would ask together later.
+            limiter.at_most = self._processes_of_one
+        provider = None
+        if policy.provider is not None:
+            provider = self._providers.setdefault(policy.provider, Limiter(Limits(), self._share))
+        gate = Gate(breakers.of(bound.ref), limiter, provider, self._wake)
+        gate.answer_tokens = policy.answer_tokens or 0
+        return gate
+
+    def _limiters(self) -> Iterable[Limiter]:
+        yield from self._providers.values()
+        for _, gate in self._gates.values():
+            yield gate.own
+
+    def _wake_in(self, seconds: float) -> None:
+        if math.isinf(seconds):
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._alarm is not None:
+            if self._alarm[0] <= at and not self._alarm[1].cancelled():
+                return
+            self._alarm[1].cancel()
+        self._alarm = (at, loop.call_later(max(seconds, 0.001), self._ring))
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake()
+
+
+def _reason(error: ScorerError) -> str:
+    message = str(getattr(error, "message", error))
+    return f"{error.type}: {message}"[:_REASON_CHARACTERS]

@@ -1,0 +1,142 @@
+"""How much may be asked of a provider or a scorer now: at once, and in a minute.
+
+Libraries for this (aiolimiter, limits, pyrate-limiter) let a full minute's worth through at once and refill meanwhile,
+and have no rate that changes. Here attempts are spread evenly (the generic cell rate algorithm of ITU-T I.371), so that
+no window ever sees more than its share and a twentieth of a second's (of tokens: and one attempt's), also not behind a
+restart.
+"""
+
+import math
+import time
+
+from app.providers import Limits
+
+BURST = 0.05  # seconds' worth that may come together, since an event loop is not punctual
+SLACK = 1e-6
+PLENTY = 1_000_000  # attempts: no limit
+LOWEST = 1 / 64  # what is left of a limit, at least, after refusals
+RECOVERY = 0.05  # of the limit that comes back with each second of answers
+SIGNAL = 1.0  # seconds in which any number of refusals count as one
+
+
+class Rate:
+    """So many units a minute, evenly spread; `burst` seconds' worth may come together.
+
+    `share` is the part of it that is this limiter's own. What one attempt takes may be more than there is room for: the
+    next one waits the longer.
+    """
+
+    def __init__(self, per_minute: float, burst: float) -> None:
+        self.per_minute = per_minute
+        self._burst = burst
+        self._next = 0.0  # when the next unit would be on time
+
+    def room(self, share: float, now: float) -> float:
+        """Units that may be taken now; what is taken beyond is waited for before the next."""
+        rate = self.per_minute / 60 * share
+        burst = max(1.0, rate * self._burst)
+        return burst - max(0.0, self._next - now) * rate + SLACK
+
+    def ready_at(self, share: float) -> float:
+        """When there will be room for one."""
+        rate = self.per_minute / 60 * share
+        return self._next - (max(1.0, rate * self._burst) - 1) / rate if rate > 0 else math.inf
+
+    def take(self, units: float, share: float, now: float) -> None:
+        self._next = max(self._next, now) + units / (self.per_minute / 60 * share)
+
+
+class Limiter:
+    """The limits of one provider or scorer on this worker, smaller while it refuses.
+
+    A refusal halves them, answers bring them back by and by. `share` is what this worker has of all workers' limits.
+    """
+
+    def __init__(self, limits: Limits, share: float = 1.0) -> None:
+        self.held = 0  # attempts that are under way
+        self.at_most = PLENTY  # attempts at a time on this worker, whatever the limits are
+        self.share = share
+        self._factor = 1.0
+        self._ceiling = 1  # attempts that were under way at the last refusal
+        self._halved_at = self._raised_at = -math.inf
+        self._silent_until = -math.inf
+        self._requests: Rate | None = None
+        self._tokens: Rate | None = None
+        self.limits = limits
+        self.limit(limits)
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on; what was taken stays taken."""
+        self.limits = limits
+        self._requests = _rate(self._requests, limits.requests_per_minute, BURST)
+        self._tokens = _rate(self._tokens, limits.tokens_per_minute, 0.0)
+
+    def room(self, now: float) -> int:
+        """How many attempts may begin now."""
+        if now < self._silent_until or self.share <= 0:
+            return 0
+        room = self._at_once() - self.held
+        share = self.share * self._factor
+        if self._requests is not None and room > 0:
+            room = min(room, int(self._requests.room(share, now)))
+        if self._tokens is not None and room > 0:
+            # What an attempt takes is known when it begins: one at a time.
+            room = min(room, 1 if self._tokens.room(share, now) >= 1 else 0)
+        return room
+
+    def ready_at(self, now: float) -> float:
+        """When there will be room as time goes by; infinity if only the end of an attempt makes some."""
+        if self._at_once() <= self.held or self.share <= 0:
+            return math.inf
+        share = self.share * self._factor
+        rates = [rate.ready_at(share) for rate in (self._requests, self._tokens) if rate is not None]
+        return max(self._silent_until, now, *rates)
+
+    def take(self, tokens: float, now: float) -> None:
+        """An attempt begins."""
+        self.held += 1
+        share = self.share * self._factor
+        if self._requests is not None:
+            self._requests.take(1, share, now)
+        if self._tokens is not None:
+            self._tokens.take(tokens, share, now)
+
+    def give_back(self) -> None:
+        """An attempt has ended."""
+        self.held -= 1
+
+    def refused(self, retry_after: float | None, now: float) -> None:
+        """An attempt was told that it was one too many; nothing is asked for as long as the answer said."""
+        if retry_after is not None:
+            self._silent_until = max(self._silent_until, now + retry_after)
+        if now >= self._halved_at + SIGNAL:
+            self._halved_at = self._raised_at = now
+            if self._factor == 1.0:
+                self._ceiling = self.held + 1
+            self._factor = max(LOWEST, self._factor / 2)
+
+    def answered(self, now: float) -> None:
+        """An attempt was answered."""
+        if self._factor < 1.0 and now >= self._raised_at + SIGNAL:
+            self._raised_at = now
+            self._factor = min(1.0, self._factor + RECOVERY)
+
+    def _at_once(self) -> int:
+        most = self.limits.concurrency
+        if most is not None:
+            return min(self.at_most, max(1, int(most * self.share * self._factor)))
+        return self.at_most if self._factor == 1.0 else max(1, int(self._ceiling * self._factor))
+
+
+def _rate(known: Rate | None, per_minute: float | None, burst: float) -> Rate | None:
+    if per_minute is None:
+        return None
+    if known is None:
+        return Rate(per_minute, burst)
+    known.per_minute = per_minute
+    return known
+
+
+def now() -> float:
+    """The clock of all limits, seconds."""
+    return time.monotonic()

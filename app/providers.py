@@ -1,0 +1,68 @@
+"""Who scorers ask: the providers of the file that CALLSCORE_PROVIDERS names, and how much each may be asked.
+
+[local]
+base_url = "http://127.0.0.1:8000/v1"
+key = "LOCAL_API_KEY"                 # the environment variable that has the key
+limits = { concurrency = 20, requests_per_minute = 600, tokens_per_minute = 100000 }
+prices.small = { input = 0.1, output = 0.4 }   # of the model `small`: USD for a million tokens
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+class Limits(BaseModel):
+    """How much may be asked of something at once and in a minute, by all workers together; None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    concurrency: int | None = Field(None, ge=1, description="Attempts at a time.")
+    requests_per_minute: float | None = Field(None, gt=0, description="Attempts begun in any minute.")
+    tokens_per_minute: float | None = Field(None, gt=0, description="Tokens of the attempts begun in any minute.")
+
+
+class Price(BaseModel):
+    """What a model costs: USD for a million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Provider(BaseModel):
+    """One provider. `key` names the environment variable that has its key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    key: str | None = None
+    limits: Limits = Limits()
+    prices: dict[str, Price] = {}
+
+    @property
+    def api_key(self) -> str | None:
+        """The key itself; None if there is none."""
+        return None if self.key is None else os.environ.get(self.key)
+
+
+_providers = TypeAdapter(dict[str, Provider])
+
+
+def read(path: Path) -> dict[str, Provider]:
+    """The providers of a file, by name.
+
+    Raises:
+        ValueError: with one sentence, when it cannot be read or says something unknown.
+    """
+    try:
+        return _providers.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"in {path}, {where}: {first['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as TOML: {error}") from None

@@ -1,0 +1,56 @@
+"""What tests of a service that asks a provider share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.provider import Provider
+from tests.service import Service, attempts
+
+PROJECT = "acme/asking"
+
+
+class Asking:
+    """A service, and the provider that its scorers ask. What is given are settings of the service."""
+
+    def __init__(self, make: Callable[..., Service], provider: Provider, folder: Path) -> None:
+        self._make = make
+        self._folder = folder
+        self.provider = provider
+
+    def start(self, limits: dict[str, float] | None = None, **settings: object) -> Service:
+        """Start the service; its provider has these limits."""
+        return self.make(limits, **settings).start()
+
+    def make(self, limits: dict[str, float] | None = None, **settings: object) -> Service:
+        """As `start`, without starting it."""
+        file = self.provider.file(self._folder / "providers.toml", **(limits or {}))
+        return self._make(scorers="tests.provider_scorers,tests.plugin_scorers", providers=file, **settings)
+
+
+def log_calls(service: Service, number: int, prefix: str = "call") -> list[str]:
+    """Log so many calls; returns their ids."""
+    ids = [f"{prefix}-{n}" for n in range(number)]
+    for first in range(0, number, 500):
+        service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[first : first + 500]])
+    return ids
+
+
+def ask(service: Service, number: int, *scorers: str, prefix: str = "call") -> str:
+    """Log calls and have each judged; returns the request's id."""
+    return service.submit(PROJECT, log_calls(service, number, prefix), service.refs(*(scorers or ("asks",))))
+
+
+def tasks(service: Service, request_id: str, status: str = "") -> list[Any]:
+    """The tasks of a request, or those in one state."""
+    return service.items(f"/score-requests/{request_id}/tasks?limit=1000" + (f"&status={status}" if status else ""))
+
+
+def wait_for(service: Service, request_id: str, status: str, number: int = 1, seconds: float = 30) -> list[Any]:
+    """Wait until so many tasks of a request are in a state; returns them."""
+    found: list[Any] = []
+    for _ in attempts(seconds):
+        found = tasks(service, request_id, status)
+        if len(found) >= number:
+            return found
+    raise AssertionError(f"{len(found)} are {status}: {service.status(request_id)['tasks']}\n{service.log()}")

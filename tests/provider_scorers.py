@@ -1,0 +1,43 @@
+"""Scorers that ask the provider `local`. Named by CALLSCORE_SCORERS in tests."""
+
+import json
+import urllib.request
+from typing import Any
+
+import aiohttp
+
+from app.scorers import Policy, RetryLater, scorer
+from app.settings import get_settings
+
+LOCAL = Policy(provider="local", timeout=1.0)
+_session: aiohttp.ClientSession | None = None
+
+
+def session() -> aiohttp.ClientSession:
+    """One session for all, as a judge would have; unlike the provider's, its connections are not limited."""
+    global _session
+    if _session is None:
+        connector = aiohttp.TCPConnector(limit=0)
+        _session = aiohttp.ClientSession(get_settings().provider("local").base_url, connector=connector)
+    return _session
+
+
+@scorer(policy=LOCAL)
+async def asks(call: dict[str, Any]) -> Any:
+    """Has the provider judge."""
+    async with session().post(f"/judge/{call['id']}", raise_for_status=True) as answer:
+        return await answer.json()
+
+
+@scorer(policy=LOCAL)
+def asks_in_process(call: dict[str, Any]) -> Any:
+    """Has the provider judge, from a worker process."""
+    url = f"{get_settings().provider('local').base_url}/judge/{call['id']}"
+    with urllib.request.urlopen(url, data=b"", timeout=30) as answer:
+        return json.load(answer)
+
+
+@scorer
+async def waits_a_day(output: str) -> None:
+    """Will not score today."""
+    raise RetryLater(after=86_400)

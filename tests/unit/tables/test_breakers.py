@@ -1,0 +1,109 @@
+"""Circuit breakers: when they open, whom they let through, when they close, and what workers hear of each other."""
+
+import time
+from dataclasses import asdict
+
+import pytest
+
+from app.scorers import Failure
+from tables import breakers
+from tables.breakers import FAILURES, LONGEST_PAUSE, Breaker, Told
+
+
+def state(breaker: Breaker) -> str:
+    return breaker.state
+
+
+@pytest.fixture
+def breaker() -> Breaker:
+    return Breaker("s")
+
+
+def fail(breaker: Breaker, failure: Failure, number: int = 1) -> bool:
+    was_open = False
+    for _ in range(number):
+        was_open = breaker.failed(failure, "no", None, breaker.enter())
+    return was_open
+
+
+def test_a_bad_key_opens_it_at_once(breaker: Breaker) -> None:
+    assert not fail(breaker, Failure.UNAUTHORIZED)
+    assert state(breaker) == "open"
+    assert breaker.told.reason == "no"
+    assert not breaker.lets_through(time.time())
+
+
+@pytest.mark.parametrize("failure", [Failure.THROTTLED, Failure.UNAVAILABLE])
+def test_so_many_failures_in_a_row_open_it(breaker: Breaker, failure: Failure) -> None:
+    fail(breaker, failure, FAILURES - 1)
+    assert state(breaker) == "closed"
+    breaker.succeeded(breaker.enter())
+    fail(breaker, failure, FAILURES - 1)
+    assert state(breaker) == "closed"
+    fail(breaker, failure)
+    assert state(breaker) == "open"
+
+
+@pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.TERMINAL])
+def test_what_is_the_tasks_own_fault_never_opens_it(breaker: Breaker, failure: Failure) -> None:
+    assert not fail(breaker, failure, 10 * FAILURES)
+    assert state(breaker) == "closed"
+
+
+def test_it_lets_one_task_through_and_that_one_decides(breaker: Breaker) -> None:
+    fail(breaker, Failure.UNAUTHORIZED)
+    late = breaker.told.probe_at
+    assert not breaker.lets_through(late - 0.01)
+    assert breaker.lets_through(late)
+    assert breaker.enter()
+    assert state(breaker) == "half_open"
+    assert not breaker.lets_through(late + 100)
+    breaker.succeeded(probe=False)  # started before it opened
+    assert state(breaker) == "half_open"
+    breaker.succeeded(probe=True)
+    assert state(breaker) == "closed"
+
+
+def test_failures_while_it_is_open_are_not_the_tasks_and_pauses_grow_up_to_the_longest(breaker: Breaker) -> None:
+    fail(breaker, Failure.UNAUTHORIZED)
+    since, pauses = breaker.told.since, []
+    for _ in range(8):
+        assert breaker.failed(Failure.UNAVAILABLE, "still not", None, breaker.enter())
+        pauses.append(breaker.told.probe_at - time.time())
+    assert pauses == pytest.approx([2, 4, 8, 16, *[LONGEST_PAUSE] * 4], abs=0.1)
+    assert breaker.told.since == since
+    assert breaker.told.reason == "still not"
+
+
+def test_a_probe_waits_for_as_long_as_the_provider_said(breaker: Breaker) -> None:
+    breaker.failed(Failure.UNAUTHORIZED, "no", 300.0, breaker.enter())
+    assert breaker.told.probe_at == pytest.approx(time.time() + 300, abs=1)
+
+
+def test_a_probe_that_shows_nothing_is_followed_by_another(breaker: Breaker) -> None:
+    fail(breaker, Failure.UNAUTHORIZED)
+    breaker.left(breaker.enter())
+    assert state(breaker) == "open"
+    assert breaker.lets_through(breaker.told.probe_at)
+
+
+def test_the_news_wins_whoever_tells_it_and_however_often() -> None:
+    one, other = Breaker("s"), Breaker("s")
+    fail(one, Failure.UNAUTHORIZED)
+    stale = Told(**asdict(one.told))
+    other.hear(one.told)
+    assert (other.state, other.told) == ("open", one.told)
+    other.close()
+    other.hear(stale)
+    assert state(other) == "closed"
+    one.hear(other.told)
+    assert state(one) == "closed"
+
+
+def test_closing_by_hand_closes_what_is_open_and_says_how_many() -> None:
+    refs = ["test-open", "test-closed", "test-unknown"]
+    fail(breakers.of(refs[0]), Failure.UNAUTHORIZED)
+    breakers.of(refs[1])
+    assert breakers.close(0, refs) == 1
+    assert breakers.close(0, refs) == 0
+    assert not breakers.paused()
