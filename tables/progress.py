@@ -112,6 +112,11 @@ def key(request_id: str, chunk: int, scorer: int) -> bytes:
     return ids.chunk_key(request_id, chunk) + ids.SEPARATOR + b"%04d" % scorer
 
 
+def scorer_of(key: bytes) -> int:
+    """The scorer's index in the key of a row."""
+    return int(key.rpartition(ids.SEPARATOR)[2])
+
+
 def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
     value = table.get_row(partition, key(request_id, chunk, scorer))
     return Row() if value is None else decode(value)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
-from app import ids
-from tables import chunks, in_flight, progress, scores, tasks
+from app import cluster, ids
+from tables import breakers, chunks, in_flight, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
 
@@ -16,20 +16,26 @@ _STATUS = {state: "succeeded" if state is State.REUSED else state.name.lower() f
 
 
 class Count(TypedDict):
-    """One slice of counting: per request id the tasks in each `State`, by its name, without queued ones."""
+    """One slice of counting: per request id the tasks in each `State`, by its name, without queued ones.
+
+    `held` are those among them whose scorer is paused.
+    """
 
     states: dict[str, dict[str, int]]
+    held: dict[str, dict[str, int]]
     finished_at: dict[str, float]
     running: dict[str, int]
     next: Cursor | None
 
 
-def count(partition: int, request_ids: list[str], cursors: list[Cursor | None]) -> Count:
+def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], paused: dict[str, list[int]]) -> Count:
     """Count the tasks of requests, from this partition's cursor on; a partition without a cursor has been counted.
+
+    `paused` has, by request id, which of its scorers are.
 
     What runs is counted once, at the beginning.
     """
-    found: Count = {"states": {}, "finished_at": {}, "running": {}, "next": None}
+    found: Count = {"states": {}, "held": {}, "finished_at": {}, "running": {}, "next": None}
     cursor = cursors[partition]
     if cursor is None:
         return found
@@ -40,17 +46,22 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None]) 
         found["running"] = {request_id: running[request_id] for request_id in request_ids if request_id in running}
     for index in range(first, len(request_ids)):
         states: Counter[State] = Counter()
+        held: Counter[State] = Counter()
+        paused_here = paused.get(request_ids[index])
         finished_at, stopped = 0.0, None
         prefix = request_ids[index].encode() + ids.SEPARATOR
         for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
             counted, at = progress.counts([progress.decode(value)])
             states += counted
+            if paused_here and progress.scorer_of(key) in paused_here:
+                held += counted
             finished_at = max(finished_at, at)
             if perf_counter() >= deadline:
                 stopped = key.decode()
                 break
         after = None
         found["states"][request_ids[index]] = {state.name: number for state, number in states.items()}
+        found["held"][request_ids[index]] = {state.name: number for state, number in held.items()}
         found["finished_at"][request_ids[index]] = finished_at
         if stopped is not None:
             found["next"] = (index, stopped)
@@ -83,17 +94,24 @@ def place(key: str) -> tuple[int, int, int]:
 def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:
     """The tasks of a request (only those in `status`, unless None) by their place."""
     found = Slice(rows)
+    paused = breakers.paused()
     for at, chunk, row in _places(partition, request_id, None if after is None else _place(after)):
         state = row.get(at.call)
         key = ids.task_key(chunk.project_id, chunk.call_ids[at.call], chunk.scorer_refs[at.scorer], chunk.occasion)
         entry = None if state in progress.TERMINAL else in_flight.get(key)
-        running = entry is not None and entry.running
-        shown = "running" if running else _STATUS[state]
+        shown = _shown(state, entry, paused.get(chunk.scorer_refs[at.scorer]))
         if status is None or status == shown:
             found.add(at.key(), _task(partition, at, chunk, shown, key, row, entry))
         if found.full():
             return found.page(at.key())
     return found.page(None)
+
+
+def _shown(state: State, entry: in_flight.Entry | None, paused: breakers.Told | None) -> str:
+    """The state that is shown. What runs, and what its scorer's breaker holds back, are known to workers only."""
+    if entry is not None and entry.running:
+        return "running"
+    return "paused" if paused is not None and state in (State.QUEUED, State.RETRYING) else _STATUS[state]
 
 
 def _place(key: str) -> _Place:
@@ -134,24 +152,33 @@ def _task(
         "attempts": 0,
         "next_at": None,
         "reason": None,
+        "worker": cluster.here(),
+        "position": None,
     }
     score = scores.load(partition, key)
     if status in ("succeeded", "failed", "cancelled"):
-        task |= _ended(score, status) or {"since": row.finished_at or chunk.requested_at}
+        task |= _ended(partition, score, status) or {"since": row.finished_at or chunk.requested_at}
         return task | ({"reason": "request_cancelled"} if status == "cancelled" else {})
     if score is not None:
         task["round"] = score.round + 1
     parked = tasks.load(partition, key)
     if parked is not None:
         task |= {"round": parked.round, "attempts": parked.attempts, "since": parked.since}
+        task["position"] = {"partition": partition, "offset": parked.offset}
         if status != "running":
             task |= {"next_at": parked.due, "reason": parked.reason}
     if status == "running" and entry is not None:
         task["since"] = entry.since
+    if status == "paused" and (told := breakers.paused().get(ref)) is not None:
+        task |= {
+            "since": max(task["since"], told.since),
+            "next_at": max(task["next_at"] or 0.0, told.probe_at),
+            "reason": told.reason,
+        }
     return task
 
 
-def _ended(score: scores.Row | None, status: str) -> dict[str, Any] | None:
+def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, Any] | None:
     """How the newest round that ended in `status` ended."""
     if score is None:
         return None
@@ -159,5 +186,6 @@ def _ended(score: scores.Row | None, status: str) -> dict[str, Any] | None:
     for ended in ends:
         if ended.status == status:
             reason = None if ended.error is None else ended.error.type
-            return {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}
+            found = {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}
+            return found | ({"position": {"partition": partition, "offset": score.offset}} if ended is score else {})
     return None

@@ -141,6 +141,17 @@ PATHS: dict[str, Any] = {
         "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
     },
     "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
+    "/breakers": {
+        "get": operation("Scorers", "Which scorers are paused, and why; for keys of every project", "BreakerPage")
+    },
+    "/breakers/{scorer}/close": {
+        "post": operation(
+            "Scorers",
+            "Let a paused scorer (its name or its ref) go on at once; for keys of every project",
+            "BreakerPage",
+            parameter("scorer", where="path", required=True),
+        )
+    },
     "/v2/{entity}/{project}/calls/complete": {
         "post": operation("Weave", "Log complete calls", "CallsScoreRes", *_PLACE, body="CallBatch", error="Reason")
     },

@@ -85,7 +85,15 @@ SCHEMAS: dict[str, Schema] = {
             "round": INTEGER,
             "attempts": INTEGER,
             "next_at": nullable(TIME),
-            "reason": nullable(STRING),
+            "reason": {
+                **nullable(STRING),
+                "description": "What it waits for, what its last attempt failed with, or why its scorer is paused.",
+            },
+            "worker": {**STRING, "description": "Who has it."},
+            "position": {
+                **nullable(struct({"partition": INTEGER, "offset": INTEGER})),
+                "description": "The record of score-events that made it so; null while it is queued.",
+            },
         }
     ),
     "Score": struct(
@@ -170,6 +178,18 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "additionalProperties": False,
     },
+    "Breaker": struct(
+        {
+            "scorer_ref": STRING,
+            "scorer_name": STRING,
+            "state": enum("closed", "open", "half_open"),
+            "reason": {**nullable(STRING), "description": "What opened it, or kept it open, last."},
+            "since": TIME,
+            "next_probe_at": {**nullable(TIME), "description": "When one task is let through to see how things are."},
+            "failures": {**INTEGER, "description": "In a row, on the worker that saw most."},
+            "workers": array(struct({"url": STRING, "state": enum("closed", "open", "half_open")})),
+        }
+    ),
     "Call": struct(
         {
             "id": STRING,
@@ -207,6 +227,7 @@ SCHEMAS: dict[str, Schema] = {
     "ScorePage": page_of("Score"),
     "CallPage": page_of("Call"),
     "ScorerPage": page_of("Scorer"),
+    "BreakerPage": page_of("Breaker"),
     "ScorerKindPage": page_of("ScorerKind"),
     "Summary": struct({"items": array(ref("ScorerSummary"))}),
     "Health": struct({"status": STRING, "reason": STRING}, optional=("reason",)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from app import cluster, topics
 from app.web.responses import timestamp
-from tables import standing
+from tables import breakers, standing
 from tables.standing import Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
@@ -16,15 +16,18 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     """The requests with these headers, in the shape of `describe`."""
     request_ids = [header["request_id"] for header in headers]
     states: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
+    held: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
+    paused = _paused(headers)
     finished_at = dict.fromkeys(request_ids, 0.0)
     running = dict.fromkeys(request_ids, 0)
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
-        counts = await cluster.everywhere(standing.count, request_ids, cursors)
+        counts = await cluster.everywhere(standing.count, request_ids, cursors, paused)
         for count in counts.values():
-            for request_id, counted in count["states"].items():
-                for state, number in counted.items():
-                    states[request_id][state] = states[request_id].get(state, 0) + number
+            for total, part in ((states, count["states"]), (held, count["held"])):
+                for request_id, counted in part.items():
+                    for state, number in counted.items():
+                        total[request_id][state] = total[request_id].get(state, 0) + number
             for request_id, at in count["finished_at"].items():
                 finished_at[request_id] = max(finished_at[request_id], at)
             for request_id, number in count["running"].items():
@@ -33,9 +36,39 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
             counts[partition]["next"] if partition in counts else None for partition in range(topics.partitions())
         ]
     return [
-        describe(header, states[request_id], finished_at[request_id], running[request_id], now)
+        describe(
+            header,
+            hold_back(states[request_id], held[request_id], header["calls"] * len(paused.get(request_id, ()))),
+            finished_at[request_id],
+            running[request_id],
+            now,
+        )
         for header, request_id in zip(headers, request_ids, strict=True)
     ]
+
+
+def _paused(headers: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Which scorers of each request are paused, by request id; requests without any are left out."""
+    refs = breakers.paused()
+    found = {
+        header["request_id"]: [index for index, ref in enumerate(header["scorer_refs"]) if ref in refs]
+        for header in headers
+    }
+    return {request_id: scorers for request_id, scorers in found.items() if scorers}
+
+
+def hold_back(states: Mapping[str, int], held: Mapping[str, int], of_paused: int) -> dict[str, int]:
+    """The states of a request's tasks, where those that wait for paused scorers are paused.
+
+    `held` are the states of the tasks of paused scorers; there are `of_paused` of these, the queued ones included.
+    """
+    retrying = held.get("RETRYING", 0)
+    paused = of_paused - sum(held.values()) + retrying
+    found = dict(states)
+    if paused:
+        found["PAUSED"] = found.get("PAUSED", 0) + paused
+        found["RETRYING"] = found.get("RETRYING", 0) - retrying
+    return found
 
 
 def describe(
@@ -67,7 +100,7 @@ def describe(
         "cancelled": states.get("CANCELLED", 0),
     }
     tasks["queued"] = total - sum(tasks.values())
-    for stored in ("queued", "retrying", "waiting_for_call"):
+    for stored in ("queued", "retrying", "waiting_for_call", "paused"):
         moved = max(0, min(running - tasks["running"], tasks[stored]))
         tasks[stored] -= moved
         tasks["running"] += moved

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from app import peers
 from app.web import (
+    breakers,
     calls,
     controls,
     health,
@@ -34,6 +35,8 @@ ROUTES = (
     web.get("/scorers", scorers.list_scorers),
     web.post("/scorers", scorers.publish_scorer),
     web.get("/scorers/kinds", scorers.list_kinds),
+    web.get("/breakers", breakers.list_breakers),
+    web.post("/breakers/{scorer}/close", breakers.close_breaker),
     # Weave's own
     web.post("/v2/{entity}/{project}/calls/complete", weave_calls.complete_calls),
     web.post("/v2/{entity}/{project}/call/start", weave_calls.start_call),

@@ -1,0 +1,65 @@
+"""`/breakers`: which scorers are paused, why, and letting them go on by hand. For keys of every project."""
+
+from typing import Any
+
+from aiohttp import web
+
+from app import cluster
+from app.web.auth import USER
+from app.web.errors import not_found, problem
+from app.web.paging import listing
+from app.web.queries import Query, parse
+from app.web.responses import json_response, timestamp
+from app.web.scores import scorer_name
+from tables import breakers
+from tables.breakers import Shown
+
+
+async def list_breakers(request: web.Request) -> web.Response:
+    """The breakers of all scorers that have run, open ones first."""
+    parse(Query, request)
+    _check_operator(request)
+    return json_response(listing(await _gathered(), None))
+
+
+async def close_breaker(request: web.Request) -> web.Response:
+    """Close the breaker of a scorer, named or by its ref, on every worker; one that is closed stays so."""
+    parse(Query, request)
+    _check_operator(request)
+    wanted = request.match_info["scorer"]
+    found = [item for item in await _gathered() if wanted in (item["scorer_ref"], item["scorer_name"])]
+    if not found:
+        raise not_found("Breaker")
+    refs = [item["scorer_ref"] for item in found]
+    await cluster.every_worker(breakers.close, refs)
+    return json_response(listing([item for item in await _gathered() if item["scorer_ref"] in refs], None))
+
+
+async def _gathered() -> list[dict[str, Any]]:
+    by_ref: dict[str, list[tuple[str, Shown]]] = {}
+    for url, shown in (await cluster.every_worker(breakers.listing)).items():
+        for breaker in shown:
+            by_ref.setdefault(breaker["scorer_ref"], []).append((url, breaker))
+    items = [_item(ref, seen) for ref, seen in by_ref.items()]
+    return sorted(items, key=lambda item: (item["state"] == "closed", item["scorer_name"], item["scorer_ref"]))
+
+
+def _item(ref: str, seen: list[tuple[str, Shown]]) -> dict[str, Any]:
+    """A breaker as clients see it: what the worker with the news says."""
+    newest = max((breaker for _, breaker in seen), key=lambda breaker: breaker["version"])
+    probing = newest["state"] == "open" and any(breaker["state"] == "half_open" for _, breaker in seen)
+    return {
+        "scorer_ref": ref,
+        "scorer_name": scorer_name(ref),
+        "state": "half_open" if probing else newest["state"],
+        "reason": newest["reason"],
+        "since": timestamp(newest["since"]),
+        "next_probe_at": None if newest["probe_at"] is None else timestamp(newest["probe_at"]),
+        "failures": max(breaker["failures"] for _, breaker in seen),
+        "workers": [{"url": url, "state": breaker["state"]} for url, breaker in seen],
+    }
+
+
+def _check_operator(request: web.Request) -> None:
+    if not request[USER].may_use_all():
+        raise problem(403, [], "Breakers are for keys of every project; a task says why it is paused", "forbidden")

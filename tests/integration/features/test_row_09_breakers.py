@@ -1,0 +1,103 @@
+"""Row 9: a scorer whose provider is dead pauses, says why, and resumes with its backlog. Nothing of it fails."""
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+from tests.asking import Asking, ask, tasks, wait_for
+from tests.service import Service, attempts
+
+
+def breaker(service: Service, name: str = "asks") -> Any:
+    """The breaker of a scorer; None while it has none."""
+    return next((found for found in service.items("/breakers") if found["scorer_name"] == name), None)
+
+
+def wait_open(service: Service) -> Any:
+    for _ in attempts(30):
+        found = breaker(service)
+        if found is not None and found["state"] != "closed":
+            return found
+    raise AssertionError(f"not open: {found}")
+
+
+def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_it_is_mended(asking: Asking) -> None:
+    service, provider = asking.start(scorer_attempts=1, scorer_concurrency=5), asking.provider
+    provider.mood = "locked"
+    request = ask(service, 300, "asks", "not_empty")
+    opened = wait_open(service)
+    assert opened["reason"].startswith("ClientResponseError: 401")
+    assert opened["state"] in ("open", "half_open")
+    # The other scorer goes on, what is paused says so, and nothing has failed.
+    for _ in attempts(30):
+        counts = service.status(request)["tasks"]
+        if counts["succeeded"] == 300 and counts["paused"] >= 299:
+            break
+    assert counts["succeeded"] == 300
+    assert counts["paused"] + counts["running"] == 300
+    assert counts["failed"] == counts["queued"] == counts["retrying"] == 0
+    shown = tasks(service, request, "paused")
+    assert 295 <= len(shown) <= 300
+    assert {task["reason"] for task in shown} == {breaker(service)["reason"]}
+    assert all(task["next_at"] > task["since"] for task in shown)
+    # Few were asked, and then one at a time.
+    assert len(provider.times()) <= 5 + 8
+    provider.mood = "well"
+    done = service.wait_finished(request)["tasks"]
+    assert (done["succeeded"], done["failed"]) == (600, 0)
+    assert breaker(service)["state"] == "closed"
+    assert breaker(service)["reason"] is None
+
+
+def test_row_9_a_provider_that_fails_is_left_in_peace_and_asked_by_one_task_now_and_then(asking: Asking) -> None:
+    service, provider = asking.start(scorer_concurrency=10), asking.provider
+    provider.mood = "failing"
+    request = ask(service, 200)
+    wait_open(service)
+    opened = time.monotonic()
+    for _ in attempts(30):
+        if time.monotonic() > opened + 5:
+            break
+    # Ten to open it, those that were under way, and one after 1, 2 and 4 seconds.
+    assert 10 <= len(provider.times()) <= 25
+    provider.mood = "well"
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 200
+
+
+def test_row_9_a_provider_that_hangs_pauses_its_scorer_and_no_task_is_failed_for_it(asking: Asking) -> None:
+    service, provider = asking.start(scorer_concurrency=10), asking.provider
+    provider.mood = "hanging"
+    request = ask(service, 100)
+    assert wait_open(service)["reason"].startswith("scorer_timeout")
+    provider.mood = "well"
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 100
+
+
+def test_row_9_a_breaker_is_closed_by_hand_by_name_or_ref(asking: Asking) -> None:
+    service, provider = asking.start(), asking.provider
+    provider.mood = "locked"
+    request = ask(service, 20)
+    for _ in attempts(30):  # until the next look at the provider is seconds away
+        found = wait_open(service)
+        if found["state"] == "open" and len(provider.times()) > 3:
+            break
+    provider.mood = "well"
+    for wanted in ("asks", quote(found["scorer_ref"], safe="")):
+        answer = service.post(f"/breakers/{wanted}/close", None)
+        assert answer.status == 200, answer.raw
+        assert [item["state"] for item in answer.json["items"]] == ["closed"]
+    assert service.wait_finished(request, 10)["tasks"]["succeeded"] == 20
+    assert service.post("/breakers/nobody/close", None).status == 404
+
+
+def test_row_9_what_was_paused_when_the_service_was_killed_is_scored_afterwards(asking: Asking) -> None:
+    service, provider = asking.start(scorer_attempts=1, scorer_concurrency=5), asking.provider
+    provider.mood = "locked"
+    request = ask(service, 50)
+    wait_for(service, request, "paused", 45)
+    service.kill()
+    service.start()
+    provider.mood = "well"
+    done = service.wait_finished(request)["tasks"]
+    assert (done["succeeded"], done["failed"]) == (50, 0)
+    assert set(provider.succeeded.values()) == {1}
