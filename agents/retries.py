@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agents.lanes import Task
 from app.scorers import Failure, Policy, ScorerError
 
+_UNCOUNTED = frozenset({Failure.THROTTLED, Failure.POSTPONED})
 _CREDENTIAL_ATTEMPTS = 3  # at least: the task that finds out that a key is bad must not pay for it
 
 
@@ -31,7 +32,7 @@ def next_attempt(policy: Policy, task: Task, error: ScorerError, paused: bool) -
     if error.failure is Failure.TERMINAL:
         return None
     now = time.time()
-    excused = task.excused + (paused or error.failure is Failure.THROTTLED)
+    excused = task.excused + (paused or error.failure in _UNCOUNTED)
     trying_since = None if paused else (task.trying_since or now)
     if trying_since is not None and _spent(policy, error.failure, task.attempts - excused, trying_since, now):
         return None

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,3 +98,33 @@ def raises(output: str) -> None:
 @scorer
 def needs_context(output: str, context: str) -> bool:
     return context in output
+
+
+HUNG = "hang"
+
+
+@scorer
+async def swallows_some(output: str) -> bool:
+    """Never returns from some calls, and swallows being cancelled."""
+    while output == HUNG:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+    return True
+
+
+@scorer
+def loops_in_c_on_some(output: str) -> bool:
+    """Does not come back from C code for some calls."""
+    if output == HUNG:
+        sum(range(10**15))
+    return True
+
+
+@scorer
+def dies_of_some(output: str) -> bool:
+    """Takes its process along for some calls."""
+    if output == HUNG:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True

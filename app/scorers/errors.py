@@ -49,7 +49,7 @@ class RetryLater(ScorerError):
     """
 
     type = "retry_later"
-    failure = Failure.THROTTLED
+    failure = Failure.POSTPONED
 
     def __init__(self, after: float = 0.0, message: str = "") -> None:
         if not (math.isfinite(after) and after >= 0):

@@ -44,7 +44,7 @@ def test_so_many_failures_in_a_row_open_it(breaker: Breaker, failure: Failure) -
     assert state(breaker) == "open"
 
 
-@pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.TERMINAL])
+@pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.TERMINAL, Failure.POSTPONED])
 def test_what_is_the_tasks_own_fault_never_opens_it(breaker: Breaker, failure: Failure) -> None:
     assert not fail(breaker, failure, 10 * FAILURES)
     assert state(breaker) == "closed"

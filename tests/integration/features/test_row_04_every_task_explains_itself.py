@@ -1,0 +1,86 @@
+"""Row 4: status of every call × scorer by API: its state, since when, why, what happened before and what comes next."""
+
+from collections import Counter
+from typing import Any
+
+from tests.asking import PROJECT, Asking, ask, tasks, wait_for
+from tests.service import Service, attempts
+
+FIELDS = {
+    "task_id",
+    "call_id",
+    "scorer_ref",
+    "status",
+    "since",
+    "round",
+    "attempts",
+    "next_at",
+    "reason",
+    "worker",
+    "position",
+}
+
+
+def shown(task: dict[str, Any]) -> tuple[Any, ...]:
+    """Round, attempts, reason, whether a next attempt is named, whether a position in the log is."""
+    assert task.keys() == FIELDS
+    assert task["worker"].startswith("http://127.0.0.1:")
+    assert task["next_at"] is None or task["next_at"] > task["since"]
+    return (
+        task["round"],
+        task["attempts"],
+        task["reason"],
+        task["next_at"] is not None,
+        task["position"] is not None,
+    )
+
+
+def one(service: Service, request: str, status: str) -> tuple[Any, ...]:
+    return shown(wait_for(service, request, status)[0])
+
+
+def test_row_4_each_state_says_since_when_why_and_what_comes_next(asking: Asking) -> None:
+    service = asking.start(scorer_concurrency=1, scorer_timeout=30, scorer_backoff=0.01, scorer_attempts=2)
+    provider = asking.provider
+
+    waiting = service.submit(PROJECT, ["not-yet"], service.refs("not_empty"))
+    assert one(service, waiting, "waiting_for_call") == (1, 0, "waiting_for_call", True, True)
+
+    busy = ask(service, 3, "hangs_softly", prefix="busy")
+    assert one(service, busy, "running") == (1, 0, None, False, False)
+    assert one(service, busy, "queued") == (1, 0, None, False, False)
+
+    later = ask(service, 1, "waits_a_day", prefix="later")
+    assert one(service, later, "retrying") == (1, 1, "retry_later", True, True)
+
+    done = ask(service, 1, "not_empty", prefix="done")
+    assert one(service, done, "succeeded") == (1, 1, None, False, True)
+
+    failed = ask(service, 1, "raises", prefix="failed")
+    assert one(service, failed, "failed") == (1, 2, "LookupError", False, True)
+    again = service.submit(PROJECT, ["failed-0"], service.refs("raises"))
+    assert one(service, again, "failed") == (2, 2, "LookupError", False, True)
+    assert one(service, failed, "failed")[0] == 2
+
+    provider.mood = "locked"
+    paused = ask(service, 1, "asks", prefix="paused")
+    [task] = wait_for(service, paused, "paused")
+    assert shown(task)[0] == 1
+    assert task["reason"].startswith("ClientResponseError: 401")
+    assert task["next_at"] is not None
+
+
+def test_row_4_the_tasks_of_each_state_are_those_that_are_counted_in_it(asking: Asking) -> None:
+    service = asking.start(scorer_attempts=2, scorer_backoff=0.01)
+    asking.provider.mood = "locked"
+    ids = [f"call-{n}" for n in range(40)]
+    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[:30]])
+    request = service.submit(PROJECT, ids, service.refs("not_empty", "raises", "asks", "waits_a_day"))
+    wanted = {"succeeded": 30, "failed": 30, "paused": 30, "retrying": 30, "waiting_for_call": 40}
+    for _ in attempts(30):
+        counts = service.status(request)["tasks"]
+        if {state: counts[state] for state in wanted} == wanted:
+            break
+    listed = {state: len(tasks(service, request, state)) for state in wanted}
+    everything = tasks(service, request)
+    assert listed == wanted == dict(Counter(task["status"] for task in everything))
