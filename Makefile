@@ -47,10 +47,11 @@ test-kafka: $(VENV)/.dev
 	CALLSCORE_REQUIRE_KAFKA=1 $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 		tests/crash tests/integration -k "kafka or workers"
 
-# The crash tests at length: about half an hour.
+# The crash tests, and limits, breakers and fairness, at length: about an hour.
 soak: $(VENV)/.dev
-	CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 \
-		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded
+	CALLSCORE_SOAK=1 CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 \
+		CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 \
+		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded tests/integration/features
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench

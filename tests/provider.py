@@ -20,7 +20,7 @@ class Provider:
     def __init__(self) -> None:
         self.mood: Mood = "well"
         self.port = 0  # set when it has started
-        self.arrivals: list[tuple[float, Mood, str]] = []  # (monotonic seconds, mood, call id)
+        self.arrivals: list[tuple[float, Mood, str, str]] = []  # (monotonic seconds, mood, call id, worker)
         self.succeeded: Counter[str] = Counter()  # by call id
         self.at_once = 0
         self.most_at_once = 0
@@ -54,11 +54,11 @@ class Provider:
 
     def times(self, mood: Mood | None = None) -> list[float]:
         """When it was asked, while it was in a mood."""
-        return [at for at, then, _ in self.arrivals if mood in (None, then)]
+        return [at for at, then, _, _ in self.arrivals if mood in (None, then)]
 
     def most_in(self, seconds: float) -> int:
         """The most arrivals in any window of so many seconds."""
-        times = self.times()
+        times = sorted(self.times())
         return max((bisect_left(times, at + seconds) - number for number, at in enumerate(times)), default=0)
 
     async def _serve(self) -> None:
@@ -74,7 +74,7 @@ class Provider:
 
     async def _answer(self, request: web.Request) -> web.Response:
         mood, call_id = self.mood, request.match_info["call_id"]
-        self.arrivals.append((time.monotonic(), mood, call_id))
+        self.arrivals.append((time.monotonic(), mood, call_id, request.headers.get("Worker", "")))
         self._asked.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

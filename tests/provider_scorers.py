@@ -17,8 +17,12 @@ def session() -> aiohttp.ClientSession:
     """One session for all, as a judge would have; unlike the provider's, its connections are not limited."""
     global _session
     if _session is None:
-        connector = aiohttp.TCPConnector(limit=0)
-        _session = aiohttp.ClientSession(get_settings().provider("local").base_url, connector=connector)
+        settings = get_settings()
+        _session = aiohttp.ClientSession(
+            settings.provider("local").base_url,
+            connector=aiohttp.TCPConnector(limit=0),
+            headers={"Worker": str(settings.web_port)},
+        )
     return _session
 
 

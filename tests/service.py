@@ -47,6 +47,13 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
         self.extra_environment: Mapping[str, str] = {}
 
+    def another(self) -> "Service":
+        """Another worker with the same settings, on the same volume, as workers on Kafka are."""
+        made = Service(self.data_dir)
+        made._settings = self._settings
+        made.log_path = self.log_path.with_suffix(".2.log")
+        return made
+
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLSCORE_")}

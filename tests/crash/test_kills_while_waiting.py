@@ -1,0 +1,91 @@
+"""Killed during backoff, pause and probe: nothing lost, no attempt early, none repeated after success."""
+
+import random
+import time
+from datetime import datetime
+from typing import NamedTuple
+
+import pytest
+
+from tests.asking import Asking, ask, tasks, wait_for
+from tests.length import at_length
+from tests.provider import Provider
+from tests.service import Service, attempts
+
+
+class Promise(NamedTuple):
+    """That the next attempt on a call starts at `due`, said at `made`; both in Unix seconds."""
+
+    call_id: str
+    made: float
+    due: float
+
+
+def seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def wait_half_open(service: Service) -> None:
+    for _ in attempts(60):
+        if any(found["state"] == "half_open" for found in service.items("/breakers")):
+            return
+    raise AssertionError(service.items("/breakers"))
+
+
+def bring_about(what: str, service: Service, provider: Provider, request: str) -> None:
+    """Have tasks of the request wait in one of three ways."""
+    if what == "backoff":
+        provider.mood = "throttling"
+        wait_for(service, request, "retrying", seconds=60)
+    elif what == "pause":
+        provider.mood = "locked"
+        wait_for(service, request, "paused", seconds=60)
+    else:
+        provider.mood = "locked"
+        wait_for(service, request, "paused", seconds=60)
+        provider.mood = "hanging"
+        wait_half_open(service)
+
+
+@pytest.mark.timeout(3600)
+def test_kills_during_backoff_pause_and_probe_lose_nothing_start_nothing_early_and_repeat_no_success(
+    asking: Asking,
+) -> None:
+    kills = at_length(6, 20)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    service, provider = asking.start({"concurrency": 5}, scorer_attempts=1000), asking.provider
+    provider.retry_after = 3
+    requests: list[str] = []
+    promised: list[Promise] = []
+    for kill in range(kills):
+        provider.mood = "well"
+        requests.append(ask(service, 12, prefix=f"kill-{kill}"))
+        wait_for(service, requests[-1], "succeeded", 3, seconds=60)
+        requests.append(ask(service, 12, prefix=f"more-{kill}"))
+        bring_about(("backoff", "pause", "probe")[kill % 3], service, provider, requests[-1])
+        time.sleep(chance.uniform(0.0, 0.3))
+        for request in requests:
+            for task in tasks(service, request, "retrying"):
+                promised.append(Promise(task["call_id"], time.time(), seconds(task["next_at"])))
+        service.kill()
+        service.start()
+    provider.mood = "well"
+    for request in requests:
+        counts = service.wait_finished(request, 120)["tasks"]
+        assert counts["succeeded"] == counts["total"] == 12
+    check(provider, promised)
+    print(f"kills {kills}, promised next attempts {len(promised)}, asked {len(provider.arrivals)} times")
+
+
+def check(provider: Provider, promised: list[Promise]) -> None:
+    """No attempt before its time, and no success twice."""
+    assert set(provider.succeeded.values()) == {1}
+    assert promised
+    offset = time.time() - time.monotonic()
+    asked: dict[str, list[float]] = {}
+    for at, _, call_id, _ in provider.arrivals:
+        asked.setdefault(call_id, []).append(at + offset)
+    early = [promise for promise in promised if any(promise.made < at < promise.due for at in asked[promise.call_id])]
+    assert not early

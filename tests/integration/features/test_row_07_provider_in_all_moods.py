@@ -1,0 +1,97 @@
+"""Row 7, at length: a provider that throttles, fails, hangs and recovers, while workers come. All tasks succeed."""
+
+import re
+import time
+from collections import Counter
+
+import pytest
+
+from tests.asking import Asking, ask
+from tests.brokers import kafka_only
+from tests.length import at_length
+from tests.provider import Mood, Provider
+from tests.service import Service, attempts
+
+WINDOWS = (60.0, 10.0, 5.0)  # seconds
+
+
+def in_flight(service: Service) -> int:
+    found = re.search(rb"^callscore_tasks_in_flight (\S+)", service.get("/metrics").raw, re.MULTILINE)
+    assert found is not None
+    return int(float(found[1]))
+
+
+def pass_through(provider: Provider, mood: Mood, seconds: float) -> None:
+    """Have the provider in a mood for so long, from when it is first asked in it."""
+    provider.mood = mood
+    provider.wait_asked(60)
+    until = time.monotonic() + seconds
+    for _ in attempts(seconds + 60):
+        if time.monotonic() > until:
+            return
+
+
+def check_windows(provider: Provider, per_minute: float) -> None:
+    seen = {window: provider.most_in(window) for window in WINDOWS}
+    print(f"limit {per_minute:g}/min, asked {len(provider.times())} times, most in a window: {seen}")
+    for window, most in seen.items():
+        assert most <= per_minute / 60 * window * 1.05
+
+
+@pytest.mark.timeout(3600)
+def test_row_7_all_tasks_succeed_through_every_mood_of_a_provider_whose_limit_holds(asking: Asking) -> None:
+    total, per_minute = at_length(600, 20_000), at_length(3000, 9000)
+    lasts = at_length(3, 20)
+    service, provider = asking.start({"requests_per_minute": per_minute, "concurrency": 50}), asking.provider
+    request = ask(service, total)
+    moods: tuple[Mood, ...] = ("throttling", "failing", "hanging", "locked")
+    for mood in moods:
+        pass_through(provider, mood, lasts)
+        counts = service.status(request)["tasks"]
+        print(mood, {state: number for state, number in counts.items() if number})
+        assert counts["failed"] == 0
+        # What waits holds no place: at most the one that looks how the provider is.
+        for _ in attempts(30):
+            if in_flight(service) <= 1:
+                break
+        else:
+            raise AssertionError(f"{in_flight(service)} are in flight while {mood}")
+        pass_through(provider, "well", lasts)
+    counts = service.wait_finished(request, 1800)["tasks"]
+    assert (counts["succeeded"], counts["failed"]) == (total, 0)
+    assert Counter(provider.succeeded.values()) == {1: total}
+    check_windows(provider, per_minute)
+
+
+@kafka_only
+@pytest.mark.timeout(3600)
+def test_row_7_a_limit_holds_while_a_second_worker_joins_and_leaves_and_both_use_it(asking: Asking) -> None:
+    total, per_minute = at_length(2400, 20_000), at_length(2400, 9000)
+    service, provider = asking.start({"requests_per_minute": per_minute}), asking.provider
+    second = service.another()
+    try:
+        request = ask(service, total)
+        provider.wait_asked(60)
+        second.start()
+        for _ in attempts(120):  # until both ask
+            if str(second.port) in {worker for _, _, _, worker in provider.arrivals[-100:]}:
+                break
+        alone = len(provider.arrivals)
+        second.wait_ready()
+        for _ in attempts(at_length(8, 60)):
+            continue
+        by_worker = Counter(worker for _, _, _, worker in provider.arrivals[alone:])
+        print("while both ran:", dict(by_worker))
+        second.stop()
+        for _ in attempts(300):
+            try:
+                if service.status(request)["status"] == "completed":
+                    break
+            except AssertionError:
+                continue  # partitions are moving
+        counts = service.wait_finished(request, 1800)["tasks"]
+    finally:
+        second.kill()
+    assert counts["succeeded"] == total
+    assert by_worker[str(second.port)] > 0
+    check_windows(provider, per_minute)
