@@ -15,7 +15,7 @@ from aiohttp import web
 
 from app.scorers import BoundScorer, Failure, Runner, ScorerError
 from app.scorers.failures import LONGEST_WAIT, classify, retry_after
-from tests.service import free_port
+from kafka import ports
 
 Bind = Callable[..., BoundScorer]
 
@@ -47,10 +47,9 @@ async def provider(headers: dict[str, str]) -> AsyncIterator[str]:
     app.add_routes([web.get("/{status}", answer)])
     runner = web.AppRunner(app)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -115,7 +114,7 @@ def test_a_status_is_found_wherever_a_client_puts_it(make: Callable[[int], BaseE
 
 @pytest.mark.parametrize("ask", [aiohttp_error, urllib_error])
 async def test_a_connection_that_fails_is_a_provider_that_is_away(ask: Callable[[str], Any]) -> None:
-    assert classify(await ask(f"http://127.0.0.1:{free_port()}/")) == (Failure.UNAVAILABLE, None)
+    assert classify(await ask(f"http://127.0.0.1:{ports.free(1)[0]}/")) == (Failure.UNAVAILABLE, None)
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError()])
