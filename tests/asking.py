@@ -8,6 +8,19 @@ from tests.provider import Provider
 from tests.service import Service, attempts
 
 PROJECT = "acme/asking"
+TASK_FIELDS = {
+    "task_id",
+    "call_id",
+    "scorer_ref",
+    "status",
+    "since",
+    "round",
+    "attempts",
+    "next_at",
+    "reason",
+    "worker",
+    "position",
+}
 
 
 class Asking:

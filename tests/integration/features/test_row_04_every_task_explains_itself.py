@@ -3,27 +3,13 @@
 from collections import Counter
 from typing import Any
 
-from tests.asking import PROJECT, Asking, ask, tasks, wait_for
+from tests.asking import PROJECT, TASK_FIELDS, Asking, ask, tasks, wait_for
 from tests.service import Service, attempts
-
-FIELDS = {
-    "task_id",
-    "call_id",
-    "scorer_ref",
-    "status",
-    "since",
-    "round",
-    "attempts",
-    "next_at",
-    "reason",
-    "worker",
-    "position",
-}
 
 
 def shown(task: dict[str, Any]) -> tuple[Any, ...]:
     """Round, attempts, reason, whether a next attempt is named, whether a position in the log is."""
-    assert task.keys() == FIELDS
+    assert task.keys() == TASK_FIELDS
     assert task["worker"].startswith("http://127.0.0.1:")
     assert task["next_at"] is None or task["next_at"] > task["since"]
     return (
