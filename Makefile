@@ -50,7 +50,7 @@ test-kafka: $(VENV)/.dev
 # The crash tests, and limits, breakers and fairness, at length: about an hour.
 soak: $(VENV)/.dev
 	CALLSCORE_SOAK=1 CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 \
-		CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 \
+		CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 CALLSCORE_TEST_SEQUENCES=500 CALLSCORE_TEST_CANCELLED=1000000 \
 		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded tests/integration/features
 
 bench: $(VENV)/.dev
