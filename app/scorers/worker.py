@@ -22,6 +22,7 @@ _ORPHAN_GRACE = 30.0
 _LONGEST = 1e6
 _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 _KEPT_SCORERS = 256
+_NICENESS = 10
 
 
 class Job(NamedTuple):
@@ -94,6 +95,8 @@ def _settle() -> None:
     signal.signal(signal.SIGINT, _leave_to_the_service)
     signal.signal(signal.SIGTERM, _leave_to_the_service)
     _end_with_the_service()
+    # What keeps a processor busy for ever must not keep the event loop, and so all others, waiting for one.
+    os.nice(_NICENESS)
     _null = os.open(os.devnull, os.O_RDWR)
     _stdin, _stdout = os.dup(0), os.dup(1)
     # Nobody reads this pipe: a scorer that fills it would wait for ever.

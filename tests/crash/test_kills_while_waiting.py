@@ -56,7 +56,7 @@ def test_kills_during_backoff_pause_and_probe_lose_nothing_start_nothing_early_a
     print("seed", seed)
     chance = random.Random(seed)
     service, provider = asking.start({"concurrency": 5}, scorer_attempts=1000), asking.provider
-    provider.retry_after = 3
+    provider.retry_after = 15  # longer than a start takes
     requests: list[str] = []
     promised: list[Promise] = []
     for kill in range(kills):

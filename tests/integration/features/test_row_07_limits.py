@@ -16,8 +16,8 @@ def test_row_7_a_providers_limits_hold_in_every_window_and_are_used(asking: Aski
 
 def test_row_7_scorers_of_one_provider_share_its_limits(asking: Asking) -> None:
     service, provider = asking.start({"requests_per_minute": 1200}), asking.provider
-    request = service.wait_finished(ask(service, 40, "asks", "asks_in_process"))
-    assert request["tasks"]["succeeded"] == 80
+    request = service.wait_finished(ask(service, 80, "asks", "asks_in_process"))
+    assert request["tasks"]["succeeded"] == 160
     assert provider.most_in(3.0) <= 60 * 1.05
 
 
