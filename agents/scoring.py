@@ -84,12 +84,12 @@ class Scoring:
         where = (chunk.request_id, chunk.number)
         known = self._chunks.setdefault(where, chunk)
         if known is chunk:
-            chunk.when_settled.append(lambda: self._forget(where, chunk))
+            chunk.when_settled.append(lambda: self._let_go(where, chunk))
         else:
             known.when_settled.extend(chunk.when_settled)
         return known
 
-    def _forget(self, where: tuple[str, int], chunk: Chunk) -> None:
+    def _let_go(self, where: tuple[str, int], chunk: Chunk) -> None:
         if self._chunks.get(where) is chunk:
             del self._chunks[where]
 

@@ -16,6 +16,7 @@ from agents.lanes import Chunk
 from app import events, ids, topics
 from app.events import Control, RequestCancelled, Target
 from app.exits import EXIT_STUCK, die
+from app.faust_app import app
 from app.positions import positions
 from tables import chunks, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
@@ -96,6 +97,8 @@ class Steering:
         try:
             await work
         except Exception:
+            if app.producer.failed is not None:
+                return  # nothing can be written: the control is delivered again when that is over
             log.critical("a request cannot be steered", exc_info=True)
             die(EXIT_STUCK)
 

@@ -33,6 +33,12 @@ def fill(service: Service) -> list[str]:
     service.wait_finished(requests[-1])
     requests.append(service.submit(PROJECT, everything[:9], service.refs("not_empty"), **{"Callscore-Rescore": "2"}))
     service.wait_finished(requests[-1])
+    body = {"scorer_refs": service.refs("raises")}
+    assert service.post(f"/score-requests/{requests[1]}/retry", body).status == 200
+    service.wait_finished(requests[1])
+    requests.append(service.submit(PROJECT, everything, service.refs("hangs_softly"), **{"Idempotency-Key": "k"}))
+    assert service.post(f"/score-requests/{requests[-1]}/cancel", {}).status == 200
+    service.wait_finished(requests[-1])
     # Waits for its call, twice: the second request joins the first one.
     for _ in range(2):
         requests.append(service.submit(PROJECT, ["call-1", "late-1", "late-2"], service.refs("not_empty")))

@@ -62,8 +62,12 @@ def test_clients_that_race_with_different_bodies_make_one_request_of_one_of_them
         answers = list(pool.map(send_at_once, bodies))
     [won] = [answer for answer in answers if answer.status == 200]
     assert all(answer.status == 422 for answer in answers if answer is not won)
+    meant = bodies[answers.index(won)]
+    assert won.json["tasks"] == len(meant)
+    log_calls(shared, "acme/other", *{call_id for ids in bodies for call_id in ids})
+    assert shared.wait_finished(won.json["request_id"])["tasks"]["succeeded"] == len(meant)
     tasks = shared.items(f"/score-requests/{won.json['request_id']}/tasks")
-    assert sorted(task["call_id"] for task in tasks) == sorted(bodies[answers.index(won)])
+    assert sorted(task["call_id"] for task in tasks) == sorted(meant)
 
 
 def test_another_body_under_the_key_is_refused_in_the_contracts_shape(shared: Service) -> None:

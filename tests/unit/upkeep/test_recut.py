@@ -12,6 +12,7 @@ from app.embedded.record import Record
 from app.events import (
     OfChunk,
     RequestAccepted,
+    RequestCancelled,
     ScoreEvents,
     ScoreRequested,
     ScoreSucceeded,
@@ -148,3 +149,13 @@ def test_events_of_an_unknown_chunk_are_refused() -> None:
         CommandError, match=r"score-events/\d@0 tells of chunk \d of request r0, which is not in the log"
     ):
         list(Recut(3).apply(events))
+
+
+def test_a_control_is_in_every_partition_once_in_the_order_in_which_it_was_asked() -> None:
+    asked = [
+        RequestCancelled(control_id=name, request_id="r", asked_by=None, asked_at=1.0).encode() for name in ("1", "2")
+    ]
+    old = [record("controls", partition, b"r", value) for partition in range(2) for value in asked]
+    new = list(Recut(3).apply(old))
+    for partition in range(3):
+        assert [found.value for found in new if found.partition == partition] == asked
