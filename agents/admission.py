@@ -20,7 +20,7 @@ _REASON_CHARACTERS = 300
 
 
 class Attempt:
-    """One attempt behind a gate; exactly one of `succeeded`, `failed` and `left` ends it, further ones do nothing."""
+    """One attempt behind a gate; `ended` or `left` ends it, and what is called after that does nothing."""
 
     __slots__ = ("_gate", "_probe")
 
@@ -28,14 +28,15 @@ class Attempt:
         self._gate: Gate | None = gate
         self._probe = probe
 
-    def succeeded(self) -> None:
-        if (gate := self._end()) is not None:
-            gate.succeeded(self._probe)
-
-    def failed(self, error: ScorerError) -> bool:
-        """Returns whether the scorer was paused already, so that the failure is not the task's."""
+    def ended(self, error: ScorerError | None) -> bool:
+        """With `error`, or well; returns whether the scorer was paused already, so that the error is not the task's."""
         gate = self._end()
-        return gate is not None and gate.failed(error, self._probe)
+        if gate is None:
+            return False
+        if error is not None:
+            return gate.failed(error, self._probe)
+        gate.succeeded(self._probe)
+        return False
 
     def left(self) -> None:
         """It ended without an outcome."""

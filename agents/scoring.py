@@ -310,9 +310,9 @@ class Scoring:
         try:
             output = self.runner.run_inline(bound, call_row["call"])
         except ScorerError as error:
-            self._attempt_failed(task, entry, bound, error, attempt, call_row["call"])
+            self._attempt_failed(task, entry, bound, error, attempt.ended(error), call_row["call"])
         else:
-            attempt.succeeded()
+            attempt.ended(None)
             self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
 
     async def _run_apart(
@@ -322,13 +322,14 @@ class Scoring:
         try:
             outcome = await self._outcome(task, bound, call_row["call"])
             seconds = time.perf_counter() - started
+            # Whoever was asked is free again, however long the outcome has to wait for the log.
+            paused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
             await self._writable.wait()
             if not entry.running:
                 return  # it was stopped, and ended at the same moment
             if isinstance(outcome, ScorerError):
-                self._attempt_failed(task, entry, bound, outcome, attempt, call_row["call"])
+                self._attempt_failed(task, entry, bound, outcome, paused, call_row["call"])
             else:
-                attempt.succeeded()
                 self._succeed(task, entry, bound, call_row, outcome, seconds)
         finally:
             if in_flight.get(task.key) is entry:
@@ -369,13 +370,13 @@ class Scoring:
         entry: Entry,
         bound: BoundScorer,
         error: ScorerError,
-        attempt: Attempt,
+        paused: bool,
         call: dict[str, object],
     ) -> None:
         described = events.Error(
             type=error.type, message=getattr(error, "message", str(error)), traceback=getattr(error, "traceback", None)
         )
-        following = next_attempt(bound.policy, task, error, paused=attempt.failed(error))
+        following = next_attempt(bound.policy, task, error, paused)
         if following is None:
             self._fail(task, entry, described, call)
             return
