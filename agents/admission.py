@@ -22,19 +22,20 @@ _REASON_CHARACTERS = 300
 class Attempt:
     """One attempt behind a gate; `ended` or `left` ends it, and what is called after that does nothing."""
 
-    __slots__ = ("_gate", "_probe")
+    __slots__ = ("_counted", "_gate", "_probe")
 
-    def __init__(self, gate: "Gate", probe: bool) -> None:
+    def __init__(self, gate: "Gate", probe: bool, counted: int) -> None:
         self._gate: Gate | None = gate
         self._probe = probe
+        self._counted = counted
 
     def ended(self, error: ScorerError | None) -> bool:
-        """With `error`, or well; returns whether the scorer was paused already, so that the error is not the task's."""
+        """With `error`, or well; returns whether it says nothing about the task, since others fail too."""
         gate = self._end()
         if gate is None:
             return False
         if error is not None:
-            return gate.failed(error, self._probe)
+            return gate.failed(error, self._probe, self._counted)
         gate.succeeded(self._probe)
         return False
 
@@ -77,12 +78,12 @@ class Gate:
             waits.append(self._breaker.told.probe_at - time.time())
         return max(0.0, *waits)
 
-    def enter(self, call_bytes: int) -> Attempt:
-        """A task starts on a call of so many bytes."""
+    def enter(self, call_bytes: int, counted: int) -> Attempt:
+        """A task starts on a call of so many bytes, the attempt being the so many-th that counts."""
         tokens, now = call_bytes / BYTES_A_TOKEN + self.answer_tokens, limits.now()
         for limiter in self._limiters:
             limiter.take(tokens, now)
-        return Attempt(self, self._breaker.enter())
+        return Attempt(self, self._breaker.enter(), counted)
 
     def succeeded(self, probe: bool) -> None:
         for limiter in self._limiters:
@@ -91,7 +92,7 @@ class Gate:
         self._breaker.succeeded(probe)
         self._wake()
 
-    def failed(self, error: ScorerError, probe: bool) -> bool:
+    def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
         if isinstance(error, MissingInput):  # the call's fault: nobody was asked
             self.left(probe)
             return False
@@ -101,9 +102,9 @@ class Gate:
         if failure is Failure.THROTTLED:
             # Whoever is farthest away has refused: the provider if there is one.
             self._limiters[-1].refused(error.retry_after, limits.now())
-        paused = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
+        was_open = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
         self._wake()
-        return paused
+        return was_open or self._breaker.failures > counted
 
     def left(self, probe: bool) -> None:
         for limiter in self._limiters:
@@ -123,13 +124,13 @@ class _Open(Gate):
 
     def __init__(self) -> None:
         super().__init__(Breaker(""), Limiter(Limits()), None, lambda: None)
-        self._attempt = Attempt(self, False)
+        self._attempt = Attempt(self, False, 0)
         self._attempt.left()
 
     def room(self) -> int:
         return PLENTY
 
-    def enter(self, call_bytes: int) -> Attempt:
+    def enter(self, call_bytes: int, counted: int) -> Attempt:
         return self._attempt
 
 

@@ -26,8 +26,8 @@ class NextAttempt:
 def next_attempt(policy: Policy, task: Task, error: ScorerError, paused: bool) -> NextAttempt | None:
     """The attempt after one that failed with `error`; None if there is none.
 
-    An attempt that was told to come back later, or that failed while its scorer was `paused` already, says nothing
-    about its task and does not count. What was spent before a pause is forgiven.
+    An attempt that was told to come back later, or that failed amid failures of others (`paused`), says nothing about
+    its task and does not count. What was spent before is then forgiven.
     """
     if error.failure is Failure.TERMINAL:
         return None

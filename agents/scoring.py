@@ -294,7 +294,7 @@ class Scoring:
             self._fail(task, entry, error, call)
             return
         task.attempts += 1
-        attempt = self.admission.gate(bound).enter(size)
+        attempt = self.admission.gate(bound).enter(size, task.attempts - task.excused)
         if bound.inline_for(call):
             self._run_inline(task, entry, bound, call_row, attempt)
         else:

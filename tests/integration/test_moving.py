@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def answers(service: Service, requests: list[str]) -> Any:
     for score in scores:
         del score["lineage"]["partition"], score["lineage"]["offset"]
     tasks = [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests]
+    for task in chain.from_iterable(tasks):
+        del task["position"], task["worker"]
     return {
         "requests": status,
         "listed": listed,

@@ -13,7 +13,7 @@ def test_a_published_scorer_is_resolved_at_once_and_listed(shared: Service) -> N
         published = {"name": f"at-once-{number}", "kind": "contains", "params": {"text": "x"}, "project_id": "acme/pub"}
         answer = shared.post("/scorers", published)
         assert answer.status == 201
-        assert sorted(answer.json) == ["description", "kind", "name", "params", "project_id", "ref"]
+        assert sorted(answer.json) == ["description", "kind", "name", "params", "policy", "project_id", "ref"]
         shared.submit("acme/pub", ["a"], [answer.json["ref"], f"callscore:///scorer/at-once-{number}:latest"])
     assert answer.json in shared.items("/scorers?project_id=acme/pub&limit=7")
 

@@ -1,0 +1,44 @@
+"""What a failed attempt says about its task."""
+
+import pytest
+
+from agents.admission import Gate
+from agents.limits import Limiter
+from app.providers import Limits
+from app.scorers import Failure, ScorerError
+from tables.breakers import Breaker
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate(Breaker("s"), Limiter(Limits()), None, lambda: None)
+
+
+def unavailable() -> ScorerError:
+    error = ScorerError("500")
+    error.failure = Failure.UNAVAILABLE
+    return error
+
+
+def test_a_failure_amid_those_of_others_is_not_its_tasks(gate: Gate) -> None:
+    assert not gate.enter(0, 1).ended(unavailable())
+    assert gate.enter(0, 1).ended(unavailable())
+    gate.enter(0, 1).ended(None)
+    assert not gate.enter(0, 2).ended(unavailable())
+
+
+def test_a_task_that_fails_alone_pays_for_each_attempt(gate: Gate) -> None:
+    assert [gate.enter(0, number).ended(unavailable()) for number in (1, 2, 3)] == [False] * 3
+
+
+def test_other_failures_are_always_the_tasks_own(gate: Gate) -> None:
+    assert not any(gate.enter(0, 1).ended(ScorerError("no")) for _ in range(5))
+
+
+def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:
+    attempt = gate.enter(0, 1)
+    attempt.ended(unavailable())
+    assert not attempt.ended(unavailable())
+    attempt.left()
+    assert gate.own.held == 0
+    assert not gate.enter(0, 1).ended(ScorerError("no"))
