@@ -6,7 +6,7 @@ A control's record is acknowledged once that is done: until then it is what reme
 from typing import Any
 
 from agents.scoring import scoring
-from agents.stream import Record, apply
+from agents.stream import Record, apply, each
 from agents.tickets import Tickets
 from app import topics
 from app.events import Control, control_events
@@ -18,9 +18,8 @@ tickets = Tickets()
 
 @app.agent(topics.controls.channel(), name="controls")
 async def steer(stream: Any) -> None:
-    async for event in stream.noack().events():
-        record = Record(event)
-        ticket = tickets.add(record.partition, event)
+    async for record in each(stream.noack()):
+        ticket = tickets.add(record.partition, record.event)
         known = apply(record, control_events.validate_json, take_in)
         if known is None:
             ticket.finish()

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.lanes import Chunk
 from agents.scoring import scoring
-from agents.stream import Record, apply
+from agents.stream import Record, apply, each
 from agents.tickets import Tickets
 from app import topics
 from app.events import RequestAccepted, RequestClaimed, ScoreRequested, request_events
@@ -20,15 +20,14 @@ tickets = Tickets()
 
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
-    async for event in stream.noack().events():
-        record = Record(event)
-        ticket = tickets.add(record.partition, event)
+    async for record in each(stream.noack()):
+        ticket = tickets.add(record.partition, record.event)
         chunk = apply(record, request_events.validate_json, take_in)
         if chunk is None:
             ticket.finish()
             continue
         # The event waits for its tasks, possibly for long: let go of its payload.
-        event.value = event.message.value = None
+        record.event.value = record.event.message.value = None
         chunk.when_settled.append(ticket.finish)
         scoring.add(chunk)
 

@@ -3,7 +3,7 @@
 import base64
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from app import topics
@@ -13,6 +13,8 @@ from app.faust_app import app
 from app.positions import positions
 
 log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.003
 
 E = TypeVar("E")
 Decode = Callable[[bytes], E]
@@ -44,6 +46,31 @@ class CannotApply(Exception):
         self.detail = detail
 
 
+async def each(stream: Any) -> AsyncIterator[Record]:
+    """Every record of a stream; it is acknowledged when the next one is asked for, unless the stream is `noack`.
+
+    Faust gives out one record in each round of the event loop, in which all else has its turn too: calls that were
+    logged would wait for as many turns of scoring. What has been delivered is given out at once here, for a turn.
+    """
+    queue = stream.channel.queue
+    async for event in stream.events():
+        yield Record(event)
+        until = time.perf_counter() + TURN_SECONDS
+        while not queue.empty() and time.perf_counter() < until:
+            event = queue.get_nowait()
+            if not _is_current(event.message):
+                continue
+            app.consumer.track_message(event.message)
+            yield Record(event)
+            if stream.enable_acks:
+                event.ack()
+
+
+def _is_current(message: Any) -> bool:
+    """Whether the partitions have not been assigned anew since the record was delivered; else it comes again."""
+    return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)
+
+
 async def consume(stream: Any, decode: Decode[E], handle: Handle[E, None]) -> None:
     """Hand every record and the event in it to `handle`, one at a time; it is acknowledged afterwards.
 
@@ -51,8 +78,8 @@ async def consume(stream: Any, decode: Decode[E], handle: Handle[E, None]) -> No
     when the disk takes it. Anything else that goes wrong ends the process before the record is committed: it is
     delivered again after the restart.
     """
-    async for event in stream.events():
-        apply(Record(event), decode, handle)
+    async for record in each(stream):
+        apply(record, decode, handle)
 
 
 def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
