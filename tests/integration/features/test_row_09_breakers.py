@@ -101,3 +101,18 @@ def test_row_9_what_was_paused_when_the_service_was_killed_is_scored_afterwards(
     done = service.wait_finished(request)["tasks"]
     assert (done["succeeded"], done["failed"]) == (50, 0)
     assert set(provider.succeeded.values()) == {1}
+
+
+def test_row_9_what_is_paused_can_be_cancelled_and_tried_again_when_the_provider_is_back(asking: Asking) -> None:
+    service, provider = asking.start(scorer_concurrency=5), asking.provider
+    provider.mood = "locked"
+    request = ask(service, 50)
+    wait_for(service, request, "paused", 45)
+    assert service.post(f"/score-requests/{request}/cancel", {}).status == 200
+    cancelled = service.wait_finished(request, 10)
+    assert (cancelled["status"], cancelled["tasks"]["cancelled"]) == ("cancelled", 50)
+    provider.mood = "well"
+    assert service.post(f"/score-requests/{request}/retry", {"statuses": ["cancelled"]}).status == 200
+    done = service.wait_finished(request)
+    assert (done["status"], done["tasks"]["succeeded"]) == ("completed", 50)
+    assert set(provider.succeeded.values()) == {1}

@@ -1,0 +1,63 @@
+"""Row 3: whoever submits gets a receipt, the id of a request that can be asked about for ever."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.keys import add_key
+from tests.service import Service
+
+PROJECT = "acme/receipts"
+STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
+
+
+def log_calls(service: Service, *call_ids: str) -> None:
+    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in call_ids])
+
+
+def test_the_answer_is_the_contracts_and_its_location_tells_how_the_request_stands(shared: Service) -> None:
+    log_calls(shared, "a", "b")
+    refs = shared.refs("not_empty", "refusal")
+    body = {"project_id": PROJECT, "call_ids": ["a", "b", "later"], "scorer_refs": refs}
+    answer = shared.post("/calls/score", body)
+    assert (answer.status, answer.raw) == (200, b"{}")
+    request = shared.get(answer.headers["Location"]).json
+    assert (request["project_id"], request["scorer_refs"]) == (PROJECT, refs)
+    assert request["tasks"]["total"] == sum(request["tasks"][state] for state in STATES) == 6
+    assert request["status"] == "running"  # the call `later` has not come
+    log_calls(shared, "later")
+    assert shared.wait_finished(request["request_id"])["tasks"]["succeeded"] == 6
+
+
+def test_who_prefers_it_gets_the_receipt_as_the_body(shared: Service) -> None:
+    log_calls(shared, "a")
+    body = {"project_id": PROJECT, "call_ids": ["a"], "scorer_refs": shared.refs("not_empty")}
+    answer = shared.post("/calls/score", body, Prefer="return=representation")
+    receipt = answer.json
+    assert receipt == {
+        "request_id": receipt["request_id"],
+        "status_url": f"/score-requests/{receipt['request_id']}",
+        "tasks": 1,
+    }
+    assert answer.headers["Location"] == receipt["status_url"]
+    assert shared.get(receipt["status_url"]).status == 200
+
+
+def test_a_receipt_is_good_after_a_kill(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers").start()
+    log_calls(service, *(f"call-{n}" for n in range(200)))
+    request = service.submit(PROJECT, [f"call-{n}" for n in range(200)], service.refs("patient"))
+    service.kill()
+    service.start()
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 200
+
+
+def test_a_receipt_is_no_good_to_others(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    mine, theirs = (add_key(file, name, [f"{name}/*"]) for name in ("acme", "other"))
+    service = make_service(api_keys=file).start()
+    headers = {"Authorization": f"Bearer {mine}"}
+    refs = [item["ref"] for item in service.get("/scorers", **headers).json["items"] if item["name"] == "not_empty"]
+    body = {"project_id": PROJECT, "call_ids": ["a"], "scorer_refs": refs}
+    location = service.post("/calls/score", body, **headers).headers["Location"]
+    assert service.get(location, **headers).status == 200
+    assert service.get(location, Authorization=f"Bearer {theirs}").status == 404
