@@ -9,9 +9,9 @@ from agents.scoring import scoring
 from agents.stream import Record, apply, each
 from agents.tickets import Tickets
 from app import topics
-from app.events import Control, control_events
+from app.events import Control
 from app.faust_app import app
-from tables import controls
+from tables import folds
 
 tickets = Tickets()
 
@@ -19,17 +19,15 @@ tickets = Tickets()
 @app.agent(topics.controls.channel(), name="controls")
 async def steer(stream: Any) -> None:
     async for record in each(stream.noack()):
-        ticket = tickets.add(record.partition, record.event)
-        known = apply(record, control_events.validate_json, take_in)
+        ticket = tickets.add(record.at.partition, record.event)
+        known = apply(record, folds.CONTROLS.decode, take_in)
         if known is None:
             ticket.finish()
         else:
-            scoring.steering.obey(record.partition, *known, ticket.finish)
+            scoring.steering.obey(record.at.partition, *known, ticket.finish)
 
 
 def take_in(record: Record, control: Control) -> tuple[str, int] | None:
     """Store the record's row; returns the request id and the control's number, None for one that was there already."""
-    row = controls.fold(controls.load(record.partition, control.request_id), control, record.offset)
-    controls.save(record.partition, control.request_id, row)
-    number = row.number_at(record.offset)
+    number = folds.CONTROLS.apply(record.at, control).number_at(record.at.offset)
     return None if number is None else (control.request_id, number)

@@ -11,9 +11,9 @@ from agents.scoring import scoring
 from agents.stream import Record, apply, each
 from agents.tickets import Tickets
 from app import topics
-from app.events import RequestAccepted, RequestClaimed, ScoreRequested, request_events
+from app.events import RequestAccepted, RequestClaimed, ScoreRequested
 from app.faust_app import app
-from tables import chunks, claims, requests
+from tables import folds
 
 tickets = Tickets()
 
@@ -21,8 +21,8 @@ tickets = Tickets()
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for record in each(stream.noack()):
-        ticket = tickets.add(record.partition, record.event)
-        chunk = apply(record, request_events.validate_json, take_in)
+        ticket = tickets.add(record.at.partition, record.event)
+        chunk = apply(record, folds.SCORE_REQUESTS.decode, take_in)
         if chunk is None:
             ticket.finish()
             continue
@@ -34,16 +34,7 @@ async def fan_out(stream: Any) -> None:
 
 def take_in(record: Record, event: ScoreRequested | RequestClaimed | RequestAccepted) -> Chunk | None:
     """Store the record's row; returns the chunk that it brings, if it brings one."""
-    if isinstance(event, RequestClaimed):
-        claim = claims.load(record.partition, event.request_id)
-        claims.save(record.partition, claims.fold(claim, event, record.offset))
-        return None
-    if isinstance(event, RequestAccepted):
-        known = requests.load(record.partition, event.request_id)
-        requests.save(record.partition, requests.fold(known, event, record.offset))
-        return None
-    row = chunks.fold(chunks.load(record.partition, event.request_id, event.chunk), event, record.offset)
-    chunks.save(record.partition, row)
-    if row.offset != record.offset or not event.call_ids or not event.scorer_refs:
+    row = folds.SCORE_REQUESTS.apply(record.at, event)
+    if row is None or row.offset != record.at.offset or not row.call_ids or not row.scorer_refs:
         return None  # without work, or the same chunk at another position: the first one brought the work
-    return Chunk(record.partition, event)
+    return Chunk(record.at.partition, row)

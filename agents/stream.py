@@ -11,13 +11,15 @@ from app.events import DeadLetter
 from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
+from tables.at import At
+from tables.folds import CannotApply
 
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.003
 
 E = TypeVar("E")
-Decode = Callable[[bytes], E]
+Decode = Callable[[bytes | None], E]
 R = TypeVar("R")
 Handle = Callable[["Record", E], R]
 
@@ -25,25 +27,15 @@ Handle = Callable[["Record", E], R]
 class Record:
     """One record of a topic partition."""
 
-    __slots__ = ("event", "key", "offset", "partition", "topic", "value")
+    __slots__ = ("at", "event", "key", "topic", "value")
 
     def __init__(self, event: Any) -> None:
         message = event.message
         self.event = event
         self.topic: str = message.topic
-        self.partition: int = message.partition
-        self.offset: int = message.offset
+        self.at = At(message.partition, message.offset, message.timestamp)
         self.key: bytes | None = message.key
         self.value: bytes | None = message.value
-
-
-class CannotApply(Exception):
-    """A record that can never be applied; it becomes a dead letter with this reason and detail."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 async def each(stream: Any) -> AsyncIterator[Record]:
@@ -87,39 +79,32 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
     result = None
     try:
         try:
-            result = handle(record, _decoded(record, decode))
+            result = handle(record, decode(record.value))
         except CannotApply as error:
             bury(record, error.reason, error.detail)
     except Exception:
         if app.producer.failed is not None:
             return None  # nothing can be written: the record is delivered again when that is over
-        log.critical("cannot apply %s/%d@%d", record.topic, record.partition, record.offset, exc_info=True)
+        log.critical("cannot apply %s/%d@%d", record.topic, *record.at[:2], exc_info=True)
         die(EXIT_STUCK)
-    positions.applied(record.topic, record.partition, record.offset)
+    positions.applied(record.topic, record.at.partition, record.at.offset)
     return result
-
-
-def _decoded(record: Record, decode: Decode[E]) -> E:
-    try:
-        return decode(record.value or b"")
-    except ValueError as error:
-        raise CannotApply("undecodable", str(error)) from None
 
 
 def bury(record: Record, reason: str, detail: str) -> None:
     """Keep a record that could not be applied on the dead-letter topic."""
-    log.warning("dead letter: %s/%d@%d: %s", record.topic, record.partition, record.offset, reason)
+    log.warning("dead letter: %s/%d@%d: %s", record.topic, *record.at[:2], reason)
     letter = DeadLetter(
         topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
+        partition=record.at.partition,
+        offset=record.at.offset,
         key=_text(record.key),
         value=_text(record.value),
         reason=reason,
         detail=detail[:2000],
         at=time.time(),
     )
-    topics.dead_letters.send(record.key, letter.encode(), record.partition)
+    topics.dead_letters.send(record.key, letter.encode(), record.at.partition)
 
 
 def _text(raw: bytes | None) -> str | None:

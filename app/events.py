@@ -115,8 +115,13 @@ class Target(NamedTuple):
     opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
 
 
-def _fit(text: str, most: int) -> str:
-    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long."""
+def _fit(text: Any, most: int) -> Any:
+    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long.
+
+    What is no text is left to who checks for that.
+    """
+    if not isinstance(text, str):
+        return text
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
 
@@ -128,7 +133,7 @@ class Error(BaseModel):
 
     type: Annotated[str, BeforeValidator(lambda text: _fit(text, 200))]
     message: Annotated[str, BeforeValidator(lambda text: _fit(text, 1000))]
-    traceback: Annotated[str | None, BeforeValidator(lambda text: text and _fit(text, 4096))] = None
+    traceback: Annotated[str | None, BeforeValidator(lambda text: _fit(text, 4096))] = None
 
 
 class TaskEvent(Event):

@@ -47,5 +47,5 @@ def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     service.stop()
     found = letters(service)
     assert len(found) == len(stored.PRIMARY) * PARTITIONS * len(poisons)
-    assert {letter.reason for letter in found} == {"undecodable"}
+    assert {letter.reason for letter in found} == {"undecodable", "unknown_version"}
     assert {base64.b64decode(letter.value or "") for letter in found} == set(poisons)

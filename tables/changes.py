@@ -1,0 +1,157 @@
+"""What the records of `score-events` do to tables/scores, tables/tasks and tables/progress.
+
+Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
+again and changes none, whichever of them had reached the store or the changelog before.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from app import ids
+from app.events import (
+    AttemptFailed,
+    OfTask,
+    ScoreEvent,
+    TaskJoined,
+    TaskParked,
+    TasksCancelled,
+    TasksReopened,
+    TasksReused,
+    TaskWithdrawn,
+)
+from tables import progress, scores, tasks
+from tables.at import At
+from tables.progress import State
+
+_STATES = {
+    "succeeded": State.SUCCEEDED,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "waiting_for_call": State.WAITING_FOR_CALL,
+    "retrying": State.RETRYING,
+}
+
+Where = tuple[str, int, int]  # request id, chunk, scorer
+
+
+class Changes:
+    """The rows that one record touches, each loaded and put once."""
+
+    def __init__(self, at: At) -> None:
+        self._partition = at.partition
+        self._offset = at.offset
+        self._scores: dict[bytes, scores.Row] = {}
+        self._progress: dict[Where, progress.Row] = {}
+        self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
+        self.was_parked: dict[bytes, bool] = {}
+        self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
+        self.keys: list[bytes] = []  # of the tasks that something happened to
+
+    def apply_all(self, events: Iterable[ScoreEvent]) -> None:
+        """Apply the events of the record, in order."""
+        for event in events:
+            if isinstance(event, TasksReused):
+                self.reuse(event)
+            elif isinstance(event, TasksCancelled):
+                self.cancel(event)
+            elif isinstance(event, TasksReopened):
+                self.reopen(event)
+            elif isinstance(event, TaskWithdrawn):
+                self.withdraw(event)
+            else:
+                self.apply(event)
+
+    def apply(self, event: OfTask) -> None:
+        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+        self.keys.append(key)
+        score = self._score(key)
+        if isinstance(event, scores.Terminal):
+            score = self._scores[key] = scores.fold(score, event, self._offset)
+            if event.parked:
+                self._unpark(key, event.round)
+        if score is not None and score.round >= event.round:
+            state: str = score.status_of(event.round)
+        else:
+            assert isinstance(event, TaskParked | TaskJoined | AttemptFailed)
+            task = self._park(key, event)
+            if task is None:
+                return
+            state = task.status
+        for target in event.targets:
+            if (row := self._of(target[:3])).opened(target.call) == target.opened:
+                self._mark(row, target[:3], [target.call], _STATES[state], event.at)
+
+    def reuse(self, event: TasksReused) -> None:
+        where = (event.request_id, event.chunk, event.scorer)
+        self._mark(self._of(where), where, event.calls, State.REUSED, event.at)
+
+    def cancel(self, event: TasksCancelled) -> None:
+        where = (event.request_id, event.chunk, event.scorer)
+        row = self._of(where)
+        if row.offset < self._offset:
+            self.settled[where] += row.cancel(event.calls, event.control, event.at)
+
+    def reopen(self, event: TasksReopened) -> None:
+        row = self._of((event.request_id, event.chunk, event.scorer))
+        if row.offset < self._offset:
+            row.reopen(event.calls, [_STATES[status] for status in event.statuses], event.control)
+
+    def withdraw(self, event: TaskWithdrawn) -> None:
+        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+        self.keys.append(key)
+        row = self._task(key)
+        if row is not None:
+            self.tasks[key] = tasks.withdraw(row, event, self._offset)
+
+    def save(self) -> None:
+        for key, score in self._scores.items():
+            scores.save(self._partition, key, score)
+        for where, row in self._progress.items():
+            row.offset = max(row.offset, self._offset)
+            progress.save(self._partition, *where, row)
+        for key, task in self.tasks.items():
+            if task is None:
+                tasks.delete(self._partition, key)
+            else:
+                tasks.save(self._partition, key, task)
+
+    def _score(self, key: bytes) -> scores.Row | None:
+        if key not in self._scores:
+            row = scores.load(self._partition, key)
+            if row is None:
+                return None
+            self._scores[key] = row
+        return self._scores[key]
+
+    def _task(self, key: bytes) -> tasks.Row | None:
+        if key not in self.tasks:
+            self.tasks[key] = tasks.load(self._partition, key)
+            self.was_parked[key] = self.tasks[key] is not None
+        return self.tasks[key]
+
+    def _park(self, key: bytes, event: TaskParked | TaskJoined | AttemptFailed) -> tasks.Row | None:
+        row = self._task(key)
+        if not isinstance(event, TaskJoined):
+            row = tasks.park(row, event, self._offset)
+        elif row is not None:
+            row = tasks.join(row, event, self._offset)
+        else:
+            # Delivered again after the task's end took its row away; that event has these targets too.
+            return None
+        self.tasks[key] = row
+        return row
+
+    def _unpark(self, key: bytes, round_number: int) -> None:
+        row = self._task(key)
+        if row is None or row.round <= round_number:
+            self.tasks[key] = None
+
+    def _of(self, where: Where) -> progress.Row:
+        row = self._progress.get(where)
+        if row is None:
+            row = self._progress[where] = progress.load(self._partition, *where)
+        return row
+
+    def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
+        if row.offset < self._offset:
+            self.settled[where] += row.set(calls_, state, at)

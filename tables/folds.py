@@ -1,0 +1,117 @@
+"""What each record of the log does to the tables, and all that it does: agents apply it so, and so does a replay."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from app import ids, topics
+from app.events import (
+    CallLogged,
+    Control,
+    RequestAccepted,
+    RequestClaimed,
+    ScoreEvents,
+    ScoreRequested,
+    ScorerPublished,
+    control_events,
+    request_events,
+)
+from tables import calls, chunks, claims, controls, requests, scorers
+from tables.at import At
+from tables.changes import Changes
+
+E = TypeVar("E")
+R = TypeVar("R")
+
+
+class CannotApply(Exception):
+    """A record that can never be applied; it becomes a dead letter with this reason and detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Fold(Generic[E, R]):
+    """How the records of a topic are read, and applied to the tables of their partition."""
+
+    parse: Callable[[bytes], E]
+    apply: Callable[[At, E], R]
+
+    def decode(self, value: bytes | None) -> E:
+        """The event in a record. Raises CannotApply."""
+        try:
+            return self.parse(value or b"")
+        except ValidationError as error:
+            of_version = any(found["loc"][-1:] == ("v",) for found in error.errors(include_url=False))
+            raise CannotApply("unknown_version" if of_version else "undecodable", str(error)) from None
+
+
+def _call(at: At, event: CallLogged) -> calls.Row:
+    """Returns the row of the call."""
+    key = ids.call_key(event.project_id, event.call_id)
+    try:
+        row, verdict = calls.merge(calls.load(at.partition, key), event, at.offset)
+    except TypeError as error:  # a number beyond 64 bits, which the views let nobody log
+        raise CannotApply("undecodable", str(error)) from None
+    if verdict == "call_rewritten":
+        raise CannotApply(verdict, f"call {event.call_id}: its {event.part} is already logged with other content")
+    if verdict == "call_too_large":
+        raise CannotApply(verdict, f"call {event.call_id}: start and end together exceed {calls.MAX_CALL_BYTES} bytes")
+    assert row is not None
+    calls.save(at.partition, key, row)
+    return row
+
+
+def _scorer(at: At, event: ScorerPublished) -> None:
+    row = scorers.load(at.partition, event.project_id, event.name)
+    scorers.save(at.partition, event.project_id, event.name, scorers.fold(row, event, at.offset))
+
+
+def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -> chunks.Row | None:
+    """Returns the row of the chunk, if the record brings one."""
+    if isinstance(event, RequestClaimed):
+        claim = claims.load(at.partition, event.request_id)
+        claims.save(at.partition, claims.fold(claim, event, at.offset))
+        return None
+    if isinstance(event, RequestAccepted):
+        known = requests.load(at.partition, event.request_id)
+        requests.save(at.partition, requests.fold(known, event, at.offset))
+        return None
+    row = chunks.fold(chunks.load(at.partition, event.request_id, event.chunk), event, at.offset)
+    chunks.save(at.partition, row)
+    return row
+
+
+def _control(at: At, control: Control) -> controls.Row:
+    """Returns all controls of the request."""
+    row = controls.fold(controls.load(at.partition, control.request_id), control, at.offset)
+    controls.save(at.partition, control.request_id, row)
+    return row
+
+
+def _score_events(at: At, batch: ScoreEvents) -> Changes:
+    """Returns what changed."""
+    changes = Changes(at)
+    changes.apply_all(batch.events)
+    changes.save()
+    return changes
+
+
+CALLS = Fold(CallLogged.model_validate_json, _call)
+SCORERS = Fold(ScorerPublished.model_validate_json, _scorer)
+SCORE_REQUESTS = Fold(request_events.validate_json, _request)
+CONTROLS = Fold(control_events.validate_json, _control)
+SCORE_EVENTS = Fold(ScoreEvents.model_validate_json, _score_events)
+
+BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
+    topics.calls: CALLS,
+    topics.scorers: SCORERS,
+    topics.score_requests: SCORE_REQUESTS,
+    topics.controls: CONTROLS,
+    topics.score_events: SCORE_EVENTS,
+}
