@@ -1,4 +1,4 @@
-"""What the records of `score-events` do to tables/scores, tables/tasks and tables/progress.
+"""What the records of `score-events` do to tables/scores, tables/history, tables/tasks and tables/progress.
 
 Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
 again and changes none, whichever of them had reached the store or the changelog before.
@@ -19,7 +19,7 @@ from app.events import (
     TasksReused,
     TaskWithdrawn,
 )
-from tables import progress, scores, tasks
+from tables import history, progress, scores, tasks
 from tables.at import At
 from tables.progress import State
 
@@ -38,10 +38,12 @@ class Changes:
     """The rows that one record touches, each loaded and put once."""
 
     def __init__(self, at: At) -> None:
+        self._at = at
         self._partition = at.partition
         self._offset = at.offset
         self._scores: dict[bytes, scores.Row] = {}
         self._progress: dict[Where, progress.Row] = {}
+        self._history: list[tuple[bytes, history.Row]] = []
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
@@ -66,11 +68,15 @@ class Changes:
         self.keys.append(key)
         score = self._score(key)
         if isinstance(event, scores.Terminal):
-            score = self._scores[key] = scores.fold(score, event, self._offset)
+            score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
+            if score.outcome_of(event.round).offset != self._offset:
+                self._remember(key, event)
             if event.parked:
                 self._unpark(key, event.round)
+        else:
+            self._remember(key, event)
         if score is not None and score.round >= event.round:
-            state: str = score.status_of(event.round)
+            state: str = score.outcome_of(event.round).status
         else:
             assert isinstance(event, TaskParked | TaskJoined | AttemptFailed)
             task = self._park(key, event)
@@ -99,11 +105,14 @@ class Changes:
     def withdraw(self, event: TaskWithdrawn) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
         self.keys.append(key)
+        self._remember(key, event)
         row = self._task(key)
         if row is not None:
             self.tasks[key] = tasks.withdraw(row, event, self._offset)
 
     def save(self) -> None:
+        for number, (key, happened) in enumerate(self._history):
+            history.save(self._at, number, key, happened)
         for key, score in self._scores.items():
             scores.save(self._partition, key, score)
         for where, row in self._progress.items():
@@ -114,6 +123,9 @@ class Changes:
                 tasks.delete(self._partition, key)
             else:
                 tasks.save(self._partition, key, task)
+
+    def _remember(self, key: bytes, event: OfTask) -> None:
+        self._history.append((key, history.row_of(event, self._at.logged_at)))
 
     def _score(self, key: bytes) -> scores.Row | None:
         if key not in self._scores:

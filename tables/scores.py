@@ -15,23 +15,15 @@ from tables.paging import Page, Slice
 
 table = Table("scores")
 
+Json = dict[str, Any]
 Status = Literal["succeeded", "failed", "cancelled"]
 
 
-class PastRound(BaseModel):
-    """How an earlier round of the task ended."""
-
-    round: int
-    status: Status
-    attempts: int
-    error: Error | None = None
-    at: float
-
-
-class Row(BaseModel):
-    """The newest outcome of a task. `output` means something only where `status` is succeeded."""
+class Outcome(BaseModel):
+    """How a round of the task ended. `output` means something only where `status` is succeeded."""
 
     offset: int
+    logged_at: float | None = None  # when its event was appended to the log
     status: Status
     round: int
     attempts: int
@@ -40,11 +32,16 @@ class Row(BaseModel):
     at: float
     op_name: str | None = None
     lineage: dict[str, Any] = {}
-    past: list[PastRound] = []
 
-    def status_of(self, round_number: int) -> Status:
+
+class Row(Outcome):
+    """The newest outcome of a task, and those of the rounds before it."""
+
+    past: list[Outcome] = []
+
+    def outcome_of(self, round_number: int) -> Outcome:
         """How the round ended, for a round up to this one."""
-        return next((past.status for past in self.past if past.round == round_number), self.status)
+        return next((past for past in self.past if past.round == round_number), self)
 
 
 Terminal = ScoreSucceeded | ScoreFailed | ScoreCancelled
@@ -55,16 +52,14 @@ _STATUS: dict[type[Terminal], Status] = {
 }
 
 
-def fold(row: Row | None, event: Terminal, offset: int) -> Row:
+def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None = None) -> Row:
     """The row after a terminal event: the first terminal event of a round wins."""
     if row is not None and (row.offset >= offset or row.round >= event.round):
         return row
-    past = []
-    if row is not None:
-        ended = PastRound(round=row.round, status=row.status, attempts=row.attempts, error=row.error, at=row.at)
-        past = [*row.past, ended]
+    past = [] if row is None else [*row.past, Outcome(**{name: getattr(row, name) for name in Outcome.model_fields})]
     return Row(
         offset=offset,
+        logged_at=logged_at,
         status=_STATUS[type(event)],
         round=event.round,
         attempts=event.attempts,
@@ -82,12 +77,18 @@ def load(partition: int, key: bytes) -> Row | None:
     return None if value is None else Row.model_validate_json(value)
 
 
+def decode(value: bytes) -> Json:
+    """A row as it is stored: what was left at its default is not there."""
+    found: Json = orjson.loads(value)
+    return found
+
+
 def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
     """Status and number of the newest round of a task that has ended; what scoring asks for each task."""
     value = table.get_row(partition, key)
     if value is None:
         return None
-    row = orjson.loads(value)
+    row = decode(value)
     return row["status"], row["round"]
 
 
@@ -106,16 +107,18 @@ def of_project(
 
 # --- queries -------------------------------------------------------------------------------------
 
-Json = dict[str, Any]
-
 
 class Filters(TypedDict, total=False):
-    """What scores must be; a filter that is left out or None lets all through."""
+    """What scores must be; a filter that is left out or None lets all through.
+
+    With `as_of` (Unix seconds) scores are what they were when the log ended there.
+    """
 
     call_id: str | None
     scorer_ref: str | None
     status: str | None
     op_name: str | None
+    as_of: float | None
 
 
 class Shown(TypedDict):
@@ -180,7 +183,7 @@ _OUTCOMES = 2_000
 def _shown(
     partition: int, project_id: str, after: str | None, filters: Filters
 ) -> Iterator[tuple[str, Shown | None, int]]:
-    call_id = filters.get("call_id")
+    call_id, as_of = filters.get("call_id"), filters.get("as_of")
     prefix = ids.join_key(project_id, *([call_id] if call_id is not None else [])) + ids.SEPARATOR
     # No id holds a control character, so 0x01 sorts behind all occasions and before every other scorer ref.
     behind = None if after is None else after.encode() + b"\x01"
@@ -193,22 +196,40 @@ def _shown(
         size, versions = 0, []
         for key, value in members:
             size += len(value)
-            versions.append((ids.split_key(key)[3], orjson.loads(value)))
-        occasion, row, revision = newest(versions)
-        shown: Shown | None = {
-            "call_id": call,
-            "scorer_ref": ref,
-            "occasion": occasion,
-            "revision": revision,
-            "partition": partition,
-            "row": row,
-        }
-        if filters.get("status") not in (None, row["status"]) or filters.get("op_name") not in (
-            None,
-            row.get("op_name"),
-        ):
+            if (row := known_at(decode(value), as_of)) is not None:
+                versions.append((ids.split_key(key)[3], row))
+        shown = None if not versions else _chosen(partition, call, ref, versions)
+        if shown is not None and any(filters.get(name) not in (None, shown["row"].get(name)) for name in _OF_ROW):
             shown = None
         yield group.decode(), shown, size
+
+
+_OF_ROW = ("status", "op_name")
+
+
+def _chosen(partition: int, call_id: str, scorer_ref: str, versions: list[tuple[str, Json]]) -> Shown:
+    occasion, row, revision = newest(versions)
+    return {
+        "call_id": call_id,
+        "scorer_ref": scorer_ref,
+        "occasion": occasion,
+        "revision": revision,
+        "partition": partition,
+        "row": row,
+    }
+
+
+def known_at(row: Json, as_of: float | None) -> Json | None:
+    """A row as it was when the log ended at a time, None if it was not there yet."""
+    if as_of is None:
+        return row
+    known = [ended for ended in ends(row) if (ended.get("logged_at") or ended["at"]) <= as_of]
+    return {**known[-1], "past": known[:-1]} if known else None
+
+
+def ends(row: Json) -> list[Json]:
+    """The outcomes of all rounds of a row, in order."""
+    return [*row.get("past", ()), {name: value for name, value in row.items() if name != "past"}]
 
 
 def newest(versions: list[tuple[str, Json]]) -> tuple[str, Json, int]:
@@ -217,11 +238,13 @@ def newest(versions: list[tuple[str, Json]]) -> tuple[str, Json, int]:
     With its revision: its number among all outcomes in order of time, those of earlier rounds included.
     """
     succeeded = [version for version in versions if version[1]["status"] == "succeeded"]
-    occasion, row = max(succeeded or versions, key=lambda version: (version[1]["at"], version[1]["offset"]))
-    ends = [
-        (ended["at"], version["offset"]) for _, version in versions for ended in (*version.get("past", ()), version)
-    ]
-    return occasion, row, sum(end <= (row["at"], row["offset"]) for end in ends)
+    occasion, row = max(succeeded or versions, key=lambda version: in_time(version[1]))
+    return occasion, row, sum(in_time(ended) <= in_time(row) for _, version in versions for ended in ends(version))
+
+
+def in_time(ended: Json) -> tuple[float, int]:
+    """Sorts outcomes by when they came about."""
+    return ended["at"], ended["offset"]
 
 
 def _at_path(partition: int, project_id: str, call_id: str, path: str) -> Any:

@@ -182,10 +182,13 @@ def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, A
     """How the newest round that ended in `status` ended."""
     if score is None:
         return None
-    ends: list[scores.Row | scores.PastRound] = [score, *reversed(score.past)]
-    for ended in ends:
+    for ended in (score, *reversed(score.past)):
         if ended.status == status:
-            reason = None if ended.error is None else ended.error.type
-            found = {"since": ended.at, "round": ended.round, "attempts": ended.attempts, "reason": reason}
-            return found | ({"position": {"partition": partition, "offset": score.offset}} if ended is score else {})
+            return {
+                "since": ended.at,
+                "round": ended.round,
+                "attempts": ended.attempts,
+                "reason": None if ended.error is None else ended.error.type,
+                "position": {"partition": partition, "offset": ended.offset},
+            }
     return None

@@ -12,10 +12,10 @@ _DIGEST_CHARACTERS = 8
 
 
 async def fetch(
-    client: Client, project: str, by: str | None = None, scorer_ref: str | None = None
+    client: Client, project: str, by: str | None = None, scorer_ref: str | None = None, as_of: str | None = None
 ) -> list[dict[str, Any]]:
     """What the service summarizes: an item for each scorer ref and group."""
-    params = {"project_id": project, "group_by": by, "scorer_ref": scorer_ref}
+    params = {"project_id": project, "group_by": by, "scorer_ref": scorer_ref, "as_of": as_of}
     given = {name: value for name, value in params.items() if value is not None}
     found: list[dict[str, Any]] = (await client.get("/scores/summary", given))["items"]
     return found

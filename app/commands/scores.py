@@ -24,6 +24,7 @@ _TABLE_ROWS = 50
 @click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
 @click.option("--summary", is_flag=True, help="A scorer a row: its pass rate, or its mean score.")
 @click.option("--by", metavar="PATH", help="A column for each attributes.NAME, inputs.NAME or op_name; with --summary.")
+@click.option("--as-of", metavar="TIME", help="What they were then, e.g. 2026-01-31T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a line of headings.")
 @service_options
@@ -35,19 +36,22 @@ def scores(
     limit: int | None,
     summary: bool,
     by: str | None,
+    as_of: str | None,
     as_json: bool,
     as_csv: bool,
     service: "Service",
 ) -> None:
     """The scores of a project's calls."""
     if summary and (as_csv or limit is not None or call is not None or status is not None):
-        raise click.UsageError("--summary goes with --by, --scorer and --json only.", click.get_current_context())
+        raise click.UsageError(
+            "--summary goes with --by, --scorer, --as-of and --json only.", click.get_current_context()
+        )
     if by is not None and not summary:
         raise click.UsageError("--by goes with --summary.", click.get_current_context())
     if by is not None and by != "op_name" and not by.startswith(("attributes.", "inputs.")):
         raise click.UsageError("--by is op_name, attributes.NAME or inputs.NAME.", click.get_current_context())
     if summary:
-        asyncio.run(_summary(service, project, scorer, by, as_json))
+        asyncio.run(_summary(service, project, scorer, by, as_of, as_json))
         return
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.", click.get_current_context())
@@ -56,6 +60,8 @@ def scores(
         params["call_id"] = call
     if status is not None:
         params["status"] = status
+    if as_of is not None:
+        params["as_of"] = as_of
     asyncio.run(_scores(service, params, scorer, limit, as_json, as_csv))
 
 
@@ -77,7 +83,9 @@ async def _scores(
             await _table(client, params, limit or _TABLE_ROWS)
 
 
-async def _summary(service: "Service", project: str, scorer: str | None, by: str | None, as_json: bool) -> None:
+async def _summary(
+    service: "Service", project: str, scorer: str | None, by: str | None, as_of: str | None, as_json: bool
+) -> None:
     from app.client import summary
     from app.client.http import Client
     from app.client.output import note, say, table
@@ -86,7 +94,7 @@ async def _summary(service: "Service", project: str, scorer: str | None, by: str
 
     async with Client(service, on_wait=note) as client:
         ref = None if scorer is None else (await refs(client, project, [scorer]))[0]
-        found = await summary.fetch(client, project, by, ref)
+        found = await summary.fetch(client, project, by, ref, as_of)
     if as_json:
         for item in found:
             say(json_line(item))

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from app.web import openapi_contract as contract
-from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, Schema, enum, ref
+from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 _KEYS: list[dict[str, list[str]]] = [{"HTTPBasic": []}, {"HTTPBearer": []}]
@@ -77,12 +77,14 @@ def _page(media_type: str, summary: str, open: bool = True) -> dict[str, Any]:
     }
 
 
+_AS_OF = parameter("as_of", {**TIME, "description": "What the answer was when the log ended there."})
 _SCORE_FILTERS = (
     _PROJECT,
     parameter("call_id"),
     parameter("scorer_ref"),
     parameter("status", enum("succeeded", "failed", "cancelled")),
     parameter("op_name"),
+    _AS_OF,
 )
 
 PATHS: dict[str, Any] = {
@@ -125,6 +127,17 @@ PATHS: dict[str, Any] = {
         )
     },
     "/scores": {"get": operation("Scores", "One score per call and scorer", "ScorePage", *_SCORE_FILTERS, *_PAGE)},
+    "/scores/history": {
+        "get": operation(
+            "Scores",
+            "Every wait, attempt and outcome of one call and scorer, in the order of the log",
+            "HistoryPage",
+            _PROJECT,
+            parameter("call_id", required=True),
+            parameter("scorer_ref", required=True),
+            *_PAGE,
+        )
+    },
     "/scores/summary": {
         "get": operation(
             "Scores",
@@ -134,6 +147,7 @@ PATHS: dict[str, Any] = {
             parameter("scorer_ref"),
             parameter("op_name"),
             parameter("group_by"),
+            _AS_OF,
         )
     },
     "/scorers": {

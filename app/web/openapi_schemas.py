@@ -96,6 +96,14 @@ SCHEMAS: dict[str, Schema] = {
             },
         }
     ),
+    "Error": struct(
+        {
+            "type": STRING,
+            "message": STRING,
+            "traceback": {**STRING, "description": "Only where the scorer raised: from its own frames on."},
+        },
+        optional=("traceback",),
+    ),
     "Score": struct(
         {
             "project_id": STRING,
@@ -104,15 +112,7 @@ SCHEMAS: dict[str, Schema] = {
             "scorer_name": STRING,
             "status": enum("succeeded", "failed", "cancelled"),
             "output": {"description": "Any JSON value; only where it succeeded."},
-            "error": struct(
-                {
-                    "type": STRING,
-                    "message": STRING,
-                    "traceback": {**STRING, "description": "Only where the scorer raised: from its own frames on."},
-                },
-                optional=("traceback",),
-                description="Only where it failed.",
-            ),
+            "error": {**ref("Error"), "description": "Only where it failed."},
             "attempts": INTEGER,
             "revision": {**INTEGER, "description": "Number of this outcome among all of the call and scorer."},
             "scored_at": TIME,
@@ -120,6 +120,33 @@ SCHEMAS: dict[str, Schema] = {
             "lineage": ANY_OBJECT,
         },
         optional=("output", "error"),
+    ),
+    "HistoryEvent": struct(
+        {
+            "event": enum(
+                "TaskParked",
+                "TaskJoined",
+                "TaskWithdrawn",
+                "AttemptFailed",
+                "ScoreSucceeded",
+                "ScoreFailed",
+                "ScoreCancelled",
+            ),
+            "occasion": {**STRING, "description": "What Callscore-Rescore named, '' for none."},
+            "round": INTEGER,
+            "attempts": {**INTEGER, "description": "So far in this round."},
+            "at": TIME,
+            "logged_at": {**TIME, "description": "When the log took it."},
+            "reason": {**nullable(STRING), "description": "What it waits for, or the type of the error."},
+            "error": nullable(ref("Error")),
+            "next_at": {**nullable(TIME), "description": "When it is taken up again, or given up waiting."},
+            "request_ids": {**array(STRING), "description": "Whom an event that is no outcome is told to."},
+            "revision": {**nullable(INTEGER), "description": "Number of the outcome, as on a score."},
+            "superseded": {"type": "boolean", "description": "An outcome that came when its round had one."},
+            "output": {"description": "Any JSON value; only where it succeeded."},
+            "position": struct({"partition": INTEGER, "offset": INTEGER}),
+        },
+        optional=("output",),
     ),
     "Distribution": struct(
         {
@@ -225,6 +252,7 @@ SCHEMAS: dict[str, Schema] = {
     "RequestPage": page_of("Request"),
     "TaskPage": page_of("Task"),
     "ScorePage": page_of("Score"),
+    "HistoryPage": page_of("HistoryEvent"),
     "CallPage": page_of("Call"),
     "ScorerPage": page_of("Scorer"),
     "BreakerPage": page_of("Breaker"),

@@ -1,11 +1,14 @@
 """`GET /scores`: one row per call × scorer ref."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from aiohttp import web
+from pydantic import AwareDatetime
 
 from app import cluster, ids
 from app.scorers import BadRef, parse_ref
+from app.web import as_of
 from app.web.auth import check_read
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, parse
@@ -20,21 +23,26 @@ class ScoresQuery(PageQuery):
     scorer_ref: str | None = None
     status: Literal["succeeded", "failed", "cancelled"] | None = None
     op_name: str | None = None
+    as_of: AwareDatetime | None = None
 
-    def filters(self) -> Filters:
+    async def filters(self) -> Filters:
         return {
             "call_id": self.call_id,
             "scorer_ref": self.scorer_ref,
             "status": self.status,
             "op_name": self.op_name,
+            "as_of": await as_of.settled(self.as_of),
         }
 
 
 async def list_scores(request: web.Request) -> web.Response:
-    """The newest score that succeeded of each call × scorer ref, else the newest that ended, by call and scorer."""
+    """The newest score that succeeded of each call × scorer ref, else the newest that ended, by call and scorer.
+
+    With `as_of` as it was then.
+    """
     query = parse(ScoresQuery, request)
     check_read(request, query.project_id)
-    filters = query.filters()
+    filters = await query.filters()
     if query.call_id is None:
         found, next_key = await collect(scores.page, query.after, query.limit, False, query.project_id, filters)
     else:
@@ -56,9 +64,8 @@ def score(project_id: str, shown: Shown) -> dict[str, Any]:
     }
     if row["status"] == "succeeded":
         described["output"] = row.get("output")
-    elif error := row.get("error"):
-        shown_of_error = ("type", "message", "traceback")
-        described["error"] = {name: error[name] for name in shown_of_error if error.get(name) is not None}
+    elif (error := error_of(row)) is not None:
+        described["error"] = error
     return described | {
         "attempts": row["attempts"],
         "revision": shown["revision"],
@@ -66,6 +73,13 @@ def score(project_id: str, shown: Shown) -> dict[str, Any]:
         "op_name": row.get("op_name"),
         "lineage": {**row.get("lineage", {}), "partition": shown["partition"], "offset": row["offset"]},
     }
+
+
+def error_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Why it failed, if it did."""
+    error = row.get("error")
+    shown = ("type", "message", "traceback")
+    return None if error is None else {name: error[name] for name in shown if error.get(name) is not None}
 
 
 def scorer_name(ref: str) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import orjson
 from aiohttp import web
 from anyio import to_process
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, StringConstraints
 
 from app import cluster, topics
+from app.web import as_of
 from app.web.auth import check_read
 from app.web.distributions import Summary, describe_numbers
 from app.web.errors import problem
@@ -31,6 +32,7 @@ class SummaryQuery(Query):
     project_id: Id
     scorer_ref: str | None = None
     op_name: str | None = None
+    as_of: AwareDatetime | None = None
     group_by: Annotated[str, StringConstraints(pattern=re.compile(r"^(op_name|(attributes|inputs)\..+)$"))] | None = (
         None
     )
@@ -42,7 +44,11 @@ async def summarize_scores(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     turns = Turns()
     groups: Groups = {}
-    filters: Filters = {"scorer_ref": query.scorer_ref, "op_name": query.op_name}
+    filters: Filters = {
+        "scorer_ref": query.scorer_ref,
+        "op_name": query.op_name,
+        "as_of": await as_of.settled(query.as_of),
+    }
     async for page in _pages(query, filters):
         for _, (ref, group, succeeded, value) in page["items"]:
             _summary(groups, ref, _text(group)).add(succeeded, value)

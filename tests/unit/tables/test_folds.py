@@ -188,7 +188,7 @@ def test_the_first_terminal_event_of_each_round_wins(events: list[scores.Termina
         if event.round > reached:
             reached = event.round
             expected[event.round] = event.type.removeprefix("Score").lower()
-    assert {number: row.status_of(number) for number in expected} == expected
+    assert {number: row.outcome_of(number).status for number in expected} == expected
 
 
 def test_a_failed_row_has_no_output() -> None:

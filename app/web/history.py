@@ -1,0 +1,53 @@
+"""`GET /scores/history`: every event of one call × scorer."""
+
+from typing import Any
+
+from aiohttp import web
+
+from app import cluster, ids
+from app.web.auth import check_read
+from app.web.paging import listing, merge
+from app.web.queries import Id, PageQuery, parse
+from app.web.responses import json_response, timestamp
+from app.web.scores import error_of
+from tables import history
+
+_EVENTS = {"succeeded": "ScoreSucceeded", "failed": "ScoreFailed", "cancelled": "ScoreCancelled"}
+
+
+class HistoryQuery(PageQuery):
+    project_id: Id
+    call_id: Id
+    scorer_ref: str
+
+
+async def list_history(request: web.Request) -> web.Response:
+    """What happened to the tasks of a call × scorer ref, in the order of the log: each wait, attempt and outcome."""
+    query = parse(HistoryQuery, request)
+    check_read(request, query.project_id)
+    key = ids.call_key(query.project_id, query.call_id)
+    page = await cluster.owner(
+        history.page, key, query.after, query.limit, query.project_id, query.call_id, query.scorer_ref
+    )
+    found, next_key = merge([page], query.limit)
+    return json_response(listing([_event(item) for item in found], next_key))
+
+
+def _event(item: dict[str, Any]) -> dict[str, Any]:
+    """An event as clients see it: `output` only where it succeeded."""
+    described: dict[str, Any] = {
+        "event": item.get("event") or _EVENTS[item["status"]],
+        "occasion": item["occasion"],
+        "round": item["round"],
+        "attempts": item["attempts"],
+        "at": timestamp(item["at"]),
+        "logged_at": timestamp(item.get("logged_at") or item["at"]),
+        "reason": item.get("reason") or (item.get("error") or {}).get("type"),
+        "error": error_of(item),
+        "next_at": None if item.get("next_at") is None else timestamp(item["next_at"]),
+        "request_ids": item.get("request_ids", []),
+        "revision": item.get("revision"),
+        "superseded": item.get("superseded", False),
+        "position": {"partition": item["partition"], "offset": item["offset"]},
+    }
+    return described | ({"output": item.get("output")} if item.get("status") == "succeeded" else {})

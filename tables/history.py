@@ -1,0 +1,97 @@
+"""What happened to tasks before they ended: one row an event, kept for ever; how they ended is in tables/scores."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from app import ids
+from app.events import AttemptFailed, Error, OfTask, ScoreFailed, TaskParked
+from tables import scores
+from tables.at import At
+from tables.base import Table
+from tables.paging import Page
+
+table = Table("history")
+
+
+class Row(BaseModel):
+    """An event of a task."""
+
+    logged_at: float
+    event: str
+    round: int
+    attempts: int
+    at: float
+    reason: str | None = None  # why it waits
+    error: Error | None = None
+    next_at: float | None = None  # when it is taken up again, or given up waiting
+    request_ids: list[str] = []
+    superseded: bool = False  # an outcome that came when the round had one
+
+
+def row_of(event: OfTask, logged_at: float) -> Row:
+    """The row of an event; without where an error was raised, which the log has."""
+    error = event.error if isinstance(event, AttemptFailed | ScoreFailed) else None
+    next_at = event.next_at if isinstance(event, AttemptFailed) else None
+    return Row(
+        logged_at=logged_at,
+        event=event.type,
+        round=event.round,
+        attempts=event.attempts,
+        at=event.at,
+        reason=event.reason if isinstance(event, TaskParked) else None,
+        error=error and error.model_copy(update={"traceback": None}),
+        next_at=event.until if isinstance(event, TaskParked) else next_at,
+        request_ids=sorted({target.request_id for target in event.targets}),
+        superseded=isinstance(event, scores.Terminal),
+    )
+
+
+def save(at: At, number: int, key: bytes, row: Row) -> None:
+    """Put the row of a task's event, the `number`th row that its record brings."""
+    place = f"{at.offset:016d}.{number:04d}".encode()
+    table.put_row(at.partition, key + ids.SEPARATOR + place, row.model_dump_json(exclude_defaults=True).encode())
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+Json = dict[str, Any]
+
+
+def page(partition: int, after: str | None, rows: int, project_id: str, call_id: str, scorer_ref: str) -> Page:
+    """Every event of one call × scorer ref on all its occasions, in the order of the log."""
+    prefix = ids.join_key(project_id, call_id, scorer_ref) + ids.SEPARATOR
+    events = sorted([*_before_the_end(partition, prefix), *_ends(partition, prefix)], key=lambda item: item[0])
+    left = [item for item in events if after is None or item[0] > after]
+    return {"items": left[:rows], "next": left[rows - 1][0] if len(left) > rows else None}
+
+
+def _before_the_end(partition: int, prefix: bytes) -> Iterator[tuple[str, Json]]:
+    for key, value in table.scan(partition, prefix):
+        *_, occasion, place = ids.split_key(key)
+        row = Row.model_validate_json(value)
+        offset, _, number = place.partition(".")
+        yield (
+            _place(int(offset), int(number) + 1, occasion),
+            {"occasion": occasion, "partition": partition, "offset": int(offset), **row.model_dump()},
+        )
+
+
+def _ends(partition: int, prefix: bytes) -> Iterator[tuple[str, Json]]:
+    found = [
+        (ids.split_key(key)[3], ended)
+        for key, value in scores.table.scan(partition, prefix)
+        for ended in scores.ends(scores.decode(value))
+    ]
+    found.sort(key=lambda item: scores.in_time(item[1]))
+    for revision, (occasion, ended) in enumerate(found, 1):
+        yield (
+            _place(ended["offset"], 0, occasion),
+            {"occasion": occasion, "partition": partition, "revision": revision, **ended},
+        )
+
+
+def _place(offset: int, number: int, occasion: str) -> str:
+    """Sorts events as they lie in the log."""
+    return f"{offset:016d}.{number:04d}.{occasion}"
