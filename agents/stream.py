@@ -3,7 +3,7 @@
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from app import topics
@@ -17,6 +17,8 @@ from tables.folds import CannotApply
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.003
+REDRIVE_OF = "callscore-redrive-of"  # header of a record that is tried again: the id of its dead letter
+_LARGEST = 1_400_000  # bytes of a value that a letter about it has room for, in base64
 
 E = TypeVar("E")
 Decode = Callable[[bytes | None], E]
@@ -27,7 +29,7 @@ Handle = Callable[["Record", E], R]
 class Record:
     """One record of a topic partition."""
 
-    __slots__ = ("at", "event", "key", "topic", "value")
+    __slots__ = ("at", "event", "headers", "key", "topic", "value")
 
     def __init__(self, event: Any) -> None:
         message = event.message
@@ -36,6 +38,7 @@ class Record:
         self.at = At(message.partition, message.offset, message.timestamp)
         self.key: bytes | None = message.key
         self.value: bytes | None = message.value
+        self.headers: Iterable[tuple[str, bytes | None]] = message.headers or ()
 
 
 async def each(stream: Any) -> AsyncIterator[Record]:
@@ -94,17 +97,28 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
 def bury(record: Record, reason: str, detail: str) -> None:
     """Keep a record that could not be applied on the dead-letter topic."""
     log.warning("dead letter: %s/%d@%d: %s", record.topic, *record.at[:2], reason)
+    too_large = len(record.value or b"") > _LARGEST
     letter = DeadLetter(
         topic=record.topic,
         partition=record.at.partition,
         offset=record.at.offset,
         key=_text(record.key),
-        value=_text(record.value),
+        value=None if too_large else _text(record.value),
+        left_out=too_large,
         reason=reason,
         detail=detail[:2000],
+        logged_at=record.at.logged_at,
+        redrive_of=_redrive_of(record),
         at=time.time(),
     )
     topics.dead_letters.send(record.key, letter.encode(), record.at.partition)
+
+
+def _redrive_of(record: Record) -> str | None:
+    for name, value in record.headers:
+        if name == REDRIVE_OF and value is not None:
+            return value.decode(errors="replace")[:1000]
+    return None
 
 
 def _text(raw: bytes | None) -> str | None:

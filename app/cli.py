@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from app.commands.calls import calls
+from app.commands.dead_letters import dead_letters
 from app.commands.keys import keys
 from app.commands.log import log
 from app.commands.running import guarded
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log):
+for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log, dead_letters):
     cli.add_command(command)
 
 

@@ -219,7 +219,7 @@ async def catch_up(partition: int) -> bool:
     completed and lack a score. Returns False if partitions were assigned anew meanwhile.
     """
     assignment = app.rebalancing_count
-    ends = {topic.name: await _end_in_the_end(topic.name, partition) for topic in topics.CONSUMED}
+    ends = {topic.name: await _end_in_the_end(topic.name, partition) for topic in topics.ALL}
     for topic, end in ends.items():
         await positions.reached(topic, partition, end - 1)
     if assignment != app.rebalancing_count:

@@ -3,17 +3,18 @@
 An event is a JSON object with its schema version `v` and its `type`. Times are Unix seconds.
 """
 
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json
 
 
 class Event(BaseModel):
     """What all events have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     v: Literal[1] = 1
 
@@ -302,20 +303,43 @@ ControlEvent = Annotated[Control, Field(discriminator="type")]
 # --- dead-letters --------------------------------------------------------------------------------
 
 
+def _base64(text: str) -> str:
+    b64decode(text, validate=True)
+    return text
+
+
+Base64 = Annotated[str, AfterValidator(_base64)]
+
+
 class DeadLetter(Event):
-    """A record that could not be processed, and why; the raw bytes are base64."""
+    """A record that could not be processed, and why; the raw bytes are base64, null where there were none."""
 
     type: Literal["DeadLetter"] = "DeadLetter"
     topic: str
     partition: int
     offset: int
-    key: str | None
-    value: str | None
+    key: Base64 | None
+    value: Base64 | None
+    left_out: bool = False  # the value, which was too large for a letter: the log still has it
     reason: str
     detail: str
+    logged_at: float | None = None  # when the record was appended
+    redrive_of: str | None = None  # the letter whose record this is, tried again
     at: float
 
 
+class LetterRedriven(Event):
+    """Somebody wants the record of a dead letter tried again; the first order for a letter counts."""
+
+    type: Literal["LetterRedriven"] = "LetterRedriven"
+    letter_id: str
+    asked_by: str | None
+    asked_at: float
+
+
+LetterEvent = Annotated[DeadLetter | LetterRedriven, Field(discriminator="type")]
+
+letter_events: TypeAdapter[DeadLetter | LetterRedriven] = TypeAdapter(LetterEvent)
 control_events: TypeAdapter[Control] = TypeAdapter(ControlEvent)
 request_events: TypeAdapter[ScoreRequested | RequestClaimed | RequestAccepted] = TypeAdapter(RequestEvent)
 

@@ -5,6 +5,7 @@ Records are written by `append`, to the partition that owns the key.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +43,11 @@ class Topic:
         future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value)
         return future
 
-    def send(self, key: bytes | None, value: bytes, partition: int) -> "asyncio.Future[Any]":
+    def send(
+        self, key: bytes | None, value: bytes | None, partition: int, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> "asyncio.Future[Any]":
         """Write a record that is an effect of another one: if it cannot be written, that one is never committed."""
-        future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value, owed=True)
+        future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value, headers, owed=True)
         return future
 
 
@@ -75,8 +78,17 @@ score_requests = Topic(f"{_prefix}score-requests")
 controls = Topic(f"{_prefix}controls")
 # no key, the partition of its calls; ScoreEvents
 score_events = Topic(f"{_prefix}score-events")
-# key: the original one; DeadLetter
+# key: the original one, the partition too; LetterEvent
 dead_letters = Topic(f"{_prefix}dead-letters")
 
-CONSUMED = (calls, scorers, score_requests, controls, score_events)  # by the agents
-ALL = (*CONSUMED, dead_letters)
+ALL = (calls, scorers, score_requests, controls, score_events, dead_letters)
+
+
+def plain(name: str) -> str:
+    """A topic's name without the prefix of the settings."""
+    return name.removeprefix(_prefix)
+
+
+def named(name: str) -> Topic | None:
+    """The topic with a name, if it is one of ours."""
+    return next((topic for topic in ALL if topic.name == name), None)

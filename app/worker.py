@@ -14,6 +14,7 @@ from mode import Service
 
 import agents.calls
 import agents.controls
+import agents.dead_letters
 import agents.fan_out
 import agents.recorder
 import agents.scorers

@@ -10,15 +10,18 @@ from app import ids, topics
 from app.events import (
     CallLogged,
     Control,
+    DeadLetter,
+    LetterRedriven,
     RequestAccepted,
     RequestClaimed,
     ScoreEvents,
     ScoreRequested,
     ScorerPublished,
     control_events,
+    letter_events,
     request_events,
 )
-from tables import calls, chunks, claims, controls, requests, scorers
+from tables import calls, chunks, claims, controls, dead_letters, requests, scorers
 from tables.at import At
 from tables.changes import Changes
 
@@ -102,11 +105,22 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     return changes
 
 
+def _letter(at: At, event: DeadLetter | LetterRedriven) -> tuple[dead_letters.Row | None, bool]:
+    """Returns the row of the letter, None if there is none, and whether it is new."""
+    letter_id = dead_letters.id_of(event) if isinstance(event, DeadLetter) else event.letter_id
+    known = dead_letters.load(at.partition, letter_id)
+    row = dead_letters.fold(known, event, at.offset)
+    if row is not None:
+        dead_letters.save(at.partition, row)
+    return row, known is None
+
+
 CALLS = Fold(CallLogged.model_validate_json, _call)
 SCORERS = Fold(ScorerPublished.model_validate_json, _scorer)
 SCORE_REQUESTS = Fold(request_events.validate_json, _request)
 CONTROLS = Fold(control_events.validate_json, _control)
 SCORE_EVENTS = Fold(ScoreEvents.model_validate_json, _score_events)
+DEAD_LETTERS = Fold(letter_events.validate_json, _letter)
 
 BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
     topics.calls: CALLS,
@@ -114,4 +128,5 @@ BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
     topics.score_requests: SCORE_REQUESTS,
     topics.controls: CONTROLS,
     topics.score_events: SCORE_EVENTS,
+    topics.dead_letters: DEAD_LETTERS,
 }

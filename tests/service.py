@@ -35,7 +35,7 @@ class Answer:
 class Service:
     """One worker: started, stopped and killed as often as a test needs."""
 
-    command = (str(Path(sys.executable).parent / "callscore"), "worker")
+    command: tuple[str, ...] = (str(Path(sys.executable).parent / "callscore"), "worker")
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir

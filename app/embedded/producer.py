@@ -16,6 +16,7 @@ from mode.utils.times import want_seconds
 from .errors import LogClosed, LogFailed, UnknownTopic
 from .log import Log
 from .partitioner import partition_for
+from .record import Headers
 from .shared import acquire, release
 
 BACKLOG_MAX = 10_000
@@ -99,7 +100,14 @@ class Producer(BaseProducer):
                 self.log.error("Stopping without the last records: %s", exc)
 
     def append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, *, owed: bool = False
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        owed: bool = False,
     ) -> "asyncio.Future[RecordMetadata]":
         """Append a record to a declared topic; the future resolves once it is durable.
 
@@ -113,7 +121,7 @@ class Producer(BaseProducer):
         log = self._embedded
         if log is None:
             raise LogClosed(self.transport.path)
-        return log.append(topic, partition, key, value)
+        return log.append(topic, partition, key, value, None, headers)
 
     def append_message(self, fut: FutureMessage) -> None:
         """Append a message of Faust's; once it is durable `fut` resolves, and Faust's sensors and callbacks run."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -14,7 +15,8 @@ from .pulse import Pulse
 
 log = logging.getLogger(__name__)
 
-_Record = tuple[str, int, bytes | None, bytes | None, "asyncio.Future[Any]"]
+Headers = Sequence[tuple[str, bytes]]
+_Record = tuple[str, int, bytes | None, bytes | None, Headers, "asyncio.Future[Any]"]
 
 
 class Producer(driver.Producer):
@@ -53,7 +55,14 @@ class Producer(driver.Producer):
         self._pulse.stop()
 
     def append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, *, owed: bool = False
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        owed: bool = False,
     ) -> "asyncio.Future[Any]":
         """Send a record; the future resolves to its RecordMetadata once all in-sync replicas have it.
 
@@ -71,7 +80,7 @@ class Producer(driver.Producer):
             self._pulse.check()
             future.add_done_callback(self._check_owed)
             self._owed.append((loop.time() + self.request_timeout, future))
-        self._records.append((topic, partition, key, value, future))
+        self._records.append((topic, partition, key, value, headers, future))
         self._all_handed_over.clear()
         self._unsent.set()
         return future
@@ -89,9 +98,11 @@ class Producer(driver.Producer):
             await self._unsent.wait()
             self._unsent.clear()
             while self._records:
-                topic, partition, key, value, future = self._records.popleft()
+                topic, partition, key, value, headers, future = self._records.popleft()
                 try:
-                    sent = await self._ensure_producer().send(topic, value, key=key, partition=partition)
+                    sent = await self._ensure_producer().send(
+                        topic, value, key=key, partition=partition, headers=headers
+                    )
                 except KafkaError as error:
                     _fail(future, error)
                 else:

@@ -38,7 +38,7 @@ async def import_log(path: Path) -> Imported:
         with lines.reading(path) as export:
             _check_topics(settings, export.header)
             before = export.header.partitions
-            records = _consumed(settings, _counted(export.records(), read))
+            records = _moved(settings, _counted(export.records(), read))
             if before != settings.partitions:
                 records = Recut(settings.partitions).apply(records)
             async with _target(settings) as target:
@@ -67,10 +67,10 @@ def _counted(records: Iterator[Record], counter: Counter[str]) -> Iterator[Recor
         yield record
 
 
-def _consumed(settings: Settings, records: Iterator[Record]) -> Iterator[Record]:
+def _moved(settings: Settings, records: Iterator[Record]) -> Iterator[Record]:
     """All but dead letters: each record that one is about is imported, and becomes one again when it is read."""
-    consumed = names.consumed(settings)
-    return (record for record in records if record.topic in consumed)
+    moved = names.moved(settings)
+    return (record for record in records if record.topic in moved)
 
 
 def _target(

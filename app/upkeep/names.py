@@ -11,6 +11,6 @@ def primary(settings: Settings) -> dict[str, str]:
     return {topic.name.removeprefix(settings.kafka_prefix): topic.name for topic in topics.ALL}
 
 
-def consumed(settings: Settings) -> set[str]:
-    """Those without the prefix that agents read, which is all but dead letters."""
-    return {topic.name.removeprefix(settings.kafka_prefix) for topic in topics.CONSUMED}
+def moved(settings: Settings) -> set[str]:
+    """Those without the prefix that an import takes, which is all but dead letters."""
+    return primary(settings).keys() - {topics.plain(topics.dead_letters.name)}

@@ -1,19 +1,16 @@
 """Looking into the embedded log: what it holds, whether it is whole, its records one by one."""
 
-from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from app.client.errors import BadInput
 from app.embedded import check as embedded_check
 from app.embedded import stats as embedded_stats
 from app.embedded.record import Record
 from app.embedded.view import View
+from app.raw import json_field, text_field
 from app.settings import get_settings
 from app.upkeep import places
 from app.upkeep.errors import sentences
@@ -81,26 +78,7 @@ def _readable(record: Record) -> dict[str, Any]:
         "partition": record.partition,
         "offset": record.offset,
         "timestamp": at.replace("+00:00", "Z"),
-        **_text("key", record.key),
-        **_json("value", record.value),
-        "headers": [{"name": name, **_text("value", content)} for name, content in record.headers],
+        **text_field("key", record.key),
+        **json_field("value", record.value),
+        "headers": [{"name": name, **text_field("value", content)} for name, content in record.headers],
     }
-
-
-def _text(name: str, raw: bytes | None) -> dict[str, str | None]:
-    """A field of text, or one named `..._base64` where it is none."""
-    if raw is None:
-        return {name: None}
-    with suppress(UnicodeDecodeError):
-        return {name: raw.decode()}
-    return {f"{name}_base64": b64encode(raw).decode()}
-
-
-def _json(name: str, raw: bytes | None) -> dict[str, Any]:
-    """A field of what the JSON says, or one named `..._base64` where it is none."""
-    if raw is None:
-        return {name: None}
-    with suppress(orjson.JSONDecodeError):
-        orjson.loads(raw)  # as it is, since a number may have more digits than a float or an int of 64 bits
-        return {name: orjson.Fragment(raw)}
-    return {f"{name}_base64": b64encode(raw).decode()}

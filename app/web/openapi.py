@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 from app.web import openapi_contract as contract
+from app.web import openapi_past as past
 from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -155,6 +156,36 @@ PATHS: dict[str, Any] = {
         "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
     },
     "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
+    "/dead-letters": {
+        "get": operation(
+            "Dead letters",
+            "Records that could not be processed, newest first; without project_id for keys of every project",
+            "LetterPage",
+            parameter("project_id"),
+            parameter("topic"),
+            parameter("reason"),
+            parameter("since", TIME),
+            parameter("until", TIME),
+            parameter("redriven", {"type": "boolean"}),
+            *_PAGE,
+        )
+    },
+    "/dead-letters/{letter_id}": {
+        "get": operation(
+            "Dead letters",
+            "One dead letter, with key and value of its record",
+            "WholeLetter",
+            parameter("letter_id", where="path", required=True),
+        )
+    },
+    "/dead-letters/redrive": {
+        "post": operation(
+            "Dead letters",
+            "Try records again, at most 1,000 of those that match; each only once",
+            "Redriven",
+            body="Redrive",
+        )
+    },
     "/breakers": {
         "get": operation("Scorers", "Which scorers are paused, and why; for keys of every project", "BreakerPage")
     },
@@ -195,7 +226,7 @@ SPEC: dict[str, Any] = {
     },
     "paths": PATHS,
     "components": {
-        "schemas": {**contract.SCHEMAS, **SCHEMAS},
+        "schemas": {**contract.SCHEMAS, **SCHEMAS, **past.SCHEMAS},
         "securitySchemes": contract.SECURITY_SCHEMES,
     },
 }

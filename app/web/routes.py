@@ -7,6 +7,7 @@ from app.web import (
     breakers,
     calls,
     controls,
+    dead_letters,
     health,
     history,
     internal,
@@ -37,6 +38,9 @@ ROUTES = (
     web.get("/scorers", scorers.list_scorers),
     web.post("/scorers", scorers.publish_scorer),
     web.get("/scorers/kinds", scorers.list_kinds),
+    web.get("/dead-letters", dead_letters.list_letters),
+    web.get("/dead-letters/{letter_id}", dead_letters.get_letter),
+    web.post("/dead-letters/redrive", dead_letters.redrive_letters),
     web.get("/breakers", breakers.list_breakers),
     web.post("/breakers/{scorer}/close", breakers.close_breaker),
     # Weave's own

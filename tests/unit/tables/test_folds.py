@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from app.events import (
     AttemptFailed,
     CallLogged,
+    DeadLetter,
     Error,
+    LetterRedriven,
     RequestAccepted,
     RequestCancelled,
     RequestClaimed,
@@ -23,7 +25,7 @@ from app.events import (
     Target,
     TaskParked,
 )
-from tables import calls, chunks, claims, controls, progress, requests, scorers, scores, tasks
+from tables import calls, chunks, claims, controls, dead_letters, progress, requests, scorers, scores, tasks
 from tables.progress import State
 
 TASK = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
@@ -56,6 +58,19 @@ def steering() -> st.SearchStrategy[RequestCancelled | RequestRetried]:
     return st.one_of(
         names.map(lambda name: RequestCancelled(control_id=name, **asked)),
         names.map(lambda name: RequestRetried(control_id=name, statuses=["failed"], **asked)),
+    )
+
+
+LETTER = DeadLetter(
+    topic="calls", partition=0, offset=7, key=None, value="eA==", reason="undecodable", detail="", logged_at=1.0, at=2.0
+)
+
+
+def letters() -> st.SearchStrategy[DeadLetter | LetterRedriven]:
+    times = st.floats(2, 9)
+    return st.one_of(
+        times.map(lambda at: LETTER.model_copy(update={"at": at})),
+        times.map(lambda at: LetterRedriven(letter_id=dead_letters.id_of(LETTER), asked_by=None, asked_at=at)),
     )
 
 
@@ -104,6 +119,7 @@ FOLDS = [
         id="claims",
     ),
     pytest.param(controls.fold, steering(), id="controls"),
+    pytest.param(dead_letters.fold, letters(), id="dead-letters"),
     pytest.param(
         chunks.fold,
         st.lists(st.text(), max_size=3).map(
@@ -189,6 +205,14 @@ def test_the_first_terminal_event_of_each_round_wins(events: list[scores.Termina
             reached = event.round
             expected[event.round] = event.type.removeprefix("Score").lower()
     assert {number: row.outcome_of(number).status for number in expected} == expected
+
+
+def test_a_letter_is_redriven_by_the_first_order_only() -> None:
+    orders = [
+        LetterRedriven(letter_id=dead_letters.id_of(LETTER), asked_by=who, asked_at=1.0) for who in ("ann", "bob")
+    ]
+    row = fold_all(dead_letters.fold, [orders[0], LETTER, *orders, LETTER])
+    assert (row.letter, row.redriven, row.redriven_offset) == (LETTER, orders[0], 2)
 
 
 def test_a_failed_row_has_no_output() -> None:

@@ -133,7 +133,7 @@ def test_every_place_is_told_the_same_in_the_same_order(requests: list[list[int]
 
 
 def test_every_topic_that_agents_read_has_a_rule() -> None:
-    assert set(Recut(3).rules) == names.consumed(get_settings())
+    assert set(Recut(3).rules) == names.moved(get_settings())
 
 
 def test_a_chunk_that_was_written_twice_counts_once() -> None:

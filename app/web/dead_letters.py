@@ -1,0 +1,155 @@
+"""`/dead-letters`: records that could not be processed, and trying them again.
+
+Those that name a project are for its keys; all of them, also those that nobody can read, for keys of every project.
+"""
+
+import asyncio
+import base64
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app import cluster, raw, topics
+from app.events import LetterRedriven
+from app.web import log_writes
+from app.web.auth import USER, check_read
+from app.web.bodies import read_json, validate
+from app.web.errors import not_found, problem
+from app.web.paging import collect, listing
+from app.web.queries import Id, PageQuery, Query, parse
+from app.web.responses import json_response, timestamp
+from tables import dead_letters
+from tables.dead_letters import Filters
+
+_AT_ONCE = 1_000
+
+
+class Which(BaseModel):
+    """Which letters: whose record says that it is of this project, by its topic, when it was written, the reason."""
+
+    project_id: Id | None = None
+    topic: str | None = None
+    reason: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    def filters(self, redriven: bool | None) -> Filters:
+        return {
+            "project_id": self.project_id,
+            "topic": self.topic,
+            "reason": self.reason,
+            "since": None if self.since is None else self.since.timestamp(),
+            "until": None if self.until is None else self.until.timestamp(),
+            "redriven": redriven,
+        }
+
+
+class LettersQuery(Which, PageQuery):
+    redriven: bool | None = None
+
+
+class Redrive(Which):
+    """What to try again; whatever is left out does not restrict it, but for what was tried again before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: Annotated[list[str], Field(max_length=_AT_ONCE)] | None = None
+
+
+async def list_letters(request: web.Request) -> web.Response:
+    """Dead letters, by when their record was written, newest first; without what is in it."""
+    query = parse(LettersQuery, request)
+    _check(request, query.project_id)
+    if query.after is None:
+        await log_writes.all_seen(topics.dead_letters)
+    filters = query.filters(query.redriven)
+    found, next_key = await collect(dead_letters.page, query.after, query.limit, True, filters)
+    return json_response(listing([_letter(letter) for letter in found], next_key))
+
+
+async def get_letter(request: web.Request) -> web.Response:
+    """One dead letter, with key and value of its record."""
+    parse(Query, request)
+    letter_id = request.match_info["letter_id"]
+    [letter] = await _named([letter_id])
+    if letter is None or not _may_see(request, letter["project_id"]):
+        raise not_found("Letter")
+    key, value = (None if letter[part] is None else base64.b64decode(letter[part]) for part in ("key", "value"))
+    return json_response({**_letter(letter), **raw.text_field("key", key), **raw.json_field("value", value)})
+
+
+async def redrive_letters(request: web.Request) -> web.Response:
+    """Append the records of dead letters once more, at most 1,000; each only the first time that it is asked for.
+
+    It is answered when the orders are durable: `redriven` of them; `more` says to ask again, with `until`, since what
+    fails again makes new letters. `left_out` are letters whose record was too large to be kept in them.
+    """
+    parse(Query, request)
+    which = validate(Redrive, await read_json(request))
+    _check(request, which.project_id)
+    await log_writes.all_seen(topics.dead_letters)
+    until = datetime.now(UTC) if which.until is None else which.until
+    filters = which.model_copy(update={"until": until}).filters(redriven=False)
+    if which.ids is None:
+        found, next_key = await collect(dead_letters.page, None, _AT_ONCE, True, filters)
+    else:
+        named = [letter for letter in await _named(which.ids) if letter is not None]
+        found, next_key = [letter for letter in named if dead_letters.matches(letter, filters)], None
+    ordered = [letter for letter in found if not letter["left_out"]]
+    await log_writes.durable([_order(request, letter) for letter in ordered])
+    return json_response(
+        {
+            "redriven": len(ordered),
+            "left_out": len(found) - len(ordered),
+            "until": timestamp(until.timestamp()),
+            "more": next_key is not None,
+        }
+    )
+
+
+def _order(request: web.Request, letter: dict[str, Any]) -> "asyncio.Future[Any]":
+    order = LetterRedriven(letter_id=letter["id"], asked_by=request[USER].name, asked_at=time.time())
+    return log_writes.append(topics.dead_letters, letter["id"].encode(), order.encode(), letter["partition"])
+
+
+async def _named(letter_ids: list[str]) -> list[dict[str, Any] | None]:
+    """The letters with these ids."""
+    answers = await cluster.everywhere(dead_letters.find_all, letter_ids)
+    found = {letter["id"]: letter for letters in answers.values() for letter in letters}
+    return [found.get(letter_id) for letter_id in letter_ids]
+
+
+def _letter(letter: dict[str, Any]) -> dict[str, Any]:
+    """A letter as clients see it."""
+    redriven = letter["redriven"]
+    return {
+        "id": letter["id"],
+        "topic": letter["topic"],
+        "partition": letter["partition"],
+        "offset": letter["offset"],
+        "reason": letter["reason"],
+        "detail": letter["detail"],
+        "project_id": letter["project_id"],
+        "bytes": letter["bytes"],
+        "left_out": letter["left_out"],
+        "logged_at": timestamp(letter["at"] if letter["logged_at"] is None else letter["logged_at"]),
+        "at": timestamp(letter["at"]),
+        "redrive_of": letter["redrive_of"],
+        "redriven_at": None if redriven is None else timestamp(redriven["asked_at"]),
+        "redriven_by": None if redriven is None else redriven["asked_by"],
+    }
+
+
+def _check(request: web.Request, project_id: str | None) -> None:
+    if project_id is not None:
+        check_read(request, project_id)
+    elif not request[USER].may_use_all():
+        message = "All dead letters are for keys of every project; name a project_id to see those of one"
+        raise problem(403, [], message, "forbidden")
+
+
+def _may_see(request: web.Request, project_id: str | None) -> bool:
+    return request[USER].may_use_all() or (project_id is not None and request[USER].may_use(project_id))

@@ -1,0 +1,97 @@
+"""Shapes of what was: histories and dead letters."""
+
+from app.web.openapi_schemas import (
+    INTEGER,
+    STRING,
+    TIME,
+    Schema,
+    array,
+    enum,
+    nullable,
+    page_of,
+    ref,
+    struct,
+)
+
+_LETTER: dict[str, Schema] = {
+    "id": STRING,
+    "topic": STRING,
+    "partition": INTEGER,
+    "offset": INTEGER,
+    "reason": {**STRING, "description": "Such as undecodable, unknown_version, call_rewritten or call_too_large."},
+    "detail": STRING,
+    "project_id": {**nullable(STRING), "description": "Whose record it is, as far as it says so."},
+    "bytes": {**INTEGER, "description": "Of the record that is kept."},
+    "left_out": {"type": "boolean", "description": "The record was too large to be kept here; the log has it."},
+    "logged_at": {**TIME, "description": "When the record was written."},
+    "at": {**TIME, "description": "When it could not be processed."},
+    "redrive_of": {**nullable(STRING), "description": "The letter whose record this is, tried again."},
+    "redriven_at": nullable(TIME),
+    "redriven_by": nullable(STRING),
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "HistoryEvent": struct(
+        {
+            "event": enum(
+                "TaskParked",
+                "TaskJoined",
+                "TaskWithdrawn",
+                "AttemptFailed",
+                "ScoreSucceeded",
+                "ScoreFailed",
+                "ScoreCancelled",
+            ),
+            "occasion": {**STRING, "description": "What Callscore-Rescore named, '' for none."},
+            "round": INTEGER,
+            "attempts": {**INTEGER, "description": "So far in this round."},
+            "at": TIME,
+            "logged_at": {**TIME, "description": "When the log took it."},
+            "reason": {**nullable(STRING), "description": "What it waits for, or the type of the error."},
+            "error": nullable(ref("Error")),
+            "next_at": {**nullable(TIME), "description": "When it is taken up again, or given up waiting."},
+            "request_ids": {**array(STRING), "description": "Whom an event that is no outcome is told to."},
+            "revision": {**nullable(INTEGER), "description": "Number of the outcome, as on a score."},
+            "superseded": {"type": "boolean", "description": "An outcome that came when its round had one."},
+            "output": {"description": "Any JSON value; only where it succeeded."},
+            "position": struct({"partition": INTEGER, "offset": INTEGER}),
+        },
+        optional=("output",),
+    ),
+    "HistoryPage": page_of("HistoryEvent"),
+    "Letter": struct(_LETTER),
+    "WholeLetter": struct(
+        {
+            **_LETTER,
+            "key": nullable(STRING),
+            "key_base64": {**STRING, "description": "Instead of a key that is no text."},
+            "value": {"description": "Any JSON value."},
+            "value_base64": {**STRING, "description": "Instead of a value that is no JSON."},
+        },
+        optional=("key", "key_base64", "value", "value_base64"),
+    ),
+    "Redrive": {
+        **struct(
+            {
+                "ids": nullable(array(STRING)),
+                "project_id": nullable(STRING),
+                "topic": nullable(STRING),
+                "reason": nullable(STRING),
+                "since": nullable(TIME),
+                "until": nullable(TIME),
+            },
+            optional=("ids", "project_id", "topic", "reason", "since", "until"),
+            description="What to try again; whatever is left out does not restrict it.",
+        ),
+        "additionalProperties": False,
+    },
+    "Redriven": struct(
+        {
+            "redriven": INTEGER,
+            "left_out": {**INTEGER, "description": "Letters whose record was too large to be kept in them."},
+            "until": {**TIME, "description": "Only records written up to then were meant."},
+            "more": {"type": "boolean", "description": "There are more: ask again, with this `until`."},
+        }
+    ),
+    "LetterPage": page_of("Letter"),
+}

@@ -1,0 +1,149 @@
+"""Records that could not be processed: one row a record, under when it was written and where."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, TypedDict
+
+import orjson
+from pydantic import BaseModel
+
+from app import ids, topics
+from app.events import DeadLetter, LetterRedriven
+from tables.base import Table
+from tables.paging import Page, Slice
+
+table = Table("dead-letters")
+
+_OF_PROJECTS = (topics.calls.name, topics.scorers.name)  # whose keys begin with the project
+
+
+class Row(BaseModel):
+    """The letter about a record, and who has it tried again. `offset` is the letter's own."""
+
+    offset: int
+    letter: DeadLetter
+    project_id: str | None = None
+    redriven: LetterRedriven | None = None
+    redriven_offset: int | None = None  # where that is, in the letter's partition
+
+
+def raw_of(letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
+    """Key and value of a letter's record."""
+    key, value = (None if part is None else base64.b64decode(part) for part in (letter.key, letter.value))
+    return key, value
+
+
+def id_of(letter: DeadLetter) -> str:
+    """When the record was written, in milliseconds, and where: letters sort by it."""
+    milliseconds = min(max(0, int((letter.at if letter.logged_at is None else letter.logged_at) * 1000)), 10**15 - 1)
+    return f"{milliseconds:015d}.{letter.topic}.{letter.partition}.{letter.offset}"
+
+
+def partition_in(letter_id: str) -> int | None:
+    """The partition in an id; None if it is none of ours."""
+    parts = letter_id.rsplit(".", 2)
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else None
+
+
+def fold(row: Row | None, event: DeadLetter | LetterRedriven, offset: int) -> Row | None:
+    """The row after an event: of a record that was buried again, as of an order that was repeated, the first one."""
+    if isinstance(event, DeadLetter):
+        return row or Row(offset=offset, letter=event, project_id=_project_of(event))
+    if row is None or row.redriven is not None or offset < row.offset:
+        return row
+    return row.model_copy(update={"redriven": event, "redriven_offset": offset})
+
+
+def load(partition: int, letter_id: str) -> Row | None:
+    value = table.get_row(partition, letter_id.encode())
+    return None if value is None else Row.model_validate_json(value)
+
+
+def save(partition: int, row: Row) -> None:
+    table.put_row(partition, id_of(row.letter).encode(), row.model_dump_json().encode())
+
+
+def newest_first(partition: int, before: str | None) -> Iterator[tuple[str, Row]]:
+    """(id, row) of the letters about records of this partition, from in front of an id on."""
+    for key, value in table.scan_back(partition, None if before is None else before.encode()):
+        yield key.decode(), Row.model_validate_json(value)
+
+
+def _project_of(letter: DeadLetter) -> str | None:
+    """Whose record it is, as far as it says so."""
+    key, value = raw_of(letter)
+    with suppress(orjson.JSONDecodeError):
+        said = orjson.loads(value or b"")
+        if isinstance(said, dict) and isinstance(said.get("project_id"), str):
+            return str(said["project_id"])
+    if key is not None and letter.topic in _OF_PROJECTS:
+        with suppress(ValueError):  # no UTF-8, or no id
+            return ids.check_id(ids.split_key(key)[0])
+    return None
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+class Filters(TypedDict):
+    """What letters must be; None lets all through. Times are Unix seconds, of when the record was written."""
+
+    project_id: str | None
+    topic: str | None
+    reason: str | None
+    since: float | None
+    until: float | None
+    redriven: bool | None
+
+
+Json = dict[str, Any]
+
+
+def page(partition: int, before: str | None, rows: int, filters: Filters) -> Page:
+    """Letters by id, newest first, without what their records hold."""
+    found = Slice(rows)
+    until = filters["until"]
+    start = None if until is None else f"{int(until * 1000) + 1:015d}"
+    if start is not None:
+        before = start if before is None else min(start, before)
+    first = "" if filters["since"] is None else f"{int(filters['since'] * 1000):015d}"
+    for letter_id, row in newest_first(partition, before):
+        if letter_id < first:
+            break
+        letter = _shown(row)
+        if matches(letter, filters):
+            found.add(letter_id, letter)
+        if found.full():
+            return found.page(letter_id)
+    return found.page(None)
+
+
+def find_all(partition: int, letter_ids: list[str]) -> list[Json]:
+    """Those of these letters that are in this partition, whole."""
+    rows = (load(partition, letter_id) for letter_id in letter_ids if partition_in(letter_id) == partition)
+    return [_shown(row, True) for row in rows if row is not None]
+
+
+def matches(letter: Mapping[str, Any], filters: Filters) -> bool:
+    """Whether a letter, as a query shows it, passes the filters."""
+    since, until = filters["since"], filters["until"]
+    at = letter["at"] if letter["logged_at"] is None else letter["logged_at"]
+    return (
+        all(filters[name] in (None, letter[name]) for name in ("project_id", "topic", "reason"))
+        and filters["redriven"] in (None, letter["redriven"] is not None)
+        and (since is None or at >= since)
+        and (until is None or at <= until)
+    )
+
+
+def _shown(row: Row, whole: bool = False) -> Json:
+    key, value = raw_of(row.letter)
+    return {
+        **row.letter.model_dump(exclude=set() if whole else {"key", "value"}),
+        "id": id_of(row.letter),
+        "topic": topics.plain(row.letter.topic),
+        "project_id": row.project_id,
+        "bytes": len(key or b"") + len(value or b""),
+        "redriven": row.redriven and row.redriven.model_dump(),
+    }
