@@ -9,6 +9,7 @@ from app.commands.calls import calls
 from app.commands.dead_letters import dead_letters
 from app.commands.keys import keys
 from app.commands.log import log
+from app.commands.replay import replay
 from app.commands.running import guarded
 from app.commands.scorers import scorers
 from app.commands.scores import scores
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log, dead_letters):
+for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log, dead_letters, replay):
     cli.add_command(command)
 
 

@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         return urlsplit(self.broker).scheme == "embedded"
 
     @property
+    def log_id(self) -> str:
+        """Tells this log from every other."""
+        return f"{self.broker_url} {self.kafka_prefix}".strip()
+
+    @property
     def broker_url(self) -> str:
         """The broker as Faust takes it: an embedded one always with its path, Kafka's servers one by one."""
         if not self.embedded:

@@ -7,7 +7,7 @@ is written only by the agent that owns it, while it handles a record of the row'
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,14 @@ _block_cache = rocksdict.Cache(32 * MIB)
 
 
 tables: list["Table"] = []
+
+
+def keep_in(directory: Path | None) -> None:
+    """Close all tables, and keep them below `directory` from now on, without changelogs: for who runs no worker."""
+    for table in tables:
+        table.close()
+        table.has_changelog = False
+    app.table_dir = directory or Path()
 
 
 class Store(rocksdb.Store):
@@ -101,6 +109,7 @@ class Table(faust.Table):
         app.tables.add(self)
         tables.append(self)
         self._acknowledged: dict[int, int] = {}
+        self.has_changelog = True
 
     def _new_store(self) -> Store:
         return Store(
@@ -163,7 +172,20 @@ class Table(faust.Table):
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)
 
+    def snapshot(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
+        """All rows in `partition` as they are now, in key order, whatever is put while they are read."""
+        kept = self._db(partition).snapshot()
+        return ((key, value) for key, value in kept.items() if key != _OFFSET_KEY)
+
+    def close(self) -> None:
+        """Let go of the stores of all partitions; they are opened again when they are needed."""
+        for database in self.data._dbs.values():
+            database.close()
+        self.data._dbs.clear()
+
     def _log(self, partition: int, key: bytes, value: bytes | None) -> None:
+        if not self.has_changelog:
+            return
         topic = self.changelog_topic.get_topic_name()
         app.producer.append(topic, partition, key, value, owed=True).add_done_callback(self._on_logged)
 

@@ -1,4 +1,4 @@
-"""`callscore log`, run as users run it, with the settings of a service."""
+"""Commands that read the log, run as users run them, with the settings of a service."""
 
 import subprocess
 import sys
@@ -9,10 +9,27 @@ from tests.service import ROOT, Service, attempts
 
 def callscore(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     """`callscore log ...` with the settings of a service."""
+    return run(service, "log", *args, given=given)
+
+
+def run(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """`callscore ...` with the settings of a service."""
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", "log", *args],
-        cwd=ROOT, env=service.environment, input=given, capture_output=True, timeout=120,
+        [sys.executable, "-m", "app.cli", *args],
+        cwd=ROOT, env=service.environment | {"CALLSCORE_URL": service.url}, input=given, capture_output=True,
+        timeout=300,
     )  # fmt: skip
+
+
+def said(ended: "subprocess.CompletedProcess[bytes]") -> list[str]:
+    """The lines of the result of a command that went well."""
+    assert ended.returncode == 0, (ended.stdout + ended.stderr).decode()
+    return ended.stdout.decode().splitlines()
+
+
+def verified(service: Service) -> str:
+    """What `replay --verify` says of a service, running or stopped, whose tables are what the log makes them."""
+    return said(run(service, "replay", "--verify"))[-1]
 
 
 def begin_import(service: Service, given: bytes) -> "subprocess.Popen[bytes]":

@@ -160,6 +160,30 @@ class Client:
                 trouble = self._trouble(error)
             await patience.spend(trouble, pause)
 
+    async def frames(self, path: str) -> AsyncIterator[bytes]:
+        """The parts of a binary answer, each behind its length in four bytes; an empty one ends it.
+
+        It is asked for again until it begins.
+        """
+        patience = _Patience(self._patience, self._on_wait)
+        while True:
+            try:
+                async with self._session.get(
+                    URL(self.service.url + path, encoded=True), allow_redirects=False
+                ) as response:
+                    if response.status == 200:
+                        while length := int.from_bytes(await response.content.readexactly(4)):
+                            yield await response.content.readexactly(length)
+                        return
+                    trouble = self._refused(response.status, await response.read())
+                    if response.status not in _BUSY:
+                        raise trouble
+                    pause = _retry_after(response.headers.get("Retry-After"))
+            except (TimeoutError, aiohttp.ClientError, asyncio.IncompleteReadError) as error:
+                url = self.service.url
+                raise Unreachable(f"The service at {url} did not answer to the end: {_say(error)}.") from None
+            await patience.spend(trouble, pause)
+
     def _trouble(self, error: TimeoutError | aiohttp.ClientError) -> CommandError:
         """What a request came to that got no whole answer; raised where asking again is of no use."""
         if isinstance(error, aiohttp.ClientConnectionError):

@@ -21,10 +21,11 @@ class EmbeddedSource:
 
     def __init__(self, view: View, settings: Settings) -> None:
         self._view = view
+        self._settings = settings
         self._names = names.primary(settings)
         counts = {len(view.topics[name].partitions) for name in self._names.values() if name in view.topics}
         if not counts:
-            raise CommandError(f"The log at {view.path} has no topics of callscore: there is nothing to export.")
+            raise CommandError(f"The log at {view.path} has no topics of callscore: there is nothing in it.")
         self.partitions = counts.pop()
 
     async def ends(self) -> dict[str, list[int]]:
@@ -34,18 +35,28 @@ class EmbeddedSource:
             for topic, name in self._names.items()
         }
 
-    async def records(self, topic: str) -> AsyncIterator[Record]:
-        """A topic's records, partition by partition."""
+    async def committed(self) -> dict[str, list[int]]:
+        """The offset that the workers have committed in each partition, by topic."""
+        group = names.group(self._settings)
+        return {
+            topic: [self._view.committed.get((group, self._names[topic], number), 0) for number in range(len(ends))]
+            for topic, ends in (await self.ends()).items()
+        }
+
+    async def records(
+        self, topic: str, partition: int, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[Record]:
+        """The records of a partition from offset `start` up to, not with, `end`."""
         found = self._view.topics.get(self._names[topic])
-        for partition in found.partitions if found else ():
-            for record in self._view.records(partition):
+        if found is not None:
+            for record in self._view.records(found.partitions[partition], start, end):
                 yield record._replace(topic=topic)
 
 
 @asynccontextmanager
-async def source(settings: Settings) -> AsyncIterator[EmbeddedSource]:
-    """The log of the settings, which nobody else may have open. Raises EmbeddedLogError."""
-    with View(places.log_path(settings), alone=True) as view:
+async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[EmbeddedSource]:
+    """The log of the settings, which nobody else may have open if it is to be read `alone`. Raises EmbeddedLogError."""
+    with View(places.log_path(settings), alone=alone) as view:
         yield EmbeddedSource(view, settings)
 
 

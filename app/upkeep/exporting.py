@@ -1,11 +1,11 @@
 """Writing the whole log to one file, from which it can be made anew on any broker and with any number of partitions."""
 
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from app.settings import Settings, get_settings
-from app.upkeep import embedded, kafka, lines
+from app.settings import get_settings
+from app.upkeep import kafka, lines
 from app.upkeep.errors import sentences
+from app.upkeep.sources import source
 
 
 async def export_log(path: Path) -> dict[str, int]:
@@ -16,18 +16,13 @@ async def export_log(path: Path) -> dict[str, int]:
         OSError: the file cannot be written.
     """
     with sentences(), kafka.sentences():
-        async with _source(get_settings()) as source:
-            ends = await source.ends()
+        async with source(get_settings()) as log:
+            ends = await log.ends()
             with lines.writing(path) as file:
-                writer = lines.Writer(file, lines.Header(partitions=source.partitions, ends=ends))
-                for topic in ends:
-                    async for record in source.records(topic):
-                        writer.record(record)
+                writer = lines.Writer(file, lines.Header(partitions=log.partitions, ends=ends))
+                for topic, offsets in ends.items():
+                    for partition in range(len(offsets)):
+                        async for record in log.records(topic, partition):
+                            writer.record(record)
                 writer.finish()
             return dict(writer.records)
-
-
-def _source(
-    settings: Settings,
-) -> AbstractAsyncContextManager[embedded.EmbeddedSource] | AbstractAsyncContextManager[kafka.KafkaSource]:
-    return embedded.source(settings) if settings.embedded else kafka.source(settings)

@@ -40,6 +40,7 @@ class KafkaSource:
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[str, list[int]], settings: Settings) -> None:
         self._consumer = consumer
         self._ends = ends
+        self._settings = settings
         self._names = names.primary(settings)
         self.partitions = max(len(found) for found in ends.values())
 
@@ -47,22 +48,36 @@ class KafkaSource:
         """The offset after the last record of each partition, by topic."""
         return dict(self._ends)
 
-    async def records(self, topic: str) -> AsyncIterator[Record]:
-        """A topic's records, partition by partition."""
-        for partition, end in enumerate(self._ends[topic]):
-            tp = TopicPartition(self._names[topic], partition)
-            self._consumer.assign([tp])
-            await self._consumer.seek_to_beginning(tp)
-            while await self._consumer.position(tp) < end:
-                for found in (await self._consumer.getmany(tp, timeout_ms=1000)).get(tp, ()):
-                    headers = [(name, content) for name, content in found.headers]
-                    if found.offset < end:
-                        yield Record(topic, partition, found.offset, found.timestamp, found.key, found.value, headers)
+    async def committed(self) -> dict[str, list[int]]:
+        """The offset that the workers have committed in each partition, by topic."""
+        async with _admin(self._settings) as admin:
+            found = await admin.list_consumer_group_offsets(names.group(self._settings))
+        offsets = {(tp.topic, tp.partition): int(its.offset) for tp, its in found.items()}
+        return {
+            topic: [max(0, offsets.get((self._names[topic], number), 0)) for number in range(len(ends))]
+            for topic, ends in self._ends.items()
+        }
+
+    async def records(
+        self, topic: str, partition: int, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[Record]:
+        """The records of a partition from offset `start` up to, not with, `end`."""
+        if partition >= len(self._ends[topic]):
+            return
+        end = self._ends[topic][partition] if end is None else min(end, self._ends[topic][partition])
+        tp = TopicPartition(self._names[topic], partition)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, start)
+        while await self._consumer.position(tp) < end:
+            for found in (await self._consumer.getmany(tp, timeout_ms=1000)).get(tp, ()):
+                headers = [(name, content) for name, content in found.headers]
+                if found.offset < end:
+                    yield Record(topic, partition, found.offset, found.timestamp, found.key, found.value, headers)
 
 
 @asynccontextmanager
-async def source(settings: Settings) -> AsyncIterator[KafkaSource]:
-    """The log of the settings in Kafka.
+async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[KafkaSource]:
+    """The log of the settings in Kafka, which no worker may use if it is to be read `alone`.
 
     Raises:
         CommandError: workers are connected, or there is no log.
@@ -70,11 +85,12 @@ async def source(settings: Settings) -> AsyncIterator[KafkaSource]:
     """
     async with _admin(settings) as admin:
         await setup.check_no_import(admin, _marker(settings))
-        await _check_nobody_works(admin, settings)
+        if alone:
+            await _check_nobody_works(admin, settings)
         found = await _ends(admin, settings, names.primary(settings).values())
     if not found:
         raise CommandError(
-            "Kafka has no topics of callscore under this CALLSCORE_KAFKA_PREFIX: there is nothing to export."
+            "Kafka has no topics of callscore under this CALLSCORE_KAFKA_PREFIX: there is nothing in it."
         )
     ends = {topic: found.get(name, []) for topic, name in names.primary(settings).items()}
     consumer = AIOKafkaConsumer(**_arguments(settings), max_partition_fetch_bytes=_LARGEST, auto_offset_reset="none")
@@ -162,7 +178,7 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    group = f"{settings.kafka_prefix}callscore"
+    group = names.group(settings)
     deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
     while members := await _members(admin, group):
         if asyncio.get_running_loop().time() > deadline:

@@ -16,6 +16,7 @@ from app.web import (
     openapi,
     pages,
     requests,
+    rows,
     scorers,
     scores,
     submit,
@@ -57,8 +58,10 @@ ROUTES = (
     web.get("/metrics", metrics.metrics),
 )
 
-# What workers and `callscore log` ask: no part of the described surface.
+# What workers, `callscore log` and `callscore replay` ask: no part of the described surface.
 INTERNAL = (
     web.post(peers.PATH, internal.answer_query),
     web.post("/internal/backup", internal.back_up),
+    web.get("/internal/rows", rows.describe),
+    web.get("/internal/rows/{partition}", rows.stream),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests import stored
 from tests.brokers import EMBEDDED, KAFKA, Broker
+from tests.log_command import verified
 from tests.service import Service
 
 PROJECT = "acme/crash"
@@ -57,6 +58,7 @@ def test_kills_at_random_moments_lose_nothing_and_count_nothing_twice(
     assert {name: table for name, table in recovered.items() if name != "tasks"} == {
         name: table for name, table in rows.items() if name != "tasks"
     }
+    verified(service)
     ended = stored.log(service).terminal_events()
     again = sum(ended.values()) - len(ended)
     print(f"kills {kills}, requests {len(accepted)}, tasks {len(ended)}, terminal events repeated {again}")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.asking import Asking, ask, tasks, wait_for
 from tests.length import at_length
+from tests.log_command import verified
 from tests.provider import Provider
 from tests.service import Service, attempts
 
@@ -76,6 +77,7 @@ def test_kills_during_backoff_pause_and_probe_lose_nothing_start_nothing_early_a
         counts = service.wait_finished(request, 120)["tasks"]
         assert counts["succeeded"] == counts["total"] == 12
     check(provider, promised)
+    verified(service)
     print(f"kills {kills}, promised next attempts {len(promised)}, asked {len(provider.arrivals)} times")
 
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.brokers import Broker
+from tests.log_command import verified
 from tests.service import Service, attempts
 
 SEQUENCES = int(os.environ.get("CALLSCORE_TEST_SEQUENCES", "12"))
@@ -299,4 +300,5 @@ def test_any_sequence_of_submit_cancel_retry_rescore_kill_and_restart_ends_as_th
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Steering, settings=chosen)
+    verified(world.service)
     print(f"{world.sequences} sequences, {world.kills} kills")

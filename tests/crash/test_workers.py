@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kafka import KafkaCluster
+from tests.log_command import verified
 from tests.service import Service, attempts
 
 PROJECT = "acme/workers"
@@ -167,6 +168,7 @@ def test_workers_that_come_and_go_lose_nothing_and_count_nothing_twice(
             ids += new
         workers.ask(lambda worker: finished_all(worker, requests), 600)
     total = check(workers, requests, ids)
+    verified(workers.all[0])
     print(
         f"workers {'stopped' if clean else 'killed'} {havoc.ended}, tasks {total}, lost 0, double 0, "
         f"longest pause of the client {longest:.1f} s"

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import pytest
 from app import ids
 from app.keys import add_key
 from tests import stored
-from tests.service import PARTITIONS, ROOT, Service, attempts, complete_call
+from tests.log_command import run, said
+from tests.service import PARTITIONS, Service, attempts, complete_call
 
 PROJECT = "acme/letters"
 TOPICS = (*stored.PRIMARY, "dead-letters")
@@ -88,12 +88,7 @@ def counted(service: Service) -> Counter[tuple[str, str]]:
 
 def callscore(service: Service, *args: str) -> list[str]:
     """The lines that a command says that goes well."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "app.cli", "dead-letters", *args, "--url", service.url],
-        cwd=ROOT, env=service.environment, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    return said(run(service, "dead-letters", *args))
 
 
 def test_row_10_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_on(

@@ -15,6 +15,4 @@ def table_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(app, "table_dir", tmp_path)
     yield tmp_path
     for table in tables:
-        for database in table.data._dbs.values():
-            database.close()
-        table.data._dbs.clear()
+        table.close()

@@ -1,0 +1,74 @@
+"""Copies of the tables that a service keeps: one that is stopped, or one that runs, at one position of the log."""
+
+from base64 import b64decode
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+import orjson
+
+from app.client.errors import CommandError, Unreachable
+from app.client.http import Client, Service
+from app.settings import Settings
+from app.upkeep import stores
+from app.upkeep.rebuild import Offsets
+from app.upkeep.stores import Store
+
+
+def copy_stopped(settings: Settings, directory: Path) -> None:
+    """Copy the tables in the data directory; of a partition that several workers had, that of who had it last.
+
+    Raises:
+        CommandError: there are none.
+    """
+    folders = [folder / "tables" for folder in sorted(settings.data_dir.glob("instance-*"))]
+    by_partition: defaultdict[int, defaultdict[Path, list[Store]]] = defaultdict(lambda: defaultdict(list))
+    for folder in folders:
+        for store in stores.stores_in(folder):
+            by_partition[store.partition][folder].append(store)
+    if not by_partition:
+        raise CommandError(f"No tables lie in {settings.data_dir.absolute()}; check CALLSCORE_DATA_DIR.")
+    for found in by_partition.values():
+        newest = max(found, key=lambda folder: sum(stores.changelog_offset(store, folder) for store in found[folder]))
+        for store in found[newest]:
+            stores.copy(store, newest, directory)
+
+
+async def copy_running(settings: Settings, service: Service, directory: Path) -> Offsets | None:
+    """Copy the tables of all workers; the offset up to which each partition is in them, by topic.
+
+    None if no service of this log answers.
+
+    Raises:
+        CommandError: it refuses, or partitions are moving.
+    """
+    async with Client(service) as client:
+        try:
+            about = await client.get("/internal/rows")
+        except Unreachable:
+            return None
+    if about["log"] != settings.log_id:
+        return None
+    ends: defaultdict[str, list[int]] = defaultdict(list)
+    for partition in range(settings.partitions):
+        url = about["owners"].get(str(partition), service.url)
+        async with Client(Service(url, service.api_key)) as client:
+            for topic, end in (await _copy_partition(client, partition, directory)).items():
+                ends[topic].append(end)
+    return ends
+
+
+async def _copy_partition(client: Client, partition: int, directory: Path) -> dict[str, int]:
+    ends: dict[str, int] = {}
+    with ExitStack() as made:
+        into = {}
+        async for part in client.frames(f"/internal/rows/{partition}"):
+            found = orjson.loads(part)
+            if isinstance(found, dict):
+                ends = found["ends"]
+                continue
+            table, key, value = found
+            if table not in into:
+                into[table] = made.enter_context(stores.making(Store(table, partition), directory))
+            into[table](b64decode(key), b64decode(value))
+    return ends

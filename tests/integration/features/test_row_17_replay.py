@@ -1,0 +1,166 @@
+"""Row 17: all state is rebuilt from the log alone, and is what the service has, row by row."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rocksdict
+
+from tests import stored
+from tests.length import at_length
+from tests.log_command import run, said, verified
+from tests.service import Service, attempts
+
+PROJECT = "acme/replay"
+SETTINGS = {"scorers": "tests.plugin_scorers", "scorer_attempts": 2, "scorer_backoff": 0.01, "call_wait": 300}
+
+
+def fill(service: Service, name: str) -> None:
+    """Requests of every kind: plain, failing, repeated, retried, cancelled, waiting; rewritten calls; a scorer."""
+    ids = [f"{name}-{n}" for n in range(30)]
+    service.log_calls(PROJECT, [{"id": call_id, "output": f"output {call_id}"} for call_id in ids])
+    service.log_calls(PROJECT, [{"id": ids[0], "output": "another"}])
+    published = {"name": f"has-{name}", "kind": "contains", "params": {"text": name}, "project_id": PROJECT}
+    assert service.post("/scorers", published).status == 201
+    ref = service.post("/scorers", published).json["ref"]
+    first = service.submit(PROJECT, [*ids, f"{name}-late"], [*service.refs("not_empty", "flaky", "raises"), ref])
+    joined = service.submit(PROJECT, [f"{name}-late"], service.refs("not_empty"), **{"Idempotency-Key": name})
+    stopped = service.submit(PROJECT, ids, service.refs("hangs_softly"))
+    assert service.post(f"/score-requests/{stopped}/cancel", {}).status in (200, 202)
+    for _ in attempts(30):
+        if service.status(joined)["tasks"]["waiting_for_call"]:
+            break
+    service.log_calls(PROJECT, [{"id": f"{name}-late", "output": "late"}])
+    service.wait_finished(first)
+    assert service.post(f"/score-requests/{first}/retry", {}).status in (200, 202)
+    service.submit(PROJECT, [ids[0], f"{name}-never"], service.refs("not_empty"), **{"Callscore-Rescore": name})
+    service.wait_finished(first)
+
+
+def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service(**SETTINGS).start()
+    fill(service, "one")
+    assert f"The tables of the service at {service.url} are the same" in verified(service)
+    service.kill()
+    assert "The tables of the stopped service are the same" in verified(service)
+    service.start()
+    fill(service, "two")
+    service.stop()
+    last = verified(service)
+    assert all(f"{table} 0" not in last for table in ("calls", "history", "scores", "controls", "dead-letters"))
+    assert sorted(path.name for path in service.data_dir.iterdir() if path.name.startswith("replay")) == []
+
+
+def test_row_17_a_service_at_work_is_compared_at_one_position_of_the_log(make_service: Callable[..., Service]) -> None:
+    service = make_service(**SETTINGS).start()
+    fill(service, "before")
+    done = threading.Event()
+    requests: list[str] = []
+
+    def work() -> None:
+        while not done.is_set():
+            ids = [f"busy-{len(requests)}-{n}" for n in range(20)]
+            service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+            requests.append(service.submit(PROJECT, ids, service.refs("not_empty", "flaky")))
+
+    client = threading.Thread(target=work)
+    client.start()
+    try:
+        assert f"The tables of the service at {service.url} are the same" in verified(service)
+        assert len(requests) > 5
+    finally:
+        done.set()
+        client.join()
+
+
+def test_row_17_the_first_row_that_differs_is_named(make_service: Callable[..., Service]) -> None:
+    service = make_service(**SETTINGS).start()
+    ids = [f"call-{n}" for n in range(8)]
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty")))
+    service.stop()
+    (path, key, value), *_ = [
+        (path, key, value)
+        for path in sorted((service.data_dir / "instance-0" / "tables").glob("scores-*.db"))
+        for key, value in rows_of(path)
+    ]
+    change(path, key, value.replace(b'"passed":true', b'"passed":false'))
+    ended = run(service, "replay", "--verify")
+    assert ended.returncode == 1
+    difference = ended.stdout.decode().splitlines()[-1]
+    partition = path.name.removesuffix(".db").rpartition("-")[2]
+    assert difference.startswith(f"Table scores, partition {partition}, row {PROJECT} / call-")
+    assert '"passed":false' in difference.split("the log makes it")[0]
+    assert '"passed":true' in difference.split("the log makes it")[1]
+    change(path, key, None)
+    assert "the service has nothing" in run(service, "replay", "--verify").stdout.decode()
+
+
+def rows_of(path: Path) -> list[tuple[bytes, bytes]]:
+    database: Any = rocksdict.Rdict(
+        str(path), rocksdict.Options(raw_mode=True), access_type=rocksdict.AccessType.read_only()
+    )
+    with database:
+        return [(key, value) for key, value in database.items() if key != stored.OFFSET_KEY]
+
+
+def change(path: Path, key: bytes, value: bytes | None) -> None:
+    with rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True)) as database:
+        if value is None:
+            database.delete(key)
+        else:
+            database.put(key, value)
+
+
+def test_row_17_a_past_state_is_rebuilt(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    service = make_service(**SETTINGS).start()
+    fill(service, "one")
+    service.stop()
+    then = stored.tables(service)
+    moment = datetime.fromtimestamp(time.time(), UTC).isoformat()
+    service.start()
+    fill(service, "two")
+    service.stop()
+    now = stored.tables(service)
+    said(run(service, "replay", str(tmp_path / "then"), "--as-of", moment))
+    said(run(service, "replay", str(tmp_path / "now")))
+    assert rebuilt(tmp_path / "then") == without_what_is_parked(then)
+    assert rebuilt(tmp_path / "now") == without_what_is_parked(now)
+    refused = run(service, "replay", str(tmp_path / "now"))
+    assert refused.returncode == 2
+    assert b"is not empty" in refused.stderr
+
+
+def rebuilt(directory: Path) -> stored.Rows:
+    found: stored.Rows = {}
+    for path in sorted((directory / "tables").glob("*.db")):
+        name, _, partition = path.name.removesuffix(".db").rpartition("-")
+        found.setdefault(name, {}).update({(int(partition), key): value for key, value in rows_of(path)})
+    return without_what_is_parked(found)
+
+
+def without_what_is_parked(rows: stored.Rows) -> stored.Rows:
+    return {name: table for name, table in rows.items() if name != "tasks" and table}
+
+
+def test_row_17_many_tasks_are_replayed_and_found_the_same(make_service: Callable[..., Service]) -> None:
+    number = at_length(1_000, 100_000)
+    service = make_service(**SETTINGS).start()
+    ids = [f"call-{n}" for n in range(number // 2)]
+    for first in range(0, len(ids), 500):
+        service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[first : first + 500]])
+    request = service.submit(PROJECT, ids, service.refs("not_empty", "valid_json"))
+    assert service.wait_finished(request, 600)["tasks"]["succeeded"] == number
+    service.stop()
+    shutil.rmtree(service.data_dir / "instance-0")
+    service.start()
+    service.stop()
+    lines = said(run(service, "replay", "--verify"))
+    print(lines)
+    assert f"scores {number:,}" in lines[-1]
