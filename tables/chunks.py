@@ -1,6 +1,12 @@
-"""The calls of every request: one row a chunk, which lies in the partition of its calls."""
+"""The calls of every request: one row a chunk, which lies in the partition of its calls.
+
+And one for each of its scorers, by which the chunks that name a scorer are found: there are few, so that none is needed
+for a task.
+"""
 
 from collections.abc import Iterator
+
+import orjson
 
 from app import ids
 from app.events import ScoreRequested
@@ -27,6 +33,15 @@ def load(partition: int, request_id: str, chunk: int) -> Row | None:
 
 def save(partition: int, row: Row) -> None:
     table.put_row(partition, ids.chunk_key(row.request_id, row.chunk), row.model_dump_json().encode())
+    if row.call_ids:
+        span = orjson.dumps([min(row.call_ids), max(row.call_ids)])
+        for ref in row.scorer_refs:
+            table.put_row(partition, _of_scorer(row.project_id, ref) + ids.chunk_key(row.request_id, row.chunk), span)
+
+
+def _of_scorer(project_id: str, scorer_ref: str) -> bytes:
+    """What the keys of rows by which chunks are found begin with; no request id starts so."""
+    return ids.SEPARATOR + ids.join_key(project_id, scorer_ref) + ids.SEPARATOR
 
 
 def of_request(partition: int, request_id: str, from_chunk: int = 0) -> Iterator[Row]:
@@ -35,3 +50,16 @@ def of_request(partition: int, request_id: str, from_chunk: int = 0) -> Iterator
     after = ids.chunk_key(request_id, from_chunk - 1) if from_chunk else None
     for _, value in table.scan(partition, prefix, after):
         yield Row.model_validate_json(value)
+
+
+def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: str) -> Iterator[Row | None]:
+    """The chunks that name a scorer and may have calls from `first` to `last`; None for each that cannot."""
+    prefix = _of_scorer(project_id, scorer_ref)
+    for key, span in table.scan(partition, prefix):
+        lowest, highest = orjson.loads(span)
+        if highest < first or lowest > last:
+            yield None
+        else:
+            value = table.get_row(partition, key.removeprefix(prefix))
+            assert value is not None, "a chunk has all of its rows"
+            yield Row.model_validate_json(value)

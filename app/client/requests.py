@@ -26,6 +26,16 @@ async def call_ids(client: Client, project: str) -> list[str]:
     return [call["id"] async for call in client.items("/calls", {"project_id": project})]
 
 
+async def gaps(client: Client, project: str, refs: Sequence[str]) -> list[tuple[list[str], list[str]]]:
+    """What to submit to score exactly the gaps of each of these scorers: the calls and the scorers of requests."""
+    work: list[tuple[list[str], list[str]]] = []
+    for ref in refs:
+        params = {"project_id": project, "scorer_ref": ref}
+        missing = [gap["call_id"] async for gap in client.items("/scores/gaps", params)]
+        work += [(part, [ref]) for part in parts(missing)]
+    return work
+
+
 def parts(ids: Sequence[str]) -> list[list[str]]:
     """`ids` without repetitions, cut into lists that each fit into one request."""
     found: list[list[str]] = []

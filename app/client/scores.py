@@ -41,13 +41,18 @@ def csv_row(score: Mapping[str, Any]) -> list[Any]:
 
 def brief(score: Mapping[str, Any]) -> str:
     """What came out, in a few words: the error, or the output."""
-    error = score.get("error")
-    if error:
-        return clean(f"{error.get('type')}: {error.get('message')}", 300)
+    if score.get("error"):
+        return brief_error(score)
     output = score.get("output")
     if isinstance(output, dict):
         return clean("  ".join(f"{name} {_bare(item)}" for name, item in output.items()), 300)
     return clean(_bare(output), 300) if score["status"] == "succeeded" else ""
+
+
+def brief_error(failed: Mapping[str, Any]) -> str:
+    """Why it failed, in a few words; nothing if it did not."""
+    error = failed.get("error")
+    return clean(f"{error.get('type')}: {error.get('message')}", 300) if error else ""
 
 
 def _bare(value: Any) -> str:

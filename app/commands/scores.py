@@ -24,6 +24,7 @@ _TABLE_ROWS = 50
 @click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
 @click.option("--summary", is_flag=True, help="A scorer a row: its pass rate, or its mean score.")
 @click.option("--by", metavar="PATH", help="A column for each attributes.NAME, inputs.NAME or op_name; with --summary.")
+@click.option("--gaps", is_flag=True, help="The calls that have no succeeded score of the --scorer, and why.")
 @click.option("--as-of", metavar="TIME", help="What they were then, e.g. 2026-01-31T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a line of headings.")
@@ -36,12 +37,18 @@ def scores(
     limit: int | None,
     summary: bool,
     by: str | None,
+    gaps: bool,
     as_of: str | None,
     as_json: bool,
     as_csv: bool,
     service: "Service",
 ) -> None:
     """The scores of a project's calls."""
+    if gaps and (scorer is None or summary or as_csv or any((call, status, as_of))):
+        raise click.UsageError("--gaps goes with --scorer, --limit and --json only.", click.get_current_context())
+    if gaps and scorer is not None:
+        asyncio.run(_gaps(service, project, scorer, limit, as_json))
+        return
     if summary and (as_csv or limit is not None or call is not None or status is not None):
         raise click.UsageError(
             "--summary goes with --by, --scorer, --as-of and --json only.", click.get_current_context()
@@ -81,6 +88,27 @@ async def _scores(
             await _csv(client, params, limit)
         else:
             await _table(client, params, limit or _TABLE_ROWS)
+
+
+async def _gaps(service: "Service", project: str, scorer: str, limit: int | None, as_json: bool) -> None:
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.scorers import refs
+    from app.client.scores import brief_error
+    from app.client.text import json_line, number, plural
+
+    async with Client(service, on_wait=note) as client:
+        params = {"project_id": project, "scorer_ref": (await refs(client, project, [scorer]))[0]}
+        if as_json:
+            async for gap in client.items("/scores/gaps", params, limit):
+                say(json_line(gap))
+            return
+        counted = await client.get("/scores/gaps/summary", params)
+        found = [gap async for gap in client.items("/scores/gaps", params, limit or _TABLE_ROWS)]
+    reasons = "".join(f", {number(count)} {reason.replace('_', ' ')}" for reason, count in counted["reasons"].items())
+    if found:
+        table(["CALL", "REASON", "ERROR"], [[gap["call_id"], gap["reason"], brief_error(gap)] for gap in found])
+    say(f"{number(counted['scored'])} of {plural(counted['calls'], 'call')} have a score{reasons}.")
 
 
 async def _summary(

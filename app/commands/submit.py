@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @project_option
 @click.option("--scorer", "scorers", metavar="REF_OR_NAME", multiple=True, required=True, help="Repeatable.")
 @click.option("--calls-from", type=click.File(encoding="utf-8"), help="A file of call ids, one a line; - for stdin.")
+@click.option("--gaps", is_flag=True, help="Exactly the calls that have no succeeded score of the scorer.")
 @click.option("--rescore", metavar="TOKEN", help="Score again what has a score; the same token only once.")
 @click.option("--wait/--no-wait", default=True, help="Whether to wait until every task has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print the request as JSON.")
@@ -28,21 +29,24 @@ def submit(
     project: str,
     scorers: tuple[str, ...],
     calls_from: TextIO | None,
+    gaps: bool,
     rescore: str | None,
     wait: bool,
     as_json: bool,
     service: "Service",
 ) -> int:
-    """Score calls: those named, or all of the project.
+    """Score calls: those named, or all of the project, or with --gaps those that lack a score of the scorer.
 
     What has a score already is reused, not run again. A scorer's name means its latest version.
     """
+    if gaps and (call_ids or calls_from or rescore is not None):
+        raise click.UsageError("--gaps goes without call ids and without --rescore.", click.get_current_context())
     if call_ids and calls_from:
         raise click.UsageError("Give call ids or --calls-from, not both.", click.get_current_context())
     if rescore is not None and not (rescore.isascii() and rescore.isprintable() and rescore.strip()):
         raise click.UsageError("A --rescore token has printable ASCII characters only.", click.get_current_context())
     chosen = _read(calls_from) if calls_from else list(call_ids) or None
-    return asyncio.run(_submit(service, project, scorers, chosen, rescore, wait, as_json))
+    return asyncio.run(_submit(service, project, scorers, chosen, gaps, rescore, wait, as_json))
 
 
 def _read(calls_from: TextIO) -> list[str]:
@@ -57,6 +61,7 @@ async def _submit(
     project: str,
     scorers: Sequence[str],
     chosen: list[str] | None,
+    gaps: bool,
     rescore: str | None,
     wait: bool,
     as_json: bool,
@@ -70,19 +75,26 @@ async def _submit(
 
     async with Client(service, on_wait=note) as client:
         scorer_refs = await refs(client, project, scorers)
-        parts = requests.parts(await requests.call_ids(client, project) if chosen is None else chosen)
-        if not parts:
-            nothing = f"The project {project} has no calls" if chosen is None else "No call ids were given"
-            raise CommandError(f"{nothing}; import some with: callscore calls import")
-        if len(parts) > 1:
-            total = number(sum(map(len, parts)))
-            note(f"{total} calls are more than one request takes, so they become {len(parts)} requests.")
+        if gaps:
+            work = await requests.gaps(client, project, scorer_refs)
+            if not work:
+                say("There are no gaps.")
+                return 0
+        else:
+            parts = requests.parts(await requests.call_ids(client, project) if chosen is None else chosen)
+            if not parts:
+                nothing = f"The project {project} has no calls" if chosen is None else "No call ids were given"
+                raise CommandError(f"{nothing}; import some with: callscore calls import")
+            if len(parts) > 1:
+                total = number(sum(map(len, parts)))
+                note(f"{total} calls are more than one request takes, so they become {len(parts)} requests.")
+            work = [(part, scorer_refs) for part in parts]
         started = time.monotonic()
         request_ids: list[str] = []
         try:
-            for part in parts:
-                request_ids.append(await requests.submit(client, project, part, scorer_refs, rescore))
-                note(f"Request {request_ids[-1]}: {plural(len(part), 'call')}, {plural(len(scorer_refs), 'scorer')}.")
+            for part, its_refs in work:
+                request_ids.append(await requests.submit(client, project, part, its_refs, rescore))
+                note(f"Request {request_ids[-1]}: {plural(len(part), 'call')}, {plural(len(its_refs), 'scorer')}.")
             if not wait:
                 await _receipts(client, request_ids, as_json)
                 return 0

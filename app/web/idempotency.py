@@ -8,10 +8,10 @@ from aiohttp import web
 
 from app import cluster, ids, topics
 from app.events import RequestAccepted, RequestClaimed
+from app.slices import Turns
 from app.web import log_writes
 from app.web.accepted import ACCEPTED
 from app.web.errors import ApiError, problem
-from app.web.slices import Turns
 from tables import claims, requests
 
 HEADER = "Idempotency-Key"

@@ -128,6 +128,26 @@ PATHS: dict[str, Any] = {
         )
     },
     "/scores": {"get": operation("Scores", "One score per call and scorer", "ScorePage", *_SCORE_FILTERS, *_PAGE)},
+    "/scores/gaps": {
+        "get": operation(
+            "Scores",
+            "Calls without a succeeded score of a scorer, and why; scorer_ref may end in :latest",
+            "GapPage",
+            _PROJECT,
+            parameter("scorer_ref", required=True),
+            parameter("reason", enum(*past.GAP_REASONS)),
+            *_PAGE,
+        )
+    },
+    "/scores/gaps/summary": {
+        "get": operation(
+            "Scores",
+            "How many calls have a score of a scorer, and how many have none, by reason",
+            "GapSummary",
+            _PROJECT,
+            parameter("scorer_ref", required=True),
+        )
+    },
     "/scores/history": {
         "get": operation(
             "Scores",

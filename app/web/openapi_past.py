@@ -1,4 +1,4 @@
-"""Shapes of what was: histories and dead letters."""
+"""Shapes of what was and of what is missing: histories, gaps and dead letters."""
 
 from app.web.openapi_schemas import (
     INTEGER,
@@ -30,7 +30,41 @@ _LETTER: dict[str, Schema] = {
     "redriven_by": nullable(STRING),
 }
 
+GAP_REASONS = (
+    "never_asked",
+    "queued",
+    "paused",
+    "running",
+    "waiting_for_call",
+    "scorer_version_unavailable",
+    "retrying",
+    "failed",
+    "cancelled",
+)
+_BY_NAME: Schema = {"type": "object", "additionalProperties": INTEGER}
+
 SCHEMAS: dict[str, Schema] = {
+    "Gap": struct(
+        {
+            "call_id": STRING,
+            "reason": enum(*GAP_REASONS),
+            "error": {**nullable(ref("Error")), "description": "What failed, for good or last."},
+            "attempts": INTEGER,
+            "since": nullable(TIME),
+            "next_at": {**nullable(TIME), "description": "When it is taken up again, or given up waiting."},
+        }
+    ),
+    "GapPage": struct({"items": array(ref("Gap")), "next_cursor": nullable(STRING), "scorer_ref": STRING}),
+    "GapSummary": struct(
+        {
+            "scorer_ref": STRING,
+            "calls": {**INTEGER, "description": "That are there, or that a task of the scorer is or was for."},
+            "scored": INTEGER,
+            "gaps": INTEGER,
+            "reasons": _BY_NAME,
+            "errors": {**_BY_NAME, "description": "By type, of what failed and of what is to be tried again."},
+        }
+    ),
     "HistoryEvent": struct(
         {
             "event": enum(

@@ -10,10 +10,10 @@ from aiohttp import web
 from app import cluster, topics
 from app.positions import positions
 from app.settings import get_settings
+from app.slices import Turns
 from app.web.auth import USER
 from app.web.errors import problem
 from app.web.responses import json_response
-from app.web.slices import Turns
 from tables.base import tables
 
 _AT_ONCE = 256 * 1024  # bytes

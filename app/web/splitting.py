@@ -2,8 +2,8 @@
 
 from app import ids, topics
 from app.events import ScoreRequested
+from app.slices import Turns
 from app.web.errors import Detail, detail
-from app.web.slices import Turns
 
 CHUNK_CALLS = 500
 _BATCH = 256  # ids between two looks at the clock

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app import ids, topics
 from app.events import RequestAccepted, RequestClaimed
+from app.slices import Turns
 from app.web import idempotency, log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
@@ -15,7 +16,6 @@ from app.web.bodies import MAX_ERRORS, read_json, validate
 from app.web.errors import ApiError, problem
 from app.web.resolve import Resolver
 from app.web.responses import json_response
-from app.web.slices import Turns
 from app.web.splitting import check_call_ids, chunk_event, split
 
 RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver", Resolver)

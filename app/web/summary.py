@@ -10,6 +10,7 @@ from anyio import to_process
 from pydantic import AwareDatetime, StringConstraints
 
 from app import cluster, topics
+from app.slices import Turns
 from app.web import as_of
 from app.web.auth import check_read
 from app.web.distributions import Summary, describe_numbers
@@ -17,7 +18,6 @@ from app.web.errors import problem
 from app.web.queries import Id, Query, parse
 from app.web.responses import json_response
 from app.web.scores import scorer_name
-from app.web.slices import Turns
 from tables import scores
 from tables.paging import Page
 from tables.scores import Filters

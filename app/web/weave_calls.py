@@ -14,12 +14,12 @@ from pydantic_core import PydanticSerializationError
 
 from app import ids, topics
 from app.events import CallLogged
+from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_write
 from app.web.bodies import decode_printable
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
-from app.web.slices import Turns
 from tables.calls import MAX_CALL_BYTES, encode
 
 Part = Literal["start", "end", "complete"]

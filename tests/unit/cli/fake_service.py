@@ -36,6 +36,8 @@ class FakeService:
     counts: dict[str, int] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
+    gaps: dict[str, list[str]] = field(default_factory=dict)
+    """Calls that lack a score, by scorer ref."""
     kinds: list[dict[str, Any]] = field(default_factory=list)
     summary: list[dict[str, Any]] = field(default_factory=list)
     status: str = "completed"
@@ -56,6 +58,7 @@ class FakeService:
         app.router.add_get("/score-requests/{id}/events", self._follow)
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
         app.router.add_get("/scores", lambda request: self._list(request, self.scores))
+        app.router.add_get("/scores/gaps", self._gaps)
         app.router.add_get("/scores/summary", lambda request: self._whole({"items": self.summary}))
         return app
 
@@ -91,6 +94,9 @@ class FakeService:
         return web.json_response(
             {"items": items[start:end], "next_cursor": str(end) if end < len(items) else None}, dumps=_dumps
         )
+
+    async def _gaps(self, request: web.Request) -> web.Response:
+        return await self._list(request, [{"call_id": call} for call in self.gaps[request.query["scorer_ref"]]])
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         return web.json_response(body, dumps=_dumps)

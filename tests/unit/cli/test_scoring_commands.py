@@ -37,6 +37,21 @@ async def test_submit_takes_all_calls_of_the_project_page_by_page(callscore: Com
     ]
 
 
+async def test_submit_gaps_scores_exactly_what_each_scorer_lacks(callscore: Command, service: FakeService) -> None:
+    service.gaps = {REFUSAL: ["c1", "c3"], "callscore:///scorer/a:1": ["c2"], "callscore:///scorer/b:1": []}
+    service.counts = {"succeeded": 1}
+    scorers = [word for ref in service.gaps for word in ("--scorer", ref)]
+    assert (await callscore("submit", "--project", "a/b", *scorers, "--gaps")).code == 0
+    assert service.submitted == [
+        {"project_id": "a/b", "call_ids": ["c1", "c3"], "scorer_refs": [REFUSAL]},
+        {"project_id": "a/b", "call_ids": ["c2"], "scorer_refs": ["callscore:///scorer/a:1"]},
+    ]
+    ended = await callscore("submit", "--project", "a/b", *scorers[4:], "--gaps")
+    assert (ended.code, ended.out.strip(), len(service.submitted)) == (0, "There are no gaps.", 2)
+    ended = await callscore("submit", "--project", "a/b", *scorers, "--gaps", "c1")
+    assert ended.code == 2
+
+
 async def test_a_name_means_the_project_s_own_latest_version(callscore: Command, service: FakeService) -> None:
     service.scorers = [
         scorer("tone", "callscore:///scorer/tone:everybody"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import ids, topics
-from app.web.slices import Turns
+from app.slices import Turns
 from app.web.splitting import CHUNK_CALLS, check_call_ids, split
 
 

@@ -1,0 +1,99 @@
+"""`GET /scores/gaps`: the calls of a project that have no succeeded score of a scorer, and why."""
+
+from collections import Counter
+from typing import Any, Literal, cast
+
+from aiohttp import web
+
+from app import cluster, topics
+from app.web import log_writes
+from app.web.auth import check_read
+from app.web.errors import problem
+from app.web.paging import PagedQuery, collect, listing
+from app.web.queries import Id, PageQuery, Query, parse
+from app.web.responses import json_response, timestamp
+from app.web.submit import RESOLVER
+from tables import gaps
+
+Reason = Literal[
+    "never_asked",
+    "queued",
+    "paused",
+    "running",
+    "waiting_for_call",
+    "scorer_version_unavailable",
+    "retrying",
+    "failed",
+    "cancelled",
+]
+
+_page = cast("PagedQuery[[str, str, str | None]]", gaps.page)  # a query may wait: what it returns in the end counts
+_count = cast("cluster.Query[[list[str | bool | None], str, str], gaps.Counts]", gaps.count)
+
+
+class GapsQuery(PageQuery):
+    project_id: Id
+    scorer_ref: str
+    reason: Reason | None = None
+
+
+class CountQuery(Query):
+    project_id: Id
+    scorer_ref: str
+
+
+async def list_gaps(request: web.Request) -> web.Response:
+    """Gaps by call id; of a scorer's name the latest version is meant, if it is asked for with `:latest`."""
+    query = parse(GapsQuery, request)
+    check_read(request, query.project_id)
+    ref = await _resolved(request, query.project_id, query.scorer_ref)
+    if query.after is None:
+        await _seen()
+    found, next_key = await collect(_page, query.after, query.limit, False, query.project_id, ref, query.reason)
+    return json_response(listing([_gap(gap) for gap in found], next_key) | {"scorer_ref": ref})
+
+
+async def count_gaps(request: web.Request) -> web.Response:
+    """How many calls there are, how many have a score, and how many have none for which reason."""
+    query = parse(CountQuery, request)
+    check_read(request, query.project_id)
+    ref = await _resolved(request, query.project_id, query.scorer_ref)
+    await _seen()
+    calls, reasons, errors = 0, Counter[str](), Counter[str]()
+    cursors: list[str | bool | None] = [None] * topics.partitions()
+    while any(cursor is not False for cursor in cursors):
+        answers = await cluster.everywhere(_count, cursors, query.project_id, ref)
+        for counted in answers.values():
+            calls += counted["calls"]
+            reasons.update(counted["reasons"])
+            errors.update(counted["errors"])
+        nexts = {partition: counted["next"] for partition, counted in answers.items()}
+        cursors = [nexts.get(partition) or False for partition in range(topics.partitions())]
+    return json_response(
+        {
+            "scorer_ref": ref,
+            "calls": calls,
+            "scored": calls - reasons.total(),
+            "gaps": reasons.total(),
+            "reasons": dict(reasons.most_common()),
+            "errors": dict(errors.most_common()),
+        }
+    )
+
+
+async def _resolved(request: web.Request, project_id: str, scorer_ref: str) -> str:
+    refs, mistakes = await request.app[RESOLVER].resolve_all(project_id, [scorer_ref], "scorer_ref")
+    if mistakes:
+        raise problem(422, ["query", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
+    return refs[0]
+
+
+async def _seen() -> None:
+    """Who asks right after logging calls, or asking for their scores, means those too."""
+    for topic in (topics.calls, topics.score_requests, topics.score_events):
+        await log_writes.all_seen(topic)
+
+
+def _gap(gap: dict[str, Any]) -> dict[str, Any]:
+    times = {name: None if gap[name] is None else timestamp(gap[name]) for name in ("since", "next_at")}
+    return gap | times

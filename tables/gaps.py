@@ -1,0 +1,179 @@
+"""Which calls of a project have no succeeded score of a scorer, and why. Queries only, no table of its own.
+
+The calls of a project are those that are there, and those that a task of the scorer is or was for.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from time import perf_counter
+from typing import Any, NamedTuple, TypedDict
+
+from app import ids
+from app.slices import Turns
+from tables import breakers, calls, chunks, in_flight, progress, scores, tasks
+from tables.base import Table
+from tables.paging import Page
+from tables.progress import State
+
+Json = dict[str, Any]
+
+_PAGE_SECONDS = 0.1
+_COUNTED = 5_000  # calls at a time: the chunks that may name them are read once for all of them
+_BEHIND = b"\x01"  # sorts behind everything of a call and before all further calls, as no id holds a control character
+
+
+class _Asked(NamedTuple):
+    """A place in a request that is for a call."""
+
+    state: State
+    occasion: str
+
+
+class Counts(TypedDict):
+    """One slice of counting, and the call to go on behind; None when all have been seen."""
+
+    calls: int
+    reasons: dict[str, int]
+    errors: dict[str, int]
+    next: str | None
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def page(
+    partition: int, after: str | None, rows: int, project_id: str, scorer_ref: str, reason: str | None
+) -> Page:
+    """Gaps by call id, those for one reason (None: for any)."""
+    of = _Scorer(partition, project_id, scorer_ref)
+    missing, _, behind = await of.missing(after, rows, _PAGE_SECONDS)
+    found = [gap for gap in await of.explain(missing) if reason in (None, gap["reason"])]
+    return {"items": [(gap["call_id"], gap) for gap in found], "next": behind}
+
+
+async def count(partition: int, cursors: list[str | bool | None], project_id: str, scorer_ref: str) -> Counts:
+    """Count calls and gaps by reason, from this partition's cursor on (None: the beginning, False: nothing is left)."""
+    after = cursors[partition]
+    if isinstance(after, bool):
+        return {"calls": 0, "reasons": {}, "errors": {}, "next": None}
+    of = _Scorer(partition, project_id, scorer_ref)
+    missing, seen, behind = await of.missing(after, _COUNTED, float("inf"))
+    found = await of.explain(missing)
+    return {
+        "calls": seen,
+        "reasons": Counter(gap["reason"] for gap in found),
+        "errors": Counter(gap["error"]["type"] for gap in found if gap["error"] is not None),
+        "next": behind,
+    }
+
+
+class _Scorer:
+    """A scorer ref and the calls of a project in one partition."""
+
+    def __init__(self, partition: int, project_id: str, scorer_ref: str) -> None:
+        self._partition = partition
+        self._project_id = project_id
+        self._ref = scorer_ref
+
+    async def missing(self, after: str | None, most: int, seconds: float) -> tuple[list[str], int, str | None]:
+        """Calls without a succeeded score behind `after`, how many were looked at, and the call to go on behind.
+
+        At most so many, for at most so long.
+        """
+        found: list[str] = []
+        seen = 0
+        turns, deadline = Turns(), perf_counter() + seconds
+        for call_id, is_one in self._calls(after):
+            await turns.breathe()
+            if not is_one:
+                continue
+            seen += 1
+            if not any(row["status"] == "succeeded" for _, row in self._scores(call_id)):
+                found.append(call_id)
+            if len(found) >= most or perf_counter() >= deadline:
+                return found, seen, call_id
+        return found, seen, None
+
+    async def explain(self, call_ids: list[str]) -> list[Json]:
+        """The gaps among these calls, each with its reason, as things stand now."""
+        asked = await self._asked(call_ids) if call_ids else {}
+        turns, found = Turns(), []
+        for call_id in call_ids:
+            if (gap := self._gap(call_id, asked.get(call_id, []))) is not None:
+                found.append(gap)
+            await turns.breathe()
+        return found
+
+    def _calls(self, after: str | None) -> Iterator[tuple[str, bool]]:
+        """Call ids in order, and whether they are of the project as far as this scorer goes."""
+        prefix = ids.join_key(self._project_id) + ids.SEPARATOR
+        behind = None if after is None else prefix + after.encode()
+        there = calls.of_project(self._partition, self._project_id, behind)
+        logged = ((ids.split_key(key)[1], True) for key, _ in there)
+        streams = [logged, *(self._named(table, prefix, behind) for table in (scores.table, tasks.table))]
+        for call_id, members in groupby(merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
+            yield call_id, any(is_one for _, is_one in members)
+
+    def _named(self, table: Table, prefix: bytes, behind: bytes | None) -> Iterator[tuple[str, bool]]:
+        for key, _ in table.scan(self._partition, prefix, None if behind is None else behind + _BEHIND):
+            _, call_id, ref, _ = ids.split_key(key)
+            yield call_id, ref == self._ref
+
+    def _prefix(self, call_id: str) -> bytes:
+        return ids.join_key(self._project_id, call_id, self._ref) + ids.SEPARATOR
+
+    def _scores(self, call_id: str) -> list[tuple[str, Json]]:
+        """(occasion, row) of what has ended."""
+        rows = scores.table.scan(self._partition, self._prefix(call_id))
+        return [(ids.split_key(key)[3], scores.decode(value)) for key, value in rows]
+
+    async def _asked(self, call_ids: list[str]) -> dict[str, list[_Asked]]:
+        """The places in requests for these calls, which are in order."""
+        wanted, turns = set(call_ids), Turns()
+        found: defaultdict[str, list[_Asked]] = defaultdict(list)
+        for chunk in chunks.naming(self._partition, self._project_id, self._ref, call_ids[0], call_ids[-1]):
+            await turns.breathe()
+            if chunk is None or wanted.isdisjoint(chunk.call_ids):
+                continue
+            states = progress.load(self._partition, chunk.request_id, chunk.chunk, chunk.scorer_refs.index(self._ref))
+            for call, call_id in enumerate(chunk.call_ids):
+                if call_id in wanted:
+                    found[call_id].append(_Asked(states.get(call), chunk.occasion))
+        return found
+
+    def _gap(self, call_id: str, asked: list[_Asked]) -> Json | None:
+        versions = self._scores(call_id)
+        if any(row["status"] == "succeeded" for _, row in versions):
+            return None
+        gap: Json = {"call_id": call_id, "error": None, "attempts": 0, "since": None, "next_at": None}
+        told = breakers.paused().get(self._ref)
+        for key, row in tasks.parked(self._partition, self._prefix(call_id)):
+            if (entry := in_flight.get(key)) is not None and entry.running:
+                return gap | {"reason": "running", "attempts": row.attempts, "since": entry.since}
+            error = None if row.error is None else row.error.model_dump(exclude={"traceback"})
+            waits = gap | {"error": error, "attempts": row.attempts, "since": row.since, "next_at": row.due}
+            if row.status != "retrying":
+                return waits | {"reason": row.reason}
+            return waits | ({"reason": "retrying"} if told is None else _paused(told, row.due))
+        for occasion in {place.occasion for place in asked}:
+            key = ids.task_key(self._project_id, call_id, self._ref, occasion)
+            if (entry := in_flight.get(key)) is not None and entry.running:
+                return gap | {"reason": "running", "since": entry.since}
+        if any(place.state is State.QUEUED for place in asked):
+            return gap | ({"reason": "queued"} if told is None else _paused(told))
+        if versions:
+            _, ended, _ = scores.newest(versions)
+            error = ended.get("error") and {name: ended["error"][name] for name in ("type", "message")}
+            why = {"reason": ended["status"], "error": error}
+            return gap | why | {"attempts": ended["attempts"], "since": ended["at"]}
+        if any(place.state is State.CANCELLED for place in asked):
+            return gap | {"reason": "cancelled"}
+        # Any other place in a request is of a task on its way from one of these states to another.
+        return gap | {"reason": "queued" if asked else "never_asked"}
+
+
+def _paused(told: breakers.Told, due: float = 0.0) -> Json:
+    return {"reason": "paused", "next_at": max(told.probe_at, due)}
