@@ -1,0 +1,129 @@
+"""Logs that released versions wrote, and what they answered: every later version must read them.
+
+`python -m tests.released` writes those of this version, to be kept; do it before the version is released.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from app.upkeep import lines
+from tests.log_command import callscore, done
+from tests.service import ROOT, Service, attempts, complete_call
+
+PROJECT = "acme/released"
+FOLDER = Path(__file__).parent
+PARTITIONS = 2
+SETTINGS: dict[str, object] = {
+    "partitions": PARTITIONS,
+    "scorers": "tests.plugin_scorers",
+    "scorer_attempts": 2,
+    "scorer_backoff": 0.01,
+}
+CALLS = ("one", "two", "three")
+
+
+def folder_of_this_version() -> Path:
+    return FOLDER / version("callscore")
+
+
+def write(directory: Path, data_dir: Path) -> None:
+    """Have a service do everything that leaves events, and keep its log and its answers in `directory`."""
+    directory.mkdir(parents=True)
+    service = Service(data_dir, **SETTINGS)
+    try:
+        service.start()
+        fill(service)
+        kept = answers(service)
+    finally:
+        service.stop()
+    said = json.dumps(kept, indent=1, sort_keys=True)
+    (directory / "answers.json").write_text(said.replace(f"{ROOT}/", "") + "\n")
+    exported = data_dir.with_suffix(".jsonl")
+    done(callscore(service, "export", str(exported)))
+    with lines.reading(exported) as export, lines.writing(directory / "log.jsonl") as file:
+        writer = lines.Writer(file, export.header)
+        for record in export.records():  # tracebacks name this folder
+            writer.record(record._replace(value=(record.value or b"").replace(f"{ROOT}/".encode(), b"")))
+        writer.finish()
+
+
+def fill(service: Service) -> None:
+    """Leave an event of every type in the log, and nothing that is owed."""
+    service.log_calls(PROJECT, [{"id": call_id, "output": f"output {call_id}"} for call_id in CALLS])
+    service.log_calls(PROJECT, [{"id": "one", "output": "another"}])
+    _log_in_parts(service, "parts")
+    body = {"name": "has_o", "kind": "contains", "params": {"text": "o"}, "project_id": PROJECT}
+    ref = service.post("/scorers", body).json["ref"]
+    fine, raises, hangs = service.refs("not_empty", "raises", "hangs_softly")
+
+    service.wait_finished(service.submit(PROJECT, [*CALLS, "parts"], [fine, ref], **{"Idempotency-Key": "key"}))
+    service.wait_finished(service.submit(PROJECT, [*CALLS], [fine]))  # reused
+    failed = service.submit(PROJECT, [*CALLS], [raises])
+    service.wait_finished(failed)
+    service.post(f"/score-requests/{failed}/retry", {})
+    service.wait_finished(failed)
+    service.wait_finished(service.submit(PROJECT, ["one"], [fine, raises], **{"Callscore-Rescore": "again"}))
+    stopped = service.submit(PROJECT, [*CALLS], [hangs])
+    _wait(service, stopped, "running", len(CALLS))
+    service.post(f"/score-requests/{stopped}/cancel", {})
+    service.wait_finished(stopped)
+
+    late = [service.submit(PROJECT, ["late"], [fine]) for _ in range(2)]
+    for request in late:
+        _wait(service, request, "waiting_for_call", 1)
+    service.post(f"/score-requests/{late[0]}/cancel", {})
+    service.wait_finished(late[0])
+    service.log_calls(PROJECT, [{"id": "late", "output": "late"}])
+    service.wait_finished(late[1])
+
+    for _ in attempts(30):
+        if service.post("/dead-letters/redrive", {"reason": "call_rewritten"}).json["redriven"]:
+            break
+    for _ in attempts(30):
+        if len(service.items("/dead-letters")) == 2:
+            break
+
+
+def _log_in_parts(service: Service, call_id: str) -> None:
+    call = complete_call(PROJECT, {"id": call_id, "output": "whole"})
+    start = {name: call[name] for name in ("project_id", "id", "trace_id", "op_name", "started_at", "inputs")}
+    end = {name: call[name] for name in ("project_id", "id", "ended_at", "output", "summary", "started_at")}
+    for part, body in (("start", start | {"attributes": {}}), ("end", end)):
+        assert service.post(f"/v2/{PROJECT}/call/{part}", {part: body}).status == 200
+
+
+def _wait(service: Service, request: str, state: str, number: int) -> None:
+    for _ in attempts(30):
+        if service.status(request)["tasks"][state] == number:
+            return
+    raise AssertionError(service.status(request))
+
+
+def answers(service: Service) -> dict[str, Any]:
+    """What the views say about the project, but for what depends on the moment or on who is asked."""
+    project = urlencode({"project_id": PROJECT})
+    requests = service.items(f"/score-requests?{project}")
+    tasks = [task for request in requests for task in service.items(f"/score-requests/{request['request_id']}/tasks")]
+    scores = service.items(f"/scores?{project}")
+    pairs = [urlencode({"call_id": score["call_id"], "scorer_ref": score["scorer_ref"]}) for score in scores]
+    for one in (*requests, *tasks):
+        for name in ("rate", "eta", "worker"):
+            one.pop(name, None)
+    return {
+        "calls": service.items(f"/calls?{project}"),
+        "scorers": [found for found in service.items(f"/scorers?{project}") if found["project_id"] == PROJECT],
+        "requests": requests,
+        "tasks": tasks,
+        "scores": scores,
+        "histories": [service.items(f"/scores/history?{project}&{pair}") for pair in pairs],
+    }
+
+
+def load(directory: Path, data_dir: Path) -> Service:
+    """A service on the log that is kept in a folder; not started."""
+    service = Service(data_dir, **SETTINGS)
+    done(callscore(service, "import", str(directory / "log.jsonl")))
+    return service
