@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from app import ids
 from app.slices import Turns
@@ -19,6 +19,18 @@ from tables.paging import Page
 from tables.progress import State
 
 Json = dict[str, Any]
+
+Reason = Literal[
+    "never_asked",
+    "queued",
+    "paused",
+    "running",
+    "waiting_for_call",
+    "scorer_version_unavailable",
+    "retrying",
+    "failed",
+    "cancelled",
+]
 
 _PAGE_SECONDS = 0.1
 _COUNTED = 5_000  # calls at a time: the chunks that may name them are read once for all of them

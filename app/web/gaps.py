@@ -1,7 +1,7 @@
 """`GET /scores/gaps`: the calls of a project that have no succeeded score of a scorer, and why."""
 
 from collections import Counter
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -15,18 +15,6 @@ from app.web.responses import json_response, timestamp
 from app.web.submit import RESOLVER
 from tables import gaps
 
-Reason = Literal[
-    "never_asked",
-    "queued",
-    "paused",
-    "running",
-    "waiting_for_call",
-    "scorer_version_unavailable",
-    "retrying",
-    "failed",
-    "cancelled",
-]
-
 _page = cast("PagedQuery[[str, str, str | None]]", gaps.page)  # a query may wait: what it returns in the end counts
 _count = cast("cluster.Query[[list[str | bool | None], str, str], gaps.Counts]", gaps.count)
 
@@ -34,7 +22,7 @@ _count = cast("cluster.Query[[list[str | bool | None], str, str], gaps.Counts]",
 class GapsQuery(PageQuery):
     project_id: Id
     scorer_ref: str
-    reason: Reason | None = None
+    reason: gaps.Reason | None = None
 
 
 class CountQuery(Query):

@@ -1,5 +1,7 @@
 """Shapes of what was and of what is missing: histories, gaps and dead letters."""
 
+from typing import get_args
+
 from app.web.openapi_schemas import (
     INTEGER,
     STRING,
@@ -12,6 +14,7 @@ from app.web.openapi_schemas import (
     ref,
     struct,
 )
+from tables.gaps import Reason
 
 _LETTER: dict[str, Schema] = {
     "id": STRING,
@@ -30,17 +33,7 @@ _LETTER: dict[str, Schema] = {
     "redriven_by": nullable(STRING),
 }
 
-GAP_REASONS = (
-    "never_asked",
-    "queued",
-    "paused",
-    "running",
-    "waiting_for_call",
-    "scorer_version_unavailable",
-    "retrying",
-    "failed",
-    "cancelled",
-)
+GAP_REASONS = get_args(Reason)
 _BY_NAME: Schema = {"type": "object", "additionalProperties": INTEGER}
 
 SCHEMAS: dict[str, Schema] = {
