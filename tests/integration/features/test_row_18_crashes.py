@@ -58,7 +58,7 @@ def wait_asked(provider: Provider, number: int) -> None:
 
 
 def unanswered(provider: Provider, service: Service, since: int) -> set[str]:
-    """The calls that the provider was asked about since that arrival, and whose outcome a killed service's log lacks."""
+    """The calls that the provider was asked about since that arrival, whose outcome a killed service's log lacks."""
     known = -1
     while provider.at_once or len(provider.arrivals) != known:  # what was under way to it may still arrive
         known = len(provider.arrivals)

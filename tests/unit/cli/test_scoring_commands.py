@@ -52,6 +52,14 @@ async def test_submit_gaps_scores_exactly_what_each_scorer_lacks(callscore: Comm
     assert ended.code == 2
 
 
+async def test_scores_and_their_summary_can_be_asked_as_of_a_time(callscore: Command, service: FakeService) -> None:
+    service.scores = [score("c1")]
+    for words in (["--json"], ["--summary", "--json"]):
+        ended = await callscore("scores", "--project", "a/b", "--as-of", "2026-01-31T12:00:00+00:00", *words)
+        assert ended.code == 0
+        assert service.seen[-1].query["as_of"] == "2026-01-31T12:00:00+00:00"
+
+
 async def test_a_name_means_the_project_s_own_latest_version(callscore: Command, service: FakeService) -> None:
     service.scorers = [
         scorer("tone", "callscore:///scorer/tone:everybody"),

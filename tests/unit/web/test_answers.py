@@ -26,6 +26,11 @@ from tests.unit.web.client import Client, running
         ("GET", "/scores/summary?project_id=a&group_by=output.x", 422, "string_pattern_mismatch"),
         ("GET", "/calls?project_id=a&cursor=!", 422, "invalid_cursor"),
         ("GET", "/score-requests?limit=0", 422, "greater_than_equal"),
+        ("GET", "/scores/history?project_id=a&call_id=c", 422, "missing"),
+        ("GET", "/scores/gaps?project_id=a", 422, "missing"),
+        ("GET", "/scores/gaps?project_id=a&scorer_ref=s&reason=lost", 422, "literal_error"),
+        ("GET", "/scores?project_id=a&as_of=2026-01-01T00:00:00", 422, "timezone_aware"),
+        ("GET", "/dead-letters?since=yesterday", 422, "datetime_from_date_parsing"),
     ],
 )
 def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str, status: int, type: str) -> None:

@@ -42,6 +42,10 @@ CLOSED = [
     ("POST", "/v2/acme/flow/calls/complete"),
     ("GET", "/"),
     ("GET", "/no/such/path"),
+    ("GET", "/dead-letters"),
+    ("POST", "/dead-letters/redrive"),
+    ("GET", "/internal/rows"),
+    ("GET", "/internal/rows/0"),
 ]
 
 
@@ -76,8 +80,20 @@ def test_another_projects_submission_is_403_and_its_reads_are_404(locked: Client
     assert (answer.status, answer.json["detail"][0]["loc"]) == (403, ["body", "project_id"])
     calls = {"batch": [{"project_id": "other/flow", "id": "1"}]}
     assert locked.post("/v2/other/flow/calls/complete", calls, Authorization=bearer).status == 403
-    for path in ("/scores", "/scores/summary", "/calls", "/scorers", "/score-requests"):
+    for path in ("/scores", "/scores/summary", "/calls", "/scorers", "/score-requests", "/dead-letters"):
         assert locked.get(f"{path}?project_id=other/flow", Authorization=bearer).status == 404
+    for path in (
+        "/scores/history?call_id=c&scorer_ref=s",
+        "/scores/gaps?scorer_ref=s",
+        "/scores/gaps/summary?scorer_ref=s",
+    ):
+        assert locked.get(f"{path}&project_id=other/flow", Authorization=bearer).status == 404
+    assert locked.post("/dead-letters/redrive", {"project_id": "other/flow"}, Authorization=bearer).status == 404
+
+
+@pytest.mark.parametrize("path", ["/dead-letters", "/internal/rows", "/internal/rows/0"])
+def test_what_is_of_all_projects_takes_a_key_for_every_project(locked: Client, key: str, path: str) -> None:
+    assert locked.get(path, Authorization=f"Bearer {key}").status == 403
 
 
 def test_publishing_for_every_project_takes_a_key_for_every_project(locked: Client, key: str) -> None:
