@@ -106,13 +106,19 @@ RequestEvent = Annotated[ScoreRequested | RequestClaimed | RequestAccepted, Fiel
 # --- score-events --------------------------------------------------------------------------------
 
 
+# No more than a row has room for, whoever wrote the record.
+ChunkNumber = Annotated[int, Field(ge=0, lt=10**8)]
+Index = Annotated[int, Field(ge=0, lt=10**4)]
+ControlNumber = Annotated[int, Field(ge=1, lt=2**32)]
+
+
 class Target(NamedTuple):
     """One place in a request that a task's outcome is counted in."""
 
     request_id: str
-    chunk: int
-    scorer: int  # index into the chunk's scorer_refs
-    call: int  # index into the chunk's call_ids
+    chunk: ChunkNumber
+    scorer: Index  # into the chunk's scorer_refs
+    call: Index  # into the chunk's call_ids
     opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
 
 
@@ -219,9 +225,9 @@ class TasksReused(Event):
 
     type: Literal["TasksReused"] = "TasksReused"
     request_id: str
-    chunk: int
-    scorer: int
-    calls: list[int]
+    chunk: ChunkNumber
+    scorer: Index
+    calls: list[Index]
     at: float
 
 
@@ -230,10 +236,10 @@ class TasksCancelled(Event):
 
     type: Literal["TasksCancelled"] = "TasksCancelled"
     request_id: str
-    chunk: int
-    scorer: int
-    calls: int  # how many the chunk has
-    control: int  # the number of the control among those of its request, from 1 on
+    chunk: ChunkNumber
+    scorer: Index
+    calls: Index  # how many the chunk has
+    control: ControlNumber  # the number of the control among those of its request, from 1 on
     at: float
 
 
@@ -242,11 +248,11 @@ class TasksReopened(Event):
 
     type: Literal["TasksReopened"] = "TasksReopened"
     request_id: str
-    chunk: int
-    scorer: int
+    chunk: ChunkNumber
+    scorer: Index
     statuses: list[Literal["failed", "cancelled"]]
-    calls: list[int] | None  # indices into the chunk; None: all
-    control: int
+    calls: list[Index] | None  # indices into the chunk; None: all
+    control: ControlNumber
     at: float
 
 

@@ -20,6 +20,13 @@ PROJECT = "acme/letters"
 TOPICS = (*stored.PRIMARY, "dead-letters")
 OLDER = (sys.executable, "-m", "tests.older_worker")
 FAILED = {"v": 1, "type": "ScoreFailed", "project_id": "a", "call_id": "b", "scorer_ref": "c", "targets": [], "at": 1}
+PLACE = {"v": 1, "request_id": "r", "chunk": 0, "scorer": 0, "at": 1}
+
+
+def batch(event: dict[str, Any]) -> bytes:
+    return json.dumps({"v": 1, "type": "ScoreEvents", "events": [event]}).encode()
+
+
 POISONS: dict[bytes | None, str] = {
     None: "undecodable",
     b"": "undecodable",
