@@ -115,7 +115,7 @@ def default_policy(settings: Settings) -> Policy:
 
 def load_registry() -> Registry:
     """The registry of this process; what could not be loaded is logged."""
-    registry = Registry.load(get_settings().scorers)
+    registry = Registry.load(["app.judges", *get_settings().scorers])
     for problem in registry.problems:
         log.error("scorers: %s", problem)
     return registry

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from app import ids
-from app.events import ScoreRequested, Target
+from app.events import ScoreRequested, Spent, Target
 from tables import chunks, progress, tasks
 
 
@@ -29,6 +29,7 @@ class Task:
     parked: bool = False  # it has a row in tables/tasks
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # from when on its budget in time runs
+    earlier: Spent | None = None  # what its attempts in this round took so far
 
 
 class Chunk:
@@ -186,6 +187,7 @@ def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
         parked=True,
         excused=row.excused,
         trying_since=row.trying_since,
+        earlier=row.spent,
     )
 
 

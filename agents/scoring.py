@@ -11,7 +11,6 @@ import contextvars
 import logging
 import time
 from collections import deque
-from typing import Any
 
 from agents.admission import Admission, Attempt
 from agents.catalog import Catalog, default_policy, load_registry
@@ -19,6 +18,7 @@ from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.retries import next_attempt
+from agents.runs import Run, op_name
 from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
@@ -306,38 +306,39 @@ class Scoring:
             running.add_done_callback(lambda _: attempt.left())
 
     def _run_inline(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
-        started = time.perf_counter()
+        run = Run(bound, call_row)
         try:
             output = self.runner.run_inline(bound, call_row["call"])
         except ScorerError as error:
-            self._attempt_failed(task, entry, bound, error, attempt.ended(error), call_row["call"])
+            self._attempt_failed(task, entry, run, error, attempt.ended(error))
         else:
             attempt.ended(None)
-            self._succeed(task, entry, bound, call_row, output, time.perf_counter() - started)
+            self._succeed(task, entry, run, output)
 
     async def _run_apart(
         self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt
     ) -> None:
-        started = time.perf_counter()
+        run = Run(bound, call_row)
         try:
-            outcome = await self._outcome(task, bound, call_row["call"])
-            seconds = time.perf_counter() - started
+            outcome = await self._outcome(task, run)
+            run.end()
             # Whoever was asked is free again, however long the outcome has to wait for the log.
             paused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
             await self._writable.wait()
             if not entry.running:
                 return  # it was stopped, and ended at the same moment
             if isinstance(outcome, ScorerError):
-                self._attempt_failed(task, entry, bound, outcome, paused, call_row["call"])
+                self._attempt_failed(task, entry, run, outcome, paused)
             else:
-                self._succeed(task, entry, bound, call_row, outcome, seconds)
+                self._succeed(task, entry, run, outcome)
         finally:
             if in_flight.get(task.key) is entry:
                 self._running.pop(task.key, None)
 
-    async def _outcome(self, task: Task, bound: BoundScorer, call: dict[str, Any]) -> bytes | ScorerError:
+    async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
+        timeout = run.bound.policy.timeout or self.settings.scorer_timeout
         try:
-            return await self.runner.run(bound, call, bound.policy.timeout or self.settings.scorer_timeout)
+            return await self.runner.run(run.bound, run.call_row["call"], timeout, run.report)
         except ScorerError as error:
             return error
         except Exception as error:
@@ -346,39 +347,27 @@ class Scoring:
 
     # --- what became of it ---
 
-    def _succeed(
-        self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, output: bytes, seconds: float
-    ) -> None:
-        lineage = {
-            "scorer_kind": bound.kind,
-            "scorer_digest": bound.digest,
-            "call_digest": call_row["parts"]["end"],
-            "latency_ms": round(seconds * 1000, 3),
-        }
+    def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
         event = events.ScoreSucceeded(
             **self._common(task, entry.targets),
             output=events.json_value(output),
-            op_name=op_name(call_row["call"]),
-            lineage=lineage,
+            op_name=op_name(run.call_row["call"]),
+            lineage=run.lineage(),
+            spent=run.spent(),
         )
         entry.running = False
         self.outbox.put(task.partition, event)
 
-    def _attempt_failed(
-        self,
-        task: Task,
-        entry: Entry,
-        bound: BoundScorer,
-        error: ScorerError,
-        paused: bool,
-        call: dict[str, object],
-    ) -> None:
+    def _attempt_failed(self, task: Task, entry: Entry, run: Run, error: ScorerError, paused: bool) -> None:
         described = events.Error(
-            type=error.type, message=getattr(error, "message", str(error)), traceback=getattr(error, "traceback", None)
+            type=error.type,
+            message=getattr(error, "message", str(error)),
+            traceback=getattr(error, "traceback", None),
+            raw=getattr(error, "raw", None),
         )
-        following = next_attempt(bound.policy, task, error, paused)
+        following = next_attempt(run.bound.policy, task, error, paused)
         if following is None:
-            self._fail(task, entry, described, call)
+            self._fail(task, entry, described, run.call_row["call"], run)
             return
         event = events.AttemptFailed(
             **self._common(task, entry.targets),
@@ -387,12 +376,26 @@ class Scoring:
             next_at=following.next_at,
             excused=following.excused,
             trying_since=following.trying_since,
+            spent=run.spent(),
         )
         entry.running = False
         self.outbox.put(task.partition, event)
 
-    def _fail(self, task: Task, entry: Entry, error: events.Error, call: dict[str, object] | None = None) -> None:
-        event = events.ScoreFailed(**self._common(task, entry.targets), error=error, op_name=op_name(call or {}))
+    def _fail(
+        self,
+        task: Task,
+        entry: Entry,
+        error: events.Error,
+        call: dict[str, object] | None = None,
+        run: Run | None = None,
+    ) -> None:
+        event = events.ScoreFailed(
+            **self._common(task, entry.targets),
+            error=error,
+            op_name=op_name(call or {}),
+            lineage={} if run is None else run.lineage(),
+            spent=None if run is None else run.spent(),
+        )
         entry.running = False
         self.outbox.put(task.partition, event)
 
@@ -444,13 +447,8 @@ class Scoring:
             "targets": targets,
             "parked": task.parked,
             "at": time.time(),
+            "earlier": task.earlier,
         }
-
-
-def op_name(call: dict[str, object]) -> str | None:
-    """The call's op name, as far as an event carries it."""
-    name = call.get("op_name")
-    return name[:512] if isinstance(name, str) else None
 
 
 scoring = Scoring()

@@ -133,6 +133,27 @@ def _fit(text: Any, most: int) -> Any:
     return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
 
 
+class Spent(BaseModel):
+    """What attempts took of those who were asked. `cost` is in picodollars, so that sums are exact."""
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: int = 0  # that were answered
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int = 0
+    unpriced: int = 0  # requests whose tokens or price nobody knows
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{name: value + getattr(other, name) for name, value in self})
+
+
+def spent_in_all(*spent: Spent | None) -> Spent | None:
+    """What all of them took together; None if nobody was asked."""
+    found = [one for one in spent if one is not None]
+    return sum(found[1:], found[0]) if found else None
+
+
 class Error(BaseModel):
     """Why an attempt or a task failed; texts from a scorer are made to fit."""
 
@@ -141,6 +162,7 @@ class Error(BaseModel):
     type: Annotated[str, BeforeValidator(lambda text: _fit(text, 200))]
     message: Annotated[str, BeforeValidator(lambda text: _fit(text, 1000))]
     traceback: Annotated[str | None, BeforeValidator(lambda text: _fit(text, 4096))] = None
+    raw: Annotated[str | None, BeforeValidator(lambda text: _fit(text, 4096))] = None  # what a judge answered
 
 
 class TaskEvent(Event):
@@ -155,6 +177,8 @@ class TaskEvent(Event):
     targets: list[Target]
     parked: bool = False  # it had a row in tables/tasks, which its end takes away
     at: float
+    earlier: Spent | None = None  # what earlier attempts of this round took; None: nobody was asked
+    spent: Spent | None = None  # what the attempt took whose outcome this is
 
 
 ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]

@@ -32,7 +32,7 @@ def score(number: int) -> tuple[bytes, bytes]:
         "attempts": 1,
         "at": 1_700_000_000.0 + number,
         "op_name": "answer",
-        "lineage": {"scorer_ref": ref, "scorer_kind": "contains", "call_digest": digest, "request_id": digest[:36]},
+        "lineage": {"scorer_ref": ref, "scorer_kind": "contains", "input_digest": digest, "request_id": digest[:36]},
     }
     return "\0".join(("bench/project", call_id, ref, "")).encode(), orjson.dumps(row)
 

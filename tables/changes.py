@@ -18,6 +18,7 @@ from app.events import (
     TasksReopened,
     TasksReused,
     TaskWithdrawn,
+    spent_in_all,
 )
 from tables import history, progress, scores, tasks
 from tables.at import At
@@ -84,7 +85,9 @@ class Changes:
                 return
             state = task.status
         for target in event.targets:
-            if (row := self._of(target[:3])).opened(target.call) == target.opened:
+            row = self._of(target[:3])
+            self._spend(row, event)
+            if row.opened(target.call) == target.opened:
                 self._mark(row, target[:3], [target.call], _STATES[state], event.at)
 
     def reuse(self, event: TasksReused) -> None:
@@ -163,6 +166,10 @@ class Changes:
         if row is None:
             row = self._progress[where] = progress.load(self._partition, *where)
         return row
+
+    def _spend(self, row: progress.Row, event: OfTask) -> None:
+        if event.spent is not None and row.offset < self._offset:
+            row.spent = spent_in_all(row.spent, event.spent)
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:

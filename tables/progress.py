@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app import ids
+from app.events import Spent
 from tables.base import Table
 
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
+_SPENT = struct.Struct(">5Q")
+_HAS_SPENT = 1 << 31  # in the number of the last control: what was spent stands between head and states
 
 
 class State(IntEnum):
@@ -45,6 +48,7 @@ class Row:
     finished_at: float = 0.0  # when the last task became terminal
     control: int = 0  # the number of the last control of its request that was applied
     states: bytearray = field(default_factory=bytearray)
+    spent: Spent | None = None  # what the attempts took that were made for these tasks; None: nobody was asked
 
     def get(self, call: int) -> State:
         return State(self.states[call] & 0x0F) if call < len(self.states) else State.QUEUED
@@ -100,12 +104,21 @@ class Row:
         return self.states.translate(_STATE)
 
     def encode(self) -> bytes:
-        return _HEAD.pack(self.offset, self.finished_at, self.control) + self.states
+        if self.spent is None:
+            return _HEAD.pack(self.offset, self.finished_at, self.control) + self.states
+        head = _HEAD.pack(self.offset, self.finished_at, self.control | _HAS_SPENT)
+        return head + _SPENT.pack(*(getattr(self.spent, name) for name in _NAMES)) + self.states
+
+
+_NAMES = tuple(Spent.model_fields)
 
 
 def decode(value: bytes) -> Row:
     offset, finished_at, control = _HEAD.unpack_from(value)
-    return Row(offset, finished_at, control, bytearray(value[_HEAD.size :]))
+    if not control & _HAS_SPENT:
+        return Row(offset, finished_at, control, bytearray(value[_HEAD.size :]))
+    spent = Spent(**dict(zip(_NAMES, _SPENT.unpack_from(value, _HEAD.size), strict=True)))
+    return Row(offset, finished_at, control ^ _HAS_SPENT, bytearray(value[_HEAD.size + _SPENT.size :]), spent)
 
 
 def key(request_id: str, chunk: int, scorer: int) -> bytes:

@@ -8,7 +8,7 @@ import orjson
 from pydantic import BaseModel
 
 from app import ids
-from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded
+from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded, Spent, spent_in_all
 from tables import calls
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -32,6 +32,7 @@ class Outcome(BaseModel):
     at: float
     op_name: str | None = None
     lineage: dict[str, Any] = {}
+    spent: Spent | None = None  # what all attempts of the round took; None: nobody was asked
 
 
 class Row(Outcome):
@@ -68,6 +69,7 @@ def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None 
         at=event.at,
         op_name=None if isinstance(event, ScoreCancelled) else event.op_name,
         lineage={} if isinstance(event, ScoreCancelled) else event.lineage,
+        spent=spent_in_all(event.earlier, event.spent),
         past=past,
     )
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
+from app.events import Spent, spent_in_all
 from tables import breakers, chunks, in_flight, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
@@ -18,12 +19,13 @@ _STATUS = {state: "succeeded" if state is State.REUSED else state.name.lower() f
 class Count(TypedDict):
     """One slice of counting: per request id the tasks in each `State`, by its name, without queued ones.
 
-    `held` are those among them whose scorer is paused.
+    `held` are those among them whose scorer is paused; `spent` is a `Spent`, left out where nobody was asked.
     """
 
     states: dict[str, dict[str, int]]
     held: dict[str, dict[str, int]]
     finished_at: dict[str, float]
+    spent: dict[str, dict[str, int]]
     running: dict[str, int]
     next: Cursor | None
 
@@ -35,7 +37,7 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
 
     What runs is counted once, at the beginning.
     """
-    found: Count = {"states": {}, "held": {}, "finished_at": {}, "running": {}, "next": None}
+    found: Count = {"states": {}, "held": {}, "finished_at": {}, "spent": {}, "running": {}, "next": None}
     cursor = cursors[partition]
     if cursor is None:
         return found
@@ -49,9 +51,12 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
         held: Counter[State] = Counter()
         paused_here = paused.get(request_ids[index])
         finished_at, stopped = 0.0, None
+        spent: Spent | None = None
         prefix = request_ids[index].encode() + ids.SEPARATOR
         for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
-            counted, at = progress.counts([progress.decode(value)])
+            row = progress.decode(value)
+            counted, at = progress.counts([row])
+            spent = spent_in_all(spent, row.spent)
             states += counted
             if paused_here and progress.scorer_of(key) in paused_here:
                 held += counted
@@ -63,6 +68,8 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
         found["states"][request_ids[index]] = {state.name: number for state, number in states.items()}
         found["held"][request_ids[index]] = {state.name: number for state, number in held.items()}
         found["finished_at"][request_ids[index]] = finished_at
+        if spent is not None:
+            found["spent"][request_ids[index]] = spent.model_dump()
         if stopped is not None:
             found["next"] = (index, stopped)
             break

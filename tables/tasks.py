@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
+from app.events import AttemptFailed, Error, Spent, Target, TaskJoined, TaskParked, TaskWithdrawn, spent_in_all
 from tables.base import Table
 
 table = Table("tasks")
@@ -29,6 +29,7 @@ class Row(BaseModel):
     due: float  # when it is taken up again, or given up waiting
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # from when on its budget in time runs
+    spent: Spent | None = None  # what its attempts in this round took so far
 
 
 def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
@@ -55,6 +56,7 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         due=event.next_at if isinstance(event, AttemptFailed) else event.until,
         excused=event.excused if isinstance(event, AttemptFailed) else 0,
         trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
+        spent=spent_in_all(event.earlier, event.spent),
     )
 
 

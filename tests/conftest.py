@@ -12,6 +12,8 @@ from tests.asking import Asking
 from tests.brokers import Broker, broker
 from tests.disk import make_disk
 from tests.faults.shim import shim, shim_library
+from tests.judge import Judge
+from tests.judging import Judging
 from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_brokers
 from tests.provider import Provider
 from tests.service import Service
@@ -74,3 +76,17 @@ def provider() -> Iterator[Provider]:
 def asking(make_service: Callable[..., Service], provider: Provider, tmp_path: Path) -> Asking:
     """Starts services that ask the provider."""
     return Asking(make_service, provider, tmp_path)
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    """Whom `llm_judge` scorers ask."""
+    started = Judge().start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def judging(make_service: Callable[..., Service], judge: Judge, tmp_path: Path) -> Judging:
+    """Starts services that ask the judge."""
+    return Judging(make_service, judge, tmp_path)

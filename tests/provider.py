@@ -10,16 +10,18 @@ from typing import Literal
 
 from aiohttp import web
 
+from tests.on_thread import OnThread
+
 Mood = Literal["well", "throttling", "failing", "hanging", "locked", "refusing"]
 RETRY_AFTER = 1  # seconds, while it throttles, unless it is set
 
 
-class Provider:
+class Provider(OnThread):
     """Serves on a thread of its own. `mood` may be set at any time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.mood: Mood = "well"
-        self.port = 0  # set when it has started
         self.arrivals: list[tuple[float, Mood, str, str]] = []  # (monotonic seconds, mood, call id, worker)
         self.succeeded: Counter[str] = Counter()  # by call id
         self.at_once = 0
@@ -27,19 +29,9 @@ class Provider:
         self.retry_after = RETRY_AFTER
         self.takes = 0.0  # seconds until it answers
         self._asked = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._stopped = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
 
-    def start(self) -> "Provider":
-        self._thread.start()
-        self._started.wait()
-        return self
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/judge/{call_id}", self._answer)]
 
     def file(self, path: Path, **limits: float) -> Path:
         """A file for CALLSCORE_PROVIDERS that names it `local`, with these limits."""
@@ -60,17 +52,6 @@ class Provider:
         """The most arrivals in any window of so many seconds."""
         times = sorted(self.times())
         return max((bisect_left(times, at + seconds) - number for number, at in enumerate(times)), default=0)
-
-    async def _serve(self) -> None:
-        app = web.Application()
-        app.add_routes([web.post("/judge/{call_id}", self._answer)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
-        self.port = int(runner.addresses[0][1])
-        self._started.set()
-        await self._stopped.wait()
-        await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
         mood, call_id = self.mood, request.match_info["call_id"]

@@ -6,6 +6,7 @@ from app.scorers.bound import BoundScorer
 from app.scorers.errors import (
     InvalidOutput,
     MissingInput,
+    NoJudgement,
     RetryLater,
     ScorerDied,
     ScorerError,
@@ -18,6 +19,7 @@ from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
+from app.scorers.report import Report, report
 from app.scorers.runner import Runner
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "InvalidOutput",
     "Kind",
     "MissingInput",
+    "NoJudgement",
     "Policy",
     "Registry",
+    "Report",
     "RetryLater",
     "Runner",
     "Scorer",
@@ -41,5 +45,6 @@ __all__ = [
     "ScorerVersionUnavailable",
     "UnknownKind",
     "parse_ref",
+    "report",
     "scorer",
 ]

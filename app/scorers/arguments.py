@@ -39,20 +39,20 @@ class Arguments:
 
     def of_call(self, call: Call) -> dict[str, Any]:
         """The keyword arguments for `call`. Raises MissingInput for an argument without value and default."""
-        inputs = _object(call, "inputs")
+        inputs = inputs_of(call)
         arguments: dict[str, Any] = {}
         missing = []
         for name in self.required:
-            value = _value(name, call, inputs)
-            if value is _ABSENT:
+            value = value_of(name, call, inputs)
+            if value is ABSENT:
                 missing.append(name)
             else:
                 arguments[name] = value
         if missing:
-            raise MissingInput(_sentence(missing, inputs))
+            raise lacks(missing, inputs)
         for name in self.optional:
-            value = _value(name, call, inputs)
-            if value is not _ABSENT:
+            value = value_of(name, call, inputs)
+            if value is not ABSENT:
                 arguments[name] = value
         if self.takes_rest:
             for key, value in inputs.items():
@@ -61,7 +61,7 @@ class Arguments:
         return arguments
 
 
-_ABSENT = object()
+ABSENT = object()
 
 
 def _bound_names(target: ScorerFunction) -> frozenset[str]:
@@ -72,15 +72,21 @@ def _bound_names(target: ScorerFunction) -> frozenset[str]:
     return frozenset(list(inspect.signature(function).parameters)[:1])
 
 
+def inputs_of(call: Call) -> Mapping[str, Any]:
+    """The call's inputs; none where they are no object."""
+    return _object(call, "inputs")
+
+
 def _object(call: Call, key: str) -> Mapping[str, Any]:
     value = call.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
-def _value(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+def value_of(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+    """What a scorer gets that asks for `name`; ABSENT if the call lacks it."""
     match name:
         case "output":
-            return call.get("output", _ABSENT)
+            return call.get("output", ABSENT)
         case "input":
             return next(iter(inputs.values())) if len(inputs) == 1 else inputs
         case "inputs":
@@ -90,10 +96,11 @@ def _value(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
         case "attributes":
             return _object(call, "attributes")
         case _:
-            return inputs.get(name, _ABSENT)
+            return inputs.get(name, ABSENT)
 
 
-def _sentence(missing: list[str], inputs: Mapping[str, Any]) -> str:
+def lacks(missing: list[str], inputs: Mapping[str, Any]) -> MissingInput:
+    """The error of a call that has not all that a scorer needs."""
     names = ", ".join(map(repr, missing))
     known = ", ".join(repr(key) for key in list(inputs)[:20]) or "none"
-    return f"The scorer needs {names}, which the call lacks. Its inputs: {known[:500]}."
+    return MissingInput(f"The scorer needs {names}, which the call lacks. Its inputs: {known[:500]}.")

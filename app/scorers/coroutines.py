@@ -8,6 +8,7 @@ from typing import Any
 
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import SAID_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
+from app.scorers.report import Report, current
 from app.scorers.worker import encode_checked
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,19 @@ class Coroutines:
         """How many runs of a scorer ignored their cancellation and are alive."""
         return self._abandoned[ref]
 
-    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> bytes:
-        """Run for at most `seconds`. Raises ScorerError. Returns in time even if the scorer does not."""
+    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
+        """Run for at most `seconds`; the scorer fills `report`. Raises ScorerError.
+
+        Returns in time even if the scorer does not.
+        """
         if self._abandoned[bound.ref] >= MAX_ABANDONED:
             raise ScorerTimeout(
                 f"It was not started: {MAX_ABANDONED} earlier runs ignored their cancellation and are still running."
             )
         # A context of its own: what the scorer sets stays with it, and it sees nothing of its caller's.
-        task = asyncio.create_task(_score(bound, arguments), context=contextvars.Context())
+        context = contextvars.Context()
+        context.run(current.set, report)
+        task = asyncio.create_task(_score(bound, arguments), context=context)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:

@@ -62,7 +62,30 @@ class RetryLater(ScorerError):
         return self.message
 
 
-SAID_BY_SCORERS = (MissingInput, InvalidOutput, RetryLater)
+class NoJudgement(ScorerError):
+    """Whoever was asked to judge gave no judgement. `raw` is what came instead, where something did."""
+
+    def __init__(
+        self,
+        type: str,
+        message: str,
+        failure: Failure = Failure.TERMINAL,
+        *,
+        retry_after: float | None = None,
+        raw: str | None = None,
+    ) -> None:
+        super().__init__(type, message)
+        self.type = type
+        self.message = message
+        self.failure = failure
+        self.retry_after = retry_after
+        self.raw = raw
+
+    def __str__(self) -> str:
+        return self.message
+
+
+SAID_BY_SCORERS = (MissingInput, InvalidOutput, RetryLater, NoJudgement)
 """What a scorer may raise to say how its attempt ended; anything else that it raises is described by ScorerRaised."""
 
 

@@ -1,18 +1,20 @@
 """Running scorers in worker processes that can be killed."""
 
+import asyncio
 import signal
 from asyncio import SubprocessTransport
 from types import TracebackType
 from typing import Any
 
-from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, current_time, to_process
+from anyio import BrokenWorkerProcess, CancelScope, CapacityLimiter, to_process
 from anyio.abc import Process
 
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
+from app.scorers.report import Report
 from app.scorers.slots import ProcessSlots
 from app.scorers.starts import StartSignals
-from app.scorers.worker import Job, run_job
+from app.scorers.worker import Job, Reply, run_job
 
 START_ALLOWANCE = 60.0
 """Seconds that a process may take to start and to import a scorer, on top of the scorer's time-out."""
@@ -32,25 +34,30 @@ class WorkerProcesses:
         """Stop listening. Idle processes end with the event loop."""
         self._starts.close()
 
-    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> bytes:
-        """Wait for a slot, then run. `seconds` count from when the scorer itself starts. Raises ScorerError.
+    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
+        """Wait for a slot, then run, and add to `report`. `seconds` count from when the scorer itself starts.
 
-        Cancelling kills the process.
+        Raises ScorerError. Cancelling kills the process.
         """
         async with self.slots.hold(bound.ref):
-            return await self._run(bound, arguments, seconds)
+            reply = await self._run(bound, arguments, seconds)
+        report.add(reply.report)
+        if isinstance(reply.outcome, ScorerError):
+            raise reply.outcome
+        return reply.outcome
 
-    async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> bytes:
+    async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> Reply:
         has_started = False
+        now = asyncio.get_running_loop().time  # not anyio's: a signal comes outside of any task
 
         def start_clock() -> None:
             nonlocal has_started
             has_started = True
-            scope.deadline = current_time() + seconds
+            scope.deadline = now() + seconds
 
-        reply: bytes | ScorerError | None = None
+        reply: Reply | None = None
         with (
-            CancelScope(deadline=current_time() + START_ALLOWANCE + seconds) as scope,
+            CancelScope(deadline=now() + START_ALLOWANCE + seconds) as scope,
             self._starts.expecting(start_clock) as run_id,
         ):
             job = Job(bound.source, arguments, seconds, self._starts.path, run_id)
@@ -59,12 +66,10 @@ class WorkerProcesses:
             if has_started:
                 raise ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s.")
             raise ScorerDied(f"It did not start in its worker process within {START_ALLOWANCE + seconds:g} s.")
-        if isinstance(reply, ScorerError):
-            raise reply
         return reply
 
 
-async def _in_process(job: Job, limiter: CapacityLimiter) -> bytes | ScorerError:
+async def _in_process(job: Job, limiter: CapacityLimiter) -> Reply:
     try:
         return await to_process.run_sync(run_job, job, cancellable=True, limiter=limiter)
     except BrokenWorkerProcess as error:

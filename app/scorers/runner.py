@@ -9,6 +9,7 @@ from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
 from app.scorers.coroutines import Coroutines
 from app.scorers.processes import WorkerProcesses
+from app.scorers.report import Report
 from app.scorers.worker import call_scorer
 
 DEFAULT_PROCESSES = 16
@@ -57,8 +58,14 @@ class Runner:
         """The score as JSON bytes, at once. Only if `bound.inline_for(call)`. Raises ScorerError."""
         return call_scorer(bound.target, bound.arguments.of_call(call))
 
-    async def run(self, bound: BoundScorer, call: Call, timeout: float) -> bytes:  # noqa: ASYNC109
-        """The score as JSON bytes.
+    async def run(
+        self,
+        bound: BoundScorer,
+        call: Call,
+        timeout: float,  # noqa: ASYNC109
+        report: Report | None = None,
+    ) -> bytes:
+        """The score as JSON bytes. What the scorer tells of the attempt is added to `report`, also where it fails.
 
         `timeout` is in seconds and counts from when the scorer starts, not while it waits for a worker process.
         Raises ScorerError. Cancelling stops the scorer: its process is killed, its coroutine cancelled.
@@ -66,11 +73,12 @@ class Runner:
         if bound.inline_for(call):
             return self.run_inline(bound, call)
         arguments = bound.arguments.of_call(call)
+        report = Report() if report is None else report
         if bound.mode == "async":
-            return await self._coroutines.run(bound, _own_copy(arguments), timeout)
+            return await self._coroutines.run(bound, _own_copy(arguments), timeout, report)
         if self._processes is None:
             raise RuntimeError("The runner is not started.")
-        return await self._processes.run(bound, arguments, timeout)
+        return await self._processes.run(bound, arguments, timeout, report)
 
     def abandoned(self, bound: BoundScorer) -> int:
         """How many runs of an async scorer ignored their cancellation and are still alive. For metrics."""

@@ -16,6 +16,7 @@ from app.scorers.code import ScorerSource
 from app.scorers.digest import code_digest
 from app.scorers.errors import SAID_BY_SCORERS, InvalidOutput, ScorerError, ScorerRaised, ScorerVersionUnavailable
 from app.scorers.outputs import encode_output
+from app.scorers.report import Report, current
 from app.scorers.starts import StartAnnouncer
 
 _ORPHAN_GRACE = 30.0
@@ -35,10 +36,22 @@ class Job(NamedTuple):
     run_id: int
 
 
-def run_job(job: Job) -> bytes | ScorerError:
-    """Run one job: JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be
-    pickled."""
+class Reply(NamedTuple):
+    """JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be pickled."""
+
+    outcome: bytes | ScorerError
+    report: Report
+
+
+def run_job(job: Job) -> Reply:
+    """Run one job."""
     _settle()
+    report = Report()
+    current.set(report)
+    return Reply(_outcome(job), report)
+
+
+def _outcome(job: Job) -> bytes | ScorerError:
     with _standard_files_kept():
         try:
             target = _target(job.source)

@@ -60,8 +60,18 @@ SCHEMAS: dict[str, Schema] = {
             "finished_at": nullable(TIME),
             "rate": {**nullable(NUMBER), "description": "Tasks that were run per second since the request."},
             "eta": {**nullable(TIME), "description": "When it will be finished at that rate."},
+            "cost": {**nullable(ref("Cost")), "description": "Of the attempts made for it; null if nobody was asked."},
         },
         description="`tasks` has a count for each of the eight states, which sum to `total`.",
+    ),
+    "Cost": struct(
+        {
+            "usd": {**nullable(NUMBER), "description": "Null if no request has a price."},
+            "requests": {**INTEGER, "description": "That providers answered."},
+            "input_tokens": INTEGER,
+            "output_tokens": INTEGER,
+            "unpriced_requests": {**INTEGER, "description": "Whose price or tokens are not known; not in usd."},
+        }
     ),
     "RequestRetry": {
         **struct(
@@ -101,8 +111,9 @@ SCHEMAS: dict[str, Schema] = {
             "type": STRING,
             "message": STRING,
             "traceback": {**STRING, "description": "Only where the scorer raised: from its own frames on."},
+            "raw": {**STRING, "description": "Only where a judge answered what is no judgement: its answer."},
         },
-        optional=("traceback",),
+        optional=("traceback", "raw"),
     ),
     "Score": struct(
         {
@@ -117,7 +128,12 @@ SCHEMAS: dict[str, Schema] = {
             "revision": {**INTEGER, "description": "Number of this outcome among all of the call and scorer."},
             "scored_at": TIME,
             "op_name": nullable(STRING),
-            "lineage": ANY_OBJECT,
+            "lineage": {
+                **ANY_OBJECT,
+                "description": "scorer_kind, scorer_digest, input_digest, latency_ms, attempt, partition, offset, and "
+                "cost (a Cost, null if nobody was asked); of a judge also provider, model, answered_by, parameters, "
+                "prompt_digest, and repaired where its first answer could not be read.",
+            },
         },
         optional=("output", "error"),
     ),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import cluster, topics
+from app.events import Spent, spent_in_all
+from app.web.costs import cost
 from app.web.responses import timestamp
 from tables import breakers, standing
 from tables.standing import Cursor
@@ -20,6 +22,7 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     paused = _paused(headers)
     finished_at = dict.fromkeys(request_ids, 0.0)
     running = dict.fromkeys(request_ids, 0)
+    spent: dict[str, Spent | None] = dict.fromkeys(request_ids)
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
         counts = await cluster.everywhere(standing.count, request_ids, cursors, paused)
@@ -30,6 +33,8 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
                         total[request_id][state] = total[request_id].get(state, 0) + number
             for request_id, at in count["finished_at"].items():
                 finished_at[request_id] = max(finished_at[request_id], at)
+            for request_id, more in count["spent"].items():
+                spent[request_id] = spent_in_all(spent[request_id], Spent(**more))
             for request_id, number in count["running"].items():
                 running[request_id] += number
         cursors = [
@@ -43,6 +48,7 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
             running[request_id],
             now,
         )
+        | {"cost": cost(spent[request_id])}
         for header, request_id in zip(headers, request_ids, strict=True)
     ]
 

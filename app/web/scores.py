@@ -10,6 +10,7 @@ from app import cluster, ids
 from app.scorers import BadRef, parse_ref
 from app.web import as_of
 from app.web.auth import check_read
+from app.web.costs import cost_of
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, parse
 from app.web.responses import json_response, timestamp
@@ -71,14 +72,20 @@ def score(project_id: str, shown: Shown) -> dict[str, Any]:
         "revision": shown["revision"],
         "scored_at": timestamp(row["at"]),
         "op_name": row.get("op_name"),
-        "lineage": {**row.get("lineage", {}), "partition": shown["partition"], "offset": row["offset"]},
+        "lineage": {
+            **row.get("lineage", {}),
+            "attempt": row["attempts"],
+            "cost": cost_of(row.get("spent")),
+            "partition": shown["partition"],
+            "offset": row["offset"],
+        },
     }
 
 
 def error_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Why it failed, if it did."""
     error = row.get("error")
-    shown = ("type", "message", "traceback")
+    shown = ("type", "message", "traceback", "raw")
     return None if error is None else {name: error[name] for name in shown if error.get(name) is not None}
 
 

@@ -1,0 +1,56 @@
+"""One attempt of a task, and what its outcome says of it."""
+
+import time
+from typing import Any
+
+from app import events, ids
+from app.scorers import BoundScorer, Report
+from tables import calls
+
+
+class Run:
+    """One attempt: what it is made with, what it tells, and how long it takes."""
+
+    __slots__ = ("_seconds", "_started", "bound", "call_row", "report")
+
+    def __init__(self, bound: BoundScorer, call_row: calls.Row) -> None:
+        self.bound = bound
+        self.call_row = call_row
+        self.report = Report()
+        self._started = time.perf_counter()
+        self._seconds: float | None = None
+
+    def end(self) -> None:
+        """It took until now, however long its outcome has to wait for the log."""
+        self._seconds = time.perf_counter() - self._started
+
+    def lineage(self) -> dict[str, Any]:
+        """What the score was made of, with and how; the place in the log is known to who reads it."""
+        seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
+        parts = self.call_row["parts"]
+        return {
+            "scorer_kind": self.bound.kind,
+            "scorer_digest": self.bound.digest,
+            "input_digest": parts["end"] if "start" not in parts else ids.digest(parts["start"], parts["end"]),
+            "latency_ms": round(seconds * 1000, 3),
+            **self.report.lineage,
+        }
+
+    def spent(self) -> events.Spent | None:
+        """What it took; None if nobody was asked."""
+        told = self.report
+        if not told.requests:
+            return None
+        return events.Spent(
+            requests=told.requests,
+            input_tokens=told.input_tokens,
+            output_tokens=told.output_tokens,
+            cost=told.cost,
+            unpriced=told.unpriced,
+        )
+
+
+def op_name(call: dict[str, object]) -> str | None:
+    """The call's op name, as far as an event carries it."""
+    name = call.get("op_name")
+    return name[:512] if isinstance(name, str) else None

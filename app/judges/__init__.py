@@ -1,0 +1,5 @@
+"""Scorers that ask somebody else: an LLM behind an OpenAI-compatible endpoint, or a scorer behind HTTPS."""
+
+from app.judges.llm import LlmJudge
+
+__all__ = ["LlmJudge"]

@@ -1,0 +1,168 @@
+"""Asking an OpenAI-compatible endpoint, with OpenAI's own client."""
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.providers import Provider
+from app.scorers import Failure, NoJudgement, report
+from app.scorers.failures import classify
+from app.settings import get_settings
+
+RAW_CHARACTERS = 4_000
+_MESSAGE_CHARACTERS = 500
+_NO_SUCH_FIELD = (400, 415, 422, 501)  # what endpoints answer to a `response_format` that they do not know
+_MOST_CONNECTIONS = 100_000  # the limits of providers and scorers are what bounds them
+
+Message = dict[str, str]
+
+
+class Answer(NamedTuple):
+    """What the model said. `finish` is why it stopped: `stop`, `length`, `content_filter`, …"""
+
+    text: str
+    refusal: str | None
+    finish: str | None
+
+
+class Chat:
+    """One provider, as this process asks it."""
+
+    def __init__(self, name: str, provider: Provider) -> None:
+        self._name = name
+        self._provider = provider
+        self._client: Any = None
+        self._without_schema: set[str] = set()  # models whose endpoint refused `response_format`
+
+    async def ask(
+        self, model: str, messages: list[Message], schema: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> Answer:
+        """One turn, whose answer fits `schema` if the endpoint can see to that. Raises NoJudgement."""
+        body = {"model": model, "messages": messages, **parameters}
+        if model in self._without_schema:
+            return await self._post(body)
+        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
+        try:
+            return await self._post({**body, "response_format": form})
+        except _Refused as refused:
+            if refused.status not in _NO_SUCH_FIELD:
+                raise
+        # Endpoints refuse what they do not know in as many words as there are endpoints: see whether it was that.
+        answer = await self._post(body)
+        self._without_schema.add(model)
+        return answer
+
+    async def _post(self, body: dict[str, Any]) -> Answer:
+        openai, client = await self._ready()
+        try:
+            # Not `chat.completions.create`, which spends a millisecond more on types that are read once.
+            response = await client.post("/chat/completions", cast_to=self._response, body=body)
+        except openai.APIStatusError as error:
+            raise _refused(self._name, error, self._provider.api_key) from None
+        except openai.APIConnectionError as error:
+            said = error.__cause__ or error
+            message = f"provider {self._name} cannot be reached: {type(said).__name__}"
+            raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
+        return self._read(body["model"], bytes(response.content))
+
+    def _read(self, model: str, content: bytes) -> Answer:
+        try:
+            answer = orjson.loads(content)
+            choice = answer["choices"][0]
+            message = choice["message"]
+            text, refusal, finish = _text(message.get("content")), message.get("refusal"), choice.get("finish_reason")
+        except (ValueError, LookupError, TypeError, AttributeError):
+            report().asked(None, None, None)
+            message = f"provider {self._name} answered 200 with what is no chat completion"
+            raw = content[:RAW_CHARACTERS].decode("utf-8", "replace")
+            raise NoJudgement("answer_malformed", message, Failure.TRANSIENT, raw=raw) from None
+        self._count(model, answer.get("usage"))
+        if isinstance(answer.get("model"), str):
+            report().made_with(answered_by=answer["model"])
+        return Answer(text, refusal if isinstance(refusal, str) else None, finish)
+
+    def _count(self, model: str, usage: Any) -> None:
+        usage = usage if isinstance(usage, dict) else {}
+        price = self._provider.prices.get(model)
+        report().asked(
+            _tokens(usage.get("prompt_tokens")),
+            _tokens(usage.get("completion_tokens")),
+            None if price is None else (price.input, price.output),
+        )
+
+    async def _ready(self) -> tuple[Any, Any]:
+        """The module and the client; the first use takes a second, which must not be the event loop's."""
+        openai = await asyncio.to_thread(importlib.import_module, "openai") if self._client is None else _module()
+        if self._client is None:
+            httpx = importlib.import_module("httpx2")
+            self._response = httpx.Response
+            self._client = openai.AsyncOpenAI(
+                base_url=self._provider.base_url,
+                api_key=self._provider.api_key or "none",
+                max_retries=0,  # scoring sees to that, by the scorer's policy
+                timeout=None,  # as for every scorer, its attempt's
+                http_client=openai.DefaultAioHttpClient(
+                    limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=None),
+                    follow_redirects=False,
+                ),
+            )
+        return openai, self._client
+
+
+class _Refused(NoJudgement):
+    """The endpoint answered with an error."""
+
+    status = 0
+
+
+def _refused(name: str, error: Any, key: str | None) -> _Refused:
+    failure, retry_after = classify(error)
+    if error.status_code < 400:  # a redirect, which is not followed
+        failure = Failure.TERMINAL
+    type_ = {
+        Failure.UNAUTHORIZED: "provider_unauthorized",
+        Failure.THROTTLED: "provider_throttled",
+        Failure.UNAVAILABLE: "provider_unavailable",
+        Failure.TRANSIENT: "provider_unavailable",
+    }.get(failure, "provider_refused")
+    said = error.body.get("message") if isinstance(error.body, dict) else None
+    words = f": {said}" if isinstance(said, str) and said else ""
+    message = f"provider {name} answered {error.status_code}{words}"[:_MESSAGE_CHARACTERS]
+    refused = _Refused(type_, message if key is None else message.replace(key, "…"), failure, retry_after=retry_after)
+    refused.status = error.status_code
+    return refused
+
+
+def _text(content: Any) -> str:
+    """The text of a message, which some endpoints give in parts."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    if content is not None and not isinstance(content, str):
+        raise TypeError
+    return content or ""
+
+
+def _tokens(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _module() -> Any:
+    return importlib.import_module("openai")
+
+
+_chats: dict[str, Chat] = {}
+
+
+def chat(name: str) -> Chat:
+    """The provider of that name. Raises NoJudgement if settings name none."""
+    found = _chats.get(name)
+    if found is None:
+        provider = get_settings().providers.get(name)
+        if provider is None:
+            message = f"CALLSCORE_PROVIDERS names no provider {name!r} on this worker"
+            raise NoJudgement("provider_unknown", message)
+        found = _chats[name] = Chat(name, provider)
+    return found

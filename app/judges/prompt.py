@@ -1,0 +1,65 @@
+"""Prompts: templates with fields of the call, in which what was logged is data and cannot become anything else."""
+
+import json
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from app import ids
+from app.scorers.arguments import ABSENT, inputs_of, lacks, value_of
+from app.scorers.base import Call
+
+_MARK_CHARACTERS = 16
+
+
+class Template:
+    """A text with fields such as `{output}`, `{input}`, `{question}` or `{attributes.model}`; `{{` is a brace.
+
+    Raises:
+        ValueError: when made, of a text that is no template; the sentence says why.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._parts: list[tuple[str, str | None]] = []
+        for literal, name, spec, conversion in string.Formatter().parse(text):
+            if spec or conversion:
+                raise ValueError(f"{{{name}}} must be a name alone, without ':' and '!'")
+            if name is not None and not all(part for part in name.split(".")):
+                raise ValueError("a field needs a name, as in {output}; write {{ and }} for braces")
+            self._parts.append((literal, name))
+        self.fields = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
+
+    def values(self, call: Call) -> dict[str, Any]:
+        """What the call has for each field. Raises MissingInput."""
+        inputs = inputs_of(call)
+        found = {name: _at(name, call, inputs) for name in self.fields}
+        missing = [name for name, value in found.items() if value is ABSENT]
+        if missing:
+            raise lacks(missing, inputs)
+        return found
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text, with each value between marks that no value can contain.
+
+        A mark is a digest of the values: whoever writes a value that has the mark in it changes the mark.
+        """
+        mark = ids.digest(*map(_text, values.values()))[:_MARK_CHARACTERS]
+        return "".join(
+            literal + ("" if name is None else f"\n<data {mark} {name}>\n{_text(values[name])}\n</data {mark}>\n")
+            for literal, name in self._parts
+        )
+
+
+def _at(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+    first, *path = name.split(".")
+    value = value_of(first, call, inputs)
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return ABSENT
+        value = value[part]
+    return value
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    return text.encode("utf-8", "backslashreplace").decode()

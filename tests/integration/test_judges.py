@@ -1,0 +1,117 @@
+"""Whatever an endpoint does, a task ends with a documented reason, or waits and says for what. Nothing is ever a 0."""
+
+from collections import Counter
+
+from tests.asking import wait_for
+from tests.judge import KEY
+from tests.judging import BOOLEAN, LABEL, NUMBER, PROJECT, Judging, bill, judged, log_outputs, publish, scores
+from tests.service import attempts
+
+# trick: (status, type of the error, requests that the judge answers with a completion, what of its answer is kept)
+ENDS = {
+    "fine": ("succeeded", None, 1, None),
+    "is_fenced": ("succeeded", None, 1, None),
+    "chats_once": ("succeeded", None, 2, None),
+    "counts_nothing": ("succeeded", None, 1, None),
+    "knows_no_schemas": ("succeeded", None, 1, None),
+    "chats": ("failed", "judgement_unreadable", 2, "nothing makes me say more"),
+    "is_empty": ("failed", "judgement_unreadable", 2, ""),
+    "is_off_scale": ("failed", "judgement_unreadable", 2, "so"),
+    "is_of_another_type": ("failed", "judgement_unreadable", 2, "so"),
+    "lacks_it": ("failed", "judgement_unreadable", 2, "so"),
+    "refuses": ("failed", "judge_refused", 1, "I will not judge that."),
+    "is_filtered": ("failed", "judge_refused", 1, "so"),
+    "is_cut_off": ("failed", "judgement_cut_off", 1, "because it is so very"),
+    "is_html": ("failed", "answer_malformed", 0, "<html>busy</html>"),
+    "is_no_completion": ("failed", "answer_malformed", 0, "chat.completion"),
+    "redirects": ("failed", "provider_refused", 0, None),
+    "not_found": ("failed", "provider_refused", 0, None),
+    "closes": ("failed", "provider_unreachable", 0, None),
+}
+
+
+def test_each_way_in_which_a_judge_answers_ends_as_documented(judging: Judging) -> None:
+    service = judging.start(scorer_attempts=1)
+    refs = [publish(service, name, scale) for name, scale in (("n", NUMBER), ("l", LABEL), ("b", BOOLEAN))]
+    request = judged(service, [f"TRICK {trick}" for trick in ENDS], *refs)
+    assert request["tasks"]["succeeded"] == 3 * sum(status == "succeeded" for status, *_ in ENDS.values())
+    answered = Counter(text for text in judging.judge.texts())
+    found = scores(service)
+    assert len(found) == 3 * len(ENDS)
+    for number, score in enumerate(found):
+        trick = list(ENDS)[number // 3]
+        status, type_, requests, raw = ENDS[trick]
+        assert (score["status"], score.get("error", {}).get("type")) == (status, type_), (trick, score)
+        assert ("output" in score) == (status == "succeeded")
+        if raw is not None:
+            assert raw in score["error"].get("raw", ""), score
+        if requests:
+            assert score["lineage"]["cost"]["requests"] == requests
+            assert score["lineage"].get("repaired", False) == (requests == 2)
+        assert answered[f"TRICK {trick}\n?"] == 3 * (max(1, requests) + (trick == "knows_no_schemas"))
+    # What was paid for failures is on the bill too.
+    assert request["cost"] == bill(judging.judge) | {
+        "requests": judging.judge.answered["requests"] + 6,  # that were no completion
+        "unpriced_requests": 9,  # and those that did not count
+    }
+
+
+def test_an_endpoint_without_structured_output_is_asked_without_it_from_then_on(judging: Judging) -> None:
+    service = judging.start(limits={"concurrency": 1})
+    judging.judge.knows_schemas = False
+    request = judged(service, [f"text {n}" for n in range(10)], publish(service))
+    assert request["tasks"]["succeeded"] == 10
+    with_schema = ["response_format" in body for body in judging.judge.bodies]
+    assert with_schema == [True] + [False] * 10
+
+
+def test_an_error_that_may_pass_waits_with_its_reason_and_then_succeeds(judging: Judging) -> None:
+    service = judging.start(scorer_backoff=0.1, scorer_attempts=50)
+    ref = publish(service)
+    for number, (status, state, reason) in enumerate(
+        [
+            (429, "retrying", "provider_throttled"),
+            (500, "retrying", "provider_unavailable"),
+            (503, "retrying", "provider_unavailable"),
+            (401, "paused", "provider_unauthorized: provider local answered 401"),
+            (403, "paused", "provider_unauthorized: provider local answered 403"),
+        ]
+    ):
+        judging.judge.status = status
+        judging.judge.headers = {"Retry-After": "2"} if status == 429 else {}
+        request = service.submit(PROJECT, log_outputs(service, ["one"], f"call-{number}"), [ref])
+        [task] = wait_for(service, request, state)
+        assert task["reason"].startswith(reason)
+        assert task["next_at"] is not None
+        judging.judge.status = 200
+        assert service.wait_finished(request)["tasks"]["succeeded"] == 1
+
+
+def test_a_judge_that_hangs_is_stopped_in_time(judging: Judging) -> None:
+    service = judging.start(scorer_timeout=0.5, scorer_attempts=1)
+    judging.judge.hangs = True
+    request = service.submit(PROJECT, log_outputs(service, ["one"]), [publish(service)])
+    service.wait_finished(request, 20)
+    [score] = scores(service)
+    assert (score["status"], score["error"]["type"]) == ("failed", "scorer_timeout")
+    for _ in attempts(10):  # its connection is closed, too
+        if judging.judge.at_once == 0:
+            return
+    raise AssertionError("still asking")
+
+
+def test_a_key_is_sent_to_the_provider_and_found_nowhere_else(judging: Judging) -> None:
+    service = judging.start(log_level="INFO", scorer_attempts=1)
+    ref = publish(service)
+    judged(service, ["a secret of the caller"], ref)
+    assert set(judging.judge.keys) == {f"Bearer {KEY}"}
+    judging.judge.status = 400  # it repeats the key in its answer
+    judged(service, ["another"], ref, prefix="more")
+    shown = repr(scores(service)) + repr(service.items(f"/scorers?project_id={PROJECT}"))
+    assert "provider_refused" in shown
+    assert KEY not in shown
+    logged = service.log_path.read_text()
+    for secret in (KEY, "a secret of the caller", "Is this polite?"):
+        assert secret not in logged
+    for path in service.data_dir.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes()

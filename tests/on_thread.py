@@ -1,0 +1,41 @@
+"""A real HTTP server on a thread of its own."""
+
+import asyncio
+import threading
+from typing import Self
+
+from aiohttp import web
+
+
+class OnThread:
+    """Serves its `routes` on loopback from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self.port = 0  # set when it has started
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    def routes(self) -> list[web.RouteDef]:
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.add_routes(self.routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+        self.port = int(runner.addresses[0][1])
+        self._started.set()
+        await self._stopped.wait()
+        await runner.cleanup()
