@@ -110,6 +110,7 @@ def default_policy(settings: Settings) -> Policy:
         backoff=settings.scorer_backoff,
         longest_pause=settings.scorer_longest_pause,
         timeout=settings.scorer_timeout,
+        usd_per_day=settings.scorer_usd_per_day,
     )
 
 

@@ -1,15 +1,16 @@
-"""Tells other workers which breakers have opened or closed, so that all of them stop and go on together."""
+"""Tells other workers which breakers have opened or closed, so that all of them stop and go on together, and which
+scorers have reached their spend cap, so that all of them say so."""
 
 import asyncio
 from contextlib import suppress
 
 from app import cluster
-from tables import breakers
+from tables import breakers, spending
 
 _REPEAT = 0.5  # seconds: for workers that came later, or did not hear
 
 
-async def tell_breakers() -> None:
+async def tell_pauses() -> None:
     """Tell at once what changed and again and again what has ever changed, for ever."""
     changed = asyncio.Event()
     breakers.when_changed.append(changed.set)
@@ -17,9 +18,9 @@ async def tell_breakers() -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), _REPEAT)
         changed.clear()
-        told = breakers.to_tell()
-        if told and len(set(cluster.owners().values())) > 1:
-            try:
-                await cluster.every_worker(breakers.hear, told)
-            except cluster.Unavailable:
-                continue  # partitions are moving: the next time is soon
+        if len(set(cluster.owners().values())) > 1:
+            with suppress(cluster.Unavailable):  # partitions are moving: the next time is soon
+                if told := breakers.to_tell():
+                    await cluster.every_worker(breakers.hear, told)
+                if caps := spending.to_tell():
+                    await cluster.every_worker(spending.hear, caps)

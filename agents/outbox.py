@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from app import topics
 from app.events import ScoreEvents, Target, TaskEvent, TasksReused
@@ -19,6 +21,7 @@ class _Batch:
     events: list[bytes] = field(default_factory=list)
     size: int = 0
     reused: TasksReused | None = None  # goes on growing until another event comes
+    waiting: list["asyncio.Future[None]"] = field(default_factory=list)  # for it to be in the log
 
 
 class Outbox:
@@ -32,6 +35,13 @@ class Outbox:
         """Send an event. It is encoded here and now, so that one that cannot be does not take others with it."""
         self._add(partition, event.encode())
         self._schedule()
+
+    async def put_durably(self, partition: int, event: TaskEvent) -> None:
+        """Send an event, and wait until it is in the log, or will never be: that stops this worker."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.put(partition, event)
+        self._batches[partition].waiting.append(future)
+        await future
 
     def put_reused(self, partition: int, target: Target) -> None:
         """Send that a task had succeeded before; neighbours in a chunk share an event."""
@@ -58,7 +68,7 @@ class Outbox:
     def keep(self, partitions: set[int]) -> None:
         """Forget what was not appended to other partitions: the log still owes it to their new owners."""
         for partition in self._batches.keys() - partitions:
-            del self._batches[partition]
+            _let_go(self._batches.pop(partition).waiting)
 
     def _add(self, partition: int, encoded: bytes) -> None:
         batch = self._batches[partition]
@@ -76,10 +86,24 @@ class Outbox:
     def _append(self, partition: int) -> None:
         batch = self._batches[partition]
         if batch.events:
-            topics.score_events.send(None, ScoreEvents.join(batch.events), partition)
-            batch.events, batch.size = [], 0
+            sent = topics.score_events.send(None, ScoreEvents.join(batch.events), partition)
+            if batch.waiting:
+                sent.add_done_callback(partial(_sent, batch.waiting))
+            batch.events, batch.size, batch.waiting = [], 0, []
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.flush)
+
+
+def _sent(waiting: "list[asyncio.Future[None]]", sent: "asyncio.Future[Any]") -> None:
+    if not sent.cancelled():
+        sent.exception()  # the producer sees to it
+    _let_go(waiting)
+
+
+def _let_go(waiting: "list[asyncio.Future[None]]") -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)

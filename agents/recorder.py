@@ -21,7 +21,7 @@ def handle(record: Record, batch: ScoreEvents) -> None:
 
 
 def tell(partition: int, changes: Changes) -> None:
-    """Let scoring know: what is no longer in flight, what is parked, what is settled."""
+    """Let scoring know: what is no longer in flight, what is parked, what is settled, what was spent."""
     for where, number in changes.settled.items():
         scoring.settled(*where, number)
     for key, task in changes.tasks.items():
@@ -29,5 +29,7 @@ def tell(partition: int, changes: Changes) -> None:
             scoring.parking.removed(partition, changes.was_parked[key])
         else:
             scoring.parking.parked(partition, key, task, not changes.was_parked[key])
+    for spent in changes.spent:
+        scoring.budgets.spent(*spent)
     for key in changes.keys:
         scoring.applied(key)

@@ -4,21 +4,30 @@ import time
 from typing import Any
 
 from app import events, ids
-from app.scorers import BoundScorer, Report
+from app.scorers import BoundScorer, Report, Scorer
 from tables import calls
 
 
 class Run:
     """One attempt: what it is made with, what it tells, and how long it takes."""
 
-    __slots__ = ("_seconds", "_started", "bound", "call_row", "report")
+    __slots__ = ("_lost", "_seconds", "_started", "asked", "bound", "call_row", "report")
 
-    def __init__(self, bound: BoundScorer, call_row: calls.Row) -> None:
+    def __init__(self, bound: BoundScorer, call_row: calls.Row, lost: int = 0) -> None:
+        """`lost` attempts before this one were cut off by a kill."""
         self.bound = bound
         self.call_row = call_row
         self.report = Report()
+        self.asked = False  # anybody
+        self._lost = lost
         self._started = time.perf_counter()
         self._seconds: float | None = None
+
+    async def prepare(self) -> None:
+        """Load what it needs, which is none of its time."""
+        if self.bound.mode == "async" and isinstance(self.bound.scorer, Scorer):
+            await self.bound.scorer.prepare()
+            self._started = time.perf_counter()
 
     def end(self) -> None:
         """It took until now, however long its outcome has to wait for the log."""
@@ -39,7 +48,8 @@ class Run:
     def spent(self) -> events.Spent | None:
         """What it took; None if nobody was asked."""
         told = self.report
-        if not told.requests:
+        unanswered = told.unanswered + self._lost
+        if not told.requests and not unanswered:
             return None
         return events.Spent(
             requests=told.requests,
@@ -47,6 +57,7 @@ class Run:
             output_tokens=told.output_tokens,
             cost=told.cost,
             unpriced=told.unpriced,
+            unanswered=unanswered,
         )
 
 

@@ -11,8 +11,11 @@ import contextvars
 import logging
 import time
 from collections import deque
+from functools import partial
+from typing import Any
 
 from agents.admission import Admission, Attempt
+from agents.budgets import Budgets
 from agents.catalog import Catalog, default_policy, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
 from agents.outbox import Outbox
@@ -23,7 +26,7 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
-from tables import calls, controls, in_flight, progress, scores, tasks
+from tables import begun, calls, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
@@ -52,10 +55,16 @@ class Scoring:
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self.admission = Admission(self.settings.providers, self._wake.set, self.runner.processes_of_one)
+        self.budgets = Budgets(self.settings.day_start, self._wake.set)
         self._epoch = 0  # counts assignments
         self._writable = asyncio.Event()
         self._writable.set()
         self.started = 0  # tasks taken from lanes so far
+
+    def take_share(self, share: float) -> None:
+        """From now on this worker has so much of all limits and budgets."""
+        self.budgets.share = share
+        self.admission.take_share(share)
 
     # --- work comes in ---
 
@@ -212,7 +221,11 @@ class Scoring:
         held = in_flight.of_scorer(scorer_ref)
         free = self.settings.concurrency - in_flight.size()
         room = min(SLICE, free - held, self.settings.scorer_concurrency - held)
-        return room if bound is None or room <= 0 else min(room, self.admission.room(bound))
+        return room if bound is None or room <= 0 else min(room, self._admitted(project_id, bound))
+
+    def _admitted(self, project_id: str, bound: BoundScorer) -> int:
+        room = self.admission.room(bound)
+        return room if room <= 0 else min(room, self.budgets.room(project_id, bound))
 
     # --- a task ---
 
@@ -251,7 +264,8 @@ class Scoring:
         if running := self._running.pop(entry.key, None):
             running.cancel()
         entry.running = False
-        self.outbox.put(entry.partition, events.ScoreCancelled(**self._common(entry.task, [])))
+        spent = {} if entry.run is None else self._spent(entry.run)
+        self.outbox.put(entry.partition, events.ScoreCancelled(**self._common(entry.task, []), **spent))
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
         """Take targets from a parked task, which ends if it has no other."""
@@ -275,7 +289,7 @@ class Scoring:
 
     def _run(self, task: Task) -> None:
         bound = self.catalog.get(task.scorer_ref)
-        if bound is not None and self.admission.room(bound) <= 0:
+        if bound is not None and self._admitted(task.project_id, bound) <= 0:
             self.lanes.put_back(task)
             return
         entry = self._enter(task)
@@ -299,8 +313,10 @@ class Scoring:
             self._run_inline(task, entry, bound, call_row, attempt)
         else:
             # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
+            entry.run = run = Run(bound, call_row, self._lost(task, bound))
+            run.report.on_asking = partial(self._asking, task, run)
             running = self._running[task.key] = asyncio.get_running_loop().create_task(
-                self._run_apart(task, entry, bound, call_row, attempt), context=contextvars.Context()
+                self._run_apart(task, entry, run, attempt), context=contextvars.Context()
             )
             # Not in the coroutine's own end: one that is cancelled before it begins never comes to it.
             running.add_done_callback(lambda _: attempt.left())
@@ -315,11 +331,19 @@ class Scoring:
             attempt.ended(None)
             self._succeed(task, entry, run, output)
 
-    async def _run_apart(
-        self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt
-    ) -> None:
-        run = Run(bound, call_row)
+    def _lost(self, task: Task, bound: BoundScorer) -> int:
+        """How many requests of earlier attempts at the task were cut off by a kill."""
+        row = begun.load(task.partition, task.key) if bound.mode == "async" else None
+        return 0 if row is None else row[1]
+
+    async def _asking(self, task: Task, run: Run) -> None:
+        """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
+        run.asked = True
+        await self.outbox.put_durably(task.partition, events.ProviderAsked(**self._common(task, [])))
+
+    async def _run_apart(self, task: Task, entry: Entry, run: Run, attempt: Attempt) -> None:
         try:
+            await run.prepare()
             outcome = await self._outcome(task, run)
             run.end()
             # Whoever was asked is free again, however long the outcome has to wait for the log.
@@ -353,7 +377,7 @@ class Scoring:
             output=events.json_value(output),
             op_name=op_name(run.call_row["call"]),
             lineage=run.lineage(),
-            spent=run.spent(),
+            **self._spent(run),
         )
         entry.running = False
         self.outbox.put(task.partition, event)
@@ -376,7 +400,7 @@ class Scoring:
             next_at=following.next_at,
             excused=following.excused,
             trying_since=following.trying_since,
-            spent=run.spent(),
+            **self._spent(run),
         )
         entry.running = False
         self.outbox.put(task.partition, event)
@@ -394,7 +418,7 @@ class Scoring:
             error=error,
             op_name=op_name(call or {}),
             lineage={} if run is None else run.lineage(),
-            spent=None if run is None else run.spent(),
+            **({} if run is None else self._spent(run)),
         )
         entry.running = False
         self.outbox.put(task.partition, event)
@@ -434,6 +458,9 @@ class Scoring:
         chunk = self._chunks.get((request_id, chunk_number))
         if chunk is not None:
             chunk.settle(scorer, number)
+
+    def _spent(self, run: Run) -> dict[str, Any]:
+        return {"spent": run.spent(), "day": self.budgets.day() if run.asked else None}
 
     @staticmethod
     def _common(task: Task, targets: list[events.Target]) -> dict[str, object]:

@@ -143,6 +143,7 @@ class Spent(BaseModel):
     output_tokens: int = 0
     cost: int = 0
     unpriced: int = 0  # requests whose tokens or price nobody knows
+    unanswered: int = 0  # that were cut off, and may have cost what nobody told
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(**{name: value + getattr(other, name) for name, value in self})
@@ -179,6 +180,7 @@ class TaskEvent(Event):
     at: float
     earlier: Spent | None = None  # what earlier attempts of this round took; None: nobody was asked
     spent: Spent | None = None  # what the attempt took whose outcome this is
+    day: int | None = None  # of an attempt with `ProviderAsked`: when the day began that it counts for, Unix seconds
 
 
 ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]
@@ -212,6 +214,12 @@ class AttemptFailed(TaskWaits):
     next_at: float
     excused: int = 0  # of the attempts made so far: those that do not count
     trying_since: float | None = None  # from when on the budget in time runs; None if it has not begun
+
+
+class ProviderAsked(TaskEvent):
+    """Somebody is about to be asked: if no outcome follows, that was cut off, and may have cost something."""
+
+    type: Literal["ProviderAsked"] = "ProviderAsked"
 
 
 class ScoreSucceeded(TaskEvent):
@@ -280,7 +288,16 @@ class TasksReopened(Event):
     at: float
 
 
-OfTask = TaskParked | TaskJoined | TaskWithdrawn | AttemptFailed | ScoreSucceeded | ScoreFailed | ScoreCancelled
+OfTask = (
+    TaskParked
+    | TaskJoined
+    | TaskWithdrawn
+    | ProviderAsked
+    | AttemptFailed
+    | ScoreSucceeded
+    | ScoreFailed
+    | ScoreCancelled
+)
 OfChunk = TasksReused | TasksCancelled | TasksReopened
 ScoreEvent = Annotated[OfTask | OfChunk, Field(discriminator="type")]
 

@@ -18,7 +18,7 @@ import agents.dead_letters
 import agents.fan_out
 import agents.recorder
 import agents.scorers
-from agents.gossip import tell_breakers
+from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
@@ -36,7 +36,7 @@ from tables.base import tables
 log = logging.getLogger(__name__)
 
 
-shares = Shares(scoring.admission.take_share)
+shares = Shares(scoring.take_share)
 
 
 class ScoringService(Service):
@@ -62,7 +62,11 @@ class ScoringService(Service):
 
     @Service.task
     async def _gossip(self) -> None:
-        await for_ever(tell_breakers)
+        await for_ever(tell_pauses)
+
+    @Service.task
+    async def _follow_spending(self) -> None:
+        await for_ever(scoring.budgets.run)
 
     @Service.task
     async def _refresh_scorers(self) -> None:

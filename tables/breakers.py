@@ -119,9 +119,10 @@ def of(scorer_ref: str) -> Breaker:
     return breaker
 
 
-def paused() -> dict[str, Told]:
-    """The scorers whose breakers are open, by ref."""
-    return {ref: breaker.told for ref, breaker in _breakers.items() if breaker.told.open}
+def paused_by(scorer_ref: str) -> Told | None:
+    """The breaker of a scorer, if it is open."""
+    breaker = _breakers.get(scorer_ref)
+    return breaker.told if breaker is not None and breaker.told.open else None
 
 
 def to_tell() -> list[dict[str, Any]]:

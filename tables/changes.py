@@ -1,4 +1,5 @@
-"""What the records of `score-events` do to tables/scores, tables/history, tables/tasks and tables/progress.
+"""What the records of `score-events` do to tables/scores, tables/history, tables/tasks, tables/progress, tables/begun and
+tables/spending.
 
 Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
 again and changes none, whichever of them had reached the store or the changelog before.
@@ -11,6 +12,7 @@ from app import ids
 from app.events import (
     AttemptFailed,
     OfTask,
+    ProviderAsked,
     ScoreEvent,
     TaskJoined,
     TaskParked,
@@ -20,7 +22,7 @@ from app.events import (
     TaskWithdrawn,
     spent_in_all,
 )
-from tables import history, progress, scores, tasks
+from tables import begun, history, progress, scores, spending, tasks
 from tables.at import At
 from tables.progress import State
 
@@ -45,9 +47,12 @@ class Changes:
         self._scores: dict[bytes, scores.Row] = {}
         self._progress: dict[Where, progress.Row] = {}
         self._history: list[tuple[bytes, history.Row]] = []
+        self._begun: dict[bytes, begun.Row | None] = {}
+        self._spending: dict[bytes, spending.Row] = {}
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
+        self.spent: list[tuple[str, str, int]] = []  # project id, scorer ref, cost
         self.keys: list[bytes] = []  # of the tasks that something happened to
 
     def apply_all(self, events: Iterable[ScoreEvent]) -> None:
@@ -61,6 +66,8 @@ class Changes:
                 self.reopen(event)
             elif isinstance(event, TaskWithdrawn):
                 self.withdraw(event)
+            elif isinstance(event, ProviderAsked):
+                self.begin(event)
             else:
                 self.apply(event)
 
@@ -84,9 +91,11 @@ class Changes:
             if task is None:
                 return
             state = task.status
+        self._bill(key, event)
         for target in event.targets:
             row = self._of(target[:3])
-            self._spend(row, event)
+            if event.spent is not None and row.offset < self._offset:
+                row.spent = spent_in_all(row.spent, event.spent)
             if row.opened(target.call) == target.opened:
                 self._mark(row, target[:3], [target.call], _STATES[state], event.at)
 
@@ -113,6 +122,11 @@ class Changes:
         if row is not None:
             self.tasks[key] = tasks.withdraw(row, event, self._offset)
 
+    def begin(self, event: ProviderAsked) -> None:
+        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+        known = self._begun[key] if key in self._begun else begun.load(self._partition, key)
+        self._begun[key] = begun.fold(known, event, self._offset)
+
     def save(self) -> None:
         for number, (key, happened) in enumerate(self._history):
             history.save(self._at, number, key, happened)
@@ -121,6 +135,14 @@ class Changes:
         for where, row in self._progress.items():
             row.offset = max(row.offset, self._offset)
             progress.save(self._partition, *where, row)
+        for where_spent, spent in self._spending.items():
+            spent.offset = max(spent.offset, self._offset)
+            spending.save(self._partition, where_spent, spent)
+        for key, attempts in self._begun.items():
+            if attempts is None:
+                begun.delete(self._partition, key)
+            else:
+                begun.save(self._partition, key, attempts)
         for key, task in self.tasks.items():
             if task is None:
                 tasks.delete(self._partition, key)
@@ -167,9 +189,19 @@ class Changes:
             row = self._progress[where] = progress.load(self._partition, *where)
         return row
 
-    def _spend(self, row: progress.Row, event: OfTask) -> None:
-        if event.spent is not None and row.offset < self._offset:
-            row.spent = spent_in_all(row.spent, event.spent)
+    def _bill(self, key: bytes, event: OfTask) -> None:
+        if event.day is None:
+            return
+        self._begun[key] = None
+        if event.spent is None:
+            return
+        where = spending.key(event.project_id, event.scorer_ref, event.day)
+        row = self._spending.get(where)
+        if row is None:
+            row = self._spending[where] = spending.load(self._partition, where)
+        if row.offset < self._offset:
+            row.cost += event.spent.cost
+            self.spent.append((event.project_id, event.scorer_ref, event.spent.cost))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:

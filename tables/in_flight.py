@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from app import ids
 from app.events import Target
 
 
@@ -21,9 +22,15 @@ class Entry:
     size: int = 0  # bytes of the call that it holds while it runs
     running: bool = True  # False once its event is on its way to the log
     task: Any = None  # what was started
+    run: Any = None  # its attempt, where others could be stopped by it
     withdrawn: list[Target] = field(default_factory=list)  # targets that it had, of requests that were cancelled
     later: list[Any] = field(default_factory=list)  # tasks of the same key, to be started again afterwards
     gone: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """Project id and scorer ref."""
+        return (self.key.partition(ids.SEPARATOR)[0].decode(), self.scorer_ref)
 
     async def end(self) -> None:
         """Wait until the recorder has applied what became of it."""
@@ -34,12 +41,14 @@ class Entry:
 
 _entries: dict[bytes, Entry] = {}
 _of_scorer: Counter[str] = Counter()
+_of_lane: Counter[tuple[str, str]] = Counter()  # by project id and scorer ref
 _held = 0  # bytes
 
 
 def add(entry: Entry) -> None:
     _entries[entry.key] = entry
     _of_scorer[entry.scorer_ref] += 1
+    _of_lane[entry.lane] += 1
 
 
 def get(key: bytes) -> Entry | None:
@@ -56,6 +65,9 @@ def pop(key: bytes) -> Entry | None:
         _of_scorer[entry.scorer_ref] -= 1
         if not _of_scorer[entry.scorer_ref]:
             del _of_scorer[entry.scorer_ref]
+        _of_lane[entry.lane] -= 1
+        if not _of_lane[entry.lane]:
+            del _of_lane[entry.lane]
     return entry
 
 
@@ -82,6 +94,11 @@ def size() -> int:
 def of_scorer(scorer_ref: str) -> int:
     """How many tasks of a scorer are in flight."""
     return _of_scorer[scorer_ref]
+
+
+def of_lane(project_id: str, scorer_ref: str) -> int:
+    """How many tasks of a scorer in a project are in flight."""
+    return _of_lane[project_id, scorer_ref]
 
 
 # --- queries -------------------------------------------------------------------------------------

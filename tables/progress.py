@@ -17,7 +17,8 @@ from tables.base import Table
 
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
-_SPENT = struct.Struct(">5Q")
+_NAMES = tuple(Spent.model_fields)
+_SPENT = struct.Struct(f">{len(_NAMES)}Q")
 _HAS_SPENT = 1 << 31  # in the number of the last control: what was spent stands between head and states
 
 
@@ -108,9 +109,6 @@ class Row:
             return _HEAD.pack(self.offset, self.finished_at, self.control) + self.states
         head = _HEAD.pack(self.offset, self.finished_at, self.control | _HAS_SPENT)
         return head + _SPENT.pack(*(getattr(self.spent, name) for name in _NAMES)) + self.states
-
-
-_NAMES = tuple(Spent.model_fields)
 
 
 def decode(value: bytes) -> Row:

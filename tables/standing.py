@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
 from app.events import Spent, spent_in_all
-from tables import breakers, chunks, in_flight, progress, scores, tasks
+from tables import chunks, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
 
@@ -101,12 +101,11 @@ def place(key: str) -> tuple[int, int, int]:
 def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:
     """The tasks of a request (only those in `status`, unless None) by their place."""
     found = Slice(rows)
-    paused = breakers.paused()
     for at, chunk, row in _places(partition, request_id, None if after is None else _place(after)):
         state = row.get(at.call)
         key = ids.task_key(chunk.project_id, chunk.call_ids[at.call], chunk.scorer_refs[at.scorer], chunk.occasion)
         entry = None if state in progress.TERMINAL else in_flight.get(key)
-        shown = _shown(state, entry, paused.get(chunk.scorer_refs[at.scorer]))
+        shown = _shown(state, entry, pauses.of(chunk.project_id, chunk.scorer_refs[at.scorer]))
         if status is None or status == shown:
             found.add(at.key(), _task(partition, at, chunk, shown, key, row, entry))
         if found.full():
@@ -114,8 +113,8 @@ def task_page(partition: int, after: str | None, rows: int, request_id: str, sta
     return found.page(None)
 
 
-def _shown(state: State, entry: in_flight.Entry | None, paused: breakers.Told | None) -> str:
-    """The state that is shown. What runs, and what its scorer's breaker holds back, are known to workers only."""
+def _shown(state: State, entry: in_flight.Entry | None, paused: pauses.Pause | None) -> str:
+    """The state that is shown. What runs, and what its scorer's pause holds back, are known to workers only."""
     if entry is not None and entry.running:
         return "running"
     return "paused" if paused is not None and state in (State.QUEUED, State.RETRYING) else _STATUS[state]
@@ -176,11 +175,11 @@ def _task(
             task |= {"next_at": parked.due, "reason": parked.reason}
     if status == "running" and entry is not None:
         task["since"] = entry.since
-    if status == "paused" and (told := breakers.paused().get(ref)) is not None:
+    if status == "paused" and (pause := pauses.of(chunk.project_id, ref)) is not None:
         task |= {
-            "since": max(task["since"], told.since),
-            "next_at": max(task["next_at"] or 0.0, told.probe_at),
-            "reason": told.reason,
+            "since": max(task["since"], pause.since),
+            "next_at": max(task["next_at"] or 0.0, pause.until),
+            "reason": pause.reason,
         }
     return task
 

@@ -70,4 +70,5 @@ def bill(judge: Judge) -> dict[str, Any]:
         "input_tokens": counted["input_tokens"],
         "output_tokens": counted["output_tokens"],
         "unpriced_requests": 0,
+        "unanswered_requests": 0,
     }

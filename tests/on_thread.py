@@ -32,7 +32,7 @@ class OnThread:
     async def _serve(self) -> None:
         app = web.Application()
         app.add_routes(self.routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
         self.port = int(runner.addresses[0][1])

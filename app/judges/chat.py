@@ -56,13 +56,15 @@ class Chat:
         return answer
 
     async def _post(self, body: dict[str, Any]) -> Answer:
-        openai, client = await self._ready()
+        openai, client = await self.ready()
         try:
             # Not `chat.completions.create`, which spends a millisecond more on types that are read once.
             response = await client.post("/chat/completions", cast_to=self._response, body=body)
         except openai.APIStatusError as error:
+            report().refused()
             raise _refused(self._name, error, self._provider.api_key) from None
         except openai.APIConnectionError as error:
+            report().refused()
             said = error.__cause__ or error
             message = f"provider {self._name} cannot be reached: {type(said).__name__}"
             raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
@@ -93,7 +95,7 @@ class Chat:
             None if price is None else (price.input, price.output),
         )
 
-    async def _ready(self) -> tuple[Any, Any]:
+    async def ready(self) -> tuple[Any, Any]:
         """The module and the client; the first use takes a second, which must not be the event loop's."""
         openai = await asyncio.to_thread(importlib.import_module, "openai") if self._client is None else _module()
         if self._client is None:
@@ -107,6 +109,7 @@ class Chat:
                 http_client=openai.DefaultAioHttpClient(
                     limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=None),
                     follow_redirects=False,
+                    event_hooks={"request": [_is_asking]},
                 ),
             )
         return openai, self._client
@@ -116,6 +119,11 @@ class _Refused(NoJudgement):
     """The endpoint answered with an error."""
 
     status = 0
+
+
+async def _is_asking(request: Any) -> None:
+    """At the last moment, so that a kill is seldom between this and the request."""
+    await report().asking()
 
 
 def _refused(name: str, error: Any, key: str | None) -> _Refused:

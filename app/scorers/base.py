@@ -35,6 +35,9 @@ class Scorer(BaseModel):
     policy: ClassVar[Policy] = Policy()
     """How it is run: attempts, time-out, limits, provider. Who publishes the scorer may override each."""
 
+    async def prepare(self) -> None:
+        """Awaited before each attempt of an async scorer, outside of its time-out: loads what it needs."""
+
     inline_up_to: ClassVar[int] = 0
     """Characters of judged text up to which running on the event loop is cheap. Only heeded for built-ins."""
 

@@ -3,6 +3,7 @@
 It counts whatever becomes of the attempt: an answer that cannot be read has been paid for too.
 """
 
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +27,29 @@ class Report:
     unpriced: int = 0
     """Requests whose price or tokens nobody knows."""
 
+    unanswered: int = 0
+    """Requests that are under way, or were cut off."""
+
+    on_asking: Callable[[], Awaitable[None]] | None = None
+    """Awaited before a request is sent."""
+
     def made_with(self, **lineage: Any) -> None:
         """Add to the lineage of the score."""
         self.lineage.update(lineage)
 
+    async def asking(self) -> None:
+        """A request is about to be sent, which `asked` or `refused` ends. A kill after this is known to the bill."""
+        if self.on_asking is not None:
+            await self.on_asking()
+        self.unanswered += 1
+
+    def refused(self) -> None:
+        """It was not answered, and so costs nothing."""
+        self.unanswered = max(0, self.unanswered - 1)
+
     def asked(self, input_tokens: int | None, output_tokens: int | None, usd: tuple[float, float] | None) -> None:
-        """One request was answered: its tokens, None if the answer does not say, and USD for a million of each."""
+        """A request was answered: its tokens, None if the answer does not say, and USD for a million of each."""
+        self.unanswered = max(0, self.unanswered - 1)
         self.requests += 1
         self.input_tokens += input_tokens or 0
         self.output_tokens += output_tokens or 0
@@ -48,6 +66,7 @@ class Report:
         self.output_tokens += other.output_tokens
         self.cost += other.cost
         self.unpriced += other.unpriced
+        self.unanswered += other.unanswered
 
 
 def picodollars(usd_per_million: float) -> int:

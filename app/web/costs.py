@@ -16,6 +16,7 @@ def cost(spent: Spent | None) -> dict[str, Any] | None:
         "input_tokens": spent.input_tokens,
         "output_tokens": spent.output_tokens,
         "unpriced_requests": spent.unpriced,
+        "unanswered_requests": spent.unanswered,
     }
 
 

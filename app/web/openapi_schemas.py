@@ -71,6 +71,10 @@ SCHEMAS: dict[str, Schema] = {
             "input_tokens": INTEGER,
             "output_tokens": INTEGER,
             "unpriced_requests": {**INTEGER, "description": "Whose price or tokens are not known; not in usd."},
+            "unanswered_requests": {
+                **INTEGER,
+                "description": "Cut off by a time-out, a cancel or a kill; what they cost nobody told.",
+            },
         }
     ),
     "RequestRetry": {

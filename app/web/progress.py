@@ -7,7 +7,7 @@ from app import cluster, topics
 from app.events import Spent, spent_in_all
 from app.web.costs import cost
 from app.web.responses import timestamp
-from tables import breakers, standing
+from tables import pauses, standing
 from tables.standing import Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
@@ -55,9 +55,10 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
 
 def _paused(headers: list[dict[str, Any]]) -> dict[str, list[int]]:
     """Which scorers of each request are paused, by request id; requests without any are left out."""
-    refs = breakers.paused()
     found = {
-        header["request_id"]: [index for index, ref in enumerate(header["scorer_refs"]) if ref in refs]
+        header["request_id"]: [
+            index for index, ref in enumerate(header["scorer_refs"]) if pauses.of(header["project_id"], ref)
+        ]
         for header in headers
     }
     return {request_id: scorers for request_id, scorers in found.items() if scorers}

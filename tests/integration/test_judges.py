@@ -88,12 +88,13 @@ def test_an_error_that_may_pass_waits_with_its_reason_and_then_succeeds(judging:
 
 
 def test_a_judge_that_hangs_is_stopped_in_time(judging: Judging) -> None:
-    service = judging.start(scorer_timeout=0.5, scorer_attempts=1)
+    service = judging.start(scorer_attempts=1)
+    ref = publish(service, policy={"timeout": 0.5})
     judging.judge.hangs = True
-    request = service.submit(PROJECT, log_outputs(service, ["one"]), [publish(service)])
-    service.wait_finished(request, 20)
+    request = judged(service, ["one"], ref, seconds=20)
     [score] = scores(service)
     assert (score["status"], score["error"]["type"]) == ("failed", "scorer_timeout")
+    assert len(judging.judge.bodies) == request["cost"]["unanswered_requests"] == 1
     for _ in attempts(10):  # its connection is closed, too
         if judging.judge.at_once == 0:
             return

@@ -106,4 +106,4 @@ def test_closing_by_hand_closes_what_is_open_and_says_how_many() -> None:
     breakers.of(refs[1])
     assert breakers.close(0, refs) == 1
     assert breakers.close(0, refs) == 0
-    assert not breakers.paused()
+    assert [breakers.paused_by(ref) for ref in refs] == [None, None, None]

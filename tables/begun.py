@@ -1,0 +1,36 @@
+"""Requests to providers of attempts that have no outcome yet: one row a task, gone with the outcome.
+
+What is there when a task is run was cut off, by a kill or because its partition moved.
+"""
+
+import orjson
+
+from app.events import ProviderAsked
+from tables.base import Table
+
+table = Table("begun")
+
+Row = tuple[int, int]  # offset of the last record, requests that have begun
+
+
+def fold(row: Row | None, event: ProviderAsked, offset: int) -> Row:
+    """The row after another request has begun."""
+    if row is None:
+        return offset, 1
+    return row if row[0] >= offset else (offset, row[1] + 1)
+
+
+def load(partition: int, key: bytes) -> Row | None:
+    value = table.get_row(partition, key)
+    if value is None:
+        return None
+    offset, attempts = orjson.loads(value)
+    return offset, attempts
+
+
+def save(partition: int, key: bytes, row: Row) -> None:
+    table.put_row(partition, key, orjson.dumps(row))
+
+
+def delete(partition: int, key: bytes) -> None:
+    table.delete_row(partition, key)

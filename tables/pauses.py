@@ -1,0 +1,25 @@
+"""Why the tasks of a scorer are not started now: its breaker is open, or it has reached its spend cap."""
+
+from typing import NamedTuple
+
+from tables import breakers, spending
+
+
+class Pause(NamedTuple):
+    """`until` is when it may be over. Times are Unix seconds."""
+
+    reason: str | None
+    since: float
+    until: float
+
+
+def of(project_id: str, scorer_ref: str) -> Pause | None:
+    """The pause of a scorer in a project; None while there is none."""
+    told = breakers.paused_by(scorer_ref)
+    if told is not None:
+        return Pause(told.reason, told.since, told.probe_at)
+    cap = spending.reached(project_id, scorer_ref)
+    if cap is not None:
+        reason = f"spend_cap_reached: the {cap.usd:g} USD that this scorer may cost a day in this project are spent"
+        return Pause(reason, cap.since, cap.until)
+    return None

@@ -1,0 +1,140 @@
+"""Row 21: tokens and cost of each judge call; a spend cap that defers and does not drop. Also over kills."""
+
+import random
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.asking import tasks
+from tests.judge import Judge
+from tests.judging import PROJECT, Judging, bill, judged, log_outputs, publish, scores
+from tests.length import at_length
+from tests.service import Service, attempts
+
+COUNTED = ("requests", "input_tokens", "output_tokens", "usd", "unpriced_requests", "unanswered_requests")
+
+
+def summed(service: Service) -> dict[str, Any]:
+    """What all scores cost together."""
+    costs = [cost for score in scores(service) if (cost := score["lineage"]["cost"]) is not None]
+    return {name: sum(cost[name] or 0 for cost in costs) for name in COUNTED}
+
+
+def test_row_21_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(judging: Judging) -> None:
+    service = judging.start(scorer_backoff=0.01)
+    ref = publish(service)
+    outputs = [f"{'TRICK chats_once ' * (n % 5 == 0)}{'TRICK chats ' * (n % 7 == 0)}{'word ' * n}" for n in range(100)]
+    request = judged(service, outputs, ref, *service.refs("not_empty"))
+    assert request["tasks"]["failed"] > 0
+    assert request["cost"] == bill(judging.judge)
+    assert summed(service) == pytest.approx(bill(judging.judge), abs=1e-12)
+    # What is reused costs nothing.
+    good = [score["call_id"] for score in scores(service, f"&scorer_ref={ref}&status=succeeded")]
+    again = service.wait_finished(service.submit(PROJECT, good, [ref]))
+    assert (again["tasks"]["reused"], again["cost"]) == (len(good), None)
+    assert judged(service, ["free"], *service.refs("not_empty"), prefix="free")["cost"] is None
+
+
+def test_row_21_without_a_price_tokens_are_counted_and_the_cost_is_not_known(judging: Judging) -> None:
+    service = judging.start(priced=False)
+    cost = judged(service, ["one", "two"], publish(service))["cost"]
+    assert cost == bill(judging.judge) | {"usd": None, "unpriced_requests": 2}
+
+
+def cut_off(judge: Judge, service: Service) -> int:
+    """Kill the service when all that it asks has come to the judge; returns how many requests that cut off."""
+    for _ in attempts(30):
+        if judge.hangs and judge.at_once == 20:
+            break
+    else:
+        raise AssertionError(f"{judge.at_once} are under way")
+    service.kill()
+    return 20
+
+
+def test_row_21_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judging) -> None:
+    service, judge = judging.start({"concurrency": 20}), judging.judge
+    judge.takes = 0.1
+    ref = publish(service)
+    request = service.submit(PROJECT, log_outputs(service, [f"text {n}" for n in range(100)]), [ref])
+    lost = 0
+    for _ in range(at_length(1, 5)):
+        asked = len(judge.bodies)
+        for _ in attempts(30):
+            if len(judge.bodies) >= asked + 20:
+                break
+        judge.hangs = True
+        lost += cut_off(judge, service)
+        judge.hangs = False
+        service.start()
+    done = service.wait_finished(request)
+    assert done["tasks"]["succeeded"] == 100
+    assert done["cost"] == bill(judge) | {"unanswered_requests": lost}
+    assert len(judge.bodies) == 100 + lost  # each of these was run again, and nothing else
+    assert summed(service)["unanswered_requests"] == lost
+
+
+def test_row_21_the_bill_is_right_whenever_the_service_is_killed(judging: Judging) -> None:
+    service, judge = judging.start({"concurrency": 20}), judging.judge
+    judge.takes = 0.05
+    total = at_length(300, 3000)
+    request = service.submit(PROJECT, log_outputs(service, ["the same"] * total), [publish(service)])
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(at_length(2, 20)):
+        asked = len(judge.bodies)
+        for _ in attempts(60):
+            if len(judge.bodies) > asked + 10:
+                break
+        time.sleep(chance.uniform(0, 0.1))
+        service.kill()
+        service.start()
+    done = service.wait_finished(request)
+    cost, billed = done["cost"], bill(judge)
+    assert done["tasks"]["succeeded"] == total == cost["requests"]
+    # The judge has answered what was recorded, and some of what was cut off: none of that is unknown to the service.
+    each = billed["input_tokens"] // billed["requests"]
+    assert cost["input_tokens"] == total * each
+    lost = len(judge.bodies) - total
+    print(f"asked {len(judge.bodies)}, cut off {lost}, as the service says {cost['unanswered_requests']}")
+    assert 0 <= lost <= cost["unanswered_requests"] <= lost + 20 * at_length(2, 20)
+
+
+def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day_begins(judging: Judging) -> None:
+    begins = (datetime.now(UTC) + timedelta(seconds=22)).replace(microsecond=0)
+    service, judge = judging.start(day_start=f"{begins:%H:%M:%S}"), judging.judge
+    output = "each costs the same"
+    each = judged(service, [output], publish(service, "probe"), prefix="probe")["cost"]["usd"]
+    ref = publish(service, policy={"usd_per_day": 10.5 * each})
+    request = service.submit(PROJECT, log_outputs(service, [output] * 40), [ref, *service.refs("not_empty")])
+
+    def deferred() -> list[Any]:
+        for _ in attempts(20):
+            found = tasks(service, request, "paused")
+            if len(found) == 29:
+                return found
+        raise AssertionError(service.status(request))
+
+    for task in deferred():
+        assert task["reason"].startswith("spend_cap_reached: ")
+        assert datetime.fromisoformat(task["next_at"]) == begins
+    counts = service.status(request)["tasks"]
+    assert (counts["paused"], counts["succeeded"], counts["failed"]) == (29, 40 + 11, 0)
+    # What was spent is known after a kill.
+    service.kill()
+    service.start()
+    assert datetime.now(UTC) < begins, "this machine is too slow for this test"
+    deferred()
+    assert judge.answered["requests"] == 1 + 11
+    # The next day, as much again; then the cap is raised, which whoever publishes may do at any time.
+    for _ in attempts(60):
+        if judge.answered["requests"] == 1 + 22:
+            break
+    assert datetime.now(UTC) >= begins
+    publish(service, policy={"usd_per_day": 100 * each})
+    done = service.wait_finished(request, 60)
+    assert (done["tasks"]["succeeded"], done["tasks"]["failed"]) == (80, 0)
+    assert judge.answered["requests"] == 1 + 40
