@@ -47,18 +47,7 @@ class Run:
 
     def spent(self) -> events.Spent | None:
         """What it took; None if nobody was asked."""
-        told = self.report
-        unanswered = told.unanswered + self._lost
-        if not told.requests and not unanswered:
-            return None
-        return events.Spent(
-            requests=told.requests,
-            input_tokens=told.input_tokens,
-            output_tokens=told.output_tokens,
-            cost=told.cost,
-            unpriced=told.unpriced,
-            unanswered=unanswered,
-        )
+        return events.Spent.of(self.report, self._lost)
 
 
 def op_name(call: dict[str, object]) -> str | None:

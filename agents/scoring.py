@@ -314,6 +314,8 @@ class Scoring:
         else:
             # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
             entry.run = run = Run(bound, call_row, self._lost(task, bound))
+            run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
+            run.report.scorer_ref = task.scorer_ref
             run.report.on_asking = partial(self._asking, task, run)
             running = self._running[task.key] = asyncio.get_running_loop().create_task(
                 self._run_apart(task, entry, run, attempt), context=contextvars.Context()

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json
 
+from app.scorers import Report
+
 
 class Event(BaseModel):
     """What all events have in common."""
@@ -144,6 +146,21 @@ class Spent(BaseModel):
     cost: int = 0
     unpriced: int = 0  # requests whose tokens or price nobody knows
     unanswered: int = 0  # that were cut off, and may have cost what nobody told
+
+    @classmethod
+    def of(cls, told: Report, lost: int = 0) -> "Spent | None":
+        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked."""
+        unanswered = told.unanswered + lost
+        if not told.requests and not unanswered:
+            return None
+        return cls(
+            requests=told.requests,
+            input_tokens=told.input_tokens,
+            output_tokens=told.output_tokens,
+            cost=told.cost,
+            unpriced=told.unpriced,
+            unanswered=unanswered,
+        )
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(**{name: value + getattr(other, name) for name, value in self})

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     providers: Annotated[dict[str, Provider], NoDecode] = Field(
         {}, description="File of the providers that scorers ask."
     )
+    remote_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts, with or without a port, that `remote` scorers may be at, comma-separated."
+    )
+    remote_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further ones, which may be at private addresses and need no https."
+    )
     call_wait: float = Field(600.0, ge=0, description="How long a task waits for a call that is not there yet.")
     concurrency: int = Field(2000, ge=1, description="Tasks in flight on one worker.")
     scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer in flight on one worker.")
@@ -66,7 +72,7 @@ class Settings(BaseSettings):
     stuck_after: float = Field(120.0, gt=0, description="A worker whose work stands still that long ends itself.")
     log_level: str = Field("WARNING", description="DEBUG, INFO, WARNING or ERROR.")
 
-    @field_validator("scorers", mode="before")
+    @field_validator("scorers", "remote_hosts", "remote_private_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -120,7 +120,7 @@ def kafka_topics() -> dict[str, Mapping[str, str]]:
 app.when_assigned.append(open_partitions)
 app.when_halted.append(scoring.halted)
 app.service(ScoringService)
-app.early_services.append(WebServer(get_settings(), scoring.registry))
+app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.runner))
 app.early_services.append(Watchdog(get_settings().stuck_after))
 if not get_settings().embedded:
     app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app))

@@ -85,6 +85,12 @@ def of_project(partition: int, project_id: str, after: bytes | None = None) -> I
 # --- queries -------------------------------------------------------------------------------------
 
 
+def find_call(partition: int, project_id: str, call_id: str) -> dict[str, Any] | None:
+    """A call that is there."""
+    row = find(partition, ids.call_key(project_id, call_id))
+    return None if row is None else row["call"]
+
+
 def page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
     """A project's calls that are there, by call key."""
     found = Slice(rows)

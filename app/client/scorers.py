@@ -63,6 +63,12 @@ async def publish(
     return await client.post("/scorers", orjson.dumps(body))
 
 
+async def try_once(client: Client, project: str, ref: str, call_id: str) -> dict[str, Any]:
+    """Run a scorer on a logged call, without recording anything."""
+    body = {"project_id": project, "scorer_ref": ref, "call_id": call_id}
+    return await client.post("/scorers/try", orjson.dumps(body))
+
+
 async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]:
     """The refs for names and refs; a name means its latest version, the project's own before everybody's.
 

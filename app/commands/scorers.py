@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.commands.projects import Project
+from app.commands.projects import Project, project_option
 from app.commands.service_options import service_options
 
 if TYPE_CHECKING:
@@ -53,6 +53,29 @@ def publish(
     given = _object(params) if params is not None else dict(_pair(pair) for pair in pairs)
     policy = dict(_pair(pair, "--policy") for pair in policies)
     asyncio.run(_publish(service, name, kind, given, policy, project, as_json))
+
+
+@scorers.command("try")
+@click.argument("scorer")
+@click.option("--call", required=True, metavar="ID", help="The logged call to run it on.")
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print all that came of it as JSON.")
+@service_options
+def try_(scorer: str, call: str, project: str, as_json: bool, service: "Service") -> int:
+    """Run SCORER, a name or a ref, once on a logged call. Nothing is recorded; a judge is asked, and paid."""
+    return asyncio.run(_try(service, project, scorer, call, as_json))
+
+
+@scorers.command()
+@click.argument("one")
+@click.argument("other")
+@project_option
+@click.option("--limit", type=click.IntRange(min=0), default=10, show_default=True, help="Disagreements to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@service_options
+def compare(one: str, other: str, project: str, limit: int, as_json: bool, service: "Service") -> None:
+    """How far two scorers, by name or ref, agree on the calls that both have scored, and where they do not."""
+    asyncio.run(_compare(service, project, one, other, limit, as_json))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -136,3 +159,56 @@ async def _publish(
     say(json_line(scorer) if as_json else clean(scorer["ref"]))
     if project is None:
         note("Published for all projects; with --project it would be for one only.")
+
+
+async def _try(service: "Service", project: str, scorer: str, call: str, as_json: bool) -> int:
+    from app.client import scorers as client_scorers
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.scores import brief
+    from app.client.text import clean, json_line
+
+    async with Client(service, on_wait=note) as client:
+        [ref] = await client_scorers.refs(client, project, [scorer])
+        tried = await client_scorers.try_once(client, project, ref, call)
+    if as_json:
+        say(json_line(tried))
+    else:
+        say(f"{tried['status']}: {brief(tried)}")
+        if raw := tried.get("error", {}).get("raw"):
+            say(f"It answered: {clean(raw, 2000)}")
+        lineage = tried["lineage"]
+        cost = lineage["cost"] or {}
+        tokens = f", {cost['input_tokens']} + {cost['output_tokens']} tokens" if cost else ""
+        usd = f", {cost['usd']:.6f} USD" if cost and cost["usd"] is not None else ""
+        note(f"{lineage['latency_ms']:.0f} ms{tokens}{usd}. Nothing was recorded.")
+    return 0 if tried["status"] == "succeeded" else 1
+
+
+async def _compare(service: "Service", project: str, one: str, other: str, limit: int, as_json: bool) -> None:
+    from app.client import agreement
+    from app.client import scorers as client_scorers
+    from app.client.errors import CommandError
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.text import clean, json_line
+
+    async with Client(service, on_wait=note) as client:
+        refs = [(await client_scorers.refs(client, project, [name]))[0] for name in (one, other)]
+        pairs = await agreement.pairs(client, project, refs[0], refs[1])
+    found = agreement.compare(pairs, limit)
+    if found["calls"] == 0:
+        raise CommandError(f"No call of {project} has a score of both that can be compared.")
+    if as_json:
+        say(json_line({"scorer_refs": refs, **found}))
+        return
+    for line in agreement.lines(found):
+        say(line)
+    if found["confusion"]:
+        kinds = sorted({str(cell[name]) for cell in found["confusion"] for name in ("one", "other")})
+        counts = {(str(cell["one"]), str(cell["other"])): str(cell["calls"]) for cell in found["confusion"]}
+        rows = [[clean(mine), *(counts.get((mine, yours), "0") for yours in kinds)] for mine in kinds]
+        table([f"{one} \\ {other}", *kinds], rows)
+    if found["disagreements"]:
+        rows = [[item["call_id"], json_line(item["one"]), json_line(item["other"])] for item in found["disagreements"]]
+        table(["CALL", one, other], rows, fold=True)

@@ -1,5 +1,6 @@
 """Scorers that ask somebody else: an LLM behind an OpenAI-compatible endpoint, or a scorer behind HTTPS."""
 
 from app.judges.llm import LlmJudge
+from app.judges.remote import RemoteScorer
 
-__all__ = ["LlmJudge"]
+__all__ = ["LlmJudge", "RemoteScorer"]

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app.judges.refusals import Refused, refused
 from app.providers import Provider
 from app.scorers import Failure, NoJudgement, report
-from app.scorers.failures import classify
 from app.settings import get_settings
 
 RAW_CHARACTERS = 4_000
-_MESSAGE_CHARACTERS = 500
 _NO_SUCH_FIELD = (400, 415, 422, 501)  # what endpoints answer to a `response_format` that they do not know
 _MOST_CONNECTIONS = 100_000  # the limits of providers and scorers are what bounds them
 
@@ -47,8 +46,8 @@ class Chat:
         form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
         try:
             return await self._post({**body, "response_format": form})
-        except _Refused as refused:
-            if refused.status not in _NO_SUCH_FIELD:
+        except Refused as error:
+            if error.status not in _NO_SUCH_FIELD:
                 raise
         # Endpoints refuse what they do not know in as many words as there are endpoints: see whether it was that.
         answer = await self._post(body)
@@ -62,7 +61,8 @@ class Chat:
             response = await client.post("/chat/completions", cast_to=self._response, body=body)
         except openai.APIStatusError as error:
             report().refused()
-            raise _refused(self._name, error, self._provider.api_key) from None
+            who, key = f"provider {self._name}", self._provider.api_key
+            raise refused(who, error, error.status_code, _words(error), key) from None
         except openai.APIConnectionError as error:
             report().refused()
             said = error.__cause__ or error
@@ -115,33 +115,13 @@ class Chat:
         return openai, self._client
 
 
-class _Refused(NoJudgement):
-    """The endpoint answered with an error."""
-
-    status = 0
-
-
 async def _is_asking(request: Any) -> None:
     """At the last moment, so that a kill is seldom between this and the request."""
     await report().asking()
 
 
-def _refused(name: str, error: Any, key: str | None) -> _Refused:
-    failure, retry_after = classify(error)
-    if error.status_code < 400:  # a redirect, which is not followed
-        failure = Failure.TERMINAL
-    type_ = {
-        Failure.UNAUTHORIZED: "provider_unauthorized",
-        Failure.THROTTLED: "provider_throttled",
-        Failure.UNAVAILABLE: "provider_unavailable",
-        Failure.TRANSIENT: "provider_unavailable",
-    }.get(failure, "provider_refused")
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    words = f": {said}" if isinstance(said, str) and said else ""
-    message = f"provider {name} answered {error.status_code}{words}"[:_MESSAGE_CHARACTERS]
-    refused = _Refused(type_, message if key is None else message.replace(key, "…"), failure, retry_after=retry_after)
-    refused.status = error.status_code
-    return refused
+def _words(error: Any) -> object:
+    return error.body.get("message") if isinstance(error.body, dict) else None
 
 
 def _text(content: Any) -> str:

@@ -13,7 +13,10 @@ _PICO = 10**12
 
 @dataclass(slots=True)
 class Report:
-    """Filled by the scorer while its attempt runs."""
+    """Filled by the scorer while its attempt runs. The ids are of what the attempt is of."""
+
+    task_id: str = ""
+    scorer_ref: str = ""
 
     lineage: dict[str, Any] = field(default_factory=dict)
     """What the score was made with: `model`, `parameters`, `prompt_digest`, … JSON values that show no payload."""

@@ -176,6 +176,11 @@ PATHS: dict[str, Any] = {
         "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
     },
     "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
+    "/scorers/try": {
+        "post": operation(
+            "Scorers", "Run a scorer once on a logged call; nothing is recorded", "Trial", body="ScorerTrial"
+        )
+    },
     "/dead-letters": {
         "get": operation(
             "Dead letters",

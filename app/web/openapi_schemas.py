@@ -198,6 +198,40 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "additionalProperties": False,
     },
+    "ScorerTrial": {
+        **struct(
+            {
+                "project_id": STRING,
+                "call_id": STRING,
+                "scorer_ref": STRING,
+                "kind": STRING,
+                "params": ANY_OBJECT,
+            },
+            optional=("scorer_ref", "kind", "params"),
+            description="Either `scorer_ref`, or `kind` and `params` of one that is not published.",
+        ),
+        "additionalProperties": False,
+    },
+    "Trial": struct(
+        {
+            "scorer_ref": STRING,
+            "status": enum("succeeded", "failed"),
+            "output": {"description": "Any JSON value; only if it succeeded."},
+            "error": struct(
+                {
+                    "type": STRING,
+                    "message": STRING,
+                    "traceback": STRING,
+                    "raw": STRING,
+                    "retryable": {"type": "boolean"},
+                },
+                optional=("traceback", "raw"),
+                description="Only if it failed.",
+            ),
+            "lineage": ANY_OBJECT,
+        },
+        optional=("output", "error"),
+    ),
     "Breaker": struct(
         {
             "scorer_ref": STRING,

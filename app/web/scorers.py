@@ -79,7 +79,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     if any(body.name == bound.name for bound in registry.parameterless()):
         message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"
         raise problem(422, ["body", "name"], message, "name_taken")
-    bound = _bind(registry, body)
+    bound = bind(registry, body.name, body.kind, body.params)
     event = ScorerPublished(
         ref=bound.ref,
         project_id=body.project_id,
@@ -111,9 +111,10 @@ def _check_names(body: Publication) -> None:
         raise problem(422, ["body", where], f"{what} {error}", "invalid_id") from None
 
 
-def _bind(registry: Registry, body: Publication) -> BoundScorer:
+def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> BoundScorer:
+    """The scorer with these parameters. Raises ApiError, 422."""
     try:
-        return registry.bind(body.name, body.kind, body.params)
+        return registry.bind(name, kind, params)
     except UnknownKind as error:
         raise problem(422, ["body", "kind"], str(error), "unknown_kind") from None
     except ValidationError as error:

@@ -7,7 +7,7 @@ from mode import Service
 
 from app import peers
 from app.keys import KeyFile
-from app.scorers import Registry
+from app.scorers import Registry, Runner
 from app.settings import Settings
 from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
@@ -20,18 +20,20 @@ from app.web.resolve import Resolver
 from app.web.routes import INTERNAL, ROUTES
 from app.web.scorers import REGISTRY
 from app.web.submit import RESOLVER
+from app.web.trying import RUNNER
 
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 10.0
 
 
-def create_app(registry: Registry, keys: KeyFile | None = None) -> web.Application:
-    """The application; without `keys` it takes anyone."""
+def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
+    """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
     app = web.Application(middlewares=[measure, note_unanswered, errors, authenticate], client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
+    app[RUNNER] = runner or Runner()
     app[ACCEPTED] = Accepted()
     app[LIVE] = Live()
     app.on_shutdown.append(app[LIVE].close)
@@ -46,11 +48,11 @@ class WebServer(Service):
         KeyFileError: when made, if the key file cannot be read.
     """
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, runner: Runner) -> None:
         super().__init__()
         self._settings = settings
         keys = None if settings.api_keys is None else KeyFile(settings.api_keys)
-        self._app = create_app(registry, keys)
+        self._app = create_app(registry, keys, runner)
         self._runner: web.AppRunner | None = None
         self.port = settings.web_port
         """The port that is bound, once started; also where the settings say 0."""

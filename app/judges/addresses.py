@@ -1,0 +1,88 @@
+"""Where a remote scorer may be: what a user publishes must not have this service ask hosts of its own network.
+
+A host has to be allowed by name; what its name resolves to has to be a public address, unless settings allow that host
+to be private; and the address that was looked at is the one that is connected to.
+"""
+
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import ResolveResult
+from yarl import URL
+
+from app.scorers import NoJudgement
+
+_TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
+
+
+class Forbidden(NoJudgement):
+    """The endpoint must not be asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("endpoint_forbidden", message)
+
+
+def check_url(url: URL, allowed: Collection[str], private: Collection[str]) -> None:
+    """Return if the url may be asked as far as it can be told without its address.
+
+    `allowed` and `private` are hosts, with or without a port. Raises Forbidden.
+    """
+    host = (url.host or "").rstrip(".")
+    if url.user is not None or url.password is not None:
+        raise Forbidden("the url of an endpoint must have no user and password")
+    if url.scheme not in ("https", "http") or not host:
+        raise Forbidden(f"{str(url)[:200]!r} is not the https url of an endpoint")
+    is_private = _named(url, host, private)
+    if not is_private and not _named(url, host, allowed):
+        raise Forbidden(f"{host} is not among the hosts that CALLSCORE_REMOTE_HOSTS allows")
+    if url.scheme != "https" and not is_private:
+        raise Forbidden(f"{host} must be asked by https, unless CALLSCORE_REMOTE_PRIVATE_HOSTS names it")
+    if not is_private and _literal(host) is not None:
+        check_address(host, host)
+
+
+def check_address(host: str, address: str) -> None:
+    """Return if the address is a public one. Raises Forbidden."""
+    found = _literal(address)
+    if found is None or not _is_public(found):
+        message = f"{host} is at {address}, which is no public address; CALLSCORE_REMOTE_PRIVATE_HOSTS may allow it"
+        raise Forbidden(message)
+
+
+class PublicOnly(ThreadedResolver):
+    """Resolves names, once for each connection, and gives no address that must not be asked."""
+
+    def __init__(self, private: Collection[str]) -> None:
+        super().__init__()
+        self._private = {entry.partition(":")[0] for entry in private}
+
+    async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[ResolveResult]:
+        found = await super().resolve(host, *args, **kwargs)
+        if host.rstrip(".").lower() not in self._private:
+            for result in found:
+                check_address(host, result["host"])
+        return found
+
+
+def _named(url: URL, host: str, hosts: Collection[str]) -> bool:
+    return host in hosts or f"{host}:{url.port}" in hosts
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it is one of the internet's hosts, also behind every way to write an IPv4 address as an IPv6 one."""
+    if isinstance(address, IPv6Address):
+        if address in _TRANSLATED:
+            return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast and not address.is_reserved

@@ -1,0 +1,113 @@
+"""`POST /scorers/try`: runs a scorer once on a logged call, before it is paid for often, and records nothing."""
+
+import time
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from app import cluster, ids
+from app.events import Error, Spent
+from app.scorers import BadRef, BoundScorer, Policy, Report, Runner, Scorer, ScorerError, parse_ref
+from app.settings import get_settings
+from app.web.auth import check_write
+from app.web.bodies import read_json, validate
+from app.web.costs import cost
+from app.web.errors import not_found, problem
+from app.web.responses import json_response
+from app.web.scorers import REGISTRY, bind
+from tables import calls, scorers
+
+RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
+
+
+class Trial(BaseModel):
+    """The body: a published scorer, or a kind and parameters that nobody has published."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: str
+    call_id: str
+    scorer_ref: str | None = None
+    kind: str | None = None
+    params: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.scorer_ref is None) == (self.kind is None):
+            raise ValueError("name either scorer_ref, or kind and params")
+        return self
+
+
+async def try_scorer(request: web.Request) -> web.Response:
+    """What the scorer says now. It takes no part in limits, breakers and budgets."""
+    body = validate(Trial, await read_json(request))
+    check_write(request, body.project_id, "body", "project_id")
+    bound, policy = await _scorer(request, body)
+    call = await cluster.owner(calls.find_call, _call_key(body), body.project_id, body.call_id)
+    if call is None:
+        raise not_found("Call")
+    return json_response(await _run(request.app[RUNNER], bound, policy, call))
+
+
+def _call_key(body: Trial) -> bytes:
+    try:
+        return ids.call_key(ids.check_id(body.project_id), ids.check_id(body.call_id))
+    except ids.BadId as error:
+        raise problem(422, ["body"], f"An id {error}", "invalid_id") from None
+
+
+async def _scorer(request: web.Request, body: Trial) -> tuple[BoundScorer, Policy]:
+    """The scorer, and how whoever published it wants it run."""
+    registry = request.app[REGISTRY]
+    if body.scorer_ref is None:
+        assert body.kind is not None
+        return bind(registry, body.kind, body.kind, body.params), Policy()
+    try:
+        ref = parse_ref(body.scorer_ref)
+    except BadRef as error:
+        raise problem(422, ["body", "scorer_ref"], str(error), "scorer_ref_not_found") from None
+    for project in (body.project_id, None):
+        key = ids.scorer_key(project, ref.name)
+        version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
+        if version is not None:
+            bound = bind(registry, version["name"], version["kind"], version["params"])
+            return bound, Policy.model_validate(version["policy"])
+    for bound in registry.parameterless():
+        if bound.name == ref.name and ref.digest in ("latest", bound.digest):
+            return bound, Policy()
+    message = f"{body.scorer_ref!a} names no scorer that this project can use."
+    raise problem(422, ["body", "scorer_ref"], message, "scorer_ref_not_found")
+
+
+async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:
+    report = Report(task_id=ids.new_request_id(), scorer_ref=bound.ref)
+    timeout = policy.over(bound.policy).timeout or get_settings().scorer_timeout
+    if isinstance(bound.scorer, Scorer):
+        await bound.scorer.prepare()
+    started = time.perf_counter()
+    shown: dict[str, Any] = {"scorer_ref": bound.ref}
+    try:
+        shown |= {"status": "succeeded", "output": orjson.loads(await runner.run(bound, call, timeout, report))}
+    except ScorerError as error:
+        shown |= {"status": "failed", "error": _described(error)}
+    seconds = time.perf_counter() - started
+    shown["lineage"] = {
+        "scorer_kind": bound.kind,
+        "scorer_digest": bound.digest,
+        "latency_ms": round(seconds * 1000, 3),
+        **report.lineage,
+        "cost": cost(Spent.of(report)),
+    }
+    return shown
+
+
+def _described(error: ScorerError) -> dict[str, Any]:
+    described = Error(
+        type=error.type,
+        message=getattr(error, "message", str(error)),
+        traceback=getattr(error, "traceback", None),
+        raw=getattr(error, "raw", None),
+    )
+    return described.model_dump(exclude_none=True) | {"retryable": error.retryable}

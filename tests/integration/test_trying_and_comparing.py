@@ -1,0 +1,70 @@
+"""A scorer can be tried before it is paid for often, and two can be compared, by view and by command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.judging import LABEL, NUMBER, PROJECT, Judging, judged, log_outputs, publish, scores
+from tests.service import Service
+
+
+def command(service: Service, *args: str) -> subprocess.CompletedProcess[str]:
+    callscore = Path(sys.executable).parent / "callscore"
+    given = [str(callscore), *args, "--project", PROJECT, "--url", service.url]
+    return subprocess.run(given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_scorer_is_run_once_on_a_call_and_nothing_is_recorded(judging: Judging) -> None:
+    service, judge = judging.start(), judging.judge
+    good, bad, _ = log_outputs(service, ["You are kind.", "TRICK chats", "unseen"])
+    ref = publish(service)
+    body = {"project_id": PROJECT, "scorer_ref": ref, "call_id": good}
+    tried = service.post("/scorers/try", body).json
+    assert (tried["status"], tried["scorer_ref"]) == ("succeeded", ref)
+    assert 0 <= tried["output"]["score"] <= 10
+    assert tried["lineage"]["model"] == "judge-1"
+    assert tried["lineage"]["cost"]["requests"] == len(judge.bodies) == 1
+    failed = service.post("/scorers/try", body | {"call_id": bad}).json
+    assert (failed["status"], failed["error"]["type"]) == ("failed", "judgement_unreadable")
+    assert "nothing makes me say more" in failed["error"]["raw"]
+    unpublished = {"project_id": PROJECT, "call_id": good, "kind": "contains", "params": {"text": "kind"}}
+    assert service.post("/scorers/try", unpublished).json["output"]["passed"] is True
+    for name in ("refusal", "patient"):  # inline, and async
+        found = service.post("/scorers/try", body | {"scorer_ref": service.refs(name)[0]}).json
+        assert found["status"] == "succeeded", found
+    assert scores(service) == service.items(f"/score-requests?project_id={PROJECT}") == []
+    # What is wrong with it is said.
+    assert service.post("/scorers/try", body | {"call_id": "nobody"}).status == 404
+    assert service.post("/scorers/try", body | {"scorer_ref": "callscore:///scorer/nobody:latest"}).status == 422
+    assert service.post("/scorers/try", body | {"kind": "contains"}).status == 422
+    # By command: what it says, and whether it was well.
+    done = command(service, "scorers", "try", "polite", "--call", good)
+    assert (done.returncode, done.stdout.startswith("succeeded: ")) == (0, True), done
+    assert "Nothing was recorded" in done.stderr
+    done = command(service, "scorers", "try", "polite", "--call", bad)
+    assert done.returncode == 1
+    assert "judgement_unreadable" in done.stdout
+    assert "nothing makes me say more" in done.stdout
+
+
+def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Judging) -> None:
+    service = judging.start()
+    one, same = publish(service, "one"), publish(service, "same")
+    label, longer = publish(service, "label", LABEL), publish(service, "lengthy", NUMBER, prompt="{output}")
+    outputs = ["word " * n for n in range(30)]
+    judged(service, outputs, one, same, label, longer)
+    service.wait_finished(service.submit(PROJECT, log_outputs(service, ["x"], "only"), [one]))
+    found = json.loads(command(service, "scorers", "compare", "one", "same", "--json").stdout)
+    assert (found["calls"], found["pearson"], found["disagreements"]) == (30, 1.0, [])
+    found = json.loads(command(service, "scorers", "compare", "one", longer, "--json", "--limit", "3").stdout)
+    assert found["calls"] == 30
+    assert len(found["disagreements"]) == 3
+    found = json.loads(command(service, "scorers", "compare", "label", "label", "--json").stdout)
+    assert (found["agreement"], found["kappa"]) == (1.0, 1.0)
+    shown = command(service, "scorers", "compare", "label", "label").stdout
+    assert "They agree on 100.0%" in shown
+    assert all(name in shown for name in LABEL["labels"])
+    done = command(service, "scorers", "compare", "one", "refusal")
+    assert done.returncode == 1
+    assert "No call" in done.stderr

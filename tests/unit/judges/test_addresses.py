@@ -1,0 +1,94 @@
+"""A published scorer reaches no host that is not allowed by name, and no private address behind an allowed name."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from app.judges.addresses import Forbidden, PublicOnly, check_address, check_url
+
+ALLOWED, PRIVATE = ("good.example", "ported.example:8443"), ("inside.example", "127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00:ec2::254",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "ff02::1",
+        "no address",
+    ],
+)
+def test_no_private_address_is_asked_however_it_is_written(address: str) -> None:
+    with pytest.raises(Forbidden, match="no public address"):
+        check_address("good.example", address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
+def test_public_addresses_are_asked(address: str) -> None:
+    check_address("good.example", address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://good.example/score",
+        "https://GOOD.example:444/score",
+        "https://ported.example:8443/",
+        "http://inside.example/score",
+        "http://127.0.0.1:8000/",
+    ],
+)
+def test_hosts_that_are_named_are_asked(url: str) -> None:
+    check_url(URL(url), ALLOWED, PRIVATE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bad.example/",
+        "https://good.example.bad.example/",
+        "https://ported.example/",
+        "http://good.example/",
+        "http://127.0.0.1:8001/",
+        "ftp://good.example/",
+        "https://good.example@bad.example/",
+        "https://user@good.example/",
+        "/score",
+    ],
+)
+def test_no_other_host_is_asked(url: str) -> None:
+    with pytest.raises(Forbidden):
+        check_url(URL(url), ALLOWED, PRIVATE)
+
+
+async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that resolves to another address each time, as one does that means to get inside."""
+    answers = iter(["93.184.216.34", "127.0.0.1"])
+    loop = asyncio.get_running_loop()
+
+    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    resolver = PublicOnly(PRIVATE)
+    [result] = await resolver.resolve("good.example", 443)
+    assert result["host"] == "93.184.216.34"
+    with pytest.raises(Forbidden):
+        await resolver.resolve("good.example", 443)
