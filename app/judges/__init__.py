@@ -1,6 +1,7 @@
 """Scorers that ask somebody else: an LLM behind an OpenAI-compatible endpoint, or a scorer behind HTTPS."""
 
+from app.judges.autoevals import AutoEvals
 from app.judges.llm import LlmJudge
 from app.judges.remote import RemoteScorer
 
-__all__ = ["LlmJudge", "RemoteScorer"]
+__all__ = ["AutoEvals", "LlmJudge", "RemoteScorer"]

@@ -32,7 +32,7 @@ class Template:
     def values(self, call: Call) -> dict[str, Any]:
         """What the call has for each field. Raises MissingInput."""
         inputs = inputs_of(call)
-        found = {name: _at(name, call, inputs) for name in self.fields}
+        found = {name: at(name, call, inputs) for name in self.fields}
         missing = [name for name, value in found.items() if value is ABSENT]
         if missing:
             raise lacks(missing, inputs)
@@ -50,7 +50,8 @@ class Template:
         )
 
 
-def _at(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+def at(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
+    """What the call has at `output`, `input`, the name of an input, or `attributes.model`; ABSENT if nothing."""
     first, *path = name.split(".")
     value = value_of(first, call, inputs)
     for part in path:

@@ -1,0 +1,44 @@
+"""Scorers of the package autoevals run by name, in worker processes; those that ask a model ask the provider's."""
+
+import pytest
+
+from tests.judging import PROJECT, Judging, scores
+from tests.service import Service
+
+pytest.importorskip("autoevals")
+
+
+def publish(service: Service, name: str, **params: object) -> str:
+    body = {"name": name, "kind": "autoevals", "params": params, "project_id": PROJECT}
+    answer = service.post("/scorers", body)
+    assert answer.status == 201, answer.raw
+    return str(answer.json["ref"])
+
+
+def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
+    service = judging.start(scorer_attempts=1)
+    service.log_calls(
+        PROJECT,
+        [
+            {"id": "a", "output": "abc", "attributes": {"gold": "abd"}},
+            {"id": "b", "output": "abc", "attributes": {}},
+        ],
+    )
+    gold = {"arguments": {"expected": "attributes.gold"}}
+    refs = [
+        publish(service, "near", scorer="Levenshtein", **gold),
+        publish(service, "same", scorer="ExactMatch", **gold),
+        publish(service, "nothing", scorer="NoSuchScorer"),
+        publish(service, "asks", scorer="Humor", provider="local", model="judge-1"),
+    ]
+    service.wait_finished(service.submit(PROJECT, ["a", "b"], refs))
+    found = {(score["scorer_name"], score["call_id"]): score for score in scores(service)}
+    assert found["near", "a"]["output"]["score"] == pytest.approx(2 / 3)
+    assert found["same", "a"]["output"] == {"score": 0}
+    assert found["near", "b"]["error"]["type"] == "missing_input"
+    assert "attributes.gold" in found["near", "b"]["error"]["message"]
+    assert found["nothing", "a"]["error"]["type"] == "unknown_scorer"
+    # It asked the provider with its key. This judge does not answer as that scorer wants it: a failure, never a score.
+    assert judging.judge.bodies[0]["model"] == "judge-1"
+    assert found["asks", "a"]["status"] == "failed"
+    assert found["asks", "a"]["lineage"]["model"] == "judge-1"
