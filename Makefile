@@ -55,6 +55,7 @@ soak: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.judges
 
 # Workers on a real Apache Kafka: about half an hour, a JDK 17 and Maven.
 bench-kafka: $(VENV)/.dev

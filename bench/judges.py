@@ -1,0 +1,104 @@
+"""`python -m bench.judges [calls.jsonl.gz]`: 1,000 calls judged by a judge that takes 200 ms, 200 at a time.
+
+The calls are lines with `instruction` and `output`, or made here. The judge is a real HTTP server in another process.
+"""
+
+import asyncio
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bench import load, machine, report
+from tests.judge import KEY, Judge
+from tests.judging import NUMBER, bill
+from tests.service import Service
+
+CALLS, AT_ONCE, SECONDS = 1000, 200, 0.2
+PROMPT = "Is this a good answer?\n{output}\nTo this:\n{instruction}"
+
+
+def serve(folder: Path) -> None:
+    """Be the judge, until stdin ends; then say what it counted."""
+    judge = Judge().start()
+    judge.takes = SECONDS
+    judge.file(folder / "providers.toml", concurrency=AT_ONCE)
+    print("ready", flush=True)
+    sys.stdin.read()
+    print(json.dumps({**bill(judge), "most_at_once": judge.most_at_once}), flush=True)
+    judge.stop()
+
+
+def calls_of(path: str | None) -> list[dict[str, Any]]:
+    if path is None:
+        return [{"instruction": f"question {n}?", "output": f"answer {n} ".ljust(1024, "x")} for n in range(CALLS)]
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in islice(file, CALLS)]
+
+
+def log(service: Service, prefix: str, calls: list[dict[str, Any]]) -> list[str]:
+    ids = [f"{prefix}-{n}" for n in range(len(calls))]
+    rows = [
+        {"id": call_id, "inputs": {"instruction": call["instruction"]}, "output": call["output"]}
+        for call_id, call in zip(ids, calls, strict=True)
+    ]
+    for first in range(0, len(rows), 250):
+        service.log_calls(load.PROJECT, rows[first : first + 250])
+    return ids
+
+
+def measure(folder: Path, path: str | None) -> dict[str, object]:
+    command = [sys.executable, "-m", "bench.judges", "serve", str(folder)]
+    judge = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert judge.stdin is not None
+    assert judge.stdout is not None
+    assert judge.stdout.readline() == "ready\n"
+    service = Service(folder / "data", partitions=load.PARTITIONS, providers=folder / "providers.toml")
+    service.extra_environment = {"JUDGE_KEY": KEY}
+    try:
+        service.start()
+        params = {"provider": "local", "model": "judge-1", "prompt": PROMPT, "scale": NUMBER}
+        published = service.post("/scorers", {"name": "good", "kind": "llm_judge", "params": params})
+        calls = calls_of(path)
+        _, first = asyncio.run(load.score(service, log(service, "first", calls[:AT_ONCE]), [published.json["ref"]]))
+        ids = log(service, "call", calls)
+        cpu = machine.cpu_seconds(service.pid)
+        seconds, request = asyncio.run(load.score(service, ids, [published.json["ref"]], pause=0.1))
+        used = machine.cpu_seconds(service.pid) - cpu
+    finally:
+        service.kill()
+        counted = json.loads(judge.communicate("")[0])
+    ideal = CALLS / AT_ONCE * SECONDS
+    costs = [first["cost"], request["cost"]]
+    names = ("requests", "input_tokens", "output_tokens")
+    return {
+        "machine": machine.facts(),
+        "succeeded": request["tasks"]["succeeded"],
+        "seconds": round(seconds, 3),
+        "share_of_the_ideal_rate": round(ideal / seconds, 3),
+        "cpu_ms_per_judgement": round(used / CALLS * 1000, 2),
+        "most_at_once": counted["most_at_once"],
+        "bill_is_the_judges": all(sum(cost[name] for cost in costs) == counted[name] for name in names)
+        and abs(sum(cost["usd"] for cost in costs) - counted["usd"]) < 1e-12,
+    }
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["serve"]:
+        serve(Path(sys.argv[2]))
+        return
+    folder = Path(tempfile.mkdtemp(prefix="callscore-bench-"))
+    try:
+        results = measure(folder, sys.argv[1] if len(sys.argv) > 1 else None)
+    finally:
+        shutil.rmtree(folder)
+    report.save("judges", results)
+
+
+if __name__ == "__main__":
+    main()
