@@ -1,5 +1,4 @@
-"""What the records of `score-events` do to tables/scores, tables/history, tables/tasks, tables/progress, tables/begun and
-tables/spending.
+"""What the records of `score-events` do to the tables of scores, history, tasks, progress, what was begun, and spending.
 
 Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
 again and changes none, whichever of them had reached the store or the changelog before.

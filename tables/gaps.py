@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from app import ids
 from app.slices import Turns
-from tables import breakers, calls, chunks, in_flight, progress, scores, tasks
+from tables import calls, chunks, in_flight, pauses, progress, scores, tasks
 from tables.base import Table
 from tables.paging import Page
 from tables.progress import State
@@ -161,7 +161,7 @@ class _Scorer:
         if any(row["status"] == "succeeded" for _, row in versions):
             return None
         gap: Json = {"call_id": call_id, "error": None, "attempts": 0, "since": None, "next_at": None}
-        told = breakers.paused().get(self._ref)
+        pause = pauses.of(self._project_id, self._ref)
         for key, row in tasks.parked(self._partition, self._prefix(call_id)):
             if (entry := in_flight.get(key)) is not None and entry.running:
                 return gap | {"reason": "running", "attempts": row.attempts, "since": entry.since}
@@ -169,13 +169,13 @@ class _Scorer:
             waits = gap | {"error": error, "attempts": row.attempts, "since": row.since, "next_at": row.due}
             if row.status != "retrying":
                 return waits | {"reason": row.reason}
-            return waits | ({"reason": "retrying"} if told is None else _paused(told, row.due))
+            return waits | ({"reason": "retrying"} if pause is None else _paused(pause, row.due))
         for occasion in {place.occasion for place in asked}:
             key = ids.task_key(self._project_id, call_id, self._ref, occasion)
             if (entry := in_flight.get(key)) is not None and entry.running:
                 return gap | {"reason": "running", "since": entry.since}
         if any(place.state is State.QUEUED for place in asked):
-            return gap | ({"reason": "queued"} if told is None else _paused(told))
+            return gap | ({"reason": "queued"} if pause is None else _paused(pause))
         if versions:
             _, ended, _ = scores.newest(versions)
             error = ended.get("error") and {name: ended["error"][name] for name in ("type", "message")}
@@ -187,5 +187,5 @@ class _Scorer:
         return gap | {"reason": "queued" if asked else "never_asked"}
 
 
-def _paused(told: breakers.Told, due: float = 0.0) -> Json:
-    return {"reason": "paused", "next_at": max(told.probe_at, due)}
+def _paused(pause: pauses.Pause, due: float = 0.0) -> Json:
+    return {"reason": "paused", "next_at": max(pause.until, due)}
