@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Hashable
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 from prometheus_client import Gauge
@@ -76,7 +77,12 @@ class Watchdog(Service):
         self._watch.still_for("recovery", None, False, now)
         mine = {topic.name for topic in topics.ALL}
         owned = [tp for tp in app.consumer.assignment() if tp.topic in mine]
-        ends = await app.consumer.highwaters(*owned)
+        try:
+            ends = await app.consumer.highwaters(*owned)
+        except KafkaError as error:  # a broker that is away is waited for
+            log.warning("whether anything is stuck cannot be known: %s", error)
+            self._watch.forget()
+            return None
         behind = dict.fromkeys(mine, 0)
         for tp in owned:
             where = TP(tp.topic, tp.partition)

@@ -1,4 +1,4 @@
-"""What the records of `score-events` do to the tables of scores, history, tasks, progress, what was begun, and spending.
+"""What the records of `score-events` do: to the tables of scores, history, tasks, progress, spending, what was begun.
 
 Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
 again and changes none, whichever of them had reached the store or the changelog before.

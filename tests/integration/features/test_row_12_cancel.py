@@ -20,7 +20,7 @@ def log_calls(service: Service, project: str, call_ids: list[str], output: str =
 
 def cancel(service: Service, request_id: str) -> Any:
     answer = service.post(f"/score-requests/{request_id}/cancel", {})
-    assert answer.status == 200, answer.raw
+    assert answer.status in (200, 202), answer.raw  # 202: it is in the log, and not carried out everywhere yet
     return answer.json
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.asking import PROJECT, log_calls, tasks
+from tests.asking import PROJECT, log_calls
 from tests.length import at_length
 from tests.service import Service
 
@@ -30,7 +30,8 @@ def test_row_24_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(mak
         amid.append(any(service.status(one)["status"] == "running" for one in huge))
     assert amid[0], "the huge requests were done before the first small one"
     print(f"10 tasks behind {total}: done after {', '.join(f'{seconds:.2f} s' for seconds in took)}; amid them: {amid}")
-    assert max(took) < 5.0
+    # The bound of 5 s is for a machine that does nothing else, as in `make soak`.
+    assert max(took) < at_length(20, 5)
 
 
 def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:
@@ -57,7 +58,7 @@ def test_row_24_tasks_of_a_hung_scorer_leave_others_their_pace(make_service: Mak
     alone = p99(service, ids, rounds, "alone")
     request = service.submit(PROJECT, ids, service.refs(hung))
     beside = p99(service, ids, rounds, "beside")
-    assert tasks(service, request, "running")
+    assert service.status(request)["status"] == "running"
     print(f"p99 of ten tasks: alone {alone:.1f} ms, beside {total} of {hung} {beside:.1f} ms")
     # The bound of 1.5 is for a machine that does nothing else, as in `make soak`.
     assert beside < alone * at_length(3, 15) / at_length(1, 10) + at_length(100, 5)

@@ -1,6 +1,42 @@
 """What stands still is noticed, what has no reason to move is not."""
 
-from agents.watchdog import Watch
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+from faust.types import TP
+
+from agents.watchdog import Watch, Watchdog
+from app import topics
+from app.faust_app import app
+from app.positions import positions
+
+
+class Away:
+    """A consumer whose broker can be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._committed_offset = {TP(topics.calls.name, 0): 0}
+
+    def assignment(self) -> set[TP]:
+        return set(self._committed_offset)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        if self.away:
+            raise KafkaTimeoutError("no answer")
+        return dict.fromkeys(partitions, 10)
+
+
+async def test_while_the_broker_does_not_answer_nothing_counts_as_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = Away()
+    monkeypatch.setattr(type(app), "consumer", consumer)
+    positions.applied(topics.calls.name, 0, 4)
+    watchdog = Watchdog(stuck_after=20)
+    assert await watchdog._look(0.0) is None
+    assert "records behind offset 4 that nobody applies" in str(await watchdog._look(30.0))
+    consumer.away = True
+    assert await watchdog._look(40.0) is None
+    consumer.away = False
+    assert await watchdog._look(50.0) is None
 
 
 def test_only_what_should_move_and_does_not_is_still() -> None:
