@@ -44,6 +44,14 @@ class _Asked(NamedTuple):
     occasion: str
 
 
+class _Seen(NamedTuple):
+    """A call that was met, whether it counts for a scorer, and whether it has a succeeded score of it."""
+
+    call_id: str
+    is_one: bool
+    succeeded: bool
+
+
 class Counts(TypedDict):
     """One slice of counting, and the call to go on behind; None when all have been seen."""
 
@@ -98,12 +106,12 @@ class _Scorer:
         found: list[str] = []
         seen = 0
         turns, deadline = Turns(), perf_counter() + seconds
-        for call_id, is_one in self._calls(after):
+        for call_id, is_one, succeeded in self._calls(after):
             await turns.breathe()
             if not is_one:
                 continue
             seen += 1
-            if not any(row["status"] == "succeeded" for _, row in self._scores(call_id)):
+            if not succeeded:
                 found.append(call_id)
             if len(found) >= most or perf_counter() >= deadline:
                 return found, seen, call_id
@@ -119,20 +127,24 @@ class _Scorer:
             await turns.breathe()
         return found
 
-    def _calls(self, after: str | None) -> Iterator[tuple[str, bool]]:
-        """Call ids in order, and whether they are of the project as far as this scorer goes."""
+    def _calls(self, after: str | None) -> Iterator[_Seen]:
+        """Call ids in order, whether they are of the project as far as this scorer goes, and whether it has a score."""
         prefix = ids.join_key(self._project_id) + ids.SEPARATOR
         behind = None if after is None else prefix + after.encode()
         there = calls.of_project(self._partition, self._project_id, behind)
-        logged = ((ids.split_key(key)[1], True) for key, _ in there)
-        streams = [logged, *(self._named(table, prefix, behind) for table in (scores.table, tasks.table))]
-        for call_id, members in groupby(merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
-            yield call_id, any(is_one for _, is_one in members)
+        logged = (_Seen(ids.split_key(key)[1], True, False) for key, _ in there)
+        ended, parked = (self._named(table, prefix, behind) for table in (scores.table, tasks.table))
+        for call_id, members in groupby(merge(logged, ended, parked, key=itemgetter(0)), key=itemgetter(0)):
+            seen = list(members)
+            yield _Seen(call_id, any(one.is_one for one in seen), any(one.succeeded for one in seen))
 
-    def _named(self, table: Table, prefix: bytes, behind: bytes | None) -> Iterator[tuple[str, bool]]:
-        for key, _ in table.scan(self._partition, prefix, None if behind is None else behind + _BEHIND):
+    def _named(self, table: Table, prefix: bytes, behind: bytes | None) -> Iterator[_Seen]:
+        """The calls of a table's rows."""
+        for key, value in table.scan(self._partition, prefix, None if behind is None else behind + _BEHIND):
             _, call_id, ref, _ = ids.split_key(key)
-            yield call_id, ref == self._ref
+            is_one = ref == self._ref
+            succeeded = is_one and table is scores.table and scores.decode(value)["status"] == "succeeded"
+            yield _Seen(call_id, is_one, succeeded)
 
     def _prefix(self, call_id: str) -> bytes:
         return ids.join_key(self._project_id, call_id, self._ref) + ids.SEPARATOR
