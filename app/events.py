@@ -53,6 +53,7 @@ class ScorerPublished(Event):
     digest: str
     description: str = ""
     policy: dict[str, Any] = {}  # how it is run, where that differs from what its code says
+    source: dict[str, Any] | None = None  # Weave's object that it was made of, as `val`
     published_by: str | None = None
     published_at: float
 

@@ -124,7 +124,10 @@ def judged(body: dict[str, Any]) -> str:
 
 def said(body: dict[str, Any], trick: str, repairing: bool) -> str | None:
     """What a judge says that plays this trick: well-behaved, a judgement that depends on the text alone."""
-    schema = json.loads(body["messages"][0]["content"].rpartition("\n")[2])
+    told = body["messages"][0]["content"].rpartition("\n")[2]
+    if not told.startswith("{"):  # Weave's scorers say themselves what they want
+        return json.dumps({"polite": True}) if "response_format" in body else "It is polite."
+    schema = json.loads(told)
     [field] = [name for name in schema["properties"] if name != "reason"]
     value = _value(schema["properties"][field], sum(judged(body).encode()))
     match trick:

@@ -37,13 +37,12 @@ class Chat:
         self._without_schema: set[str] = set()  # models whose endpoint refused `response_format`
 
     async def ask(
-        self, model: str, messages: list[Message], schema: Mapping[str, Any], parameters: Mapping[str, Any]
+        self, model: str, messages: list[Message], form: Mapping[str, Any] | None, parameters: Mapping[str, Any]
     ) -> Answer:
-        """One turn, whose answer fits `schema` if the endpoint can see to that. Raises NoJudgement."""
+        """One turn, whose answer is of the `form` if the endpoint can see to that. Raises NoJudgement."""
         body = {"model": model, "messages": messages, **parameters}
-        if model in self._without_schema:
+        if form is None or model in self._without_schema:
             return await self._post(body)
-        form = {"type": "json_schema", "json_schema": {"name": "judgement", "strict": True, "schema": schema}}
         try:
             return await self._post({**body, "response_format": form})
         except Refused as error:

@@ -94,10 +94,23 @@ class BooleanScale(_Scale):
         return value
 
 
-Scale = Annotated[NumberScale | LabelScale | BooleanScale, Field(discriminator="type")]
+class JsonScale(_Scale):
+    """Any JSON object that the prompt asks for."""
+
+    type: Literal["json"]
 
 
-def schema(scale: NumberScale | LabelScale | BooleanScale) -> dict[str, Any]:
+class TextScale(_Scale):
+    """Any text."""
+
+    type: Literal["text"]
+
+
+Told = NumberScale | LabelScale | BooleanScale  # scales on which an answer is checked
+Scale = Annotated[NumberScale | LabelScale | BooleanScale | JsonScale | TextScale, Field(discriminator="type")]
+
+
+def schema(scale: Told) -> dict[str, Any]:
     """The JSON Schema of an answer; the reason comes first, so that it is thought of before the value."""
     return {
         "type": "object",
@@ -107,10 +120,12 @@ def schema(scale: NumberScale | LabelScale | BooleanScale) -> dict[str, Any]:
     }
 
 
-def read(scale: NumberScale | LabelScale | BooleanScale, answer: Any) -> dict[str, Any]:
+def read(scale: Told | JsonScale, answer: Any) -> dict[str, Any]:
     """The output that an answer stands for. Raises Unreadable."""
     if not isinstance(answer, dict):
         raise Unreadable("the answer must be a JSON object")
+    if isinstance(scale, JsonScale):
+        return answer
     if scale.field not in answer:
         raise Unreadable(f"`{scale.field}` is missing")
     reason = answer.get("reason")

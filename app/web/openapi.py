@@ -234,6 +234,10 @@ PATHS: dict[str, Any] = {
     "/call/upsert_batch": {
         "post": operation("Weave", "Log starts and ends of calls", "UpsertResult", body="UpsertBatch", error="Reason")
     },
+    "/obj/create": {
+        "post": operation("Weave", "Publish an object", "ObjectDigest", body="ObjectCreation", error="Reason")
+    },
+    "/obj/read": {"post": operation("Weave", "Read an object", "ObjectRead", body="ObjectKey", error="Reason")},
     "/": {"get": _page("text/html", "Dashboard", open=False)},
     "/docs": {"get": _page("text/html", "This description, readable")},
     "/openapi.json": {"get": _page("application/json", "This description")},

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from app import cluster, ids
+from app.judges.weave import KEPT
 from app.scorers import BadRef, Registry, ScorerRef, parse_ref
 from app.web.bodies import MAX_ERRORS
 from app.web.errors import Detail, detail
@@ -57,8 +58,8 @@ class Resolver:
         return found
 
     async def _find(self, project_id: str, ref: ScorerRef) -> str | None:
-        if ref.scheme != "callscore":
-            return None
+        if ref.scheme == "weave":
+            return await self._find_weave(project_id, ref)
         for project in (project_id, None):
             key = ids.scorer_key(project, ref.name)
             version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
@@ -66,3 +67,13 @@ class Resolver:
                 return str(version["ref"])
         bound = self._built_in.get(ref.name)
         return bound.ref if bound is not None and ref.digest in ("latest", bound.digest) else None
+
+    async def _find_weave(self, project_id: str, ref: ScorerRef) -> str | None:
+        """A scorer object of the project."""
+        if ref.entity_project != project_id:
+            return None
+        key = ids.scorer_key(project_id, ref.name)
+        version = await cluster.owner(scorers.version, key, project_id, ref.name, ref.digest)
+        if version is None or version["kind"] == KEPT or not version["ref"].startswith("weave:"):
+            return None
+        return str(version["ref"])

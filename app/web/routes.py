@@ -24,6 +24,7 @@ from app.web import (
     summary,
     trying,
     weave_calls,
+    weave_objects,
 )
 
 ROUTES = (
@@ -54,6 +55,8 @@ ROUTES = (
     web.post("/v2/{entity}/{project}/call/start", weave_calls.start_call),
     web.post("/v2/{entity}/{project}/call/end", weave_calls.end_call),
     web.post("/call/upsert_batch", weave_calls.upsert_calls),
+    web.post("/obj/create", weave_objects.create_object),
+    web.post("/obj/read", weave_objects.read_object),
     # for people and machines that watch
     web.get("/", pages.dashboard),
     web.get("/docs", pages.docs),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
+from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
@@ -50,7 +51,9 @@ async def list_scorers(request: web.Request) -> web.Response:
     keyed: list[tuple[str, Any]] = []
     for place, project in enumerate(projects):
         for part in (await cluster.everywhere(scorers.listing, project)).values():
-            keyed.extend((f"{place}\0{version['order']}", _shape(version)) for version in part)
+            keyed.extend(
+                (f"{place}\0{version['order']}", _shape(version)) for version in part if version["kind"] != KEPT
+            )
     built_in = request.app[REGISTRY].parameterless()
     keyed.extend((f"{len(projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
     after = query.after
@@ -93,7 +96,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         published_at=time.time(),
     )
     key = ids.scorer_key(body.project_id, bound.name)
-    await log_writes.durable([log_writes.append(topics.scorers, key, _encode(event))])
+    await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
     await log_writes.seen(topics.scorers, key)
     return json_response(_shape(event.model_dump()), status=201)
 
@@ -125,7 +128,8 @@ def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> Bo
         raise problem(422, ["body", "params"], f"These parameters cannot be used: {error}", "invalid_params") from None
 
 
-def _encode(event: ScorerPublished) -> bytes:
+def encode(event: ScorerPublished) -> bytes:
+    """The event as bytes. Raises ApiError if it cannot be stored."""
     try:
         encoded = event.encode()
     except ValueError:  # a lone surrogate, or nested too deeply

@@ -57,7 +57,8 @@ def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str,
         ("/call/upsert_batch", {"batch": [{"mode": "end", "req": {}}]}, 422),
         ("/v2/acme/flow/call/start", {}, 422),
         ("/v2/acme/flow/call/end", {"end": {"project_id": "acme/flow"}}, 422),
-        ("/obj/create", {}, 404),
+        ("/obj/create", {}, 422),
+        ("/objs/query", {}, 404),
     ],
 )
 def test_mistakes_on_weaves_paths_are_a_reason(client: Client, path: str, body: object, status: int) -> None:

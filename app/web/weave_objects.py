@@ -1,0 +1,146 @@
+"""Weave's objects: `/obj/create` and `/obj/read`. Scorer objects can be run; what they refer to is kept for them."""
+
+import base64
+import hashlib
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from app import cluster, ids, topics
+from app.events import ScorerPublished
+from app.judges import weave
+from app.scorers import BadRef, parse_ref
+from app.web import log_writes
+from app.web.auth import USER, check_read, check_write
+from app.web.bodies import read_json
+from app.web.errors import ApiError, not_found, problem
+from app.web.responses import json_response
+from app.web.scorers import REGISTRY, bind, encode
+from tables import scorers
+
+
+class _Object(BaseModel):
+    project_id: str
+    object_id: str
+    val: Any
+
+
+class _Creation(BaseModel):
+    obj: _Object
+
+
+class _Reading(BaseModel):
+    project_id: str
+    object_id: str
+    digest: str
+
+
+async def create_object(request: web.Request) -> web.Response:
+    """Publishes a version of an object; its digest is the one that Weave gives it."""
+    obj = (await _read(request, _Creation)).obj
+    _check_ids(obj.project_id, obj.object_id)
+    check_write(request, obj.project_id, "body", "project_id")
+    digest = digest_of(obj.val)
+    kind, params = await _scorer(obj)
+    if kind != weave.KEPT:
+        params = dict(bind(request.app[REGISTRY], obj.object_id, kind, params).params)
+    event = ScorerPublished(
+        ref=f"weave:///{obj.project_id}/object/{obj.object_id}:{digest}",
+        project_id=obj.project_id,
+        name=obj.object_id,
+        kind=kind,
+        params=params,
+        digest=digest,
+        source={"val": obj.val},
+        published_by=request[USER].name,
+        published_at=time.time(),
+    )
+    key = ids.scorer_key(obj.project_id, obj.object_id)
+    await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
+    await log_writes.seen(topics.scorers, key)
+    return json_response({"digest": digest, "object_id": obj.object_id})
+
+
+async def read_object(request: web.Request) -> web.Response:
+    """A version of an object, as it was published."""
+    asked = await _read(request, _Reading)
+    _check_ids(asked.project_id, asked.object_id)
+    check_read(request, asked.project_id, "Object")
+    found = await _version(asked.project_id, asked.object_id, asked.digest)
+    if found is None:
+        raise not_found("Object")
+    name = weave.class_of(found["source"]["val"])
+    return json_response(
+        {
+            "obj": {
+                "project_id": asked.project_id,
+                "object_id": asked.object_id,
+                "digest": found["digest"],
+                "created_at": datetime.fromtimestamp(found["published_at"], UTC).isoformat(),
+                "version_index": 0,
+                "is_latest": 1,
+                "kind": "object",
+                "base_object_class": "Scorer" if found["kind"] != weave.KEPT else None,
+                "leaf_object_class": name or None,
+                "val": found["source"]["val"],
+            }
+        }
+    )
+
+
+def digest_of(val: Any) -> str:
+    """Weave's digest of an object: SHA-256 of its JSON, in URL-safe base64 with `-` as X and `_` as Y."""
+    hashed = hashlib.sha256(json.dumps(val, sort_keys=True).encode()).digest()
+    return base64.urlsafe_b64encode(hashed).decode().rstrip("=").replace("-", "X").replace("_", "Y")
+
+
+async def _scorer(obj: _Object) -> tuple[str, dict[str, Any]]:
+    if weave.class_of(obj.val) not in (weave.JUDGE, weave.REMOTE):
+        return weave.KEPT, {}
+    try:
+        return weave.scorer_of(obj.val, await _model(obj))
+    except weave.CannotRun as error:
+        raise problem(
+            422, ["body", "obj", "val"], f"{obj.object_id} cannot be run here: {error}", "cannot_run"
+        ) from None
+
+
+async def _model(obj: _Object) -> dict[str, Any] | None:
+    """What a judge's `model` is, or refers to."""
+    model = obj.val.get("model")
+    if isinstance(model, str):
+        try:
+            ref = parse_ref(model)
+        except BadRef:
+            return None
+        if ref.entity_project != obj.project_id:
+            return None
+        found = await _version(obj.project_id, ref.name, ref.digest)
+        model = None if found is None else found["source"]["val"]
+    return model if isinstance(model, dict) else None
+
+
+async def _version(project_id: str, name: str, digest: str) -> dict[str, Any] | None:
+    found = await cluster.owner(scorers.version, ids.scorer_key(project_id, name), project_id, name, digest)
+    return found if found is not None and found["source"] is not None else None
+
+
+async def _read(request: web.Request, model: type[Any]) -> Any:
+    try:
+        return model.model_validate(await read_json(request))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise problem(422, ["body"], f"{where}: {first['msg']}", "invalid") from None
+
+
+def _check_ids(*given: str) -> None:
+    try:
+        for value in given:
+            ids.check_id(value)
+    except ids.BadId as error:
+        raise ApiError(422, [{"loc": ["body"], "msg": f"An id {error}", "type": "invalid_id"}]) from None
