@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from app import events, ids
-from app.scorers import BoundScorer, Report, Scorer
+from app.scorers import BoundScorer, Report, Scorer, ScorerError
 from tables import calls
 
 
@@ -22,6 +22,19 @@ class Run:
         self._lost = lost
         self._started = time.perf_counter()
         self._seconds: float | None = None
+
+    def question(self) -> str | None:
+        """By what an earlier judgement may be used; None if none may."""
+        scorer = self.bound.scorer
+        if not self.bound.policy.cache or not isinstance(scorer, Scorer):
+            return None
+        try:
+            question = scorer.question(self.call_row["call"])
+        except ScorerError:
+            return None  # which the run says
+        if question is not None:
+            self.report.made_with(question=question)
+        return question
 
     async def prepare(self) -> None:
         """Load what it needs, which is none of its time."""

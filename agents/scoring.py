@@ -14,6 +14,8 @@ from collections import deque
 from functools import partial
 from typing import Any
 
+import orjson
+
 from agents.admission import Admission, Attempt
 from agents.budgets import Budgets
 from agents.catalog import Catalog, default_policy, load_registry
@@ -26,7 +28,7 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
-from tables import begun, calls, controls, in_flight, progress, scores, tasks
+from tables import begun, calls, controls, in_flight, judgements, progress, scores, tasks
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
@@ -346,7 +348,8 @@ class Scoring:
     async def _run_apart(self, task: Task, entry: Entry, run: Run, attempt: Attempt) -> None:
         try:
             await run.prepare()
-            outcome = await self._outcome(task, run)
+            known = await self._known(task, run)
+            outcome = await self._outcome(task, run) if known is None else known
             run.end()
             # Whoever was asked is free again, however long the outcome has to wait for the log.
             paused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
@@ -360,6 +363,21 @@ class Scoring:
         finally:
             if in_flight.get(task.key) is entry:
                 self._running.pop(task.key, None)
+
+    async def _known(self, task: Task, run: Run) -> bytes | None:
+        """What a judge has said before in this project to the very same question, if that may be used."""
+        question = run.question()
+        if question is None:
+            return None
+        try:
+            found = await cluster.everywhere(judgements.find, task.project_id, question)
+        except cluster.Unavailable:
+            return None
+        known = next((row for row in found.values() if row is not None), None)
+        if known is None:
+            return None
+        run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
+        return orjson.dumps(known["output"])
 
     async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
         timeout = run.bound.policy.timeout or self.settings.scorer_timeout

@@ -13,6 +13,7 @@ from app.events import (
     OfTask,
     ProviderAsked,
     ScoreEvent,
+    ScoreSucceeded,
     TaskJoined,
     TaskParked,
     TasksCancelled,
@@ -21,7 +22,7 @@ from app.events import (
     TaskWithdrawn,
     spent_in_all,
 )
-from tables import begun, history, progress, scores, spending, tasks
+from tables import begun, history, judgements, progress, scores, spending, tasks
 from tables.at import At
 from tables.progress import State
 
@@ -46,6 +47,7 @@ class Changes:
         self._scores: dict[bytes, scores.Row] = {}
         self._progress: dict[Where, progress.Row] = {}
         self._history: list[tuple[bytes, history.Row]] = []
+        self._judgements: dict[bytes, judgements.Row] = {}
         self._begun: dict[bytes, begun.Row | None] = {}
         self._spending: dict[bytes, spending.Row] = {}
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
@@ -91,6 +93,7 @@ class Changes:
                 return
             state = task.status
         self._bill(key, event)
+        self._keep(event)
         for target in event.targets:
             row = self._of(target[:3])
             if event.spent is not None and row.offset < self._offset:
@@ -137,6 +140,8 @@ class Changes:
         for where_spent, spent in self._spending.items():
             spent.offset = max(spent.offset, self._offset)
             spending.save(self._partition, where_spent, spent)
+        for question, judgement in self._judgements.items():
+            judgements.save(self._partition, question, judgement)
         for key, attempts in self._begun.items():
             if attempts is None:
                 begun.delete(self._partition, key)
@@ -187,6 +192,20 @@ class Changes:
         if row is None:
             row = self._progress[where] = progress.load(self._partition, *where)
         return row
+
+    def _keep(self, event: OfTask) -> None:
+        """Keep a judgement that may be used again; one that was used is none of its own."""
+        if isinstance(event, ScoreSucceeded) and "question" in event.lineage and "judged_for" not in event.lineage:
+            key = judgements.key(event.project_id, event.lineage["question"])
+            self._judgements.setdefault(
+                key,
+                {
+                    "offset": self._offset,
+                    "output": event.output,
+                    "call_id": event.call_id,
+                    "scorer_ref": event.scorer_ref,
+                },
+            )
 
     def _bill(self, key: bytes, event: OfTask) -> None:
         if event.day is None:

@@ -107,6 +107,12 @@ class LlmJudge(Scorer):
             message = f"the judge's answer cannot be read, nor could its first one: {unreadable}"
             raise NoJudgement("judgement_unreadable", message, raw=again.text[:RAW_CHARACTERS]) from None
 
+    def question(self, call: Call) -> str | None:
+        """Of what it would be asked, by whom: whatever its name, the same question has the same answer."""
+        asked = self.messages(self._template.values(call))
+        how = [self.provider, self.model, self.parameters.given(), self.scale.model_dump(mode="json")]
+        return ids.digest(_canonical([how, asked]))
+
     def messages(self, values: dict[str, Any]) -> list[Message]:
         """What the model is asked. Only what is between marks depends on the call."""
         return [

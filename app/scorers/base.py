@@ -38,6 +38,10 @@ class Scorer(BaseModel):
     async def prepare(self) -> None:
         """Awaited before each attempt of an async scorer, outside of its time-out: loads what it needs."""
 
+    def question(self, call: Call) -> str | None:
+        """A digest of all that decides on the score of a call, by which another one's may be used; None: no other's."""
+        return None
+
     inline_up_to: ClassVar[int] = 0
     """Characters of judged text up to which running on the event loop is cheap. Only heeded for built-ins."""
 

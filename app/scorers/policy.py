@@ -20,6 +20,7 @@ class Policy(Limits):
     timeout: float | None = Field(None, gt=0, description="Seconds after which an attempt is stopped.")
     provider: str | None = Field(None, description="The provider that it asks, as CALLSCORE_PROVIDERS names it.")
     usd_per_day: float | None = Field(None, gt=0, description="USD that it may cost a day in each project.")
+    cache: bool | None = Field(None, description="Whether a judgement is used again for what is the very same.")
     answer_tokens: int | None = Field(None, ge=0, description="Tokens of an attempt beyond those of the call itself.")
 
     def over(self, other: "Policy") -> Self:

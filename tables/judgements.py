@@ -1,0 +1,41 @@
+"""Judgements that may be used again: one row a project and digest of what a judge was asked, in its call's partition.
+
+Only of scorers that are published with the policy `cache`.
+"""
+
+from typing import Any, TypedDict
+
+import orjson
+
+from app import ids
+from tables.base import Table
+
+table = Table("judgements")
+
+
+class Row(TypedDict):
+    """The first judgement that was given."""
+
+    offset: int
+    output: Any
+    call_id: str
+    scorer_ref: str
+
+
+def key(project_id: str, digest: str) -> bytes:
+    return ids.join_key(project_id, digest)
+
+
+def save(partition: int, row_key: bytes, row: Row) -> None:
+    """Keep a judgement, unless there is one already; the same one is put again."""
+    known = table.get_row(partition, row_key)
+    table.put_row(partition, row_key, orjson.dumps(row) if known is None else known)
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def find(partition: int, project_id: str, digest: str) -> Row | None:
+    """The judgement that this partition has."""
+    value = table.get_row(partition, key(project_id, digest))
+    return None if value is None else orjson.loads(value)

@@ -1,0 +1,29 @@
+"""A judgement is used again for the very same question in a project, where whoever publishes wants it."""
+
+from tests.judging import Judging, judged, publish, scores
+
+
+def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) -> None:
+    service, judge = judging.start(), judging.judge
+    cached = publish(service, "cached", policy={"cache": True})
+    first = judged(service, ["one", "TRICK refuses"], cached, prefix="first")
+    assert first["cost"]["requests"] == len(judge.bodies) == 2
+    again = judged(service, ["one", "two"], cached, prefix="again")
+    assert again["tasks"]["succeeded"] == 2
+    assert again["cost"]["requests"] == 1  # of the other question
+    [original] = scores(service, "&call_id=first-00000")
+    [used] = scores(service, "&call_id=again-00000")
+    assert used["output"] == original["output"]
+    assert used["lineage"]["cost"] is None
+    assert used["lineage"]["judged_for"] == {"call_id": "first-00000", "scorer_ref": cached}
+    # Under another name too, and after a kill; a failure is no answer.
+    service.kill()
+    service.start()
+    other = publish(service, "other", policy={"cache": True})
+    more = judged(service, ["two", "TRICK refuses"], other, prefix="more")
+    assert (more["tasks"]["succeeded"], more["cost"]["requests"]) == (1, 1)
+    # Another scale or model is another question, and who does not want it is not given it.
+    asked = len(judge.bodies)
+    judged(service, ["one"], publish(service, "model", policy={"cache": True}, model="judge-2"), prefix="model")
+    judged(service, ["one"], publish(service, "off"), prefix="off")
+    assert len(judge.bodies) == asked + 2
