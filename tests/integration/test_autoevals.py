@@ -31,7 +31,8 @@ def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
         publish(service, "nothing", scorer="NoSuchScorer"),
         publish(service, "asks", scorer="Humor", provider="local", model="judge-1"),
     ]
-    service.wait_finished(service.submit(PROJECT, ["a", "b"], refs))
+    service.wait_finished(service.submit(PROJECT, ["a", "b"], refs[:-1]))
+    service.wait_finished(service.submit(PROJECT, ["a"], refs[-1:]))
     found = {(score["scorer_name"], score["call_id"]): score for score in scores(service)}
     assert found["near", "a"]["output"]["score"] == pytest.approx(2 / 3)
     assert found["same", "a"]["output"] == {"score": 0}

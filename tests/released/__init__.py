@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.upkeep import lines
+from tests.judge import KEY, Judge
 from tests.log_command import callscore, done
 from tests.service import ROOT, Service, attempts, complete_call
 
@@ -32,13 +33,16 @@ def folder_of_this_version() -> Path:
 def write(directory: Path, data_dir: Path) -> None:
     """Have a service do everything that leaves events, and keep its log and its answers in `directory`."""
     directory.mkdir(parents=True)
-    service = Service(data_dir, **SETTINGS)
+    judge = Judge().start()
+    service = Service(data_dir, **SETTINGS, providers=judge.file(data_dir.with_suffix(".toml")))
+    service.extra_environment = {"JUDGE_KEY": KEY}
     try:
         service.start()
         fill(service)
         kept = answers(service)
     finally:
         service.stop()
+        judge.stop()
     said = json.dumps(kept, indent=1, sort_keys=True)
     (directory / "answers.json").write_text(said.replace(f"{ROOT}/", "") + "\n")
     exported = data_dir.with_suffix(".jsonl")
@@ -57,10 +61,19 @@ def fill(service: Service) -> None:
     _log_in_parts(service, "parts")
     body = {"name": "has_o", "kind": "contains", "params": {"text": "o"}, "project_id": PROJECT}
     ref = service.post("/scorers", body).json["ref"]
+    judge = {
+        "provider": "local",
+        "model": "judge-1",
+        "prompt": "Is this polite? {output}",
+        "scale": {"type": "boolean"},
+    }
+    body = {"name": "polite", "kind": "llm_judge", "params": judge, "project_id": PROJECT}
+    polite = service.post("/scorers", body).json["ref"]
     fine, raises, hangs = service.refs("not_empty", "raises", "hangs_softly")
 
     service.wait_finished(service.submit(PROJECT, [*CALLS, "parts"], [fine, ref], **{"Idempotency-Key": "key"}))
     service.wait_finished(service.submit(PROJECT, [*CALLS], [fine]))  # reused
+    service.wait_finished(service.submit(PROJECT, [*CALLS], [polite]))
     failed = service.submit(PROJECT, [*CALLS], [raises])
     service.wait_finished(failed)
     service.post(f"/score-requests/{failed}/retry", {})
@@ -80,7 +93,8 @@ def fill(service: Service) -> None:
     service.wait_finished(late[1])
 
     for _ in attempts(30):
-        if service.post("/dead-letters/redrive", {"reason": "call_rewritten"}).json["redriven"]:
+        answer = service.post("/dead-letters/redrive", {"reason": "call_rewritten"})
+        if answer.status == 200 and answer.json["redriven"]:
             break
     for _ in attempts(30):
         if len(service.items("/dead-letters")) == 2:
