@@ -42,7 +42,7 @@ check: $(VENV)/.dev
 test: check
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-# What needs a real Apache Kafka: about twenty minutes, a JDK 17 and Maven.
+# What needs a real Apache Kafka: about half an hour, a JDK 17 and Maven.
 test-kafka: $(VENV)/.dev
 	CALLSCORE_REQUIRE_KAFKA=1 $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 		tests/crash tests/integration -k "kafka or workers"

@@ -1,4 +1,4 @@
-"""Applies what became of tasks to tables/scores, tables/tasks and tables/progress. No one else writes them."""
+"""Applies what became of tasks to the tables (see tables/changes), which no one else writes, and tells scoring."""
 
 from typing import Any
 

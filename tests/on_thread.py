@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from typing import Self
 
 from aiohttp import web
 
 
-class OnThread:
+class OnThread(ABC):
     """Serves its `routes` on loopback from `start` to `stop`."""
 
     def __init__(self) -> None:
@@ -17,8 +18,9 @@ class OnThread:
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        raise NotImplementedError
+        """What it serves."""
 
     def start(self) -> Self:
         self._thread.start()

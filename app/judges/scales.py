@@ -1,5 +1,6 @@
 """What a judge may answer: a number, a label, or yes and no. Each is a JSON Schema, and a check of what came."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,15 +10,16 @@ class Unreadable(ValueError):
     """An answer is not on the scale; the sentence says why, for the judge too."""
 
 
-class _Scale(BaseModel):
+class _Scale(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @abstractmethod
     def schema_of_value(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The JSON Schema of a value on the scale."""
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """The value, if it is on the scale. Raises Unreadable."""
-        raise NotImplementedError
 
 
 class NumberScale(_Scale):
