@@ -44,6 +44,17 @@ def tables(service: Service) -> Rows:
     return rows
 
 
+def differences(one: Rows, other: Rows) -> list[str]:
+    """Every row that is not the same in both, but for the tasks', which are parked and woken while a service runs."""
+    return [
+        f"{name}-{partition} {key!r}: {rows.get((partition, key))!r} != {others.get((partition, key))!r}"
+        for name in sorted({*one, *other} - {"tasks"})
+        for rows, others in ((one.get(name, {}), other.get(name, {})),)
+        for partition, key in sorted({*rows, *others})
+        if rows.get((partition, key)) != others.get((partition, key))
+    ]
+
+
 def log(service: Service) -> "StoredLog":
     """The log of a stopped service."""
     address = service.environment.get("CALLSCORE_BROKER", "").removeprefix("kafka://").replace(";", ",")

@@ -10,8 +10,17 @@ class Unreadable(ValueError):
     """An answer is not on the scale; the sentence says why, for the judge too."""
 
 
-class _Scale(BaseModel, ABC):
+class _Scale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Checked(_Scale, ABC):
+    """A scale on which an answer is checked."""
+
+    @property
+    @abstractmethod
+    def field(self) -> str:
+        """The name of the value in an answer."""
 
     @abstractmethod
     def schema_of_value(self) -> dict[str, Any]:
@@ -22,7 +31,7 @@ class _Scale(BaseModel, ABC):
         """The value, if it is on the scale. Raises Unreadable."""
 
 
-class NumberScale(_Scale):
+class NumberScale(_Checked):
     """Any number from `min` to `max`."""
 
     type: Literal["number"]
@@ -50,7 +59,7 @@ class NumberScale(_Scale):
         return value
 
 
-class LabelScale(_Scale):
+class LabelScale(_Checked):
     """One of the labels. With `passing`, the score also says whether the label is one of these."""
 
     type: Literal["label"]
@@ -78,7 +87,7 @@ class LabelScale(_Scale):
         return str(value)
 
 
-class BooleanScale(_Scale):
+class BooleanScale(_Checked):
     """True or false."""
 
     type: Literal["boolean"]

@@ -162,6 +162,19 @@ async def test_1000_listeners_of_one_request_all_hear_its_end(shared: Service) -
     assert without_times(last[0]) == without_times(shared.status(request))
 
 
+async def test_a_proxy_that_speaks_http_1_0_gets_the_bare_stream(shared: Service) -> None:
+    ids = log_calls(shared, 50)
+    request = shared.submit(PROJECT, ids, shared.refs("patient"), **{"Callscore-Rescore": "old"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(shared.url.rpartition(":")[2]))
+    writer.write(f"GET /score-requests/{request}/events HTTP/1.0\r\n\r\n".encode())
+    head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.0 200 ")
+    fields = {line.partition(b": ")[0] for line in body.splitlines() if line}
+    assert fields == {b"retry", b"id", b"data"}
+    assert b'"status":"completed"' in body
+
+
 @kafka_only
 async def test_a_client_goes_on_at_another_worker(broker: Broker, tmp_path: Path, gate: Path) -> None:
     settings = {**broker.settings(), "scorers": "tests.gated_scorers"}
