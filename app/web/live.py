@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import HttpVersion11, web
@@ -193,10 +194,11 @@ async def _stream(request: web.Request, watch: Watch) -> web.StreamResponse:
         return web.Response(status=204)
     response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
-    await response.prepare(request)
-    beginning = b"retry: %d\n\n" % _RECONNECT_MS
-    await response.write(beginning if event.id == seen else beginning + event.frame)
-    if request.transport is not None:
-        await watch.tell(Listener(request.transport, request.version >= HttpVersion11, event))
-    await response.write_eof()
+    with suppress(ConnectionResetError):  # it has gone, and there is nobody to tell that
+        await response.prepare(request)
+        beginning = b"retry: %d\n\n" % _RECONNECT_MS
+        await response.write(beginning if event.id == seen else beginning + event.frame)
+        if request.transport is not None:
+            await watch.tell(Listener(request.transport, request.version >= HttpVersion11, event))
+        await response.write_eof()
     return response

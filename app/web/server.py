@@ -25,6 +25,7 @@ from app.web.trying import RUNNER
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 10.0
+_BACKLOG = 4_096  # connections not taken yet: a client whose attempt is dropped comes back after 1 s, 3 s, 7 s …
 
 
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
@@ -62,7 +63,7 @@ class WebServer(Service):
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._runner = runner
-        await web.TCPSite(runner, self._settings.web_host, self._settings.web_port).start()
+        await web.TCPSite(runner, self._settings.web_host, self._settings.web_port, backlog=_BACKLOG).start()
         self.port = int(runner.addresses[0][1])
         logger.info("listening on http://%s:%d", self._settings.web_host, self.port)
 

@@ -162,6 +162,18 @@ async def test_1000_listeners_of_one_request_all_hear_its_end(shared: Service) -
     assert without_times(last[0]) == without_times(shared.status(request))
 
 
+async def test_who_leaves_leaves_no_error_behind(make_service: Callable[..., Service], gate: Path) -> None:
+    service = make_service(scorers="tests.gated_scorers").start()
+    ids = log_calls(service, 2, str(gate))
+    request = service.submit(PROJECT, ids, service.refs("gated"))
+    for _ in range(20):
+        async with listening(service, request) as response:
+            await response.content.readany()
+    gate.write_text("go")
+    assert (await all_events(service, request))[-1][1]["status"] == "completed"
+    assert "Error handling request" not in service.log()
+
+
 async def test_a_proxy_that_speaks_http_1_0_gets_the_bare_stream(shared: Service) -> None:
     ids = log_calls(shared, 50)
     request = shared.submit(PROJECT, ids, shared.refs("patient"), **{"Callscore-Rescore": "old"})
