@@ -1,14 +1,14 @@
-"""`python -m bench.listeners`: what 1,000 listeners of one request cost the work on it, in CPU time a task.
+"""`python -m bench.listeners`: how much of a worker's time 1,000 listeners of one request take.
 
-One long request is listened to and left alone in turn, a few seconds each, as a machine's speed changes over minutes by
-more than what is looked for.
+The request goes on at a few tasks a second, so that there is news for every look at it, and next to nothing else is
+done: beside a full load the few per cent that are looked for would be lost in the noise.
 """
 
 import asyncio
 import shutil
-import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -17,11 +17,11 @@ import aiohttp
 from bench import load, machine
 from tests.service import Service
 
-CALLS = 60_000
-REFS = 10
+CALLS = 1_000
 LISTENERS = 1_000
-SECONDS = 3.0
-ROUNDS = 8
+SECONDS = 5.0
+SETTLED = 2.0  # seconds after which the worker has seen that they left
+ROUNDS = 6
 
 
 async def listen(url: str, where: str, number: int) -> None:
@@ -46,62 +46,60 @@ async def listen(url: str, where: str, number: int) -> None:
 class Run:
     """One long request on a service."""
 
-    def __init__(self, service: Service, session: aiohttp.ClientSession, where: str) -> None:
+    def __init__(self, service: Service, where: str) -> None:
         self._service = service
-        self._session = session
         self._where = where
 
-    async def cost(self) -> float:
-        """Microseconds of the service's CPU time a task, for some seconds."""
-        done, cpu = await self._done(), self._cpu()
+    async def share(self) -> float:
+        """How much of a processor the service takes, for some seconds."""
+        cpu, since = machine.cpu_seconds(self._service.pid), time.perf_counter()
         await asyncio.sleep(SECONDS)
-        return (self._cpu() - cpu) / (await self._done() - done) * 1e6
+        return (machine.cpu_seconds(self._service.pid) - cpu) / (time.perf_counter() - since)
 
-    async def listened_to(self) -> float:
-        """The same with listeners."""
+    async def share_listened_to(self) -> tuple[float, float]:
+        """The same with listeners, and the CPU seconds that it took for all of them to come and to leave."""
+        before = machine.cpu_seconds(self._service.pid)
         command = [sys.executable, "-m", "bench.listeners", self._service.url, self._where, str(LISTENERS)]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         assert await process.stdout.readline()
-        try:
-            return await self.cost()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
-
-    async def _done(self) -> int:
-        async with self._session.get(self._where) as answer:
-            request = await answer.json()
-        assert request["status"] == "running", "the request ended before the measurement"
-        return int(request["tasks"]["succeeded"])
-
-    def _cpu(self) -> float:
-        return machine.cpu_seconds(self._service.pid)
+        came = machine.cpu_seconds(self._service.pid) - before
+        share = await self.share()
+        before = machine.cpu_seconds(self._service.pid)
+        process.terminate()
+        await process.wait()
+        await asyncio.sleep(SETTLED)
+        return share, came + machine.cpu_seconds(self._service.pid) - before
 
 
-async def measure(service: Service) -> list[tuple[float, float]]:
-    """(without, with listeners) for each round."""
-    refs = await load.publish(service, REFS)
+async def measure(service: Service) -> list[tuple[float, float, float]]:
+    """(share without, share with listeners, CPU seconds for them to come and leave) for each round."""
     call_ids = await load.log_calls(service, "listened", CALLS)
     async with aiohttp.ClientSession(service.url) as session:
-        run = Run(service, session, await load.submit(session, call_ids, refs))
-        await run.cost()
-        return [(await run.cost(), await run.listened_to()) for _ in range(ROUNDS)]
+        where = await load.submit(session, call_ids, service.refs("slow"))
+        run = Run(service, where)
+        await run.share()
+        found = [(await run.share(), *await run.share_listened_to()) for _ in range(ROUNDS)]
+        async with session.get(where) as answer:
+            assert (await answer.json())["status"] == "running", "the request ended before the measurement"
+    return found
 
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="callscore-bench-"))
-    service = Service(folder / "data")
+    service = Service(folder / "data", scorers="bench.slow_scorers", scorer_concurrency=1)
     try:
         service.start()
         found = asyncio.run(measure(service))
     finally:
         service.kill()
         shutil.rmtree(folder)
-    for without, beside in found:
-        print(f"{without:.1f} us of CPU a task, {beside:.1f} us with {LISTENERS} listeners")
-    more = median(beside / without for without, beside in found) - 1
-    print(f"{100 * more:.1f} % more with {LISTENERS} listeners, in the median of {ROUNDS} rounds")
+    for without, beside, came in found:
+        print(f"{100 * without:.1f} % of a processor, {100 * beside:.1f} % with listeners, and {came:.2f} s once")
+    more = median(beside - without for without, beside, _ in found)
+    came = median(came for _, _, came in found)
+    each = 1000 * came / LISTENERS
+    print(f"{LISTENERS} listeners: {100 * more:.1f} % of a processor, and {each:.2f} ms for one to come and leave")
 
 
 if __name__ == "__main__":
