@@ -1,10 +1,12 @@
-"""Who is next: lanes of request × scorer, taken in turn, so that neither a huge request nor a slow scorer blocks.
+"""Who is next: scorers in turn, and of each its requests in turn, so that no huge request and no slow scorer blocks.
 
-A lane holds handles of chunks, not their calls: those are read from tables/chunks when their turn comes.
+Were all lanes of request × scorer taken in one turn, a scorer with two places would wait for a turn of all others with
+every two of its tasks. A lane holds handles of chunks, not their calls: those are read from tables/chunks when their
+turn comes.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from app import ids
@@ -84,8 +86,6 @@ class Chunk:
 class RequestLane:
     """The tasks of one request with one scorer, on this worker."""
 
-    project_id: str
-    scorer_ref: str
     _chunks: deque[tuple[Chunk, int]] = field(default_factory=deque)
     _tasks: Iterator[Task] | None = None
     _partition: int = -1  # that `_tasks` come from
@@ -149,8 +149,6 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
 class ParkedLane:
     """Parked tasks of one scorer whose time has come."""
 
-    project_id: str
-    scorer_ref: str
     _keys: deque[tuple[int, bytes]] = field(default_factory=deque)
 
     def add(self, partition: int, key: bytes) -> None:
@@ -192,77 +190,119 @@ def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
 
 
 Lane = RequestLane | ParkedLane
-_Where = tuple[str | None, str, str]  # request id (None: parked tasks), project id, scorer ref
+_Scorer = tuple[str, str]  # project id, scorer ref
 
 
-class Lanes:
-    """All lanes of a worker, taken in turn."""
+class ScorerLanes:
+    """The lanes of one scorer: those of its requests by their id, and that of its parked tasks (None).
+
+    One that is new has its first turn before those that had one, every other time, so that ten tasks need not wait for
+    a turn of each huge request: new flows first, as in FQ-CoDel (RFC 8290, section 4.2).
+    """
 
     def __init__(self) -> None:
-        self._turn: deque[_Where] = deque()
-        self._lanes: dict[_Where, Lane] = {}
+        self._new: OrderedDict[str | None, Lane] = OrderedDict()
+        self._old: OrderedDict[str | None, Lane] = OrderedDict()
+        self._new_was_last = False
 
-    def add_chunk(self, chunk: Chunk) -> None:
-        for scorer, ref in enumerate(chunk.scorer_refs):
-            if chunk.unsettled[scorer] == 0:
-                continue
-            lane = self._lane(chunk.request_id, chunk.project_id, ref)
-            assert isinstance(lane, RequestLane)
-            lane.add(chunk, scorer)
+    @property
+    def empty(self) -> bool:
+        return not self._new and not self._old
 
-    def add_parked(self, partition: int, key: bytes, scorer_ref: str) -> None:
-        lane = self._lane(None, ids.split_key(key)[0], scorer_ref)
+    def _get(self, request_id: str | None) -> Lane | None:
+        return self._new.get(request_id) or self._old.get(request_id)
+
+    def of_request(self, request_id: str) -> RequestLane:
+        """The lane of a request, made if there is none."""
+        lane = self._get(request_id)
+        if lane is None:
+            lane = self._new[request_id] = RequestLane()
+        assert isinstance(lane, RequestLane)
+        return lane
+
+    def of_parked(self) -> ParkedLane:
+        """The lane of parked tasks, made if there is none."""
+        lane = self._get(None)
+        if lane is None:
+            lane = self._new[None] = ParkedLane()
         assert isinstance(lane, ParkedLane)
-        lane.add(partition, key)
+        return lane
+
+    def take(self, most: int) -> list[Task]:
+        """Up to `most` tasks of the lane whose turn it is."""
+        self._new_was_last = bool(self._new) and not (self._new_was_last and self._old)
+        request_id, lane = (self._new if self._new_was_last else self._old).popitem(last=False)
+        taken = lane.take(most)
+        if not lane.empty:
+            self._old[request_id] = lane
+        return taken
 
     def drop(self, request_id: str, partition: int) -> None:
         """Forget what a request has in a partition."""
-        for where in [where for where in self._turn if where[0] == request_id]:
-            lane = self._lanes[where]
-            assert isinstance(lane, RequestLane)
-            lane.drop(partition)
-            self._remove_if_empty(where)
+        for lanes in (self._new, self._old):
+            lane = lanes.get(request_id)
+            if isinstance(lane, RequestLane):
+                lane.drop(partition)
+                if lane.empty:
+                    del lanes[request_id]
 
-    def _remove_if_empty(self, where: _Where) -> None:
-        if self._lanes[where].empty:
-            del self._lanes[where]
-            self._turn.remove(where)
+
+class Lanes:
+    """All lanes of a worker."""
+
+    def __init__(self) -> None:
+        self._turn: deque[_Scorer] = deque()
+        self._of_scorer: dict[_Scorer, ScorerLanes] = {}
+
+    def add_chunk(self, chunk: Chunk) -> None:
+        for scorer, ref in enumerate(chunk.scorer_refs):
+            if chunk.unsettled[scorer] != 0:
+                self._of((chunk.project_id, ref)).of_request(chunk.request_id).add(chunk, scorer)
+
+    def add_parked(self, partition: int, key: bytes, scorer_ref: str) -> None:
+        self._of((ids.split_key(key)[0], scorer_ref)).of_parked().add(partition, key)
+
+    def drop(self, request_id: str, partition: int) -> None:
+        """Forget what a request has in a partition."""
+        for scorer in list(self._turn):
+            self._of_scorer[scorer].drop(request_id, partition)
+            self._remove_if_empty(scorer)
 
     def put_back(self, task: Task) -> None:
         """A task that was taken and cannot start after all."""
         if task.parked:
             self.add_parked(task.partition, task.key, task.scorer_ref)
-            return
-        lane = self._lane(task.targets[0].request_id, task.project_id, task.scorer_ref)
-        assert isinstance(lane, RequestLane)
-        lane.put_back(task)
+        else:
+            self._of((task.project_id, task.scorer_ref)).of_request(task.targets[0].request_id).put_back(task)
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._lanes.values())
+    def scorers(self) -> Iterable[_Scorer]:
+        """Project id and ref of the scorers that have lanes."""
+        return self._of_scorer.keys()
 
     def take(self, room: Callable[[str, str], int]) -> list[Task] | None:
         """Tasks of the lane whose turn it is, as many as there is room for; none if it has only looked at chunks.
 
-        `room(project id, scorer ref)` says how many may start; lanes without room are passed over. None means that
+        `room(project id, scorer ref)` says how many may start; scorers without room are passed over. None means that
         no lane can go on now.
         """
         for _ in range(len(self._turn)):
-            where = self._turn[0]
+            scorer = self._turn[0]
             self._turn.rotate(-1)
-            lane = self._lanes[where]
-            most = room(lane.project_id, lane.scorer_ref)
-            if most <= 0:
-                continue
-            taken = lane.take(most)
-            self._remove_if_empty(where)
-            return taken
+            most = room(*scorer)
+            if most > 0:
+                taken = self._of_scorer[scorer].take(most)
+                self._remove_if_empty(scorer)
+                return taken
         return None
 
-    def _lane(self, request_id: str | None, project_id: str, ref: str) -> Lane:
-        where = (request_id, project_id, ref)
-        lane = self._lanes.get(where)
-        if lane is None:
-            kind = ParkedLane if request_id is None else RequestLane
-            lane = self._lanes[where] = kind(project_id, ref)
-            self._turn.append(where)
-        return lane
+    def _of(self, scorer: _Scorer) -> ScorerLanes:
+        lanes = self._of_scorer.get(scorer)
+        if lanes is None:
+            lanes = self._of_scorer[scorer] = ScorerLanes()
+            self._turn.append(scorer)
+        return lanes
+
+    def _remove_if_empty(self, scorer: _Scorer) -> None:
+        if self._of_scorer[scorer].empty:
+            del self._of_scorer[scorer]
+            self._turn.remove(scorer)

@@ -206,7 +206,7 @@ class Scoring:
 
     def could_start(self) -> bool:
         """Whether a lane has tasks that there is room for."""
-        return any(self._room(lane.project_id, lane.scorer_ref) > 0 for lane in self.lanes)
+        return any(self._room(*scorer) > 0 for scorer in self.lanes.scorers())
 
     def _room(self, project_id: str, scorer_ref: str) -> int:
         """How many tasks of a scorer may start now.

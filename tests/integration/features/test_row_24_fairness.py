@@ -52,7 +52,7 @@ def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:
 @pytest.mark.parametrize("hung", ["hangs", "hangs_softly"])
 def test_row_24_tasks_of_a_hung_scorer_leave_others_their_pace(make_service: MakeService, hung: str) -> None:
     total, rounds = at_length(2000, 10_000), at_length(40, 300)
-    service = make_service(scorers="tests.plugin_scorers", scorer_timeout=5).start()
+    service = make_service(scorers="tests.plugin_scorers", scorer_timeout=30).start()
     ids = log_calls(service, total)
     p99(service, ids, rounds // 2, "warm")
     alone = p99(service, ids, rounds, "alone")

@@ -46,8 +46,41 @@ def test_lanes_take_turns(table_dir: Path) -> None:
     lanes.add_chunk(chunk("huge", 0, ["s"], calls=6))
     lanes.add_chunk(chunk("small", 0, ["s"], calls=2))
     taken = take_all(lanes)
-    assert taken.index("small-0-1") < taken.index("huge-0-2")
+    assert taken.index("small-0-1") < taken.index("huge-0-4")
     assert len(taken) == 8
+
+
+def test_a_scorer_with_few_places_waits_for_one_turn_of_each_other_scorer_and_not_of_each_request(
+    table_dir: Path,
+) -> None:
+    lanes = Lanes()
+    for number in range(50):
+        lanes.add_chunk(chunk(f"huge-{number}", 0, ["a", "b"], calls=20))
+    lanes.add_chunk(chunk("small", 0, ["few"], calls=3))
+    order: list[str] = []
+    for _ in range(9):
+        taken = lanes.take(lambda project, ref: 1 if ref == "few" else 5)
+        assert taken is not None
+        order.append(taken[0].scorer_ref)
+    assert order == ["a", "b", "few"] * 3
+
+
+def test_a_new_request_has_its_first_turn_before_those_that_had_one_and_does_not_starve_them(table_dir: Path) -> None:
+    lanes = Lanes()
+    for number in range(10):
+        lanes.add_chunk(chunk(f"huge-{number}", 0, ["s"], calls=20))
+
+    def take() -> str:
+        taken = lanes.take(lambda project, ref: 1)
+        assert taken is not None
+        return taken[0].targets[0].request_id
+
+    assert {take() for _ in range(30)} == {f"huge-{number}" for number in range(10)}
+    for number in range(3):
+        lanes.add_chunk(chunk(f"small-{number}", 0, ["s"], calls=1))
+    order = [take() for _ in range(6)]
+    assert [request for request in order if request.startswith("small")] == ["small-0", "small-1", "small-2"]
+    assert [request.partition("-")[0] for request in order] == ["small", "huge"] * 3
 
 
 def test_work_behind_any_number_of_settled_chunks_is_found_before_the_scheduler_sleeps(table_dir: Path) -> None:
