@@ -5,6 +5,7 @@ every two of its tasks. A lane holds handles of chunks, not their calls: those a
 turn comes.
 """
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,21 @@ class Task:
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # from when on its budget in time runs
     earlier: Spent | None = None  # what its attempts in this round took so far
+
+    def facts(self, targets: list[Target]) -> dict[str, object]:
+        """What every event of the task says, for these places."""
+        return {
+            "project_id": self.project_id,
+            "call_id": self.call_id,
+            "scorer_ref": self.scorer_ref,
+            "occasion": self.occasion,
+            "round": self.round,
+            "attempts": self.attempts,
+            "targets": targets,
+            "parked": self.parked,
+            "at": time.time(),
+            "earlier": self.earlier,
+        }
 
 
 class Chunk:

@@ -7,16 +7,13 @@ has, the task stays in flight, so that no task runs whose outcome is in the log.
 """
 
 import asyncio
-import contextvars
 import logging
 import time
 from collections import deque
-from functools import partial
 from typing import Any
 
-import orjson
-
-from agents.admission import Admission, Attempt
+from agents.admission import Admission
+from agents.attempts import Attempts
 from agents.budgets import Budgets
 from agents.catalog import Catalog, default_policy, load_registry
 from agents.lanes import Chunk, Lanes, Task, unpark
@@ -28,7 +25,7 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
-from tables import begun, calls, controls, in_flight, judgements, progress, scores, tasks
+from tables import calls, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
@@ -47,6 +44,7 @@ class Scoring:
         self.catalog = Catalog(self.registry, default_policy(self.settings))
         self.runner = Runner()
         self.outbox = Outbox()
+        self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self._ended)
         self.lanes = Lanes()
         self.parking = Parking(self.resume)
         self.steering = Steering(self)
@@ -54,13 +52,10 @@ class Scoring:
         self._early: list[Chunk] = []  # chunks of partitions that are not open yet
         self._open: set[int] = set()
         self._taken: deque[Task] = deque()  # from their lane, to be started
-        self._running: dict[bytes, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self.admission = Admission(self.settings.providers, self._wake.set, self.runner.processes_of_one)
         self.budgets = Budgets(self.settings.day_start, self._wake.set)
         self._epoch = 0  # counts assignments
-        self._writable = asyncio.Event()
-        self._writable.set()
         self.started = 0  # tasks taken from lanes so far
 
     def take_share(self, share: float) -> None:
@@ -125,7 +120,7 @@ class Scoring:
 
     async def open(self, partition: int) -> None:
         """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
-        if not await cluster.catch_up(partition) or not self._writable.is_set():
+        if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
             return
         epoch = self._epoch
         self._open.add(partition)
@@ -150,17 +145,16 @@ class Scoring:
             entry.later.clear()
             if entry.partition not in owned:
                 in_flight.pop(entry.key)
-                if running := self._running.pop(entry.key, None):
-                    running.cancel()
+                self.attempts.cancel(entry.key)
         self._forget_all()
-        self._writable.set()
+        self.attempts.writable.set()
 
     def halted(self) -> None:
         """Nothing can be written until partitions are assigned anew. What was sent and is not durable yet is lost.
 
         What runs goes on, and its outcome waits.
         """
-        self._writable.clear()
+        self.attempts.writable.clear()
         self._epoch += 1
         self.outbox.keep(set())
         for entry in list(in_flight.entries()):
@@ -263,11 +257,10 @@ class Scoring:
 
     def stop(self, entry: Entry) -> None:
         """End a task that runs and that no request wants any more."""
-        if running := self._running.pop(entry.key, None):
-            running.cancel()
+        self.attempts.cancel(entry.key)
         entry.running = False
         spent = {} if entry.run is None else self._spent(entry.run)
-        self.outbox.put(entry.partition, events.ScoreCancelled(**self._common(entry.task, []), **spent))
+        self.outbox.put(entry.partition, events.ScoreCancelled(**entry.task.facts([]), **spent))
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
         """Take targets from a parked task, which ends if it has no other."""
@@ -275,9 +268,9 @@ class Scoring:
         entry = self._enter(task)
         entry.running = False
         if len(gone) < len(row.targets):
-            self.outbox.put(partition, events.TaskWithdrawn(**self._common(task, gone)))
+            self.outbox.put(partition, events.TaskWithdrawn(**task.facts(gone)))
         else:
-            self.outbox.put(partition, events.ScoreCancelled(**self._common(task, [])))
+            self.outbox.put(partition, events.ScoreCancelled(**task.facts([])))
         return entry
 
     def _reuse(self, task: Task) -> None:
@@ -287,7 +280,7 @@ class Scoring:
     def _join(self, task: Task, row: tasks.Row) -> None:
         task.round, task.attempts = row.round, row.attempts
         self._enter(task).running = False
-        self.outbox.put(task.partition, events.TaskJoined(**self._common(task, task.targets)))
+        self.outbox.put(task.partition, events.TaskJoined(**task.facts(task.targets)))
 
     def _run(self, task: Task) -> None:
         bound = self.catalog.get(task.scorer_ref)
@@ -312,88 +305,22 @@ class Scoring:
         task.attempts += 1
         attempt = self.admission.gate(bound).enter(size, task.attempts - task.excused)
         if bound.inline_for(call):
-            self._run_inline(task, entry, bound, call_row, attempt)
+            self.attempts.run_inline(entry, bound, call_row, attempt)
         else:
-            # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
-            entry.run = run = Run(bound, call_row, self._lost(task, bound))
-            run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
-            run.report.scorer_ref = task.scorer_ref
-            run.report.on_asking = partial(self._asking, task, run)
-            running = self._running[task.key] = asyncio.get_running_loop().create_task(
-                self._run_apart(task, entry, run, attempt), context=contextvars.Context()
-            )
-            # Not in the coroutine's own end: one that is cancelled before it begins never comes to it.
-            running.add_done_callback(lambda _: attempt.left())
-
-    def _run_inline(self, task: Task, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
-        run = Run(bound, call_row)
-        try:
-            output = self.runner.run_inline(bound, call_row["call"])
-        except ScorerError as error:
-            self._attempt_failed(task, entry, run, error, attempt.ended(error))
-        else:
-            attempt.ended(None)
-            self._succeed(task, entry, run, output)
-
-    def _lost(self, task: Task, bound: BoundScorer) -> int:
-        """How many requests of earlier attempts at the task were cut off by a kill."""
-        row = begun.load(task.partition, task.key) if bound.mode == "async" else None
-        return 0 if row is None else row[1]
-
-    async def _asking(self, task: Task, run: Run) -> None:
-        """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
-        run.asked = True
-        await self.outbox.put_durably(task.partition, events.ProviderAsked(**self._common(task, [])))
-
-    async def _run_apart(self, task: Task, entry: Entry, run: Run, attempt: Attempt) -> None:
-        try:
-            await run.prepare()
-            known = await self._known(task, run)
-            outcome = await self._outcome(task, run) if known is None else known
-            run.end()
-            # Whoever was asked is free again, however long the outcome has to wait for the log.
-            paused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
-            await self._writable.wait()
-            if not entry.running:
-                return  # it was stopped, and ended at the same moment
-            if isinstance(outcome, ScorerError):
-                self._attempt_failed(task, entry, run, outcome, paused)
-            else:
-                self._succeed(task, entry, run, outcome)
-        finally:
-            if in_flight.get(task.key) is entry:
-                self._running.pop(task.key, None)
-
-    async def _known(self, task: Task, run: Run) -> bytes | None:
-        """What a judge has said before in this project to the very same question, if that may be used."""
-        question = run.question()
-        if question is None:
-            return None
-        try:
-            found = await cluster.everywhere(judgements.find, task.project_id, question)
-        except cluster.Unavailable:
-            return None
-        known = next((row for row in found.values() if row is not None), None)
-        if known is None:
-            return None
-        run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
-        return orjson.dumps(known["output"])
-
-    async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
-        timeout = run.bound.policy.timeout or self.settings.scorer_timeout
-        try:
-            return await self.runner.run(run.bound, run.call_row["call"], timeout, run.report)
-        except ScorerError as error:
-            return error
-        except Exception as error:
-            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
-            return ScorerError(repr(error))
+            self.attempts.start(entry, bound, call_row, attempt)
 
     # --- what became of it ---
 
+    def _ended(self, entry: Entry, run: Run, outcome: bytes | ScorerError, paused: bool) -> None:
+        """An attempt ended, while its scorer's breaker was open or not."""
+        if isinstance(outcome, ScorerError):
+            self._attempt_failed(entry.task, entry, run, outcome, paused)
+        else:
+            self._succeed(entry.task, entry, run, outcome)
+
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
         event = events.ScoreSucceeded(
-            **self._common(task, entry.targets),
+            **task.facts(entry.targets),
             output=events.json_value(output),
             op_name=op_name(run.call_row["call"]),
             lineage=run.lineage(),
@@ -414,7 +341,7 @@ class Scoring:
             self._fail(task, entry, described, run.call_row["call"], run)
             return
         event = events.AttemptFailed(
-            **self._common(task, entry.targets),
+            **task.facts(entry.targets),
             withdrawn=entry.withdrawn,
             error=described,
             next_at=following.next_at,
@@ -434,7 +361,7 @@ class Scoring:
         run: Run | None = None,
     ) -> None:
         event = events.ScoreFailed(
-            **self._common(task, entry.targets),
+            **task.facts(entry.targets),
             error=error,
             op_name=op_name(call or {}),
             lineage={} if run is None else run.lineage(),
@@ -451,9 +378,7 @@ class Scoring:
             message = f"{message} within {self.settings.call_wait:g} s"
             self._fail(task, entry, events.Error(type=error_type, message=message))
             return
-        event = events.TaskParked(
-            **self._common(task, entry.targets), withdrawn=entry.withdrawn, reason=reason, until=until
-        )
+        event = events.TaskParked(**task.facts(entry.targets), withdrawn=entry.withdrawn, reason=reason, until=until)
         entry.running = False
         self.outbox.put(task.partition, event)
 
@@ -481,21 +406,6 @@ class Scoring:
 
     def _spent(self, run: Run) -> dict[str, Any]:
         return {"spent": run.spent(), "day": self.budgets.day() if run.asked else None}
-
-    @staticmethod
-    def _common(task: Task, targets: list[events.Target]) -> dict[str, object]:
-        return {
-            "project_id": task.project_id,
-            "call_id": task.call_id,
-            "scorer_ref": task.scorer_ref,
-            "occasion": task.occasion,
-            "round": task.round,
-            "attempts": task.attempts,
-            "targets": targets,
-            "parked": task.parked,
-            "at": time.time(),
-            "earlier": task.earlier,
-        }
 
 
 scoring = Scoring()

@@ -163,11 +163,8 @@ class Cleaning:
 
     def _records(self, start: int, end: int) -> Iterator[tuple[int, int, tuple[bytes | None, bool, int]]]:
         """Offset, stored bytes and what a glance shows of the records in between, for a slice."""
-        for key, raw in _for_a_slice(scan(self._database, self._key(start), self._partition.prefix)):
-            offset = keys.parse_offset(key)
-            if offset >= end:
-                return
-            yield offset, len(key) + len(raw), glance(raw)
+        for key, raw in _for_a_slice(scan(self._database, self._key(start), self._partition.prefix, self._key(end))):
+            yield keys.parse_offset(key), len(key) + len(raw), glance(raw)
 
 
 def _for_a_slice(items: Iterator[T]) -> Iterator[T]:

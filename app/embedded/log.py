@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from .errors import (
 )
 from .policy import Policy
 from .record import Appended, Headers, Record, TopicPartition, decode, encode
-from .store import open_database, scan
+from .store import get, open_database, scan
 from .topic import Partition, Topic, load_committed, load_topics
 from .writer import Writer
 
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
+_FEW = 16  # records that are fetched one by one
 CLEANING_PAUSE = 9.0  # a tenth of the time at most: what is written meanwhile comes first
 
 DurableCallback = Callable[[set[TopicPartition]], None]
@@ -160,10 +161,7 @@ class Log:
         if offset > last:
             return records
         size = 0
-        for key, raw in scan(self._database, source.prefix + keys.pack_offset(offset), source.prefix):
-            found = keys.parse_offset(key)
-            if found > last:
-                break
+        for found, raw in self._stored(source, offset, last):
             records.append(decode(topic, partition, found, raw))
             size += len(raw)
             if found == last or len(records) >= max_records or size >= max_bytes:
@@ -343,6 +341,18 @@ class Log:
         with suppress(Exception):  # what it says of the write that failed is known; rocksdict raises bare Exception
             self._database.close()
         return self._open()  # which writes all that it finds once more, and syncs it
+
+    def _stored(self, source: Partition, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """What is stored from one offset to another, in order. Raises LogBlockCorrupt."""
+        if last - first < _FEW:
+            # What was appended a moment ago: a get ends in the write buffer, an iterator looks into every file too.
+            for offset in range(first, last + 1):
+                if (raw := get(self._database, source.prefix + keys.pack_offset(offset))) is not None:
+                    yield offset, raw
+            return
+        start, end = source.prefix + keys.pack_offset(first), source.prefix + keys.pack_offset(last + 1)
+        for key, raw in scan(self._database, start, source.prefix, end):
+            yield keys.parse_offset(key), raw
 
     def _partition(self, topic: str, partition: int) -> Partition:
         try:

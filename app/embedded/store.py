@@ -6,7 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, Rdict, RdictIter
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    RdictIter,
+    ReadOptions,
+)
 
 from . import keys
 from .errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
@@ -77,20 +86,27 @@ def _check_tail(path: Path) -> None:
     log.warning("a write to %s was cut off at byte %d: what is there of it is dropped", damage.wal, damage.at)
 
 
-def scan(database: Rdict, start: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def scan(database: Rdict, start: bytes, prefix: bytes, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Yield keys and values in order of the keys, from `start` on, while they have `prefix`.
+
+    `end` says how far it may look: at most up to this key, which is not given.
 
     Raises:
         LogBlockCorrupt: what comes next on the disk is not what was written.
     """
+    options = ReadOptions()
+    if end is not None:  # else the iterator looks into files of what comes behind, too
+        options.set_iterate_upper_bound(end)
     last = start
-    for key, value in database.items(from_key=start):
+    for key, value in database.items(from_key=start, read_opt=options):
         last = cast(bytes, key)
         if not last.startswith(prefix):
             return
         yield last, cast(bytes, value)
-    # Behind everything lies the version, so an iterator that just ends has met a damaged block.
-    raise LogBlockCorrupt(Path(database.path()), _damage_behind(database, last))
+    # Behind everything lies the version, so an iterator that just ends has met the bound, or a damaged block.
+    damage = _damage_behind(database, last)
+    if damage or end is None:
+        raise LogBlockCorrupt(Path(database.path()), damage or "its format version is missing")
 
 
 def get(database: Rdict, key: bytes) -> bytes | None:
@@ -124,7 +140,7 @@ def _damage_behind(database: Rdict, key: bytes) -> str:
     at.seek(key)
     if at.valid():
         at.next()
-    return _status(at) or "its format version is missing"
+    return _status(at)
 
 
 def _status(at: RdictIter) -> str:

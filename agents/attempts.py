@@ -1,0 +1,117 @@
+"""How one attempt at a task runs: at once, or beside all else as a coroutine or in a worker process."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import orjson
+
+from agents.admission import Attempt
+from agents.lanes import Task
+from agents.outbox import Outbox
+from agents.runs import Run
+from app import cluster, events, ids
+from app.scorers import BoundScorer, Runner, ScorerError
+from tables import begun, calls, judgements
+from tables.in_flight import Entry
+
+log = logging.getLogger(__name__)
+
+Ended = Callable[[Entry, Run, bytes | ScorerError, bool], None]
+
+
+class Attempts:
+    """The attempts of one worker. `ended` gets each outcome, and whether the scorer's breaker excuses it."""
+
+    def __init__(self, runner: Runner, outbox: Outbox, timeout: float, ended: Ended) -> None:
+        self._runner = runner
+        self._outbox = outbox
+        self._timeout = timeout
+        self._ended = ended
+        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self.writable = asyncio.Event()  # while it is not set, outcomes wait
+        self.writable.set()
+
+    def run_inline(self, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
+        """Run a scorer that takes next to no time."""
+        run = Run(bound, call_row)
+        try:
+            output = self._runner.run_inline(bound, call_row["call"])
+        except ScorerError as error:
+            self._ended(entry, run, error, attempt.ended(error))
+        else:
+            attempt.ended(None)
+            self._ended(entry, run, output, False)
+
+    def start(self, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
+        """Start an attempt that goes on beside all else, until it ends or is cancelled."""
+        task = entry.task
+        entry.run = run = Run(bound, call_row, self._lost(task, bound))
+        run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
+        run.report.scorer_ref = task.scorer_ref
+        run.report.on_asking = partial(self._asking, task, run)
+        # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
+        running = self._running[task.key] = asyncio.get_running_loop().create_task(
+            self._run(entry, run, attempt), context=contextvars.Context()
+        )
+        # Not in the coroutine's own end: one that is cancelled before it begins never comes to it.
+        running.add_done_callback(partial(self._left, task.key, attempt))
+
+    def cancel(self, key: bytes) -> None:
+        """End the attempt at a task, if one runs."""
+        if running := self._running.pop(key, None):
+            running.cancel()
+
+    def _left(self, key: bytes, attempt: Attempt, running: "asyncio.Task[None]") -> None:
+        attempt.left()
+        if self._running.get(key) is running:
+            del self._running[key]
+
+    async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
+        await run.prepare()
+        known = await self._known(entry.task, run)
+        outcome = await self._outcome(entry.task, run) if known is None else known
+        run.end()
+        # Whoever was asked is free again, however long the outcome has to wait for the log.
+        excused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
+        await self.writable.wait()
+        if entry.running:  # else it was stopped, and ended at the same moment
+            self._ended(entry, run, outcome, excused)
+
+    async def _known(self, task: Task, run: Run) -> bytes | None:
+        """What a judge has said before in this project to the very same question, if that may be used."""
+        question = run.question()
+        if question is None:
+            return None
+        try:
+            found = await cluster.everywhere(judgements.find, task.project_id, question)
+        except cluster.Unavailable:
+            return None
+        known = next((row for row in found.values() if row is not None), None)
+        if known is None:
+            return None
+        run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
+        return orjson.dumps(known["output"])
+
+    async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
+        timeout = run.bound.policy.timeout or self._timeout
+        try:
+            return await self._runner.run(run.bound, run.call_row["call"], timeout, run.report)
+        except ScorerError as error:
+            return error
+        except Exception as error:
+            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
+            return ScorerError(repr(error))
+
+    async def _asking(self, task: Task, run: Run) -> None:
+        """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
+        run.asked = True
+        await self._outbox.put_durably(task.partition, events.ProviderAsked(**task.facts([])))
+
+    @staticmethod
+    def _lost(task: Task, bound: BoundScorer) -> int:
+        """How many requests of earlier attempts at the task were cut off by a kill."""
+        row = begun.load(task.partition, task.key) if bound.mode == "async" else None
+        return 0 if row is None else row[1]
