@@ -28,6 +28,7 @@ BLOCK_CACHE_BYTES = 32 * MIB
 WRITE_BUFFER_BYTES = 16 * MIB
 WRITE_BUFFERS = 4
 WAL_BYTES = 128 * MIB
+FILES_COMPACTED = 8  # at once: each time all that they overlap is compressed again, which is most of all records
 
 
 def open_database(path: Path) -> Rdict:
@@ -158,6 +159,7 @@ def database_options() -> Options:
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(WRITE_BUFFERS)
     options.set_max_total_wal_size(WAL_BYTES)
+    options.set_level_zero_file_num_compaction_trigger(FILES_COMPACTED)
     options.set_max_background_jobs(2)
     options.set_max_open_files(512)
     options.set_bytes_per_sync(MIB)

@@ -33,19 +33,15 @@ def wait_half_open(service: Service) -> None:
     raise AssertionError(service.items("/breakers"))
 
 
-def bring_about(what: str, service: Service, provider: Provider, request: str) -> None:
-    """Have tasks of the request wait in one of three ways."""
-    if what == "backoff":
-        provider.mood = "throttling"
-        wait_for(service, request, "retrying", seconds=60)
-    elif what == "pause":
-        provider.mood = "locked"
-        wait_for(service, request, "paused", seconds=60)
-    else:
-        provider.mood = "locked"
-        wait_for(service, request, "paused", seconds=60)
+def ask_and_wait(what: str, service: Service, provider: Provider, prefix: str) -> str:
+    """Have tasks of a new request wait in one of three ways; returns the request's id."""
+    provider.mood = "throttling" if what == "backoff" else "locked"
+    request = ask(service, 12, prefix=prefix)
+    wait_for(service, request, "retrying" if what == "backoff" else "paused", seconds=60)
+    if what == "probe":
         provider.mood = "hanging"
         wait_half_open(service)
+    return request
 
 
 @pytest.mark.timeout(3600)
@@ -64,8 +60,8 @@ def test_kills_during_backoff_pause_and_probe_lose_nothing_start_nothing_early_a
         provider.mood = "well"
         requests.append(ask(service, 12, prefix=f"kill-{kill}"))
         wait_for(service, requests[-1], "succeeded", 3, seconds=60)
-        requests.append(ask(service, 12, prefix=f"more-{kill}"))
-        bring_about(("backoff", "pause", "probe")[kill % 3], service, provider, requests[-1])
+        what = ("backoff", "pause", "probe")[kill % 3]
+        requests.append(ask_and_wait(what, service, provider, prefix=f"more-{kill}"))
         time.sleep(chance.uniform(0.0, 0.3))
         for request in requests:
             for task in tasks(service, request, "retrying"):
