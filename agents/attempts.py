@@ -13,7 +13,7 @@ from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
 from app import cluster, events, ids
-from app.scorers import BoundScorer, Runner, ScorerError
+from app.scorers import START_ALLOWANCE, BoundScorer, Runner, ScorerError, ScorerTimeout
 from tables import begun, calls, judgements
 from tables.in_flight import Entry
 
@@ -70,9 +70,7 @@ class Attempts:
             del self._running[key]
 
     async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        await run.prepare()
-        known = await self._known(entry.task, run)
-        outcome = await self._outcome(entry.task, run) if known is None else known
+        outcome = await self._outcome(entry.task, run)
         run.end()
         # Whoever was asked is free again, however long the outcome has to wait for the log.
         excused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
@@ -96,11 +94,19 @@ class Attempts:
         return orjson.dumps(known["output"])
 
     async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
+        """What comes of it, whatever the scorer's code does."""
         timeout = run.bound.policy.timeout or self._timeout
         try:
+            async with asyncio.timeout(START_ALLOWANCE + timeout):
+                await run.prepare()
+            known = await self._known(task, run)
+            if known is not None:
+                return known
             return await self._runner.run(run.bound, run.call_row["call"], timeout, run.report)
         except ScorerError as error:
             return error
+        except TimeoutError:
+            return ScorerTimeout(f"It was not ready to start within {START_ALLOWANCE + timeout:g} s.")
         except Exception as error:
             log.exception("running %s on call %s", task.scorer_ref, task.call_id)
             return ScorerError(repr(error))
@@ -108,7 +114,8 @@ class Attempts:
     async def _asking(self, task: Task, run: Run) -> None:
         """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
         run.asked = True
-        await self._outbox.put_durably(task.partition, events.ProviderAsked(**task.facts([])))
+        while not await self._outbox.put_durably(task.partition, events.ProviderAsked(**task.facts([]))):
+            await self.writable.wait()
 
     @staticmethod
     def _lost(task: Task, bound: BoundScorer) -> int:

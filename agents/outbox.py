@@ -21,7 +21,7 @@ class _Batch:
     events: list[bytes] = field(default_factory=list)
     size: int = 0
     reused: TasksReused | None = None  # goes on growing until another event comes
-    waiting: list["asyncio.Future[None]"] = field(default_factory=list)  # for it to be in the log
+    waiting: list["asyncio.Future[bool]"] = field(default_factory=list)  # to know whether it is in the log
 
 
 class Outbox:
@@ -36,12 +36,12 @@ class Outbox:
         self._add(partition, event.encode())
         self._schedule()
 
-    async def put_durably(self, partition: int, event: TaskEvent) -> None:
-        """Send an event, and wait until it is in the log, or will never be: that stops this worker."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def put_durably(self, partition: int, event: TaskEvent) -> bool:
+        """Send an event, and wait until it is in the log; returns whether it is, or will never be."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.put(partition, event)
         self._batches[partition].waiting.append(future)
-        await future
+        return await future
 
     def put_reused(self, partition: int, target: Target) -> None:
         """Send that a task had succeeded before; neighbours in a chunk share an event."""
@@ -68,7 +68,7 @@ class Outbox:
     def keep(self, partitions: set[int]) -> None:
         """Forget what was not appended to other partitions: the log still owes it to their new owners."""
         for partition in self._batches.keys() - partitions:
-            _let_go(self._batches.pop(partition).waiting)
+            _tell(self._batches.pop(partition).waiting, False)
 
     def _add(self, partition: int, encoded: bytes) -> None:
         batch = self._batches[partition]
@@ -97,13 +97,11 @@ class Outbox:
             asyncio.get_running_loop().call_soon(self.flush)
 
 
-def _sent(waiting: "list[asyncio.Future[None]]", sent: "asyncio.Future[Any]") -> None:
-    if not sent.cancelled():
-        sent.exception()  # the producer sees to it
-    _let_go(waiting)
+def _sent(waiting: "list[asyncio.Future[bool]]", sent: "asyncio.Future[Any]") -> None:
+    _tell(waiting, not sent.cancelled() and sent.exception() is None)
 
 
-def _let_go(waiting: "list[asyncio.Future[None]]") -> None:
+def _tell(waiting: "list[asyncio.Future[bool]]", durable: bool) -> None:
     for future in waiting:
         if not future.done():
-            future.set_result(None)
+            future.set_result(durable)

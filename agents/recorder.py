@@ -31,5 +31,5 @@ def tell(partition: int, changes: Changes) -> None:
             scoring.parking.parked(partition, key, task, not changes.was_parked[key])
     for spent in changes.spent:
         scoring.budgets.spent(*spent)
-    for key in changes.keys:
-        scoring.applied(key)
+    for key, at in changes.happened:
+        scoring.applied(key, at)

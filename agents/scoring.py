@@ -258,19 +258,17 @@ class Scoring:
     def stop(self, entry: Entry) -> None:
         """End a task that runs and that no request wants any more."""
         self.attempts.cancel(entry.key)
-        entry.running = False
         spent = {} if entry.run is None else self._spent(entry.run)
-        self.outbox.put(entry.partition, events.ScoreCancelled(**entry.task.facts([]), **spent))
+        self._say(entry, events.ScoreCancelled(**entry.task.facts([]), **spent))
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
         """Take targets from a parked task, which ends if it has no other."""
         task = unpark(partition, key, row)
         entry = self._enter(task)
-        entry.running = False
         if len(gone) < len(row.targets):
-            self.outbox.put(partition, events.TaskWithdrawn(**task.facts(gone)))
+            self._say(entry, events.TaskWithdrawn(**task.facts(gone)))
         else:
-            self.outbox.put(partition, events.ScoreCancelled(**task.facts([])))
+            self._say(entry, events.ScoreCancelled(**task.facts([])))
         return entry
 
     def _reuse(self, task: Task) -> None:
@@ -279,8 +277,7 @@ class Scoring:
 
     def _join(self, task: Task, row: tasks.Row) -> None:
         task.round, task.attempts = row.round, row.attempts
-        self._enter(task).running = False
-        self.outbox.put(task.partition, events.TaskJoined(**task.facts(task.targets)))
+        self._say(self._enter(task), events.TaskJoined(**task.facts(task.targets)))
 
     def _run(self, task: Task) -> None:
         bound = self.catalog.get(task.scorer_ref)
@@ -313,10 +310,13 @@ class Scoring:
 
     def _ended(self, entry: Entry, run: Run, outcome: bytes | ScorerError, paused: bool) -> None:
         """An attempt ended, while its scorer's breaker was open or not."""
-        if isinstance(outcome, ScorerError):
-            self._attempt_failed(entry.task, entry, run, outcome, paused)
-        else:
-            self._succeed(entry.task, entry, run, outcome)
+        try:
+            if isinstance(outcome, ScorerError):
+                self._attempt_failed(entry.task, entry, run, outcome, paused)
+            else:
+                self._succeed(entry.task, entry, run, outcome)
+        except ValueError as error:  # pydantic's too: what the scorer has put into its report cannot be written
+            self._fail(entry.task, entry, events.Error(type="invalid_report", message=str(error)), run.call_row["call"])
 
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
         event = events.ScoreSucceeded(
@@ -326,8 +326,7 @@ class Scoring:
             lineage=run.lineage(),
             **self._spent(run),
         )
-        entry.running = False
-        self.outbox.put(task.partition, event)
+        self._say(entry, event)
 
     def _attempt_failed(self, task: Task, entry: Entry, run: Run, error: ScorerError, paused: bool) -> None:
         described = events.Error(
@@ -349,8 +348,7 @@ class Scoring:
             trying_since=following.trying_since,
             **self._spent(run),
         )
-        entry.running = False
-        self.outbox.put(task.partition, event)
+        self._say(entry, event)
 
     def _fail(
         self,
@@ -367,8 +365,7 @@ class Scoring:
             lineage={} if run is None else run.lineage(),
             **({} if run is None else self._spent(run)),
         )
-        entry.running = False
-        self.outbox.put(task.partition, event)
+        self._say(entry, event)
 
     def _wait(self, task: Task, entry: Entry, reason: events.ParkReason, error_type: str, message: str) -> None:
         """Park the task until what it lacks arrives; fail it once it has waited long enough."""
@@ -379,21 +376,29 @@ class Scoring:
             self._fail(task, entry, events.Error(type=error_type, message=message))
             return
         event = events.TaskParked(**task.facts(entry.targets), withdrawn=entry.withdrawn, reason=reason, until=until)
-        entry.running = False
-        self.outbox.put(task.partition, event)
+        self._say(entry, event)
 
     # --- in flight ---
+
+    def _say(self, entry: Entry, event: events.TaskEvent) -> None:
+        """Send what became of a task, which is in flight until that is applied."""
+        self.outbox.put(entry.partition, event)
+        entry.running, entry.said_at = False, event.at
 
     def _enter(self, task: Task) -> Entry:
         entry = Entry(task.partition, task.key, task.scorer_ref, task.targets, since=time.time(), task=task)
         in_flight.add(entry)
         return entry
 
-    def applied(self, key: bytes) -> None:
-        """The recorder has applied what became of a task: it is no longer in flight."""
-        entry = in_flight.pop(key)
-        if entry is None:
+    def applied(self, key: bytes, at: float) -> None:
+        """The recorder has applied what was said at `at` of a task: if it was said last, it is no longer in flight.
+
+        The log may hand out again what was said before: of an earlier attempt, while this one runs.
+        """
+        entry = in_flight.get(key)
+        if entry is None or entry.running or entry.said_at != at:
             return
+        in_flight.pop(key)
         for task in entry.later:
             self.start(task)
         self._wake.set()

@@ -58,6 +58,14 @@ class ScorerPublished(Event):
     published_at: float
 
 
+# No more than a row has room for, whoever wrote the record.
+MOST_IN_CHUNK = 10**4
+ChunkNumber = Annotated[int, Field(ge=0, lt=10**8)]
+Index = Annotated[int, Field(ge=0, lt=MOST_IN_CHUNK)]
+ControlNumber = Annotated[int, Field(ge=1, lt=2**32)]
+Number = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 # --- score-requests ------------------------------------------------------------------------------
 
 
@@ -66,10 +74,10 @@ class ScoreRequested(Event):
 
     type: Literal["ScoreRequested"] = "ScoreRequested"
     request_id: str
-    chunk: int
+    chunk: ChunkNumber
     project_id: str
-    call_ids: list[str]
-    scorer_refs: list[str]
+    call_ids: Annotated[list[str], Field(max_length=MOST_IN_CHUNK)]
+    scorer_refs: Annotated[list[str], Field(max_length=MOST_IN_CHUNK)]
     occasion: str = ""
     requested_at: float
 
@@ -109,12 +117,6 @@ RequestEvent = Annotated[ScoreRequested | RequestClaimed | RequestAccepted, Fiel
 # --- score-events --------------------------------------------------------------------------------
 
 
-# No more than a row has room for, whoever wrote the record.
-ChunkNumber = Annotated[int, Field(ge=0, lt=10**8)]
-Index = Annotated[int, Field(ge=0, lt=10**4)]
-ControlNumber = Annotated[int, Field(ge=1, lt=2**32)]
-
-
 class Target(NamedTuple):
     """One place in a request that a task's outcome is counted in."""
 
@@ -136,17 +138,21 @@ def _fit(text: Any, most: int) -> Any:
     return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
 
 
+MOST_SPENT = 2**63 - 1  # of anything; sums stop there
+Amount = Annotated[int, Field(ge=0, le=MOST_SPENT)]
+
+
 class Spent(BaseModel):
     """What attempts took of those who were asked. `cost` is in picodollars, so that sums are exact."""
 
     model_config = ConfigDict(frozen=True)
 
-    requests: int = 0  # that were answered
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: int = 0
-    unpriced: int = 0  # requests whose tokens or price nobody knows
-    unanswered: int = 0  # that were cut off, and may have cost what nobody told
+    requests: Amount = 0  # that were answered
+    input_tokens: Amount = 0
+    output_tokens: Amount = 0
+    cost: Amount = 0
+    unpriced: Amount = 0  # requests whose tokens or price nobody knows
+    unanswered: Amount = 0  # that were cut off, and may have cost what nobody told
 
     @classmethod
     def of(cls, told: Report, lost: int = 0) -> "Spent | None":
@@ -158,13 +164,13 @@ class Spent(BaseModel):
             requests=told.requests,
             input_tokens=told.input_tokens,
             output_tokens=told.output_tokens,
-            cost=told.cost,
+            cost=min(told.cost, MOST_SPENT),
             unpriced=told.unpriced,
             unanswered=unanswered,
         )
 
     def __add__(self, other: "Spent") -> "Spent":
-        return Spent(**{name: value + getattr(other, name) for name, value in self})
+        return Spent(**{name: min(value + getattr(other, name), MOST_SPENT) for name, value in self})
 
 
 def spent_in_all(*spent: Spent | None) -> Spent | None:
@@ -191,8 +197,8 @@ class TaskEvent(Event):
     call_id: str
     scorer_ref: str
     occasion: str = ""
-    round: int = 1
-    attempts: int = 0  # attempts made so far in this round, this one included
+    round: Number = 1
+    attempts: Number = 0  # attempts made so far in this round, this one included
     targets: list[Target]
     parked: bool = False  # it had a row in tables/tasks, which its end takes away
     at: float

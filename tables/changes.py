@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from app import ids
 from app.events import (
+    MOST_SPENT,
     AttemptFailed,
     OfTask,
     ProviderAsked,
@@ -54,7 +55,7 @@ class Changes:
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
         self.spent: list[tuple[str, str, int]] = []  # project id, scorer ref, cost
-        self.keys: list[bytes] = []  # of the tasks that something happened to
+        self.happened: list[tuple[bytes, float]] = []  # to which task, and when
 
     def apply_all(self, events: Iterable[ScoreEvent]) -> None:
         """Apply the events of the record, in order."""
@@ -74,7 +75,7 @@ class Changes:
 
     def apply(self, event: OfTask) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
-        self.keys.append(key)
+        self.happened.append((key, event.at))
         score = self._score(key)
         if isinstance(event, scores.Terminal):
             score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
@@ -118,7 +119,7 @@ class Changes:
 
     def withdraw(self, event: TaskWithdrawn) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
-        self.keys.append(key)
+        self.happened.append((key, event.at))
         self._remember(key, event)
         row = self._task(key)
         if row is not None:
@@ -218,7 +219,7 @@ class Changes:
         if row is None:
             row = self._spending[where] = spending.load(self._partition, where)
         if row.offset < self._offset:
-            row.cost += event.spent.cost
+            row.cost = min(row.cost + event.spent.cost, MOST_SPENT)
             self.spent.append((event.project_id, event.scorer_ref, event.spent.cost))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:

@@ -21,6 +21,7 @@ class Entry:
     since: float
     size: int = 0  # bytes of the call that it holds while it runs
     running: bool = True  # False once its event is on its way to the log
+    said_at: float = 0.0  # by its event: when that was made
     task: Any = None  # what was started
     run: Any = None  # its attempt, where others could be stopped by it
     withdrawn: list[Target] = field(default_factory=list)  # targets that it had, of requests that were cancelled

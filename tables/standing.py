@@ -6,8 +6,8 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
-from app.events import Spent, spent_in_all
-from tables import chunks, in_flight, pauses, progress, scores, tasks
+from app.events import RequestRetried, Spent, spent_in_all
+from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
 
@@ -167,6 +167,8 @@ def _task(
         return task | ({"reason": "request_cancelled"} if status == "cancelled" else {})
     if score is not None:
         task["round"] = score.round + 1
+    if row.opened(at.call):
+        task["since"] = _reopened_at(partition, chunk)
     parked = tasks.load(partition, key)
     if parked is not None:
         task |= {"round": parked.round, "attempts": parked.attempts, "since": parked.since}
@@ -182,6 +184,13 @@ def _task(
             "reason": pause.reason,
         }
     return task
+
+
+def _reopened_at(partition: int, chunk: chunks.Row) -> float:
+    """When the last retry of a request was asked for."""
+    row = controls.load(partition, chunk.request_id)
+    asked = [item.control.asked_at for item in row.controls if isinstance(item.control, RequestRetried)] if row else []
+    return max(asked, default=chunk.requested_at)
 
 
 def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, Any] | None:

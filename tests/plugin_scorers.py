@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from app.scorers import InvalidOutput, scorer
+from app.scorers import InvalidOutput, Scorer, report, scorer
 
 
 @scorer
@@ -87,6 +87,34 @@ async def returns_a_deep_hole(output: str) -> list[Any]:
 async def complains_in_no_language(output: str) -> None:
     """Raises what no UTF-8 can carry."""
     raise InvalidOutput("bad \ud800")
+
+
+@scorer
+def reports_half_a_token(output: str) -> bool:
+    report().asked(12.5, 1, None)  # type: ignore[arg-type]
+    return True
+
+
+@scorer
+async def reports_no_json(output: str) -> bool:
+    report().made_with(model=object())
+    return True
+
+
+@scorer
+async def forges_its_report(output: str) -> bool:
+    report().lineage["model"] = object()
+    return True
+
+
+class Unprepared(Scorer):
+    """Cannot load what it needs."""
+
+    async def prepare(self) -> None:
+        raise RuntimeError("there is no model")
+
+    async def score(self, *, output: str) -> bool:
+        return True
 
 
 @scorer

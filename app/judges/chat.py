@@ -9,7 +9,7 @@ import orjson
 
 from app.judges.refusals import Refused, refused
 from app.providers import Provider
-from app.scorers import Failure, NoJudgement, report
+from app.scorers import MOST_TOKENS, Failure, NoJudgement, report
 from app.settings import get_settings
 
 RAW_CHARACTERS = 4_000
@@ -133,7 +133,7 @@ def _text(content: Any) -> str:
 
 
 def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else None
 
 
 def _module() -> Any:

@@ -8,6 +8,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from app.scorers.errors import InvalidOutput
+from app.scorers.outputs import encode_output
+
+MAX_LINEAGE_BYTES = 16 * 1024
+MOST_TOKENS = 10**9  # of one request
+MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
 
 
@@ -37,8 +45,14 @@ class Report:
     """Awaited before a request is sent."""
 
     def made_with(self, **lineage: Any) -> None:
-        """Add to the lineage of the score."""
-        self.lineage.update(lineage)
+        """Add to the lineage of the score. Raises InvalidOutput if that is not JSON, or too much."""
+        try:
+            encoded = encode_output({**self.lineage, **lineage})
+        except InvalidOutput as error:
+            raise InvalidOutput(f"What it was made with cannot be kept. {error}") from None
+        if len(encoded) > MAX_LINEAGE_BYTES:
+            raise InvalidOutput(f"What it was made with is more than the {MAX_LINEAGE_BYTES:,} bytes that are kept.")
+        self.lineage = orjson.loads(encoded)
 
     async def asking(self) -> None:
         """A request is about to be sent, which `asked` or `refused` ends. A kill after this is known to the bill."""
@@ -51,7 +65,15 @@ class Report:
         self.unanswered = max(0, self.unanswered - 1)
 
     def asked(self, input_tokens: int | None, output_tokens: int | None, usd: tuple[float, float] | None) -> None:
-        """A request was answered: its tokens, None if the answer does not say, and USD for a million of each."""
+        """A request was answered: its tokens, None if the answer does not say, and USD for a million of each.
+
+        Raises ValueError for what is no number of tokens, or no price.
+        """
+        for tokens in (input_tokens, output_tokens):
+            if tokens is not None and (type(tokens) is not int or not 0 <= tokens < MOST_TOKENS):
+                raise ValueError(f"asked() takes numbers of tokens from 0 on, not {tokens!r}.")
+        if usd is not None and not all(0 <= price < MOST_USD for price in usd):
+            raise ValueError(f"asked() takes two prices in USD for a million tokens, not {usd!r}.")
         self.unanswered = max(0, self.unanswered - 1)
         self.requests += 1
         self.input_tokens += input_tokens or 0

@@ -55,7 +55,7 @@ async def retry_request(request: web.Request) -> web.Response:
     queries.parse(queries.Query, request)
     body = validate(Retry, await read_json(request)) if request.can_read_body else Retry()
     header, described = await _find(request)
-    if not any(described["tasks"][status] for status in body.statuses):
+    if not any(described["tasks"][status] for status in body.statuses) and not cluster.unanswered.get():
         return json_response(described)  # nothing to do, or it is under way: the order was sent again
     control = RequestRetried(
         control_id=ids.new_request_id(),

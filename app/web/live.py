@@ -26,6 +26,7 @@ SHORTEST = 0.25  # seconds between two events, so that with the one at the begin
 _LONGEST = 1.0
 _SHARE = 0.02  # of this worker's time that looking and telling may take
 _QUIET = 15.0  # seconds after which a comment shows that the stream lives
+_FIRST_SECONDS = 2.0  # that the first event may take
 _RECONNECT_MS = 500
 _NOTHING_NEW = b": nothing new\n\n"
 
@@ -82,8 +83,9 @@ class Watch:
         self._task = asyncio.create_task(self._look_for_ever())
 
     async def first(self) -> Event:
-        """How the request stands. Raises Unavailable."""
-        await self._first_look.wait()
+        """How the request stands. Raises Unavailable, also if that takes long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._first_look.wait(), _FIRST_SECONDS)
         if self._event is None:
             raise cluster.Unavailable("the tables cannot answer for all partitions now")
         return self._event
@@ -119,20 +121,24 @@ class Watch:
         cluster.unanswered.set(missing)
         (described,) = await describe_all([self._header], time.time())
         if not missing:  # else a worker did not answer: its part of the numbers is not known
-            self._tell_all(Event(described))
+            self._take(Event(described))
+        self._tell_all()
 
-    def _tell_all(self, event: Event) -> None:
-        now = time.monotonic()
+    def _take(self, event: Event) -> None:
         if self._event is None or self._event.id != event.id:
-            self._event, self._told_at = event, now
+            self._event, self._told_at = event, time.monotonic()
             self._first_look.set()
+
+    def _tell_all(self) -> None:
+        if self._event is None:
+            return  # nobody listens before there is one
         for listener in self._listeners:
             listener.tell(self._event)
-        if now > self._told_at + _QUIET:
-            self._told_at = now
+        if time.monotonic() > self._told_at + _QUIET:
+            self._told_at = time.monotonic()
             for listener in self._listeners:
                 listener.keep_alive()
-        if event.last:
+        if self._event.last:
             self._end()
 
     def _end(self) -> None:

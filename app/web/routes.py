@@ -33,7 +33,7 @@ ROUTES = (
     web.get("/score-requests", requests.list_requests),
     web.get("/score-requests/{request_id}", requests.get_request),
     web.get("/score-requests/{request_id}/tasks", requests.list_tasks),
-    web.get("/score-requests/{request_id}/events", live.watch_request),
+    web.get("/score-requests/{request_id}/events", live.watch_request, allow_head=False),
     web.post("/score-requests/{request_id}/cancel", controls.cancel_request),
     web.post("/score-requests/{request_id}/retry", controls.retry_request),
     web.get("/scores", scores.list_scores),

@@ -74,6 +74,7 @@ async def test_a_finished_requests_stream_sends_the_last_one_and_closes(shared: 
         assert (response.status, await response.read()) == (204, b"")
     assert len(await all_events(shared, request, **{"Last-Event-ID": "another"})) == 1
     assert shared.get("/score-requests/nothing/events").status == 404
+    assert shared.request("HEAD", f"/score-requests/{request}/events").status == 405
 
 
 @pytest.fixture

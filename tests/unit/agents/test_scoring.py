@@ -1,0 +1,65 @@
+"""What is in flight stays so until the recorder has applied what became of it, and nothing else."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents import recorder
+from agents.lanes import unpark
+from agents.scoring import scoring
+from app import ids
+from app.events import AttemptFailed, Error, ScoreEvents, ScoreFailed, Target, TaskEvent
+from tables import folds, in_flight, tasks
+from tables.at import At
+from tables.base import tables
+
+REF = "callscore:///scorer/judge:1"
+KEY = ids.task_key("p", "c", REF, "")
+TASK = {"project_id": "p", "call_id": "c", "scorer_ref": REF, "targets": [Target("r", 0, 0, 0)]}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for table in tables:
+        monkeypatch.setattr(table, "has_changelog", False)
+    yield
+    in_flight.pop(KEY)
+    scoring.parking.clear()
+
+
+def deliver(offset: int, event: TaskEvent) -> None:
+    recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
+
+
+def failed_attempt(number: int) -> AttemptFailed:
+    error = Error(type="overloaded", message="try later")
+    return AttemptFailed(**TASK, attempts=number, at=number, error=error, next_at=time.time() - 1)
+
+
+def start_attempt() -> in_flight.Entry:
+    row = tasks.load(0, KEY)
+    assert row is not None
+    entry = in_flight.Entry(0, KEY, REF, [], since=time.time(), task=unpark(0, KEY, row))
+    in_flight.add(entry)
+    return entry
+
+
+async def test_an_attempt_goes_on_when_the_failure_of_the_one_before_it_is_delivered_again() -> None:
+    deliver(5, failed_attempt(1))
+    entry = start_attempt()
+    scoring.reassigned({0})
+    deliver(5, failed_attempt(1))
+    assert in_flight.get(KEY) is entry
+
+
+async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -> None:
+    deliver(5, failed_attempt(1))
+    entry = start_attempt()
+    last = ScoreFailed(**TASK, attempts=2, parked=True, at=2.0, error=Error(type="refused", message="no"))
+    entry.running, entry.said_at = False, last.at
+    deliver(5, failed_attempt(1))
+    assert in_flight.get(KEY) is entry
+    deliver(6, last)
+    assert in_flight.get(KEY) is None
