@@ -20,7 +20,17 @@ PROJECT = "acme/letters"
 TOPICS = (*stored.PRIMARY, "dead-letters")
 OLDER = (sys.executable, "-m", "tests.older_worker")
 FAILED = {"v": 1, "type": "ScoreFailed", "project_id": "a", "call_id": "b", "scorer_ref": "c", "targets": [], "at": 1}
+ERROR = {"error": {"type": "refused", "message": "no"}}
 PLACE = {"v": 1, "request_id": "r", "chunk": 0, "scorer": 0, "at": 1}
+REQUESTED = {
+    "v": 1,
+    "type": "ScoreRequested",
+    "request_id": "r",
+    "chunk": 0,
+    "project_id": "a",
+    "scorer_refs": ["c"],
+    "requested_at": 1,
+}
 
 
 def batch(event: dict[str, Any]) -> bytes:
@@ -35,9 +45,13 @@ POISONS: dict[bytes | None, str] = {
     b"null": "undecodable",
     b'{"v": 1, "type": "Unheard"}': "undecodable",
     b'{"v": 1, "type": "CallLogged", "project_id": "acme/letters", "call_id": 5}': "undecodable",
-    json.dumps(
-        {"v": 1, "type": "ScoreEvents", "events": [FAILED | {"error": {"type": 5, "message": None}}]}
-    ).encode(): ("undecodable"),
+    batch(FAILED | {"error": {"type": 5, "message": None}}): "undecodable",
+    # What no row has room for.
+    batch(FAILED | ERROR | {"spent": {"requests": -1}}): "undecodable",
+    batch(FAILED | ERROR | {"spent": {"requests": 1, "cost": 2**64}}): "undecodable",
+    batch(FAILED | ERROR | {"round": 10**30}): "undecodable",
+    batch(PLACE | {"type": "TasksReused", "calls": [10_000]}): "undecodable",
+    json.dumps(REQUESTED | {"call_ids": ["call"] * 10_001}).encode(): "undecodable",
     b'{"v": 1, "type": "DeadLetter", "topic": "calls", "partition": 0, "offset": 0, "key": "?", "value": "?",'
     b' "reason": "", "detail": "", "at": NaN}': "undecodable",
     b"x" * 1_900_000: "undecodable",

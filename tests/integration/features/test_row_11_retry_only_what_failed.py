@@ -1,6 +1,8 @@
 """Row 11: retry only what failed."""
 
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,25 @@ def test_a_retry_joins_what_others_have_running_and_reuses_what_they_finished(
         assert gated.wait_finished(request)["tasks"]["succeeded"] == 2
     assert gated.status(mine)["tasks"]["reused"] == 1
     assert {task["round"] for task in gated.items(f"/score-requests/{mine}/tasks")} == {2}
+
+
+def test_a_task_that_is_queued_again_says_since_when(
+    make_service: Callable[..., Service], gates: Callable[[str, str], Path]
+) -> None:
+    service = make_service(scorers="tests.gated_scorers", scorer_attempts=1, scorer_concurrency=1).start()
+    calls = {name: gates(name, "bad") for name in "abc"}
+    service.log_calls(PROJECT, [{"id": name, "output": str(path)} for name, path in calls.items()])
+    request = service.submit(PROJECT, list(calls), service.refs("gated"))
+    service.wait_finished(request)
+    for name in calls:
+        gates(name, "wait")
+    asked_at = time.time()
+    retry(service, request)
+    while service.status(request)["tasks"]["running"] != 1:
+        pass
+    queued = service.items(f"/score-requests/{request}/tasks?status=queued")
+    assert len(queued) == 2
+    assert all(asked_at - 0.001 <= datetime.fromisoformat(task["since"]).timestamp() for task in queued)
+    for name in calls:
+        gates(name, "good")
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 3
