@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from app import ids
-from app.events import ScoreRequested, Spent, Target
+from app.events import ScoreRequested, Target
+from app.spent import Spent
 from tables import chunks, progress, tasks
 
 
@@ -247,8 +248,10 @@ class ScorerLanes:
     def take(self, most: int) -> list[Task]:
         """Up to `most` tasks of the lane whose turn it is."""
         self._new_was_last = bool(self._new) and not (self._new_was_last and self._old)
-        request_id, lane = (self._new if self._new_was_last else self._old).popitem(last=False)
-        taken = lane.take(most)
+        lanes = self._new if self._new_was_last else self._old
+        request_id, lane = next(iter(lanes.items()))
+        taken = lane.take(most)  # it stays where it is meanwhile: a chunk that settles may bring work for it
+        lanes.pop(request_id, None)
         if not lane.empty:
             self._old[request_id] = lane
         return taken

@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
-from app import events, ids
+from app import ids
 from app.scorers import BoundScorer, Report, Scorer, ScorerError
+from app.spent import Spent
 from tables import calls
 
 
@@ -58,9 +59,9 @@ class Run:
             **self.report.lineage,
         }
 
-    def spent(self) -> events.Spent | None:
+    def spent(self) -> Spent | None:
         """What it took; None if nobody was asked."""
-        return events.Spent.of(self.report, self._lost)
+        return Spent.of(self.report, self._lost)
 
 
 def op_name(call: dict[str, object]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json
 
-from app.scorers import Report
+from app.spent import Spent
 
 
 class Event(BaseModel):
@@ -136,47 +136,6 @@ def _fit(text: Any, most: int) -> Any:
         return text
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
-
-
-MOST_SPENT = 2**63 - 1  # of anything; sums stop there
-Amount = Annotated[int, Field(ge=0, le=MOST_SPENT)]
-
-
-class Spent(BaseModel):
-    """What attempts took of those who were asked. `cost` is in picodollars, so that sums are exact."""
-
-    model_config = ConfigDict(frozen=True)
-
-    requests: Amount = 0  # that were answered
-    input_tokens: Amount = 0
-    output_tokens: Amount = 0
-    cost: Amount = 0
-    unpriced: Amount = 0  # requests whose tokens or price nobody knows
-    unanswered: Amount = 0  # that were cut off, and may have cost what nobody told
-
-    @classmethod
-    def of(cls, told: Report, lost: int = 0) -> "Spent | None":
-        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked."""
-        unanswered = told.unanswered + lost
-        if not told.requests and not unanswered:
-            return None
-        return cls(
-            requests=told.requests,
-            input_tokens=told.input_tokens,
-            output_tokens=told.output_tokens,
-            cost=min(told.cost, MOST_SPENT),
-            unpriced=told.unpriced,
-            unanswered=unanswered,
-        )
-
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(**{name: min(value + getattr(other, name), MOST_SPENT) for name, value in self})
-
-
-def spent_in_all(*spent: Spent | None) -> Spent | None:
-    """What all of them took together; None if nobody was asked."""
-    found = [one for one in spent if one is not None]
-    return sum(found[1:], found[0]) if found else None
 
 
 class Error(BaseModel):

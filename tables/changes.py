@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from app import ids
 from app.events import (
-    MOST_SPENT,
     AttemptFailed,
     OfTask,
     ProviderAsked,
@@ -21,8 +20,8 @@ from app.events import (
     TasksReopened,
     TasksReused,
     TaskWithdrawn,
-    spent_in_all,
 )
+from app.spent import MOST_SPENT, spent_in_all
 from tables import begun, history, judgements, progress, scores, spending, tasks
 from tables.at import At
 from tables.progress import State

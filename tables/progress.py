@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app import ids
-from app.events import Spent
+from app.spent import Spent
 from tables.base import Table
 
 table = Table("progress")

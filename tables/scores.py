@@ -8,7 +8,8 @@ import orjson
 from pydantic import BaseModel
 
 from app import ids
-from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded, Spent, spent_in_all
+from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded
+from app.spent import Spent, spent_in_all
 from tables import calls
 from tables.base import Table
 from tables.paging import Page, Slice

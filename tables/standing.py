@@ -6,7 +6,8 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
-from app.events import RequestRetried, Spent, spent_in_all
+from app.events import RequestRetried
+from app.spent import Spent, spent_in_all
 from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State

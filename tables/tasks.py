@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from app.events import AttemptFailed, Error, Spent, Target, TaskJoined, TaskParked, TaskWithdrawn, spent_in_all
+from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
+from app.spent import Spent, spent_in_all
 from tables.base import Table
 
 table = Table("tasks")

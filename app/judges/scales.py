@@ -14,7 +14,7 @@ class _Scale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Checked(_Scale, ABC):
+class Told(_Scale, ABC):
     """A scale on which an answer is checked."""
 
     @property
@@ -31,7 +31,7 @@ class _Checked(_Scale, ABC):
         """The value, if it is on the scale. Raises Unreadable."""
 
 
-class NumberScale(_Checked):
+class NumberScale(Told):
     """Any number from `min` to `max`."""
 
     type: Literal["number"]
@@ -59,7 +59,7 @@ class NumberScale(_Checked):
         return value
 
 
-class LabelScale(_Checked):
+class LabelScale(Told):
     """One of the labels. With `passing`, the score also says whether the label is one of these."""
 
     type: Literal["label"]
@@ -87,7 +87,7 @@ class LabelScale(_Checked):
         return str(value)
 
 
-class BooleanScale(_Checked):
+class BooleanScale(Told):
     """True or false."""
 
     type: Literal["boolean"]
@@ -117,7 +117,6 @@ class TextScale(_Scale):
     type: Literal["text"]
 
 
-Told = NumberScale | LabelScale | BooleanScale  # scales on which an answer is checked
 Scale = Annotated[NumberScale | LabelScale | BooleanScale | JsonScale | TextScale, Field(discriminator="type")]
 
 

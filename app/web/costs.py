@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.events import Spent
 from app.scorers.report import usd
+from app.spent import Spent
 
 
 def cost(spent: Spent | None) -> dict[str, Any] | None:

@@ -96,8 +96,10 @@ class Watch:
             listener.tell(self._event)
         if not self.ended:
             self._listeners.add(listener)
-            await listener.done.wait()
-            self._listeners.discard(listener)
+            try:
+                await listener.done.wait()
+            finally:
+                self._listeners.discard(listener)
 
     def end(self) -> None:
         self._task.cancel()

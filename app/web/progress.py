@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import cluster, topics
-from app.events import Spent, spent_in_all
+from app.spent import Spent, spent_in_all
 from app.web.costs import cost
 from app.web.responses import timestamp
 from tables import pauses, standing

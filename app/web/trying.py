@@ -8,9 +8,10 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from app import cluster, ids
-from app.events import Error, Spent
+from app.events import Error
 from app.scorers import BadRef, BoundScorer, Policy, Report, Runner, Scorer, ScorerError, parse_ref
 from app.settings import get_settings
+from app.spent import Spent
 from app.web.auth import check_write
 from app.web.bodies import read_json, validate
 from app.web.costs import cost

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.events import MOST_SPENT, Spent
 from app.scorers import InvalidOutput, Report
 from app.scorers.report import MAX_LINEAGE_BYTES
+from app.spent import MOST_SPENT, Spent
 
 
 @pytest.mark.parametrize("tokens", [-1, 12.5, True, "7", 10**9])
