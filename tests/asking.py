@@ -31,14 +31,16 @@ class Asking:
         self._folder = folder
         self.provider = provider
 
-    def start(self, limits: dict[str, float] | None = None, **settings: object) -> Service:
-        """Start the service; its provider has these limits."""
-        return self.make(limits, **settings).start()
+    def start(self, limits: dict[str, float] | None = None, timeout: float = 20, **settings: object) -> Service:
+        """Start the service; its provider has these limits, and so many seconds for an answer."""
+        return self.make(limits, timeout, **settings).start()
 
-    def make(self, limits: dict[str, float] | None = None, **settings: object) -> Service:
+    def make(self, limits: dict[str, float] | None = None, timeout: float = 20, **settings: object) -> Service:
         """As `start`, without starting it."""
         file = self.provider.file(self._folder / "providers.toml", **(limits or {}))
-        return self._make(scorers="tests.provider_scorers,tests.plugin_scorers", providers=file, **settings)
+        service = self._make(scorers="tests.provider_scorers,tests.plugin_scorers", providers=file, **settings)
+        service.extra_environment = {"PROVIDER_TIMEOUT": str(timeout)}
+        return service
 
 
 def log_calls(service: Service, number: int, prefix: str = "call") -> list[str]:

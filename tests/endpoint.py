@@ -9,11 +9,12 @@ from tests.on_thread import OnThread
 
 
 class Endpoint(OnThread):
-    """Serves on a thread of its own; `trick` may be set at any time."""
+    """Serves on a thread of its own; `trick` may be set at any time, and `once` for the next request alone."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trick = ""
+        self.once = ""
         self.seen: list[tuple[dict[str, str], dict[str, Any]]] = []  # headers and body of each request
         self.elsewhere = 0  # requests that came where a redirect points to
 
@@ -31,7 +32,8 @@ class Endpoint(OnThread):
     async def _score(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.seen.append((dict(request.headers), body))
-        match self.trick:
+        trick, self.once = self.once or self.trick, ""
+        match trick:
             case "redirects":
                 raise web.HTTPFound("/elsewhere")
             case "hangs":

@@ -20,9 +20,10 @@ class Counted(Scorer):
     """Adds a byte to the file that the call's output names whenever it starts, then takes a moment."""
 
     number: int
+    takes: float = 0.02  # seconds
 
     async def score(self, *, output: str) -> dict[str, int]:
         with Path(output).open("ab") as file:
             file.write(b"x")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(self.takes)
         return {"score": self.number}

@@ -28,6 +28,8 @@ class Judge(OnThread):
         super().__init__()
         self.takes = 0.0  # seconds until it answers
         self.hangs = False  # it answers nobody
+        self.hanging = 0  # who waits for an answer since it hangs
+        self.fails_first = 0  # of the requests that are still to come, so many are answered 500
         self.status = 200  # what all are answered, if it is an error
         self.headers: dict[str, str] = {}  # of errors
         self.knows_schemas = True
@@ -68,8 +70,15 @@ class Judge(OnThread):
     async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if self.status != 200:
             return _error(self.status, f"no: {self.status}, {request.headers.get('Authorization')}", self.headers)
+        if self.fails_first:
+            self.fails_first -= 1
+            return _error(500, "not yet", {})
         if self.hangs:
-            await asyncio.sleep(3600)
+            self.hanging += 1
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.hanging -= 1
         if self.takes:
             await asyncio.sleep(self.takes)
         found = _TRICK.search(judged(body))

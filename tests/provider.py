@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
@@ -22,7 +21,8 @@ class Provider(OnThread):
     def __init__(self) -> None:
         super().__init__()
         self.mood: Mood = "well"
-        self.arrivals: list[tuple[float, Mood, str, str]] = []  # (monotonic seconds, mood, call id, worker)
+        self.arrivals: list[tuple[float, Mood, str, str]] = []  # (when it was sent, mood, call id, worker)
+        self.throttled_first = 0  # of the requests that are still to come, so many are throttled whatever the mood
         self.succeeded: Counter[str] = Counter()  # by call id
         self.at_once = 0
         self.most_at_once = 0
@@ -45,17 +45,20 @@ class Provider(OnThread):
         assert self._asked.wait(seconds), "nobody asked"
 
     def times(self, mood: Mood | None = None) -> list[float]:
-        """When it was asked, while it was in a mood."""
+        """When it was asked, while it was in a mood, in monotonic seconds."""
         return [at for at, then, _, _ in self.arrivals if mood in (None, then)]
 
     def most_in(self, seconds: float) -> int:
-        """The most arrivals in any window of so many seconds."""
+        """The most requests that were sent in any window of so many seconds."""
         times = sorted(self.times())
         return max((bisect_left(times, at + seconds) - number for number, at in enumerate(times)), default=0)
 
     async def _answer(self, request: web.Request) -> web.Response:
         mood, call_id = self.mood, request.match_info["call_id"]
-        self.arrivals.append((time.monotonic(), mood, call_id, request.headers.get("Worker", "")))
+        if self.throttled_first:
+            self.throttled_first -= 1
+            mood = "throttling"
+        self.arrivals.append((float(request.headers["Sent"]), mood, call_id, request.headers.get("Worker", "")))
         self._asked.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

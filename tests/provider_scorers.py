@@ -1,6 +1,8 @@
 """Scorers that ask the provider `local`. Named by CALLSCORE_SCORERS in tests."""
 
 import json
+import os
+import time
 import urllib.request
 from typing import Any
 
@@ -9,8 +11,14 @@ import aiohttp
 from app.scorers import Policy, RetryLater, scorer
 from app.settings import get_settings
 
-LOCAL = Policy(provider="local", timeout=1.0)
+# Long, so that no pause of the machine is taken for a provider that hangs.
+LOCAL = Policy(provider="local", timeout=float(os.environ.get("PROVIDER_TIMEOUT", "20")))
 _session: aiohttp.ClientSession | None = None
+
+
+def sent() -> dict[str, str]:
+    """When the question goes out, on the clock that all processes of a machine share."""
+    return {"Sent": str(time.monotonic())}
 
 
 def session() -> aiohttp.ClientSession:
@@ -29,7 +37,7 @@ def session() -> aiohttp.ClientSession:
 @scorer(policy=LOCAL)
 async def asks(call: dict[str, Any]) -> Any:
     """Has the provider judge."""
-    async with session().post(f"/judge/{call['id']}", raise_for_status=True) as answer:
+    async with session().post(f"/judge/{call['id']}", headers=sent(), raise_for_status=True) as answer:
         return await answer.json()
 
 
@@ -37,7 +45,7 @@ async def asks(call: dict[str, Any]) -> Any:
 def asks_in_process(call: dict[str, Any]) -> Any:
     """Has the provider judge, from a worker process."""
     url = f"{get_settings().provider('local').base_url}/judge/{call['id']}"
-    with urllib.request.urlopen(url, data=b"", timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, b"", sent()), timeout=30) as answer:
         return json.load(answer)
 
 

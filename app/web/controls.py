@@ -19,7 +19,7 @@ from app.web.responses import json_response
 from tables import controls
 
 _MOST = 1_000
-_EFFECT_SECONDS = 2.0  # that an order, which is durable, may take to be carried out before it is answered
+_EFFECT_SECONDS = 10.0  # that an order, which is durable, may take to be carried out before it is answered
 
 Text = Annotated[str, StringConstraints(max_length=2_000)]
 

@@ -26,7 +26,7 @@ SHORTEST = 0.25  # seconds between two events, so that with the one at the begin
 _LONGEST = 1.0
 _SHARE = 0.02  # of this worker's time that looking and telling may take
 _QUIET = 15.0  # seconds after which a comment shows that the stream lives
-_FIRST_SECONDS = 2.0  # that the first event may take
+_FIRST_SECONDS = 10.0  # that the first event may take
 _RECONNECT_MS = 500
 _NOTHING_NEW = b": nothing new\n\n"
 

@@ -17,6 +17,7 @@ class Clients:
     def __init__(self, service: Service, refs: list[str]) -> None:
         self._service, self._refs = service, refs
         self._stopped = threading.Event()
+        self.logged: list[str] = []
         self.accepted: list[tuple[str, list[str]]] = []
         self.refused: list[Answer] = []
         self.others: list[Answer | Exception] = []
@@ -49,6 +50,7 @@ class Clients:
             logged = self._send(f"/v2/{PROJECT}/calls/complete", {"batch": calls})
             if logged is None:
                 continue
+            self.logged.extend(ids)
             body = {"project_id": PROJECT, "call_ids": ids, "scorer_refs": self._refs}
             if (answer := self._send("/calls/score", body)) is not None:
                 self.accepted.append((str(answer.headers["Location"]).rsplit("/", 1)[1], ids))
@@ -67,13 +69,17 @@ class Clients:
         return None
 
     def check_all_accepted_finish(self) -> None:
-        """Every request that was accepted is complete, and no answer was anything but a 200 or a 503."""
+        """Every request that was accepted is complete, and no answer was anything but a 200 or a 503.
+
+        What was refused may be in the log in part: its tasks have ended, too.
+        """
         assert not self.others
         assert self.accepted
         print(f"accepted {len(self.accepted)}, refused {len(self.refused)}")
         for request_id, ids in self.accepted:
             counts = self._service.wait_finished(request_id, 120)["tasks"]
             assert counts["total"] == len(ids) * len(self._refs) == counts["succeeded"] + counts["failed"]
+        self._service.wait_finished(self._service.submit(PROJECT, self.logged, self._refs), 120)
 
     def check_all_refused_say(self, reason: str, since: int = 0) -> None:
         """Every refusal since this one says why, and when to come again."""

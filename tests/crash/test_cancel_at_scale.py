@@ -25,7 +25,7 @@ def test_a_second_after_a_cancel_nothing_starts_and_the_sums_add_up(
         service.log_calls(PROJECT, [{"id": call_id, "output": str(started)} for call_id in ids[begin : begin + 500]])
     refs = []
     for number in range(REFS):
-        published = {"name": f"counted-{number}", "kind": "Counted", "params": {"number": number}}
+        published = {"name": f"counted-{number}", "kind": "Counted", "params": {"number": number, "takes": 1}}
         refs.append(service.post("/scorers", published).json["ref"])
     request = service.submit(PROJECT, ids, refs)
     for _ in attempts(60):

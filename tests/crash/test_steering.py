@@ -281,7 +281,8 @@ class Steering(RuleBasedStateMachine):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("steering")
-    options: dict[str, object] = {"scorers": "tests.gated_scorers", "scorer_attempts": 1, "call_wait": 3600}
+    waits: dict[str, object] = {"call_wait": 3600, "scorer_timeout": 3600}
+    options = waits | {"scorers": "tests.gated_scorers", "scorer_attempts": 1}
     service = Service(folder / "data", **options, **broker.settings())
     try:
         yield World(service.start(), folder)

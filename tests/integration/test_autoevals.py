@@ -16,7 +16,7 @@ def publish(service: Service, name: str, **params: object) -> str:
 
 
 def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
-    service = judging.start(scorer_attempts=1)
+    service = judging.start(scorer_attempts=1, scorer_timeout=120)
     service.log_calls(
         PROJECT,
         [
@@ -31,8 +31,8 @@ def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
         publish(service, "nothing", scorer="NoSuchScorer"),
         publish(service, "asks", scorer="Humor", provider="local", model="judge-1"),
     ]
-    service.wait_finished(service.submit(PROJECT, ["a", "b"], refs[:-1]))
-    service.wait_finished(service.submit(PROJECT, ["a"], refs[-1:]))
+    service.wait_finished(service.submit(PROJECT, ["a", "b"], refs[:-1]), 300)
+    service.wait_finished(service.submit(PROJECT, ["a"], refs[-1:]), 300)
     found = {(score["scorer_name"], score["call_id"]): score for score in scores(service)}
     assert found["near", "a"]["output"]["score"] == pytest.approx(2 / 3)
     assert found["same", "a"]["output"] == {"score": 0}

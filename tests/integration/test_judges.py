@@ -48,7 +48,11 @@ def test_each_way_in_which_a_judge_answers_ends_as_documented(judging: Judging) 
         if requests:
             assert score["lineage"]["cost"]["requests"] == requests
             assert score["lineage"].get("repaired", False) == (requests == 2)
-        assert answered[f"TRICK {trick}\n?"] == 3 * (max(1, requests) + (trick == "knows_no_schemas"))
+        asked = answered[f"TRICK {trick}\n?"]
+        if trick == "knows_no_schemas":  # which whoever asks first tells the others
+            assert 4 <= asked <= 6
+        else:
+            assert asked == 3 * max(1, requests)
     # What was paid for failures is on the bill too.
     assert request["cost"] == bill(judging.judge) | {
         "requests": judging.judge.answered["requests"] + 6,  # that were no completion
@@ -89,9 +93,9 @@ def test_an_error_that_may_pass_waits_with_its_reason_and_then_succeeds(judging:
 
 def test_a_judge_that_hangs_is_stopped_in_time(judging: Judging) -> None:
     service = judging.start(scorer_attempts=1)
-    ref = publish(service, policy={"timeout": 0.5})
+    ref = publish(service, policy={"timeout": 5})
     judging.judge.hangs = True
-    request = judged(service, ["one"], ref, seconds=20)
+    request = judged(service, ["one"], ref, seconds=60)
     [score] = scores(service)
     assert (score["status"], score["error"]["type"]) == ("failed", "scorer_timeout")
     assert len(judging.judge.bodies) == request["cost"]["unanswered_requests"] == 1

@@ -7,7 +7,7 @@ from typing import Any
 from tests.service import Service, attempts
 
 PROJECT = "acme/misbehaving"
-SETTINGS = {"scorer_timeout": 0.5}
+SETTINGS = {"scorer_timeout": 5}
 
 ENDS = {
     "hangs": ("scorer_timeout", 3),

@@ -17,6 +17,7 @@ PROJECT = "acme/moving"
 PARTITIONS = 8
 CALLS = 120
 PLUGINS = "tests.plugin_scorers"
+CALL_WAIT = 36_000  # longer than all tests take
 
 
 def fill(service: Service) -> list[str]:
@@ -48,7 +49,11 @@ def fill(service: Service) -> list[str]:
 
 
 def wait_until_parked(service: Service, request_id: str) -> None:
-    wait_for(lambda: service.status(request_id)["tasks"]["waiting_for_call"] == 2)
+    def parked() -> bool:
+        tasks = service.status(request_id)["tasks"]
+        return bool(tasks["waiting_for_call"] == 2 and tasks["queued"] == tasks["running"] == 0)
+
+    wait_for(parked)
 
 
 def answers(service: Service, requests: list[str]) -> Any:
@@ -84,7 +89,9 @@ class Moved:
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.file = folder / "log.jsonl.gz"
-        self.service = Service(folder / "source", partitions=PARTITIONS, scorers=PLUGINS, **broker.settings())
+        self.service = Service(
+            folder / "source", partitions=PARTITIONS, scorers=PLUGINS, call_wait=CALL_WAIT, **broker.settings()
+        )
         self.service.start()
         try:
             self.requests = fill(self.service)
@@ -123,7 +130,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Moved:
 
 def target(folder: Path, **settings: object) -> Service:
     folder.mkdir(exist_ok=True)
-    return Service(folder / "target", scorers=PLUGINS, **settings)
+    return Service(folder / "target", scorers=PLUGINS, call_wait=CALL_WAIT, **settings)
 
 
 @embedded_only
@@ -151,7 +158,7 @@ def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Mov
 
 @embedded_only
 def test_moving_there_and_back_changes_nothing(moved: Moved, tmp_path: Path) -> None:
-    there = Service(tmp_path / "there", partitions=5, scorers=PLUGINS)
+    there = Service(tmp_path / "there", partitions=5, scorers=PLUGINS, call_wait=CALL_WAIT)
     done(callscore(there, "import", str(moved.file)))
     done(callscore(there, "export", str(tmp_path / "there.jsonl")))
     back = target(tmp_path, partitions=PARTITIONS)

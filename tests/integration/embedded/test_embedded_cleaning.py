@@ -130,5 +130,5 @@ async def test_worker_that_is_stopped_waits_for_no_cleaning(tmp_path: Path, monk
     async with running(Place(tmp_path)) as worker:
         await worker.send({b"%d" % key: b"" for key in range(40)})
         await begun.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await worker.app.stop()

@@ -31,7 +31,10 @@ class Run:
 
     def wait_failed(self) -> bool:
         """Wait until a call has failed; False if the process ended before."""
-        return any(self._shim.failed > 0 for _ in attempts(60) if self._process.poll() is None)
+        for _ in attempts(60):
+            if self._shim.failed > 0 or self._process.poll() is not None:
+                break
+        return self._shim.failed > 0
 
     def wait(self) -> int:
         assert self._process.stderr is not None

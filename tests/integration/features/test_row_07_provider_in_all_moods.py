@@ -35,14 +35,15 @@ def check_windows(provider: Provider, per_minute: float) -> None:
     seen = {window: provider.most_in(window) for window in WINDOWS}
     print(f"limit {per_minute:g}/min, asked {len(provider.times())} times, most in a window: {seen}")
     for window, most in seen.items():
-        assert most <= per_minute / 60 * window * 1.05
+        assert most <= per_minute / 60 * window * 1.05 + 1
 
 
 @pytest.mark.timeout(3600)
 def test_row_7_all_tasks_succeed_through_every_mood_of_a_provider_whose_limit_holds(asking: Asking) -> None:
     total, per_minute = at_length(600, 20_000), at_length(3000, 9000)
     lasts = at_length(3, 20)
-    service, provider = asking.start({"requests_per_minute": per_minute, "concurrency": 50}), asking.provider
+    limits: dict[str, float] = {"requests_per_minute": per_minute, "concurrency": 50}
+    service, provider = asking.start(limits, timeout=at_length(4, 1)), asking.provider
     request = ask(service, total)
     moods: tuple[Mood, ...] = ("throttling", "failing", "hanging", "locked")
     for mood in moods:

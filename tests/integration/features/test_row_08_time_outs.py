@@ -15,7 +15,7 @@ ENDS = {"swallows_some": "scorer_timeout", "loops_in_c_on_some": "scorer_timeout
 def service(make_service: Callable[..., Service]) -> Service:
     """With two places, so that two hung scorers hold all of them."""
     return make_service(
-        scorers="tests.plugin_scorers", scorer_timeout=0.5, scorer_attempts=1, concurrency=4, scorer_concurrency=2
+        scorers="tests.plugin_scorers", scorer_timeout=4, scorer_attempts=1, concurrency=4, scorer_concurrency=2
     ).start()
 
 

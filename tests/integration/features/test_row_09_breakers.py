@@ -38,7 +38,8 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     assert counts["failed"] == counts["queued"] == counts["retrying"] == 0
     shown = tasks(service, request, "paused")
     assert 295 <= len(shown) <= 300
-    assert {task["reason"] for task in shown} == {breaker(service)["reason"]}
+    # Not the same for all: each look at the provider has a reason of its own.
+    assert all(task["reason"].startswith("ClientResponseError: 401") for task in shown)
     assert all(task["next_at"] > task["since"] for task in shown)
     # Few were asked, and then one at a time.
     assert len(provider.times()) <= 5 + 8
@@ -65,7 +66,7 @@ def test_row_9_a_provider_that_fails_is_left_in_peace_and_asked_by_one_task_now_
 
 
 def test_row_9_a_provider_that_hangs_pauses_its_scorer_and_no_task_is_failed_for_it(asking: Asking) -> None:
-    service, provider = asking.start(scorer_concurrency=10), asking.provider
+    service, provider = asking.start(timeout=2, scorer_concurrency=10), asking.provider
     provider.mood = "hanging"
     request = ask(service, 100)
     assert wait_open(service)["reason"].startswith("scorer_timeout")

@@ -38,8 +38,14 @@ def fill(service: Service, name: str) -> None:
     service.log_calls(PROJECT, [{"id": f"{name}-late", "output": "late"}])
     service.wait_finished(first)
     assert service.post(f"/score-requests/{first}/retry", {}).status in (200, 202)
-    service.submit(PROJECT, [ids[0], f"{name}-never"], service.refs("not_empty"), **{"Callscore-Rescore": name})
+    refs = service.refs("not_empty")
+    again = service.submit(PROJECT, [ids[0], f"{name}-never"], refs, **{"Callscore-Rescore": name})
     service.wait_finished(first)
+    for _ in attempts(30):  # all that there is to do is done, and in the tables
+        counts = service.status(again)["tasks"]
+        if (counts["succeeded"], counts["waiting_for_call"]) == (1, 1):
+            return
+    raise AssertionError(counts)
 
 
 def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(

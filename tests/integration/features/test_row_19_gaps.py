@@ -77,7 +77,11 @@ def test_row_19_every_call_without_a_score_says_why(asking: Asking) -> None:
     (asks,) = service.refs("asks")
     paused = service.submit(PROJECT, ["scored", "never"], [asks])
     wait_for(service, paused, "paused", 2)
-    assert set(reasons(service, asks, reason="paused")) == {"scored", "never"}
+    for _ in attempts(30):  # now and then one of them runs, to see how the provider is
+        if set(reasons(service, asks, reason="paused")) == {"scored", "never"}:
+            break
+    else:
+        raise AssertionError(reasons(service, asks))
     service.kill()
     service.start()
     assert reasons(service, raises) == {**everything, "failed": "failed", "not-logged": "waiting_for_call"}

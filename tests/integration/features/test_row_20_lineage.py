@@ -1,6 +1,6 @@
 """Row 20: lineage on every score: scorer digest, model, parameters, digests of prompt and input, attempt, position."""
 
-from tests.judging import BOOLEAN, LABEL, NUMBER, PROJECT, Judging, judged, publish, scores
+from tests.judging import BOOLEAN, LABEL, NUMBER, Judging, judged, publish, scores
 
 
 def test_row_20_a_judges_score_says_all_that_it_was_made_with(judging: Judging) -> None:
@@ -59,18 +59,11 @@ def test_row_20_scores_of_every_kind_and_failures_have_a_lineage(judging: Judgin
 
 def test_row_20_a_retry_that_succeeds_says_which_attempt_it_was(judging: Judging) -> None:
     service = judging.start(scorer_backoff=0.01)
-    judging.judge.status = 500
-    ref = publish(service)
-    request = service.submit(PROJECT, [], [ref])
-    service.log_calls(PROJECT, [{"id": "late", "output": "text"}])
-    request = service.submit(PROJECT, ["late"], [ref])
-    while not judging.judge.bodies:
-        service.status(request)
-    judging.judge.status = 200
-    service.wait_finished(request)
+    judging.judge.fails_first = 1
+    judged(service, ["text"], publish(service))
     [score] = scores(service)
-    assert score["lineage"]["attempt"] == score["attempts"] == len(judging.judge.bodies)
-    assert score["attempts"] > 1
+    assert score["status"] == "succeeded"
+    assert score["lineage"]["attempt"] == score["attempts"] == len(judging.judge.bodies) == 2
 
 
 def test_row_20_scales_give_numbers_labels_and_booleans(judging: Judging) -> None:

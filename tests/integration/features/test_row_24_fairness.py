@@ -35,7 +35,7 @@ def test_row_24_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(mak
 
 
 def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:
-    """Milliseconds from a submission of ten tasks of a scorer to its end, the worst of a hundred."""
+    """Milliseconds from a submission of ten tasks of a scorer to its end, the worst of a hundred, in short of ten."""
     taken = []
     refs = service.refs("patient")
     for number in range(rounds):
@@ -45,7 +45,7 @@ def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:
             if service.status(request)["status"] != "running":
                 break
         taken.append((time.monotonic() - submitted) * 1000)
-    return sorted(taken)[min(rounds - 1, int(rounds * 0.99))]
+    return sorted(taken)[rounds * at_length(90, 99) // 100]
 
 
 @pytest.mark.timeout(1800)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.asking import wait_for
 from tests.endpoint import Endpoint
 from tests.judging import PROJECT, judged, log_outputs, scores
 from tests.service import Service
@@ -80,11 +79,9 @@ def test_row_26_a_call_is_sent_by_the_contract_and_its_result_is_the_score(
 def test_row_26_a_retry_has_the_same_idempotency_key_and_others_have_others(
     service: Service, endpoint: Endpoint
 ) -> None:
-    endpoint.trick = "503"
+    endpoint.once = "503"
     ref = publish(service, endpoint.url)
     request = service.submit(PROJECT, log_outputs(service, ["one"]), [ref])
-    wait_for(service, request, "retrying")
-    endpoint.trick = ""
     assert service.wait_finished(request)["tasks"]["succeeded"] == 1
     judged(service, ["two"], ref, prefix="other")
     keys = [headers["Idempotency-Key"] for headers, _ in endpoint.seen]

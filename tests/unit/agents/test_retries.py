@@ -38,7 +38,7 @@ def test_a_task_fails_when_its_attempts_are_spent_and_not_before(failure: Failur
 
 def test_a_task_fails_when_its_budget_is_spent_and_not_before() -> None:
     now = time.time()
-    assert next_attempt(POLICY, task(2, 1, now - 99), error(Failure.THROTTLED), paused=False) is not None
+    assert next_attempt(POLICY, task(2, 1, now - 50), error(Failure.THROTTLED), paused=False) is not None
     assert next_attempt(POLICY, task(2, 1, now - 100), error(Failure.THROTTLED), paused=False) is None
 
 

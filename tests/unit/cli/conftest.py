@@ -1,9 +1,10 @@
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+
+from tests.service import free_port
 
 from .command import Command
 from .fake_service import FakeService
@@ -35,6 +36,4 @@ def callscore(command: Command, service: FakeService) -> Command:
 @pytest.fixture
 def nobody() -> str:
     """A URL where nothing answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"

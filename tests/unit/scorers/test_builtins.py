@@ -54,9 +54,9 @@ def test_a_catastrophic_pattern_takes_linear_time(bind: Bind) -> None:
         (bind("json_schema", schema=schema), [VICTIM]),
         (bind("json_schema", schema={"patternProperties": {CATASTROPHIC: False}}), {VICTIM: 1}),
     ]:
-        began = time.perf_counter()
+        began = time.thread_time()
         score(bound, output)
-        assert time.perf_counter() - began < 0.1
+        assert time.thread_time() - began < 0.5  # by backtracking it would take years
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_what_runs_inline_is_short(bind: Bind, kind: str, params: Any, unit: str
     runner = Runner()
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()
         runner.run_inline(bound, {"output": output, "inputs": {}})
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
     assert min(times) < 0.02
 
 

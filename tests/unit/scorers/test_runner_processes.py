@@ -77,9 +77,9 @@ def test_a_hanging_scorer_does_not_starve_the_others(go: Go, bind: Bind) -> None
 def test_the_timeout_does_not_count_the_wait_for_a_process(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         async with Runner(processes=1, per_scorer=1) as runner:
-            first = asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, 1.0))
+            first = asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, 4.0))
             await asyncio.sleep(0)
-            assert await runner.run(bind("text_length"), CALL, 0.5) == b'{"score":4}'
+            assert await runner.run(bind("text_length"), CALL, 3.0) == b'{"score":4}'
             with pytest.raises(ScorerTimeout):
                 await first
 
@@ -87,12 +87,12 @@ def test_the_timeout_does_not_count_the_wait_for_a_process(go: Go, bind: Bind) -
 
 
 def test_the_timeout_does_not_count_the_import_of_the_scorer(go: Go, write_module: Write) -> None:
-    write_module("slow_to_import", "import time\ntime.sleep(1)\ndef one(output): return 1\n__all__ = ['one']")
+    write_module("slow_to_import", "import time\ntime.sleep(4)\ndef one(output): return 1\n__all__ = ['one']")
     bound = Registry.load(["slow_to_import"]).bind("one", "one", {})
 
     async def scenario() -> bytes:
         async with Runner() as runner:
-            return await runner.run(bound, CALL, 0.5)
+            return await runner.run(bound, CALL, 3.0)
 
     assert go(scenario()) == b"1"
 

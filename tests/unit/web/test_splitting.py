@@ -1,6 +1,7 @@
 """A submission is split so that each chunk lies with its calls."""
 
 import asyncio
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,24 +33,24 @@ def test_calls_keep_their_order_and_fill_chunks_before_the_next_begins() -> None
 
 async def test_a_hundred_thousand_ids_let_others_run_in_between() -> None:
     longest = 0.0
-    loop = asyncio.get_running_loop()
     done = asyncio.Event()
 
     async def watch() -> None:
         nonlocal longest
         while not done.is_set():
-            began = loop.time()
+            began = time.thread_time()  # not the clock's: others run on the machine, too
             await asyncio.sleep(0)
-            longest = max(longest, loop.time() - began)
+            longest = max(longest, time.thread_time() - began)
 
     watching = asyncio.create_task(watch())
     call_ids = [f"call-{number}" for number in range(100_000)]
+    started = time.thread_time()
     turns = Turns()
     assert await check_call_ids(call_ids, turns) == []
     assert (await split("acme/flow", call_ids, turns))[0] == 100_000
     done.set()
     await watching
-    assert 0.0 < longest < 0.1  # in one piece it takes far longer; the rest is leave for a busy machine
+    assert 0.0 < longest < (time.thread_time() - started) / 4
 
 
 async def test_call_ids_that_break_the_rules_are_named_by_their_place() -> None:
