@@ -386,7 +386,8 @@ class Scoring:
         entry.running, entry.said_at = False, event.at
 
     def _enter(self, task: Task) -> Entry:
-        entry = Entry(task.partition, task.key, task.scorer_ref, task.targets, since=time.time(), task=task)
+        where = task.partition, task.key, task.project_id, task.scorer_ref
+        entry = Entry(*where, task.targets, since=time.time(), task=task)
         in_flight.add(entry)
         return entry
 

@@ -278,7 +278,5 @@ def _error_type(partition: int, chunk: chunks.Row, scorer: int, call: int) -> st
     """Why the task failed last."""
     ref = chunk.scorer_refs[scorer]
     score = scores.load(partition, ids.task_key(chunk.project_id, chunk.call_ids[call], ref, chunk.occasion))
-    if score is None:
-        return None
-    errors = [score.error, *(past.error for past in reversed(score.past))]
-    return next((error.type for error in errors if error is not None), None)
+    outcomes = [] if score is None else reversed(scores.ends(score))
+    return next((str(ended["error"]["type"]) for ended in outcomes if "error" in ended), None)

@@ -7,7 +7,7 @@ is written only by the agent that owns it, while it handles a record of the row'
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -130,19 +130,22 @@ class Table(faust.Table):
         return value
 
     def put_row(self, partition: int, key: bytes, value: bytes) -> None:
-        """Set a row: its changelog record first, then the local store."""
-        self._log(partition, key, value)
-        try:
-            self._db(partition).put(key, value)
-        except Exception as error:
-            app.on_cannot_store(self.data.path, error)
-            raise
+        """Set a row."""
+        self.write(partition, [(key, value)])
 
-    def delete_row(self, partition: int, key: bytes) -> None:
-        """Delete a row, whether it is there or not."""
-        self._log(partition, key, None)
+    def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Set rows, and delete those whose value is None: first their changelog records, then the local store."""
+        if not rows:
+            return
+        self._log(partition, rows)
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in rows:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
         try:
-            self._db(partition).delete(key)
+            self._db(partition).write(batch)
         except Exception as error:
             app.on_cannot_store(self.data.path, error)
             raise
@@ -183,11 +186,10 @@ class Table(faust.Table):
             database.close()
         self.data._dbs.clear()
 
-    def _log(self, partition: int, key: bytes, value: bytes | None) -> None:
-        if not self.has_changelog:
-            return
-        topic = self.changelog_topic.get_topic_name()
-        app.producer.append(topic, partition, key, value, owed=True).add_done_callback(self._on_logged)
+    def _log(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        if self.has_changelog:
+            topic = self.changelog_topic.get_topic_name()
+            app.producer.append_all(topic, partition, rows).add_done_callback(self._on_logged)
 
     def _on_logged(self, future: "asyncio.Future[Any]") -> None:
         # A send that failed stops the worker (the producer sees to it); here only the good ones count.

@@ -3,6 +3,8 @@
 What is there when a task is run was cut off, by a kill or because its partition moved.
 """
 
+from collections.abc import Mapping
+
 import orjson
 
 from app.events import ProviderAsked
@@ -28,9 +30,6 @@ def load(partition: int, key: bytes) -> Row | None:
     return offset, attempts
 
 
-def save(partition: int, key: bytes, row: Row) -> None:
-    table.put_row(partition, key, orjson.dumps(row))
-
-
-def delete(partition: int, key: bytes) -> None:
-    table.delete_row(partition, key)
+def save_all(partition: int, rows: Mapping[bytes, Row | None]) -> None:
+    """Put rows; None deletes one."""
+    table.write(partition, [(key, None if row is None else orjson.dumps(row)) for key, row in rows.items()])

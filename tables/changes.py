@@ -78,14 +78,14 @@ class Changes:
         score = self._score(key)
         if isinstance(event, scores.Terminal):
             score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
-            if score.outcome_of(event.round).offset != self._offset:
+            if scores.outcome_of(score, event.round)["offset"] != self._offset:
                 self._remember(key, event)
             if event.parked:
                 self._unpark(key, event.round)
         else:
             self._remember(key, event)
-        if score is not None and score.round >= event.round:
-            state: str = score.outcome_of(event.round).status
+        if score is not None and score["round"] >= event.round:
+            state: str = scores.outcome_of(score, event.round)["status"]
         else:
             assert isinstance(event, TaskParked | TaskJoined | AttemptFailed)
             task = self._park(key, event)
@@ -130,28 +130,14 @@ class Changes:
         self._begun[key] = begun.fold(known, event, self._offset)
 
     def save(self) -> None:
-        for number, (key, happened) in enumerate(self._history):
-            history.save(self._at, number, key, happened)
-        for key, score in self._scores.items():
-            scores.save(self._partition, key, score)
-        for where, row in self._progress.items():
-            row.offset = max(row.offset, self._offset)
-            progress.save(self._partition, *where, row)
-        for where_spent, spent in self._spending.items():
-            spent.offset = max(spent.offset, self._offset)
-            spending.save(self._partition, where_spent, spent)
-        for question, judgement in self._judgements.items():
-            judgements.save(self._partition, question, judgement)
-        for key, attempts in self._begun.items():
-            if attempts is None:
-                begun.delete(self._partition, key)
-            else:
-                begun.save(self._partition, key, attempts)
-        for key, task in self.tasks.items():
-            if task is None:
-                tasks.delete(self._partition, key)
-            else:
-                tasks.save(self._partition, key, task)
+        """Write the rows. Raises TypeError, before any is, for an output that no row can hold."""
+        scores.save_all(self._partition, self._scores)
+        history.save_all(self._at, self._history)
+        progress.save_all(self._partition, self._offset, self._progress)
+        spending.save_all(self._partition, self._offset, self._spending)
+        judgements.save_all(self._partition, self._judgements)
+        begun.save_all(self._partition, self._begun)
+        tasks.save_all(self._partition, self.tasks)
 
     def _remember(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))

@@ -101,7 +101,10 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     """Returns what changed."""
     changes = Changes(at)
     changes.apply_all(batch.events)
-    changes.save()
+    try:
+        changes.save()
+    except TypeError as error:  # a number beyond 64 bits, which no scorer's output has
+        raise CannotApply("undecodable", str(error)) from None
     return changes
 
 

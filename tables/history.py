@@ -1,6 +1,6 @@
 """What happened to tasks before they ended: one row an event, kept for ever; how they ended is in tables/scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,10 +48,13 @@ def row_of(event: OfTask, logged_at: float) -> Row:
     )
 
 
-def save(at: At, number: int, key: bytes, row: Row) -> None:
-    """Put the row of a task's event, the `number`th row that its record brings."""
-    place = f"{at.offset:016d}.{number:04d}".encode()
-    table.put_row(at.partition, key + ids.SEPARATOR + place, row.model_dump_json(exclude_defaults=True).encode())
+def save_all(at: At, rows: Iterable[tuple[bytes, Row]]) -> None:
+    """Put the rows that a record brings, each by the key of its task."""
+    found = []
+    for number, (key, row) in enumerate(rows):
+        place = f"{at.offset:016d}.{number:04d}".encode()
+        found.append((key + ids.SEPARATOR + place, row.model_dump_json(exclude_defaults=True).encode()))
+    table.write(at.partition, found)
 
 
 # --- queries -------------------------------------------------------------------------------------

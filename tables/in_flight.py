@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app import ids
 from app.events import Target
 
 
@@ -16,6 +15,7 @@ class Entry:
 
     partition: int
     key: bytes
+    project_id: str
     scorer_ref: str
     targets: list[Target]
     since: float
@@ -31,7 +31,7 @@ class Entry:
     @property
     def lane(self) -> tuple[str, str]:
         """Project id and scorer ref."""
-        return (self.key.partition(ids.SEPARATOR)[0].decode(), self.scorer_ref)
+        return self.project_id, self.scorer_ref
 
     async def end(self) -> None:
         """Wait until the recorder has applied what became of it."""

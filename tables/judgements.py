@@ -3,6 +3,7 @@
 Only of scorers that are published with the policy `cache`.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import orjson
@@ -26,10 +27,9 @@ def key(project_id: str, digest: str) -> bytes:
     return ids.join_key(project_id, digest)
 
 
-def save(partition: int, row_key: bytes, row: Row) -> None:
-    """Keep a judgement, unless there is one already; the same one is put again."""
-    known = table.get_row(partition, row_key)
-    table.put_row(partition, row_key, orjson.dumps(row) if known is None else known)
+def save_all(partition: int, rows: Mapping[bytes, Row]) -> None:
+    """Keep judgements, where there is none already; the same one is put again."""
+    table.write(partition, [(key, table.get_row(partition, key) or orjson.dumps(row)) for key, row in rows.items()])
 
 
 # --- queries -------------------------------------------------------------------------------------

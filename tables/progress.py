@@ -7,7 +7,7 @@ that what comes late from before a retry is told from what comes after it.
 
 import struct
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -133,8 +133,11 @@ def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
     return Row() if value is None else decode(value)
 
 
-def save(partition: int, request_id: str, chunk: int, scorer: int, row: Row) -> None:
-    table.put_row(partition, key(request_id, chunk, scorer), row.encode())
+def save_all(partition: int, offset: int, rows: Mapping[tuple[str, int, int], Row]) -> None:
+    """Put rows by request id, chunk and scorer, which have taken in the record at `offset`."""
+    for row in rows.values():
+        row.offset = max(row.offset, offset)
+    table.write(partition, [(key(*where), row.encode()) for where, row in rows.items()])
 
 
 def counts(rows: Iterable[Row]) -> tuple[Counter[State], float]:

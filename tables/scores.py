@@ -1,15 +1,14 @@
 """Scores: one row a task that has been terminal, with its newest outcome and the rounds before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, Literal, TypedDict
 
 import orjson
-from pydantic import BaseModel
 
 from app import ids
-from app.events import Error, ScoreCancelled, ScoreFailed, ScoreSucceeded
-from app.spent import Spent, spent_in_all
+from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
+from app.spent import spent_in_all
 from tables import calls
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -20,31 +19,18 @@ Json = dict[str, Any]
 Status = Literal["succeeded", "failed", "cancelled"]
 
 
-class Outcome(BaseModel):
-    """How a round of the task ended. `output` means something only where `status` is succeeded."""
+Row = Json
+"""How a task ended, as it is stored: what is null or empty is left out. A plain dict, for it is the row that is written
+most.
 
-    offset: int
-    logged_at: float | None = None  # when its event was appended to the log
-    status: Status
-    round: int
-    attempts: int
-    output: Any = None
-    error: Error | None = None
-    at: float
-    op_name: str | None = None
-    lineage: dict[str, Any] = {}
-    spent: Spent | None = None  # what all attempts of the round took; None: nobody was asked
-
-
-class Row(Outcome):
-    """The newest outcome of a task, and those of the rounds before it."""
-
-    past: list[Outcome] = []
-
-    def outcome_of(self, round_number: int) -> Outcome:
-        """How the round ended, for a round up to this one."""
-        return next((past for past in self.past if past.round == round_number), self)
-
+offset, logged_at: of its event in the log, and when that was appended
+status, round, attempts, at
+output: of one that succeeded
+error: of one that failed, see `app.events.Error`
+op_name, lineage
+spent: what all attempts of the round took, see `app.spent.Spent`; left out if nobody was asked
+past: the rounds before this one, in order, with the same fields
+"""
 
 Terminal = ScoreSucceeded | ScoreFailed | ScoreCancelled
 _STATUS: dict[type[Terminal], Status] = {
@@ -56,34 +42,45 @@ _STATUS: dict[type[Terminal], Status] = {
 
 def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None = None) -> Row:
     """The row after a terminal event: the first terminal event of a round wins."""
-    if row is not None and (row.offset >= offset or row.round >= event.round):
+    if row is not None and (row["offset"] >= offset or row["round"] >= event.round):
         return row
-    past = [] if row is None else [*row.past, Outcome(**{name: getattr(row, name) for name in Outcome.model_fields})]
-    return Row(
-        offset=offset,
-        logged_at=logged_at,
-        status=_STATUS[type(event)],
-        round=event.round,
-        attempts=event.attempts,
-        output=event.output if isinstance(event, ScoreSucceeded) else None,
-        error=event.error if isinstance(event, ScoreFailed) else None,
-        at=event.at,
-        op_name=None if isinstance(event, ScoreCancelled) else event.op_name,
-        lineage={} if isinstance(event, ScoreCancelled) else event.lineage,
-        spent=spent_in_all(event.earlier, event.spent),
-        past=past,
-    )
+    spent = spent_in_all(event.earlier, event.spent)
+    found = {
+        "offset": offset,
+        "logged_at": logged_at,
+        "status": _STATUS[type(event)],
+        "round": event.round,
+        "attempts": event.attempts,
+        "output": event.output if isinstance(event, ScoreSucceeded) else None,
+        "error": event.error.model_dump(exclude_defaults=True) if isinstance(event, ScoreFailed) else None,
+        "at": event.at,
+        "op_name": None if isinstance(event, ScoreCancelled) else event.op_name,
+        "lineage": None if isinstance(event, ScoreCancelled) else event.lineage or None,
+        "spent": spent and spent.model_dump(exclude_defaults=True),
+        "past": None if row is None else ends(row),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def outcome_of(row: Row, round_number: int) -> Json:
+    """How the round ended, for a round up to the row's."""
+    return next((past for past in row.get("past", ()) if past["round"] == round_number), row)
 
 
 def load(partition: int, key: bytes) -> Row | None:
     value = table.get_row(partition, key)
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else decode(value)
 
 
-def decode(value: bytes) -> Json:
-    """A row as it is stored: what was left at its default is not there."""
-    found: Json = orjson.loads(value)
+def decode(value: bytes) -> Row:
+    """A row as it is stored."""
+    found: Row = orjson.loads(value)
     return found
+
+
+def save_all(partition: int, rows: Mapping[bytes, Row]) -> None:
+    """Put rows by their keys; raises TypeError, before any, if one has a number beyond 64 bits."""
+    table.write(partition, [(key, orjson.dumps(row)) for key, row in rows.items()])
 
 
 def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
@@ -93,19 +90,6 @@ def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
         return None
     row = decode(value)
     return row["status"], row["round"]
-
-
-def save(partition: int, key: bytes, row: Row) -> None:
-    table.put_row(partition, key, row.model_dump_json(exclude_defaults=True).encode())
-
-
-def of_project(
-    partition: int, project_id: str, call_id: str | None = None, after: bytes | None = None
-) -> Iterator[tuple[bytes, Row]]:
-    """(key, row) of a project's scores in this partition, or of one call's, by call id, scorer ref and occasion."""
-    prefix = ids.join_key(project_id, *([call_id] if call_id is not None else [])) + ids.SEPARATOR
-    for key, value in table.scan(partition, prefix, after):
-        yield key, Row.model_validate_json(value)
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ their cap is in memory only: it follows from these rows, and workers tell each o
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,8 +34,11 @@ def load(partition: int, row_key: bytes) -> Row:
     return Row() if value is None else Row(*orjson.loads(value))
 
 
-def save(partition: int, row_key: bytes, row: Row) -> None:
-    table.put_row(partition, row_key, orjson.dumps([row.offset, row.cost]))
+def save_all(partition: int, offset: int, rows: Mapping[bytes, Row]) -> None:
+    """Put rows, which have taken in the record at `offset`."""
+    for row in rows.values():
+        row.offset = max(row.offset, offset)
+    table.write(partition, [(row_key, orjson.dumps([row.offset, row.cost])) for row_key, row in rows.items()])
 
 
 # --- caps ----------------------------------------------------------------------------------------

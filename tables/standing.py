@@ -167,7 +167,7 @@ def _task(
         task |= _ended(partition, score, status) or {"since": row.finished_at or chunk.requested_at}
         return task | ({"reason": "request_cancelled"} if status == "cancelled" else {})
     if score is not None:
-        task["round"] = score.round + 1
+        task["round"] = score["round"] + 1
     if row.opened(at.call):
         task["since"] = _reopened_at(partition, chunk)
     parked = tasks.load(partition, key)
@@ -198,13 +198,13 @@ def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, A
     """How the newest round that ended in `status` ended."""
     if score is None:
         return None
-    for ended in (score, *reversed(score.past)):
-        if ended.status == status:
+    for ended in reversed(scores.ends(score)):
+        if ended["status"] == status:
             return {
-                "since": ended.at,
-                "round": ended.round,
-                "attempts": ended.attempts,
-                "reason": None if ended.error is None else ended.error.type,
-                "position": {"partition": partition, "offset": ended.offset},
+                "since": ended["at"],
+                "round": ended["round"],
+                "attempts": ended["attempts"],
+                "reason": ended["error"]["type"] if "error" in ended else None,
+                "position": {"partition": partition, "offset": ended["offset"]},
             }
     return None

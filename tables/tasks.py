@@ -1,6 +1,6 @@
 """Parked tasks: one row a task that waits, for its call or for its next attempt. Gone once the task is terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel
@@ -81,12 +81,10 @@ def load(partition: int, key: bytes) -> Row | None:
     return None if value is None else Row.model_validate_json(value)
 
 
-def save(partition: int, key: bytes, row: Row) -> None:
-    table.put_row(partition, key, row.model_dump_json().encode())
-
-
-def delete(partition: int, key: bytes) -> None:
-    table.delete_row(partition, key)
+def save_all(partition: int, rows: Mapping[bytes, Row | None]) -> None:
+    """Put rows; None deletes one."""
+    found = [(key, None if row is None else row.model_dump_json().encode()) for key, row in rows.items()]
+    table.write(partition, found)
 
 
 def parked(partition: int, prefix: bytes = b"") -> Iterator[tuple[bytes, Row]]:

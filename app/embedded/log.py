@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,22 @@ class Log:
             UnknownTopic: no such topic or partition.
             LogFailed, LogClosed: the log takes no more writes. The future raises LogFailed if this one was not written.
         """
+        return self._append(topic, partition, [(key, value)], timestamp, headers)
+
+    def append_all(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> "asyncio.Future[Appended]":
+        """Append keys and values, at least one, in one piece; the future is that of the last. Raises as `append`."""
+        return self._append(topic, partition, records, None, ())
+
+    def _append(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        timestamp: int | None,
+        headers: Headers,
+    ) -> "asyncio.Future[Appended]":
         writer = self._writer
         if writer.failure is not None or writer.closed:
             writer.check()
@@ -131,11 +147,12 @@ class Log:
             timestamp = time.time_ns() // 1_000_000
         if timestamp < target.timestamp:
             timestamp = target.timestamp
-        offset = target.next
-        writer.put(target.prefix + keys.pack_offset(offset), encode(timestamp, key, value, headers))
-        target.next, target.timestamp = offset + 1, timestamp
+        for key, value in records:
+            writer.put(target.prefix + keys.pack_offset(target.next), encode(timestamp, key, value, headers))
+            target.next += 1
+        target.timestamp = timestamp
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        writer.tag((future, target, offset, timestamp))
+        writer.tag((future, target, target.next - 1, timestamp))
         return future
 
     def read(

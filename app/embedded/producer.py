@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -122,6 +122,12 @@ class Producer(BaseProducer):
         if log is None:
             raise LogClosed(self.transport.path)
         return log.append(topic, partition, key, value, None, headers)
+
+    def append_all(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]
+    ) -> "asyncio.Future[RecordMetadata]":
+        """Append keys and values that are `owed`; the future is that of the last. Raises as `append`."""
+        return self.embedded.append_all(topic, partition, records)
 
     def append_message(self, fut: FutureMessage) -> None:
         """Append a message of Faust's; once it is durable `fut` resolves, and Faust's sensors and callbacks run."""

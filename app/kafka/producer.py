@@ -85,6 +85,12 @@ class Producer(driver.Producer):
         self._unsent.set()
         return future
 
+    def append_all(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]
+    ) -> "asyncio.Future[Any]":
+        """Send keys and values that are `owed`; the future is that of the last, behind which all others are."""
+        return [self.append(topic, partition, key, value, owed=True) for key, value in records][-1]
+
     async def flush(self) -> None:
         """Wait until everything appended is acknowledged. Raises the KafkaError of an owed record that failed."""
         await self._all_handed_over.wait()

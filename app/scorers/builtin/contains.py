@@ -1,5 +1,6 @@
 """contains: the output has certain words."""
 
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -28,16 +29,16 @@ class Contains(BuiltIn):
 
     @model_validator(mode="after")
     def _some_text(self) -> Self:
-        if not self._texts():
+        if not self._texts:
             raise ValueError("give at least one of `text`, `any_of` and `all_of`")
         return self
 
     def inline_limit(self) -> int:
-        return self.inline_up_to // len(self._texts())
+        return self.inline_up_to // len(self._texts)
 
     def score(self, *, output: Any) -> dict[str, Any]:
         judged = self._fold(text_of(output))
-        found = [text for text in self._texts() if self._fold(text) in judged]
+        found = [text for text, folded in self._texts.items() if folded in judged]
         passed = (
             (self.text is None or self.text in found)
             and (not self.any_of or any(text in found for text in self.any_of))
@@ -45,9 +46,11 @@ class Contains(BuiltIn):
         )
         return {"passed": passed, "found": found}
 
-    def _texts(self) -> list[str]:
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """All that is looked for, and what it is looked for as."""
         given = (self.text,) if self.text is not None else ()
-        return list(dict.fromkeys((*given, *self.any_of, *self.all_of)))
+        return {text: self._fold(text) for text in (*given, *self.any_of, *self.all_of)}
 
     def _fold(self, text: str) -> str:
         return text if self.case_sensitive else text.casefold()

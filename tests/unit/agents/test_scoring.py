@@ -41,7 +41,7 @@ def failed_attempt(number: int) -> AttemptFailed:
 def start_attempt() -> in_flight.Entry:
     row = tasks.load(0, KEY)
     assert row is not None
-    entry = in_flight.Entry(0, KEY, REF, [], since=time.time(), task=unpark(0, KEY, row))
+    entry = in_flight.Entry(0, KEY, "p", REF, [], since=time.time(), task=unpark(0, KEY, row))
     in_flight.add(entry)
     return entry
 
