@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -78,10 +77,6 @@ class LlmJudge(Scorer):
         most = self.parameters.max_completion_tokens or self.parameters.max_tokens or _ANSWER_TOKENS
         asked = (len(self._frame) + len(self.prompt)) // _BYTES_A_TOKEN
         return Policy(provider=self.provider, answer_tokens=asked + most)
-
-    async def prepare(self) -> None:
-        with suppress(NoJudgement):  # which `score` says again
-            await chat(self.provider).ready()
 
     async def score(self, *, call: Call) -> dict[str, Any] | str:
         values = self._template.values(call)

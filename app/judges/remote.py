@@ -4,23 +4,22 @@ The contract: github.com/wandb/weave, examples/remote_scorer/README.md.
 """
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import aiohttp
 import orjson
 from pydantic import Field, JsonValue, field_validator
 from yarl import URL
 
 from app.judges.addresses import PublicOnly, check_url
-from app.judges.refusals import refused
+from app.judges.posting import MAX_BYTES, Poster
 from app.providers import Provider
 from app.scorers import Call, Failure, NoJudgement, Policy, Scorer, report
 from app.scorers.refs import parse_ref
 from app.settings import get_settings
 
 SCHEMA_VERSION = 1
-MAX_BYTES = 1024**2  # of a request and of an answer
 _RAW_CHARACTERS = 4_000
 _OF_CALL = ("trace_id", "op_name", "inputs", "started_at", "ended_at", "output")
 
@@ -53,25 +52,11 @@ class RemoteScorer(Scorer):
         if len(body) > MAX_BYTES:
             raise NoJudgement("request_too_large", f"the call makes a request of {len(body)} bytes, more than 1 MiB")
         headers = {
-            "Content-Type": "application/json",
             "Idempotency-Key": report().task_id,
             "X-Correlation-ID": str(uuid4()),
             "X-Weave-Schema-Version": str(SCHEMA_VERSION),
         }
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        try:
-            async with _session().post(url, data=body, headers=headers, allow_redirects=False) as answer:
-                raw = await _read(answer)
-                if answer.status != 200:
-                    error = aiohttp.ClientResponseError(
-                        answer.request_info, (), status=answer.status, headers=answer.headers
-                    )
-                    raise refused("the endpoint", error, answer.status, None, key)
-        except aiohttp.ClientError as error:
-            message = f"the endpoint cannot be reached: {type(error).__name__}"
-            raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
-        return _result(raw)
+        return _result(await _poster().post(url, body, headers, key))
 
     def _check(self, url: URL) -> str | None:
         """The key to send. Raises NoJudgement if the endpoint must not be asked."""
@@ -109,15 +94,6 @@ def _is_at(url: str, provider: Provider) -> bool:
     return url == base or url.startswith((f"{base}/", f"{base}?"))
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    raw = bytearray()
-    async for chunk in answer.content.iter_any():
-        raw += chunk
-        if len(raw) > MAX_BYTES:
-            raise NoJudgement("answer_too_large", "the endpoint answered with more than 1 MiB")
-    return bytes(raw)
-
-
 def _result(raw: bytes) -> Any:
     try:
         answer = orjson.loads(raw)
@@ -131,15 +107,6 @@ def _result(raw: bytes) -> Any:
     return answer["result"]
 
 
-_sessions: list[aiohttp.ClientSession] = []
-
-
-def _session() -> aiohttp.ClientSession:
-    if not _sessions:
-        connector = aiohttp.TCPConnector(
-            limit=0, resolver=PublicOnly(get_settings().remote_private_hosts), use_dns_cache=False
-        )
-        timeout = aiohttp.ClientTimeout(total=None)  # the attempt's own ends it
-        cookies = aiohttp.DummyCookieJar()
-        _sessions.append(aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=cookies))
-    return _sessions[0]
+@cache
+def _poster() -> Poster:
+    return Poster("the endpoint", PublicOnly(get_settings().remote_private_hosts))

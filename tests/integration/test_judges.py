@@ -1,6 +1,7 @@
 """Whatever an endpoint does, a task ends with a documented reason, or waits and says for what. Nothing is ever a 0."""
 
 from collections import Counter
+from pathlib import Path
 
 from tests.asking import wait_for
 from tests.judge import KEY
@@ -120,3 +121,15 @@ def test_a_key_is_sent_to_the_provider_and_found_nowhere_else(judging: Judging) 
         assert secret not in logged
     for path in service.data_dir.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
+
+
+def test_a_provider_is_asked_through_the_proxy_that_the_environment_names(judging: Judging) -> None:
+    service = judging.start()
+    service.stop()
+    here = f"127.0.0.1:{judging.judge.port}"  # a server takes what is meant for another, as a proxy does
+    providers = Path(service.environment["CALLSCORE_PROVIDERS"])
+    providers.write_text(providers.read_text().replace(here, "judge.invalid"))
+    service.extra_environment = {**service.extra_environment, "HTTP_PROXY": f"http://{here}"}
+    service.start()
+    assert judged(service, ["one"], publish(service))["tasks"]["succeeded"] == 1
+    assert len(judging.judge.bodies) == 1
