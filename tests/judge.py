@@ -93,6 +93,8 @@ class Judge(OnThread):
             raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{self.port}/v1/elsewhere")
         if trick == "is_html":
             return web.Response(text="<html>busy</html>", content_type="text/html")
+        if trick == "is_huge":
+            return web.Response(text="x" * (1024**2 + 1))
         if trick == "is_no_completion":
             return web.json_response({"object": "chat.completion", "choices": []})
         if trick == "not_found":

@@ -24,6 +24,7 @@ ENDS = {
     "is_filtered": ("failed", "judge_refused", 1, "so"),
     "is_cut_off": ("failed", "judgement_cut_off", 1, "because it is so very"),
     "is_html": ("failed", "answer_malformed", 0, "<html>busy</html>"),
+    "is_huge": ("failed", "answer_too_large", 1, None),
     "is_no_completion": ("failed", "answer_malformed", 0, "chat.completion"),
     "redirects": ("failed", "provider_refused", 0, None),
     "not_found": ("failed", "provider_refused", 0, None),
@@ -56,8 +57,8 @@ def test_each_way_in_which_a_judge_answers_ends_as_documented(judging: Judging) 
             assert asked == 3 * max(1, requests)
     # What was paid for failures is on the bill too.
     assert request["cost"] == bill(judging.judge) | {
-        "requests": judging.judge.answered["requests"] + 6,  # that were no completion
-        "unpriced_requests": 9,  # and those that did not count
+        "requests": judging.judge.answered["requests"] + 9,  # that were no completion, or too large
+        "unpriced_requests": 12,  # and those that did not count
     }
 
 
