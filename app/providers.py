@@ -11,7 +11,8 @@ import os
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from yarl import URL
 
 
 class Limits(BaseModel):
@@ -42,6 +43,14 @@ class Provider(BaseModel):
     key: str | None = None
     limits: Limits = Limits()
     prices: dict[str, Price] = {}
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, text: str) -> str:
+        url = URL(text)
+        if url.scheme not in ("http", "https") or not url.host or url.user is not None:
+            raise ValueError("base_url must be an http:// or https:// url, without user and password")
+        return text
 
     @property
     def api_key(self) -> str | None:

@@ -25,6 +25,8 @@ _OFFSET_KEY = rocksdb.Store.offset_key
 _block_cache = rocksdict.Cache(32 * MIB)
 
 
+Rows = Sequence[tuple[bytes, bytes | None]]  # keys and values; None: the row is deleted
+
 tables: list["Table"] = []
 
 
@@ -133,7 +135,7 @@ class Table(faust.Table):
         """Set a row."""
         self.write(partition, [(key, value)])
 
-    def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    def write(self, partition: int, rows: Rows) -> None:
         """Set rows, and delete those whose value is None: first their changelog records, then the local store."""
         if not rows:
             return
@@ -186,7 +188,7 @@ class Table(faust.Table):
             database.close()
         self.data._dbs.clear()
 
-    def _log(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    def _log(self, partition: int, rows: Rows) -> None:
         if self.has_changelog:
             topic = self.changelog_topic.get_topic_name()
             app.producer.append_all(topic, partition, rows).add_done_callback(self._on_logged)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import orjson
 
 from app.events import ProviderAsked
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("begun")
 
@@ -30,6 +30,6 @@ def load(partition: int, key: bytes) -> Row | None:
     return offset, attempts
 
 
-def save_all(partition: int, rows: Mapping[bytes, Row | None]) -> None:
-    """Put rows; None deletes one."""
-    table.write(partition, [(key, None if row is None else orjson.dumps(row)) for key, row in rows.items()])
+def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
+    """Rows as they are stored; None deletes one."""
+    return [(key, None if row is None else orjson.dumps(row)) for key, row in rows.items()]

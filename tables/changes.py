@@ -24,6 +24,7 @@ from app.events import (
 from app.spent import MOST_SPENT, spent_in_all
 from tables import begun, history, judgements, progress, scores, spending, tasks
 from tables.at import At
+from tables.base import Rows, Table
 from tables.progress import State
 
 _STATES = {
@@ -129,15 +130,17 @@ class Changes:
         known = self._begun[key] if key in self._begun else begun.load(self._partition, key)
         self._begun[key] = begun.fold(known, event, self._offset)
 
-    def save(self) -> None:
-        """Write the rows. Raises TypeError, before any is, for an output that no row can hold."""
-        scores.save_all(self._partition, self._scores)
-        history.save_all(self._at, self._history)
-        progress.save_all(self._partition, self._offset, self._progress)
-        spending.save_all(self._partition, self._offset, self._spending)
-        judgements.save_all(self._partition, self._judgements)
-        begun.save_all(self._partition, self._begun)
-        tasks.save_all(self._partition, self.tasks)
+    def encode(self) -> list[tuple[Table, Rows]]:
+        """The rows as they are to be written. Raises JSONEncodeError for an output that no row can hold."""
+        return [
+            (scores.table, scores.encode_all(self._scores)),
+            (history.table, history.encode_all(self._offset, self._history)),
+            (progress.table, progress.encode_all(self._progress, self._offset)),
+            (spending.table, spending.encode_all(self._spending, self._offset)),
+            (judgements.table, judgements.encode_new(self._judgements, self._partition)),
+            (begun.table, begun.encode_all(self._begun)),
+            (tasks.table, tasks.encode_all(self.tasks)),
+        ]
 
     def _remember(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))

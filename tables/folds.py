@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from orjson import JSONEncodeError
 from pydantic import ValidationError
 
 from app import ids, topics
@@ -102,9 +103,11 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     changes = Changes(at)
     changes.apply_all(batch.events)
     try:
-        changes.save()
-    except TypeError as error:  # a number beyond 64 bits, which no scorer's output has
+        written = changes.encode()
+    except JSONEncodeError as error:  # a number beyond 64 bits, which no scorer's output has
         raise CannotApply("undecodable", str(error)) from None
+    for table, rows in written:
+        table.write(at.partition, rows)
     return changes
 
 

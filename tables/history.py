@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from app import ids
 from app.events import AttemptFailed, Error, OfTask, ScoreFailed, TaskParked
 from tables import scores
-from tables.at import At
-from tables.base import Table
+from tables.base import Rows, Table
 from tables.paging import Page
 
 table = Table("history")
@@ -48,13 +47,13 @@ def row_of(event: OfTask, logged_at: float) -> Row:
     )
 
 
-def save_all(at: At, rows: Iterable[tuple[bytes, Row]]) -> None:
-    """Put the rows that a record brings, each by the key of its task."""
+def encode_all(offset: int, rows: Iterable[tuple[bytes, Row]]) -> Rows:
+    """The rows that the record at `offset` brings, as they are stored, of keys of tasks."""
     found = []
     for number, (key, row) in enumerate(rows):
-        place = f"{at.offset:016d}.{number:04d}".encode()
+        place = f"{offset:016d}.{number:04d}".encode()
         found.append((key + ids.SEPARATOR + place, row.model_dump_json(exclude_defaults=True).encode()))
-    table.write(at.partition, found)
+    return found
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import orjson
 
 from app import ids
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("judgements")
 
@@ -27,9 +27,9 @@ def key(project_id: str, digest: str) -> bytes:
     return ids.join_key(project_id, digest)
 
 
-def save_all(partition: int, rows: Mapping[bytes, Row]) -> None:
-    """Keep judgements, where there is none already; the same one is put again."""
-    table.write(partition, [(key, table.get_row(partition, key) or orjson.dumps(row)) for key, row in rows.items()])
+def encode_new(rows: Mapping[bytes, Row], partition: int) -> Rows:
+    """Rows as they are stored; where there is one already, that is put again."""
+    return [(row_key, table.get_row(partition, row_key) or orjson.dumps(row)) for row_key, row in rows.items()]
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from app import ids
 from app.spent import Spent
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
@@ -133,11 +133,11 @@ def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
     return Row() if value is None else decode(value)
 
 
-def save_all(partition: int, offset: int, rows: Mapping[tuple[str, int, int], Row]) -> None:
-    """Put rows by request id, chunk and scorer, which have taken in the record at `offset`."""
+def encode_all(rows: Mapping[tuple[str, int, int], Row], offset: int) -> Rows:
+    """Rows as they are stored, by request id, chunk and scorer, which have taken in the record at `offset`."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
-    table.write(partition, [(key(*where), row.encode()) for where, row in rows.items()])
+    return [(key(*where), row.encode()) for where, row in rows.items()]
 
 
 def counts(rows: Iterable[Row]) -> tuple[Counter[State], float]:

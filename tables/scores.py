@@ -10,7 +10,7 @@ from app import ids
 from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
 from app.spent import spent_in_all
 from tables import calls
-from tables.base import Table
+from tables.base import Rows, Table
 from tables.paging import Page, Slice
 
 table = Table("scores")
@@ -78,9 +78,9 @@ def decode(value: bytes) -> Row:
     return found
 
 
-def save_all(partition: int, rows: Mapping[bytes, Row]) -> None:
-    """Put rows by their keys; raises TypeError, before any, if one has a number beyond 64 bits."""
-    table.write(partition, [(key, orjson.dumps(row)) for key, row in rows.items()])
+def encode_all(rows: Mapping[bytes, Row]) -> Rows:
+    """Rows as they are stored. Raises JSONEncodeError for a number beyond 64 bits."""
+    return [(key, orjson.dumps(row)) for key, row in rows.items()]
 
 
 def ended(partition: int, key: bytes) -> tuple[Status, int] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from app import ids
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("spending")
 
@@ -34,11 +34,11 @@ def load(partition: int, row_key: bytes) -> Row:
     return Row() if value is None else Row(*orjson.loads(value))
 
 
-def save_all(partition: int, offset: int, rows: Mapping[bytes, Row]) -> None:
-    """Put rows, which have taken in the record at `offset`."""
+def encode_all(rows: Mapping[bytes, Row], offset: int) -> Rows:
+    """Rows as they are stored, which have taken in the record at `offset`."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
-    table.write(partition, [(row_key, orjson.dumps([row.offset, row.cost])) for row_key, row in rows.items()])
+    return [(row_key, orjson.dumps([row.offset, row.cost])) for row_key, row in rows.items()]
 
 
 # --- caps ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
 from app.spent import Spent, spent_in_all
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("tasks")
 
@@ -81,10 +81,9 @@ def load(partition: int, key: bytes) -> Row | None:
     return None if value is None else Row.model_validate_json(value)
 
 
-def save_all(partition: int, rows: Mapping[bytes, Row | None]) -> None:
-    """Put rows; None deletes one."""
-    found = [(key, None if row is None else row.model_dump_json().encode()) for key, row in rows.items()]
-    table.write(partition, found)
+def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
+    """Rows as they are stored; None deletes one."""
+    return [(key, None if row is None else row.model_dump_json().encode()) for key, row in rows.items()]
 
 
 def parked(partition: int, prefix: bytes = b"") -> Iterator[tuple[bytes, Row]]:

@@ -279,7 +279,7 @@ class Log:
 
     @property
     def backlog(self) -> int:
-        """Number of appends and commits that are not durable yet."""
+        """Number of records, and of what else is written, that are not durable yet."""
         return self._writer.backlog
 
     async def flush(self) -> None:

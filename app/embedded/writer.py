@@ -40,6 +40,8 @@ class Writer(Generic[T]):
         self._batch = WriteBatch(raw_mode=True)
         self._tags: list[T] = []
         self._syncing: list[T] = []
+        self._puts = 0  # since the last write
+        self._puts_syncing = 0
         self._scheduled = False
         self._busy = False
         self.closed = False
@@ -52,12 +54,13 @@ class Writer(Generic[T]):
 
     @property
     def backlog(self) -> int:
-        """Number of tags that are not durable yet."""
-        return len(self._tags) + len(self._syncing)
+        """Number of puts that are not durable yet."""
+        return self._puts + self._puts_syncing
 
     def put(self, key: bytes, value: bytes) -> None:
         """Put into the next batch. Only `tag` gets that batch written, in the same turn of the loop."""
         self._batch.put(key, value)
+        self._puts += 1
 
     def tag(self, tag: T) -> None:
         """Ask to be told when everything put so far is durable. Call `check` before."""
@@ -80,6 +83,7 @@ class Writer(Generic[T]):
         lost = self._syncing + self._tags
         self._syncing, self._tags = [], []
         self._busy = self._scheduled = False
+        self._puts = self._puts_syncing = 0
         self._failed(lost, failure)
 
     def close(self) -> None:
@@ -98,6 +102,7 @@ class Writer(Generic[T]):
             return
         batch, self._batch = self._batch, WriteBatch(raw_mode=True)
         self._syncing, self._tags = self._tags, []
+        self._puts, self._puts_syncing = 0, self._puts
         self._scheduled = False
         self._busy = True
         try:
@@ -124,6 +129,7 @@ class Writer(Generic[T]):
         if self.failure is not None:
             return
         durable, self._syncing = self._syncing, []
+        self._puts_syncing = 0
         self._busy = False
         self._durable(durable)
         if self._scheduled:

@@ -25,7 +25,7 @@ class Poster:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: URL, body: object, headers: Mapping[str, str], key: str | None) -> bytes:
-        """What is answered with 200. The limits of providers and scorers are what bounds the number of connections.
+        """What is answered, with a 2xx. The limits of providers and scorers are what bounds the number of connections.
 
         Raises NoJudgement: Refused for any other status, and if nobody answers, or answers more than `MAX_BYTES`.
         """
@@ -36,20 +36,27 @@ class Poster:
         try:
             async with self._connections().post(url, data=data, headers=sent, allow_redirects=False) as answer:
                 raw = await self._read(answer)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:  # the latter for a key or a host that cannot be sent
             message = f"{self._who} cannot be reached: {type(error).__name__}"
             raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
-        if answer.status != 200:
+        if not _is_fine(answer):
             status, said = answer.status, answer.headers
             answered = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=said)
             raise refused(self._who, answered, status, _words(raw), key)
         return raw
+
+    async def close(self) -> None:
+        """Close what is open."""
+        if self._session is not None:
+            await self._session.close()
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         raw = bytearray()
         async for chunk in answer.content.iter_any():
             raw += chunk
             if len(raw) > MAX_BYTES:
+                if not _is_fine(answer):
+                    break  # its status says enough
                 raise NoJudgement("answer_too_large", f"{self._who} answered with more than 1 MiB")
         return bytes(raw)
 
@@ -57,7 +64,12 @@ class Poster:
         if self._session is None:
             fresh = self._resolver is not None  # whose answer is looked at for each connection
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=self._resolver, use_dns_cache=not fresh),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    resolver=self._resolver,
+                    use_dns_cache=not fresh,
+                    keepalive_timeout=4,  # many servers close after 5, and what is sent just then gets no answer
+                ),
                 timeout=aiohttp.ClientTimeout(total=None),  # the attempt's own ends it
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=self._proxy,
@@ -66,17 +78,26 @@ class Poster:
 
 
 def proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for a url (HTTPS_PROXY, HTTP_PROXY, NO_PROXY, as for most programs).
+    """The proxy that the environment names for a url: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, but for NO_PROXY.
 
     aiohttp's own `trust_env` reads ~/.netrc for each request, on a thread.
     """
-    return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+    named = getproxies()
+    proxy = named.get(url.scheme) or named.get("all")
+    if proxy is None or proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_fine(answer: aiohttp.ClientResponse) -> bool:
+    return 200 <= answer.status < 300
 
 
 def _words(raw: bytes) -> object:
-    """The message of an error in the shape of OpenAI's."""
+    """The message of an error: `{"error": {"message": …}}`, as of OpenAI, or without one or the other level."""
     try:
-        error = orjson.loads(raw).get("error")
+        said = orjson.loads(raw)
+        error = said.get("error", said)
     except (ValueError, AttributeError):
         return None
-    return error.get("message") if isinstance(error, dict) else None
+    return error.get("message") if isinstance(error, dict) else error

@@ -10,7 +10,7 @@ from agents import recorder
 from agents.lanes import unpark
 from agents.scoring import scoring
 from app import ids
-from app.events import AttemptFailed, Error, ScoreEvents, ScoreFailed, Target, TaskEvent
+from app.events import AttemptFailed, Error, ScoreEvents, ScoreFailed, ScoreSucceeded, Target, TaskEvent
 from tables import folds, in_flight, tasks
 from tables.at import At
 from tables.base import tables
@@ -63,3 +63,11 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     assert in_flight.get(KEY) is entry
     deliver(6, last)
     assert in_flight.get(KEY) is None
+
+
+def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:
+    good = ScoreSucceeded(**TASK, attempts=1, at=1.0, output=1)
+    huge = good.model_copy(update={"call_id": "d", "output": 2**70, "lineage": {"question": "q"}})
+    with pytest.raises(folds.CannotApply, match="64"):
+        folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
+    assert [row for table in tables for row in table.scan(0)] == []
