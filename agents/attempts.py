@@ -64,6 +64,11 @@ class Attempts:
         if running := self._running.pop(key, None):
             running.cancel()
 
+    def cancel_all(self) -> None:
+        """End all attempts."""
+        for key in list(self._running):
+            self.cancel(key)
+
     def _left(self, key: bytes, attempt: Attempt, running: "asyncio.Task[None]") -> None:
         attempt.left()
         if self._running.get(key) is running:

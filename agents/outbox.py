@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from app import topics
+from app.embedded.errors import LogClosed
 from app.events import ScoreEvents, Target, TaskEvent, TasksReused
 
 MAX_EVENTS = 256
@@ -60,9 +62,10 @@ class Outbox:
     def flush(self) -> None:
         """Append everything now."""
         self._scheduled = False
-        for partition in self._batches:
-            self._close_reused(partition)
-            self._append(partition)
+        with suppress(LogClosed):  # the worker stops: what it has not said, the log owes to the next one
+            for partition in self._batches:
+                self._close_reused(partition)
+                self._append(partition)
         self._batches.clear()
 
     def keep(self, partitions: set[int]) -> None:

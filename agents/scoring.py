@@ -162,6 +162,12 @@ class Scoring:
                 in_flight.pop(entry.key)
         self._forget_all()
 
+    def stop_all(self) -> None:
+        """The worker stops: what runs is cut off, which is no failure, since the log owes it to the next worker."""
+        self.outbox.flush()
+        self.halted()
+        self.attempts.cancel_all()
+
     def _forget_all(self) -> None:
         self._open.clear()
         self._early.clear()

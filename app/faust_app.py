@@ -36,6 +36,13 @@ class Boot(BootStrategy):
 class Worker(faust.Worker):
     """Ends as soon as all has ended: Faust's own waits a second more."""
 
+    async def stop(self) -> None:
+        """Stop everything, those first who must do something while all still runs."""
+        if not self.should_stop:
+            for callback in self.app.when_stopping:
+                callback()
+        await super().stop()
+
     async def _sentinel_task(self) -> None:
         await asyncio.sleep(0)
 
@@ -49,6 +56,7 @@ class CallscoreApp(faust.App):
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
         self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
+        self.when_stopping: list[Callable[[], None]] = []  # called before anything is stopped
         self.when_halted: list[Callable[[], None]] = []  # called when nothing can be written for now
         self.waiting_for: str | None = None  # what keeps the app from starting, while it lasts
         self.table_dir = Path()  # set when the app starts
@@ -171,6 +179,8 @@ def create_app(settings: Settings) -> CallscoreApp:
     """The app for these settings; nothing is opened before it starts."""
     # At INFO and below Faust builds a log record for every message that it sends.
     logging.getLogger("faust.topics").setLevel(logging.WARNING)
+    # It warns of every timer that a busy or slow machine is late with.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     return CallscoreApp(
         f"{settings.kafka_prefix}callscore",
         broker=settings.broker_url,

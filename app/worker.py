@@ -118,6 +118,7 @@ def kafka_topics() -> dict[str, Mapping[str, str]]:
 
 
 app.when_assigned.append(open_partitions)
+app.when_stopping.append(scoring.stop_all)
 app.when_halted.append(scoring.halted)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.runner))

@@ -6,9 +6,10 @@ What is killed, stopped, frozen, full or moved in every other way is in tests/cr
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from tests import stored
-from tests.asking import PROJECT, Asking, ask
+from tests.asking import PROJECT, Asking, ask, log_calls
 from tests.length import at_length
 from tests.log_command import verified
 from tests.provider import Provider
@@ -49,6 +50,22 @@ def test_row_18_kills_lose_nothing_count_nothing_twice_and_bill_again_only_what_
     assert in_flight > 0
     assert "are the same" in verified(service)
     print(f"{len(requests)} kills, {len(scores)} tasks, {in_flight} in flight at a kill and asked again")
+
+
+def test_row_18_a_stop_amid_scoring_loses_nothing_and_fails_nothing(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers", scorer_attempts=1).start()
+    ids = log_calls(service, 2_000)
+    request = service.submit(PROJECT, ids, service.refs("in_process", "patient", "not_empty"))
+    for _ in range(3):
+        done = service.status(request)["tasks"]["succeeded"]
+        for _ in attempts(60):
+            if service.status(request)["tasks"]["succeeded"] > done + 50:
+                break
+        assert service.stop() == 0
+        service.start()
+    counts = service.wait_finished(request)["tasks"]
+    assert counts["succeeded"] == counts["total"] == 6_000
+    assert "Traceback" not in service.log_path.read_text()
 
 
 def wait_asked(provider: Provider, number: int) -> None:
