@@ -65,6 +65,7 @@ def table(
             justify="right" if heading in right else "left",
             no_wrap=not (last and fold),
             overflow="fold" if fold or not last else "ellipsis",
+            min_width=cell_len(heading),
             max_width=max(room, _NARROWEST) if last else None,
         )
         room -= _GAP + max(

@@ -12,6 +12,7 @@ import orjson
 
 from app.client.errors import BadInput, Refused
 from app.client.http import Client
+from app.client.output import note
 from app.client.progress import bar
 from app.client.text import clean, number, plural, seconds
 
@@ -105,6 +106,7 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
     """Show progress until every request is finished; the requests as they ended."""
     latest: dict[str, dict[str, Any]] = {}
     started, done_before = time.monotonic(), None
+    told: set[str] = set()  # of which requests it was said what some of their tasks wait for
     with bar("Scoring") as shown:
         async for request in _progress(client, request_ids):
             latest[request["request_id"]] = request
@@ -115,9 +117,14 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             words = f"{number(done)} of {plural(tasks['total'], 'task')}, {number(round(rate))}/s"
             if tasks["failed"]:
                 words += f", {number(tasks['failed'])} failed"
-            if tasks["waiting_for_call"]:
-                words += f", {number(tasks['waiting_for_call'])} waiting for their call"
+            for state, said in (("paused", "paused"), ("waiting_for_call", "waiting for their call")):
+                if tasks[state]:
+                    words += f", {number(tasks[state])} {said}"
             shown.show(done, tasks["total"], words)
+            if request["request_id"] not in told and (waiting := await waits(client, request)):
+                told.add(request["request_id"])
+                for line in waiting:
+                    note(f"{line}.")
     return [latest[request_id] for request_id in request_ids]
 
 
@@ -168,6 +175,25 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
     run = tasks["total"] - tasks["reused"]
     rate = f", {number(round(run / elapsed))}/s" if run and elapsed > 0 else ""
     return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{rate}"
+
+
+async def waits(client: Client, request: dict[str, Any]) -> list[str]:
+    """For what tasks of a request wait that only somebody else can end: a paused scorer, a call that is not logged."""
+    lines = []
+    for state in ("paused", "waiting_for_call"):
+        if not (count := request["tasks"][state]):
+            continue
+        params = {"status": state}
+        found = [task async for task in client.items(f"{_path(request['request_id'])}/tasks", params, 1)]
+        if not found:
+            continue  # not any more
+        if state == "paused":
+            reason, next_at = _reason(found[0]["reason"]), found[0]["next_at"]
+            lines.append(f"{plural(count, 'task')} paused: {reason}; next try {next_at}")
+        else:
+            wait = "waits" if count == 1 else "wait"
+            lines.append(f"{plural(count, 'task')} {wait} for a call that is not logged, until {found[0]['next_at']}")
+    return lines
 
 
 async def reasons(client: Client, requests: Sequence[dict[str, Any]], most: int = 3) -> list[tuple[str, int]]:

@@ -7,7 +7,9 @@ import orjson
 
 from app.client.errors import CommandError
 from app.client.http import Client
-from app.client.text import json_line
+from app.client.text import clean, json_line
+
+_DEFAULT_CHARACTERS = 30
 
 
 async def listing(client: Client, project: str | None = None) -> list[dict[str, Any]]:
@@ -29,11 +31,18 @@ def parameters(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         (
             name,
             _type(field),
-            "required" if name in required else json_line(field.get("default")),
+            "required" if name in required else clean(json_line(_brief(field.get("default"))), _DEFAULT_CHARACTERS),
             field.get("description", ""),
         )
         for name, field in schema.get("properties", {}).items()
     ]
+
+
+def _brief(default: Any) -> Any:
+    """A default without what it leaves open."""
+    if not isinstance(default, dict):
+        return default
+    return {name: value for name, value in default.items() if value is not None}
 
 
 def _type(field: Mapping[str, Any]) -> str:

@@ -58,5 +58,12 @@ def _measure(item: Mapping[str, Any], shown: str) -> str | None:
     kind, path = ("boolean", "passed") if shown == "passed" else ("number", "score")
     for leaf in (item["outputs"].get(path), item["outputs"].get("")):
         if leaf and leaf["type"] == kind:
-            return f"{leaf['true']:.0%}" if shown == "passed" else f"{leaf['mean']:.2f}"
+            return _percent(leaf["true"]) if shown == "passed" else f"{leaf['mean']:.2f}"
     return None
+
+
+def _percent(share: float) -> str:
+    """Nothing is all or none that is not."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"

@@ -98,14 +98,15 @@ async def _one(
         else:
             request = await requests.find(client, request_id)
         reasons = [] if as_json else await requests.reasons(client, [request])
+        waits = [] if as_json else await requests.waits(client, request)
     if as_json:
         say(json_line(request))
     else:
-        _show(request, reasons)
+        _show(request, reasons, waits)
     return 1 if watch and request["tasks"]["failed"] + request["tasks"]["cancelled"] else 0
 
 
-def _show(request: dict[str, Any], reasons: list[tuple[str, int]]) -> None:
+def _show(request: dict[str, Any], reasons: list[tuple[str, int]], waits: list[str]) -> None:
     from app.client.output import say
     from app.client.requests import TERMINAL
     from app.client.text import clean, number
@@ -120,6 +121,7 @@ def _show(request: dict[str, Any], reasons: list[tuple[str, int]]) -> None:
         ("progress", f"{number(done)} of {number(tasks['total'])} tasks ({_share(tasks)})"),
         ("tasks", ", ".join(states) or "none"),
         *(("failed", f"{number(count)}: {reason}") for reason, count in reasons),
+        *(("waiting", line) for line in waits),
         ("asked by", request["requested_by"] or "anyone"),
         ("asked at", request["requested_at"]),
         ("finished at", request["finished_at"] or "not yet"),

@@ -8,11 +8,10 @@ from aiohttp import web
 from app import cluster, topics
 from app.web import log_writes
 from app.web.auth import check_read
-from app.web.errors import problem
 from app.web.paging import PagedQuery, collect, listing
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
-from app.web.submit import RESOLVER
+from app.web.scores import resolved
 from tables import gaps
 
 _page = cast("PagedQuery[[str, str, str | None]]", gaps.page)  # a query may wait: what it returns in the end counts
@@ -34,7 +33,7 @@ async def list_gaps(request: web.Request) -> web.Response:
     """Gaps by call id; of a scorer's name the latest version is meant, if it is asked for with `:latest`."""
     query = parse(GapsQuery, request)
     check_read(request, query.project_id)
-    ref = await _resolved(request, query.project_id, query.scorer_ref)
+    ref = await resolved(request, query.project_id, query.scorer_ref)
     if query.after is None:
         await _seen()
     found, next_key = await collect(_page, query.after, query.limit, False, query.project_id, ref, query.reason)
@@ -45,7 +44,7 @@ async def count_gaps(request: web.Request) -> web.Response:
     """How many calls there are, how many have a score, and how many have none for which reason."""
     query = parse(CountQuery, request)
     check_read(request, query.project_id)
-    ref = await _resolved(request, query.project_id, query.scorer_ref)
+    ref = await resolved(request, query.project_id, query.scorer_ref)
     await _seen()
     calls, reasons, errors = 0, Counter[str](), Counter[str]()
     cursors: list[str | bool | None] = [None] * topics.partitions()
@@ -67,13 +66,6 @@ async def count_gaps(request: web.Request) -> web.Response:
             "errors": dict(errors.most_common()),
         }
     )
-
-
-async def _resolved(request: web.Request, project_id: str, scorer_ref: str) -> str:
-    refs, mistakes = await request.app[RESOLVER].resolve_all(project_id, [scorer_ref], "scorer_ref")
-    if mistakes:
-        raise problem(422, ["query", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
-    return refs[0]
 
 
 async def _seen() -> None:

@@ -9,7 +9,7 @@ from app.web.auth import check_read
 from app.web.paging import listing, merge
 from app.web.queries import Id, PageQuery, parse
 from app.web.responses import json_response, timestamp
-from app.web.scores import error_of
+from app.web.scores import error_of, latest
 from tables import history
 
 _EVENTS = {"succeeded": "ScoreSucceeded", "failed": "ScoreFailed", "cancelled": "ScoreCancelled"}
@@ -26,9 +26,8 @@ async def list_history(request: web.Request) -> web.Response:
     query = parse(HistoryQuery, request)
     check_read(request, query.project_id)
     key = ids.call_key(query.project_id, query.call_id)
-    page = await cluster.owner(
-        history.page, key, query.after, query.limit, query.project_id, query.call_id, query.scorer_ref
-    )
+    ref = await latest(request, query.project_id, query.scorer_ref)
+    page = await cluster.owner(history.page, key, query.after, query.limit, query.project_id, query.call_id, ref)
     found, next_key = merge([page], query.limit)
     return json_response(listing([_event(item) for item in found], next_key))
 

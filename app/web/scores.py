@@ -11,9 +11,11 @@ from app.scorers import BadRef, parse_ref
 from app.web import as_of
 from app.web.auth import check_read
 from app.web.costs import cost_of
+from app.web.errors import problem
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, parse
 from app.web.responses import json_response, timestamp
+from app.web.submit import RESOLVER
 from tables import scores
 from tables.scores import Filters, Shown
 
@@ -26,10 +28,10 @@ class ScoresQuery(PageQuery):
     op_name: str | None = None
     as_of: AwareDatetime | None = None
 
-    async def filters(self) -> Filters:
+    async def filters(self, request: web.Request) -> Filters:
         return {
             "call_id": self.call_id,
-            "scorer_ref": self.scorer_ref,
+            "scorer_ref": self.scorer_ref and await latest(request, self.project_id, self.scorer_ref),
             "status": self.status,
             "op_name": self.op_name,
             "as_of": await as_of.settled(self.as_of),
@@ -43,7 +45,7 @@ async def list_scores(request: web.Request) -> web.Response:
     """
     query = parse(ScoresQuery, request)
     check_read(request, query.project_id)
-    filters = await query.filters()
+    filters = await query.filters(request)
     if query.call_id is None:
         found, next_key = await collect(scores.page, query.after, query.limit, False, query.project_id, filters)
     else:
@@ -51,6 +53,19 @@ async def list_scores(request: web.Request) -> web.Response:
         page = await cluster.owner(scores.page, key, query.after, query.limit, query.project_id, filters)
         found, next_key = merge([page], query.limit)
     return json_response(listing([score(query.project_id, shown) for shown in found], next_key))
+
+
+async def resolved(request: web.Request, project_id: str, scorer_ref: str) -> str:
+    """The ref that never changes its meaning. Raises 422 for one that names no scorer."""
+    refs, mistakes = await request.app[RESOLVER].resolve_all(project_id, [scorer_ref], "scorer_ref")
+    if mistakes:
+        raise problem(422, ["query", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
+    return refs[0]
+
+
+async def latest(request: web.Request, project_id: str, scorer_ref: str) -> str:
+    """The ref of what scores are asked for: any, or with `:latest` the version that a name means now."""
+    return await resolved(request, project_id, scorer_ref) if scorer_ref.endswith(":latest") else scorer_ref
 
 
 def score(project_id: str, shown: Shown) -> dict[str, Any]:

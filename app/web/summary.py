@@ -17,7 +17,7 @@ from app.web.distributions import Summary, describe_numbers
 from app.web.errors import problem
 from app.web.queries import Id, Query, parse
 from app.web.responses import json_response
-from app.web.scores import scorer_name
+from app.web.scores import latest, scorer_name
 from tables import scores
 from tables.paging import Page
 from tables.scores import Filters
@@ -45,7 +45,7 @@ async def summarize_scores(request: web.Request) -> web.Response:
     turns = Turns()
     groups: Groups = {}
     filters: Filters = {
-        "scorer_ref": query.scorer_ref,
+        "scorer_ref": query.scorer_ref and await latest(request, query.project_id, query.scorer_ref),
         "op_name": query.op_name,
         "as_of": await as_of.settled(query.as_of),
     }

@@ -1,10 +1,12 @@
 """Row 9: a scorer whose provider is dead pauses, says why, and resumes with its backlog. Nothing of it fails."""
 
+import re
 import time
 from typing import Any
 from urllib.parse import quote
 
 from tests.asking import Asking, ask, tasks, wait_for
+from tests.log_command import run, said
 from tests.service import Service, attempts
 
 
@@ -41,6 +43,9 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     # Not the same for all: each look at the provider has a reason of its own.
     assert all(task["reason"].startswith("ClientResponseError: 401") for task in shown)
     assert all(task["next_at"] > task["since"] for task in shown)
+    told = [line for line in said(run(service, "status", request)) if line.startswith("waiting")]
+    assert len(told) == 1
+    assert re.search(r"\d+ tasks? paused: ClientResponseError: 401.*; next try 20", told[0])
     # Few were asked, and then one at a time.
     assert len(provider.times()) <= 5 + 8
     provider.mood = "well"

@@ -6,6 +6,7 @@ import pytest
 
 from app.web.summary import SORTED_HERE
 from tests.asking import TASK_FIELDS
+from tests.log_command import run, said
 from tests.service import Service
 
 PROJECT = "acme/read"
@@ -55,6 +56,8 @@ def test_a_task_that_waits_says_for_what_and_until_when(shared: Service) -> None
         tasks = shared.items(f"/score-requests/{waiting}/tasks?status=waiting_for_call")
     assert tasks[0]["reason"] == "waiting_for_call"
     assert tasks[0]["next_at"] > tasks[0]["since"]
+    lines = said(run(shared, "status", waiting))
+    assert f"waiting      1 task waits for a call that is not logged, until {tasks[0]['next_at']}" in lines
 
 
 def test_scores_are_listed_once_in_order_through_pages_of_any_size(shared: Service, request_id: str) -> None:
@@ -77,6 +80,17 @@ def test_scores_are_filtered(shared: Service, request_id: str) -> None:
     assert [score["call_id"] for score in one] == ["call-0001"] * 2
     assert shared.items(f"/scores?project_id={PROJECT}&status=failed") == []
     assert shared.items("/scores?project_id=acme") == []
+
+
+def test_the_latest_version_of_a_scorer_is_asked_for_as_it_is_submitted(shared: Service, request_id: str) -> None:
+    (ref,) = shared.refs("valid_json")
+    latest = ref.rpartition(":")[0] + ":latest"
+    for view in ("/scores?limit=9", "/scores/summary?", "/scores/history?call_id=call-0001"):
+        asked = f"{view}&project_id={PROJECT}&scorer_ref="
+        answer = shared.get(asked + latest)
+        assert (answer.status, answer.json) == (200, shared.get(asked + ref).json)
+        assert answer.json["items"]
+        assert shared.get(asked + "callscore:///scorer/nobody:latest").status == 422
 
 
 def test_a_failed_score_has_an_error_and_no_output(shared: Service) -> None:

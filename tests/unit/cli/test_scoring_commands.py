@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 
 from app.client import requests
+from app.client.scorers import parameters
+from app.client.summary import comparison
 from app.client.text import clean, json_line
 from app.keys import KeyFile
 
@@ -278,6 +280,22 @@ async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Comman
     ]
     listed = await callscore("scores", "--project", "a/b", "--summary", "--json")
     assert [json.loads(line) for line in listed.out.splitlines()] == service.summary
+
+
+def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
+    shares = (0.0, 0.0004, 0.2, 0.996, 0.9999, 1.0)
+    items = [
+        summarized(REFUSAL, str(n), {"passed": {"type": "boolean", "true": share}}) for n, share in enumerate(shares)
+    ]
+    assert comparison(items)[1][0][2:] == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
+
+
+def test_defaults_of_parameters_are_short() -> None:
+    default = {"temperature": 0.0, "top_p": None, "seed": None}
+    long = {"type": "string", "default": "x" * 100}
+    found = parameters({"properties": {"parameters": {"type": "object", "default": default}, "long": long}})
+    assert found[0][2] == '{"temperature":0.0}'
+    assert len(found[1][2]) <= 30
 
 
 async def test_publishing_for_all_projects_is_said(callscore: Command) -> None:
