@@ -73,5 +73,7 @@ def read(path: Path) -> dict[str, Provider]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"in {path}, {where}: {first['msg']}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise ValueError(f"{path} cannot be read as TOML: {error}") from None

@@ -191,6 +191,8 @@ class Client:
             if not self._has_answered:
                 raise trouble from None
             return trouble
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Unreachable(f"The connection to {self.service.url} broke off.")
         return Unreachable(f"The service at {self.service.url} did not answer properly: {_say(error)}.")
 
     async def _once(
@@ -262,13 +264,17 @@ class _Patience:
         """The service has answered."""
         self._give_up = time.monotonic() + self._seconds
         self._wait = _FIRST_WAIT
+        self._said = ""
 
     async def spend(self, trouble: CommandError, at_least: float) -> None:
         """Pause after some trouble, for `at_least` so many seconds; raises it when there is no patience left."""
         pause = max(self._wait * random.uniform(0.75, 1.25), at_least)  # noqa: S311 - jitter, not a secret
         if time.monotonic() + pause > self._give_up:
             raise trouble
-        self._on_wait(f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s.")
+        said = f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s."
+        if said != self._said:
+            self._on_wait(said)
+        self._said = said
         await asyncio.sleep(pause)
         self._wait = min(self._wait * 2, _LONGEST_WAIT)
 

@@ -128,8 +128,10 @@ async def _summary(
             say(json_line(item))
     elif found:
         table(*summary.comparison(found))
+        if by is not None and all(item["group"] is None for item in found):
+            note(f"No call has {by}.")
     else:
-        say("There are no scores.")
+        say("There are no scores." if ref is None else f"There are no scores by {ref}.")
 
 
 async def _json(client: "Client", params: dict[str, str], limit: int | None) -> None:

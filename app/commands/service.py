@@ -93,6 +93,11 @@ def _greet(settings: "Settings") -> None:
     ]
     if settings.api_keys is None:
         lines.append("Without CALLSCORE_API_KEYS anyone on this machine may call it; no other machine can.")
+    lines.extend(
+        f"The key of provider {name} is not set: it is asked without one as long as nobody sets {provider.key}."
+        for name, provider in settings.providers.items()
+        if provider.key is not None and provider.api_key is None
+    )
     for line in lines:
         click.echo(line)
     sys.stdout.flush()

@@ -282,6 +282,15 @@ async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Comman
     assert [json.loads(line) for line in listed.out.splitlines()] == service.summary
 
 
+async def test_columns_by_what_no_call_has_are_told(callscore: Command, service: FakeService) -> None:
+    service.summary = [summarized(REFUSAL, None, {})]
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
+    assert ended.err == "No call has attributes.nope.\n"
+    service.summary = []
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--scorer", REFUSAL)
+    assert ended.out == f"There are no scores by {REFUSAL}.\n"
+
+
 def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
     shares = (0.0, 0.0004, 0.2, 0.996, 0.9999, 1.0)
     items = [

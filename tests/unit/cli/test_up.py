@@ -54,14 +54,16 @@ async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: st
     assert await sample_shown(command) == first
 
 
-async def test_the_sample_is_skipped_with_a_word_when_it_has_no_key(
+async def test_what_goes_without_a_key_is_said_and_the_sample_is_skipped(
     command: Command, nobody: str, tmp_path: Path
 ) -> None:
     added = await command("keys", "add", str(tmp_path / "keys"), "--user", "ann", "--project", "*")
+    (tmp_path / "providers").write_text('[mine]\nbase_url = "http://127.0.0.1:1"\nkey = "KEY_OF_MINE"\n')
     command.env |= {
         "CALLSCORE_WEB_PORT": nobody.rpartition(":")[2],
         "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
         "CALLSCORE_API_KEYS": str(tmp_path / "keys"),
+        "CALLSCORE_PROVIDERS": str(tmp_path / "providers"),
     }
     process = await command.start("up", "--sample")
     async with Client(Service(nobody, added.out.strip())) as client:
@@ -71,6 +73,9 @@ async def test_the_sample_is_skipped_with_a_word_when_it_has_no_key(
     ended = await command.end(process)
     told = "The sample is skipped, since it needs a key in CALLSCORE_API_KEY; the service comes up without it."
     assert told in ended.out.splitlines()
+    assert (
+        "The key of provider mine is not set: it is asked without one as long as nobody sets KEY_OF_MINE." in ended.out
+    )
     # A start that takes long, as on a busy machine, says so.
     assert [line for line in ended.err.splitlines() if "not ready" not in line] == []
 
