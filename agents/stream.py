@@ -3,6 +3,7 @@
 import base64
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 TURN_SECONDS = 0.003
 REDRIVE_OF = "callscore-redrive-of"  # header of a record that is tried again: the id of its dead letter
 _LARGEST = 1_400_000  # bytes of a value that a letter about it has room for, in base64
+
+_TOLD = 10  # dead letters of each reason that have a line of their own in the worker's output
+_buried: Counter[str] = Counter()
 
 E = TypeVar("E")
 Decode = Callable[[bytes | None], E]
@@ -96,7 +100,10 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
 
 def bury(record: Record, reason: str, detail: str) -> None:
     """Keep a record that could not be applied on the dead-letter topic."""
-    log.warning("dead letter: %s/%d@%d: %s", record.topic, *record.at[:2], reason)
+    _buried[reason] += 1
+    if _buried[reason] <= _TOLD or _buried[reason] % 1000 == 0:  # a file imported twice may bring a million
+        where = (record.topic, *record.at[:2])
+        log.warning("dead letter: %s/%d@%d: %s (%d with this reason so far)", *where, reason, _buried[reason])
     too_large = len(record.value or b"") > _LARGEST
     letter = DeadLetter(
         topic=record.topic,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import quote
@@ -24,6 +25,19 @@ MAX_COMPLAINTS = 10
 _IN_FLIGHT = 4
 _ABOUT_THE_CALL = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
+
+
+async def rewrites(client: Client, project: str, since: str) -> bool:
+    """Whether calls of the project came since then that are there with other content, which stays.
+
+    False as well if the service does not tell this key.
+    """
+    with suppress(Refused):
+        async for _ in client.items("/calls", {"project_id": project}, 1):
+            pass  # asked, since it answers once all that was logged is in the tables
+        params = {"project_id": project, "reason": "call_rewritten", "since": since}
+        return [letter async for letter in client.items("/dead-letters", params, 1)] != []
+    return False
 
 
 @dataclass

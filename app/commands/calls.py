@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def import_(
 async def _import(service: "Service", file: str, fields: "Fields", limit: int | None, restart: bool) -> int:
     from app.client.checkpoint import Checkpoint
     from app.client.http import Client
-    from app.client.importing import Import
+    from app.client.importing import Import, rewrites
     from app.client.lines import Source
     from app.client.output import note, say
     from app.client.text import number, plural, seconds
@@ -94,15 +95,22 @@ async def _import(service: "Service", file: str, fields: "Fields", limit: int | 
         if run.resumed_at:
             note(f"Continuing after line {number(run.resumed_at)}; --restart starts over.")
         started, before = time.monotonic(), run.progress.imported
+        since = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         done = await run.run(limit)
-    elapsed = time.monotonic() - started
+        elapsed = time.monotonic() - started
+        rewritten = done.imported > before and await rewrites(client, fields.project, since)
     rate = round((done.imported - before) / elapsed)
     sent = plural(done.imported, "call")
     say(f"{sent} sent, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
     if done.imported and not run.resumed_at:
         for path in sorted(fields.unseen):
             note(f"No line has the field {path!r}.")
-    return 1 if done.rejected else 0
+    if rewritten:
+        note(
+            "Some of these calls were there already with other content, which stays. See which with: "
+            f"callscore dead-letters list --project {fields.project} --reason call_rewritten --since {since}"
+        )
+    return 1 if done.rejected or rewritten else 0
 
 
 def _split(fields: tuple[str, ...]) -> tuple[str, ...]:

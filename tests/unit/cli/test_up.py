@@ -84,6 +84,12 @@ async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path
     path = tmp_path / "calls.jsonl"
     path.write_text("".join(json.dumps({"q": number, "output": "x" * (number % 2)}) + "\n" for number in range(500)))
     assert (await up("calls", "import", str(path), "--project", "me/mine")).code == 0
+    same = ("calls", "import", str(path), "--project", "me/mine", "--restart")
+    again = await up(*same)
+    assert (again.code, again.err) == (0, "")
+    other = await up(*same, "--attribute", "q")
+    assert other.code == 1
+    assert "Some of these calls were there already with other content, which stays." in other.err
     published = await up("scorers", "publish", "has_x", "--kind", "contains", "--param", "text=x")
     assert published.out.startswith("callscore:///scorer/has_x:")
     submitted = await up("submit", "--project", "me/mine", "--scorer", "not_empty", "--scorer", "has_x")
