@@ -13,7 +13,7 @@ from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
 from app import cluster, events, ids
-from app.scorers import START_ALLOWANCE, BoundScorer, Runner, ScorerError, ScorerTimeout
+from app.scorers import BoundScorer, Runner, ScorerError
 from tables import begun, calls, judgements
 from tables.in_flight import Entry
 
@@ -102,16 +102,12 @@ class Attempts:
         """What comes of it, whatever the scorer's code does."""
         timeout = run.bound.policy.timeout or self._timeout
         try:
-            async with asyncio.timeout(START_ALLOWANCE + timeout):
-                await run.prepare()
             known = await self._known(task, run)
             if known is not None:
                 return known
             return await self._runner.run(run.bound, run.call_row["call"], timeout, run.report)
         except ScorerError as error:
             return error
-        except TimeoutError:
-            return ScorerTimeout(f"It was not ready to start within {START_ALLOWANCE + timeout:g} s.")
         except Exception as error:
             log.exception("running %s on call %s", task.scorer_ref, task.call_id)
             return ScorerError(repr(error))

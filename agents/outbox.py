@@ -3,13 +3,11 @@
 import asyncio
 import time
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from app import topics
-from app.embedded.errors import LogClosed
 from app.events import ScoreEvents, Target, TaskEvent, TasksReused
 
 MAX_EVENTS = 256
@@ -32,6 +30,7 @@ class Outbox:
     def __init__(self) -> None:
         self._batches: defaultdict[int, _Batch] = defaultdict(_Batch)
         self._scheduled = False
+        self._closed = False
 
     def put(self, partition: int, event: TaskEvent) -> None:
         """Send an event. It is encoded here and now, so that one that cannot be does not take others with it."""
@@ -39,7 +38,7 @@ class Outbox:
         self._schedule()
 
     async def put_durably(self, partition: int, event: TaskEvent) -> bool:
-        """Send an event, and wait until it is in the log; returns whether it is, or will never be."""
+        """Send an event, and wait until it is in the log; returns whether it is. For ever, if the outbox is closed."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.put(partition, event)
         self._batches[partition].waiting.append(future)
@@ -62,11 +61,16 @@ class Outbox:
     def flush(self) -> None:
         """Append everything now."""
         self._scheduled = False
-        with suppress(LogClosed):  # the worker stops: what it has not said, the log owes to the next one
+        if not self._closed:
             for partition in self._batches:
                 self._close_reused(partition)
                 self._append(partition)
         self._batches.clear()
+
+    def close(self) -> None:
+        """Append everything now, and nothing later: the log owes that to the next worker."""
+        self.flush()
+        self._closed = True
 
     def keep(self, partitions: set[int]) -> None:
         """Forget what was not appended to other partitions: the log still owes it to their new owners."""

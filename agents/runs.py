@@ -37,12 +37,6 @@ class Run:
             self.report.made_with(question=question)
         return question
 
-    async def prepare(self) -> None:
-        """Load what it needs, which is none of its time."""
-        if self.bound.mode == "async" and isinstance(self.bound.scorer, Scorer):
-            await self.bound.scorer.prepare()
-            self._started = time.perf_counter()
-
     def end(self) -> None:
         """It took until now, however long its outcome has to wait for the log."""
         self._seconds = time.perf_counter() - self._started

@@ -164,7 +164,7 @@ class Scoring:
 
     def stop_all(self) -> None:
         """The worker stops: what runs is cut off, which is no failure, since the log owes it to the next worker."""
-        self.outbox.flush()
+        self.outbox.close()
         self.halted()
         self.attempts.cancel_all()
 

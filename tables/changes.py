@@ -134,7 +134,7 @@ class Changes:
         """The rows as they are to be written. Raises JSONEncodeError for an output that no row can hold."""
         return [
             (scores.table, scores.encode_all(self._scores)),
-            (history.table, history.encode_all(self._offset, self._history)),
+            (history.table, history.encode_all(self._history, self._offset)),
             (progress.table, progress.encode_all(self._progress, self._offset)),
             (spending.table, spending.encode_all(self._spending, self._offset)),
             (judgements.table, judgements.encode_new(self._judgements, self._partition)),

@@ -47,7 +47,7 @@ def row_of(event: OfTask, logged_at: float) -> Row:
     )
 
 
-def encode_all(offset: int, rows: Iterable[tuple[bytes, Row]]) -> Rows:
+def encode_all(rows: Iterable[tuple[bytes, Row]], offset: int) -> Rows:
     """The rows that the record at `offset` brings, as they are stored, of keys of tasks."""
     found = []
     for number, (key, row) in enumerate(rows):

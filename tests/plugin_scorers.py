@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from app.scorers import InvalidOutput, Scorer, report, scorer
+from app.scorers import InvalidOutput, report, scorer
 
 
 @scorer
@@ -105,16 +105,6 @@ async def reports_no_json(output: str) -> bool:
 async def forges_its_report(output: str) -> bool:
     report().lineage["model"] = object()
     return True
-
-
-class Unprepared(Scorer):
-    """Cannot load what it needs."""
-
-    async def prepare(self) -> None:
-        raise RuntimeError("there is no model")
-
-    async def score(self, *, output: str) -> bool:
-        return True
 
 
 @scorer

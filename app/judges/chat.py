@@ -1,7 +1,7 @@
 """Asking an OpenAI-compatible endpoint: POST chat/completions.
 
-Contract: platform.openai.com/docs/api-reference/chat/create, as far as those go along who imitate it. Not with OpenAI's
-own client, which took as long for a request as all else that a judgement needs, three times over.
+Contract: platform.openai.com/docs/api-reference/chat/create, as far as those go along who imitate it. OpenAI's own
+client took more time for a request than all else of a judgement (docs/dependencies.md).
 """
 
 from collections.abc import Mapping

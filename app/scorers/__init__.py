@@ -17,7 +17,6 @@ from app.scorers.errors import (
 from app.scorers.failures import Failure
 from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
-from app.scorers.processes import START_ALLOWANCE
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
 from app.scorers.report import MOST_TOKENS, Report, report
@@ -25,7 +24,6 @@ from app.scorers.runner import Runner
 
 __all__ = [
     "MOST_TOKENS",
-    "START_ALLOWANCE",
     "BadRef",
     "BoundScorer",
     "Call",

@@ -35,9 +35,6 @@ class Scorer(BaseModel):
     policy: ClassVar[Policy] = Policy()
     """How it is run: attempts, time-out, limits, provider. Who publishes the scorer may override each."""
 
-    async def prepare(self) -> None:
-        """Awaited before each attempt of an async scorer, outside of its time-out: loads what it needs."""
-
     def question(self, call: Call) -> str | None:
         """A digest of all that decides on the score of a call, by which another one's may be used; None: no other's."""
         return None

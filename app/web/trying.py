@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from app import cluster, ids
 from app.events import Error
-from app.scorers import BadRef, BoundScorer, Policy, Report, Runner, Scorer, ScorerError, parse_ref
+from app.scorers import BadRef, BoundScorer, Policy, Report, Runner, ScorerError, parse_ref
 from app.settings import get_settings
 from app.spent import Spent
 from app.web.auth import check_write
@@ -85,8 +85,6 @@ async def _scorer(request: web.Request, body: Trial) -> tuple[BoundScorer, Polic
 async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:
     report = Report(task_id=ids.new_request_id(), scorer_ref=bound.ref)
     timeout = policy.over(bound.policy).timeout or get_settings().scorer_timeout
-    if isinstance(bound.scorer, Scorer):
-        await bound.scorer.prepare()
     started = time.perf_counter()
     shown: dict[str, Any] = {"scorer_ref": bound.ref}
     try:

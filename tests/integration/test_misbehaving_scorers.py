@@ -49,16 +49,6 @@ def test_each_misbehaving_scorer_fails_with_its_reason_and_no_output(shared: Ser
     assert all("output" not in score for scores in found.values() for score in scores)
 
 
-def test_a_scorer_that_cannot_be_prepared_fails_and_gives_its_place_back(shared: Service) -> None:
-    project = "acme/unprepared"
-    shared.log_calls(project, [{"id": "one", "output": "an output"}])
-    request = shared.wait_finished(shared.submit(project, ["one"], shared.refs("Unprepared")))
-    assert request["tasks"]["failed"] == 1
-    [score] = scores_by_name(shared, project)["Unprepared"]
-    assert "there is no model" in score["error"]["message"]
-    assert b"callscore_tasks_in_flight 0.0" in shared.get("/metrics").raw
-
-
 def test_a_failed_scores_error_says_what_the_scorer_raised_and_where(shared: Service) -> None:
     project = "acme/raised"
     shared.log_calls(project, [{"id": "one", "output": "an output"}])

@@ -41,6 +41,18 @@ async def test_a_record_that_is_acknowledged_is_below_the_end_of_its_partition(p
             assert (metadata.offset, (await worker.app.consumer.highwaters(tp))[tp]) == (number, number + 1)
 
 
+async def test_records_that_are_appended_in_one_piece_follow_each_other_and_the_last_one_tells_of_all(
+    place: Place,
+) -> None:
+    async with running(place) as worker:
+        for first in (0, 10):
+            records = [(b"key-%d" % n, b"%d" % n) for n in range(first, first + 10)]
+            metadata = await worker.app.producer.append_all(worker.topic, 1, records)
+            assert (metadata.partition, metadata.offset) == (1, first + 9)
+        await worker.has_seen(20)
+        assert worker.seen == [(1, n) for n in range(20)]
+
+
 async def test_a_flush_waits_for_everything_that_was_appended(place: Place) -> None:
     async with running(place) as worker:
         appended = [worker.app.producer.append(worker.topic, 0, b"", b"%d" % n, owed=True) for n in range(500)]

@@ -51,6 +51,15 @@ async def test_records_stay_within_their_bounds(sent: list[tuple[int, ScoreEvent
     assert max(len(record.encode()) for _, record in sent) < MAX_BYTES + 10_000
 
 
+async def test_nothing_is_sent_after_the_outbox_was_closed(sent: list[tuple[int, ScoreEvents]]) -> None:
+    outbox = Outbox()
+    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1))
+    outbox.close()
+    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=2))
+    await asyncio.sleep(0)
+    assert [event.output for _, record in sent for event in record.events] == [1]  # type: ignore[union-attr]
+
+
 async def test_neighbours_that_are_reused_share_an_event(sent: list[tuple[int, ScoreEvents]]) -> None:
     outbox = Outbox()
     for call in range(5):
