@@ -1,11 +1,13 @@
 """How much a scorer may still cost today in a project, on this worker.
 
-What was spent is the sum of the rows of all partitions, asked for again and again; of what is left each worker has its
-share, and what is under way is taken to cost what an attempt has cost on average. So a day costs its cap, and at most
-the last attempt of each worker more.
+Each worker holds a share of what is neither spent nor held by others: what is under way, taken to cost what an attempt
+has cost on average, and what may begin until it asks again. While it asks, it says that it holds the most that it may
+take, so that of two that ask at the same time one sees what the other takes. So a day costs its cap, and at most the
+last attempt of each worker more.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,12 +29,19 @@ Where = tuple[str, str]  # project id, scorer ref
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of today's spending; `cost` is None until all partitions have been asked."""
+    """What is known of today's spending, in picodollars; `cost` is None until all workers have been asked."""
 
     day: int
+    cap: int = 0
     cost: int | None = None
     since: int = 0  # spent here since they were asked
+    held: int = 0  # of what is left, by this worker
     wanted_at: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """Of the cap, as far as this worker knows."""
+        return self.cap - (self.cost or 0) - self.since
 
 
 class Budgets:
@@ -59,21 +68,20 @@ class Budgets:
         known = self._known.get(where)
         if known is None or known.day != day:
             known = self._known[where] = _Known(day)
+        known.cap = picodollars(cap * 1_000_000)
         known.wanted_at = time.monotonic()
         self._wanted.set()
         if known.cost is None:
             return 0
-        left = picodollars(cap * 1_000_000) - known.cost - known.since
-        spending.say(project_id, bound.ref, cap, day + _DAY, left <= 0)
-        return 0 if left <= 0 else self._affordable(where, int(left * self.share))
+        spending.say(project_id, bound.ref, cap, day + _DAY, known.left <= 0)
+        return self._affordable(where, known.held) if known.left > 0 and known.held > 0 else 0
 
-    def _affordable(self, where: Where, left: int) -> int:
-        under_way = in_flight.of_lane(*where)
+    def _affordable(self, where: Where, held: int) -> int:
         attempts, cost = self._attempts.get(where, (0, 0))
         if attempts and not cost:
             return PLENTY
-        affordable = left * attempts // cost if attempts else 1
-        return max(affordable, 1) - under_way
+        affordable = held * attempts // cost if attempts else 1
+        return max(affordable, 1) - in_flight.of_lane(*where)
 
     def spent(self, project_id: str, scorer_ref: str, cost: int) -> None:
         """An attempt was recorded here that cost so many picodollars."""
@@ -81,33 +89,59 @@ class Budgets:
         known = self._known.get(where)
         if known is not None:
             known.since += cost
+            known.held -= cost
             attempts, before = self._attempts.get(where, (0, 0))
             self._attempts[where] = (attempts + 1, before + cost)
 
     async def run(self) -> None:
-        """Ask all partitions what was spent, for ever, as long as somebody wants to know."""
+        """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
         while True:
             await self._wanted.wait()
             with suppress(cluster.Unavailable):
-                await self._ask()
+                await self.ask()
             self._wake()
             await asyncio.sleep(_ASK_AGAIN)
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
+        """Hold this worker's share of what is left. Raises Unavailable, and then it holds what it held."""
+        self._forget()
+        most = {where: self._part(known.left) for where, known in self._known.items()}
+        spending.hold({where: max(known.held, most[where]) for where, known in self._known.items()})
+        try:
+            if most:
+                await self._take(most)
+        finally:
+            spending.hold({where: known.held for where, known in self._known.items()})
+
+    def _forget(self) -> None:
         now = time.monotonic()
         self._known = {where: known for where, known in self._known.items() if known.wanted_at + _FORGET > now}
         if not self._known:
             self._wanted.clear()
-            return
+
+    async def _take(self, most: dict[Where, int]) -> None:
         day, asked = self.day(), dict(self._known)
+        # What is held before what is spent: what ends in between counts twice, and not as neither.
+        held = await cluster.every_worker(spending.held, list(asked))
         before = {where: known.since for where, known in asked.items()}
-        found = await cluster.everywhere(spending.spent, list(asked), day)
-        if len(found) < topics.partitions():
-            return  # a worker does not answer: what was spent there is not known
+        spent = await cluster.everywhere(spending.spent, list(asked), day)
+        if held.keys() != set(cluster.owners().values()) or len(spent) < topics.partitions():
+            return  # a worker does not answer: what it holds, or what was spent there, is not known
         for number, (where, known) in enumerate(asked.items()):
             if known.day == day:
-                known.cost = sum(costs[number] for costs in found.values())
+                known.cost = sum(costs[number] for costs in spent.values())
                 known.since -= before[where]
+                elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
+                known.held = max(min(most[where], self._part(known.left - elsewhere)), self._under_way(where))
+
+    def _part(self, left: int) -> int:
+        """This worker's share of what is left."""
+        return max(0, math.ceil(left * self.share))
+
+    def _under_way(self, where: Where) -> int:
+        """What all that is under way here is taken to cost."""
+        attempts, cost = self._attempts.get(where, (0, 0))
+        return math.ceil(in_flight.of_lane(*where) * cost / attempts) if attempts else 0
 
 
 def day_of(at: float, day_start: int) -> int:

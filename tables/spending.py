@@ -1,7 +1,8 @@
 """What scorers cost: one row a project, scorer and day, with the sum of what was spent in one partition.
 
 Each row remembers the offset of the last record that it took in, so that none counts twice. Which scorers have reached
-their cap is in memory only: it follows from these rows, and workers tell each other, so that all of them say so.
+their cap is in memory only: it follows from these rows, and workers tell each other, so that all of them say so. So is
+what this worker holds of what is left, which others ask before they take of it.
 """
 
 import time
@@ -83,6 +84,17 @@ def to_tell() -> list[dict[str, Any]]:
     return [asdict(cap) for cap in _caps.values() if cap.until > now]
 
 
+# --- what this worker holds ----------------------------------------------------------------------
+
+_held: dict[tuple[str, str], int] = {}
+
+
+def hold(amounts: Mapping[tuple[str, str], int]) -> None:
+    """From now on this worker may spend so many picodollars, by project id and scorer ref, and nothing of others."""
+    global _held
+    _held = dict(amounts)
+
+
 # --- queries -------------------------------------------------------------------------------------
 
 
@@ -99,3 +111,9 @@ def hear(partition: int, told: list[dict[str, Any]]) -> bool:
 def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[int]:
     """What each (project, scorer ref) cost in this partition on the day that began then, in picodollars."""
     return [load(partition, key(project_id, ref, day)).cost for project_id, ref in scorers]
+
+
+def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
+    """What this worker holds of the cap of each (project, scorer ref), in picodollars; any of its partitions may be
+    asked."""
+    return [_held.get((project_id, ref), 0) for project_id, ref in scorers]

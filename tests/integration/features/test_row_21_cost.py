@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.asking import tasks
+from tests.brokers import kafka_only
 from tests.judge import Judge
 from tests.judging import PROJECT, Judging, bill, judged, log_outputs, publish, scores
 from tests.length import at_length
@@ -138,3 +139,37 @@ def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day
     done = service.wait_finished(request, 60)
     assert (done["tasks"]["succeeded"], done["tasks"]["failed"]) == (80, 0)
     assert judge.answered["requests"] == 1 + 40
+
+
+@kafka_only
+def test_row_21_two_workers_spend_a_cap_together_and_at_most_their_last_attempts_more(judging: Judging) -> None:
+    begins = datetime.now(UTC) + timedelta(hours=12)
+    service, judge = judging.start(day_start=f"{begins:%H:%M}"), judging.judge
+    second = service.another()
+    second.extra_environment = service.extra_environment
+    try:
+        second.start()
+        output, total, within = "each costs the same", 400, 100
+        each = judged(service, [output], publish(service, "probe"), prefix="probe")["cost"]["usd"]
+        ref = publish(service, policy={"usd_per_day": (within + 0.5) * each})
+        request = service.submit(PROJECT, log_outputs(service, [output] * total), [ref])
+        spent = deferred(service, request, total)
+        assert within < len(spent) <= within + 2
+        assert judge.answered["requests"] == 1 + len(spent)
+        assert {task["worker"] for task in spent} == {service.url, second.url}
+        publish(service, policy={"usd_per_day": 2 * total * each})
+        assert service.wait_finished(request)["tasks"]["succeeded"] == total
+        assert judge.answered["requests"] == 1 + total
+    finally:
+        second.kill()
+
+
+def deferred(service: Service, request: str, total: int) -> list[Any]:
+    """Wait until all tasks have ended or say that they wait for the next day; returns those that have ended."""
+    for _ in attempts(60):
+        waiting = tasks(service, request, "paused")
+        ended = tasks(service, request, "succeeded")
+        if len(waiting) + len(ended) == total:
+            assert all(task["reason"].startswith("spend_cap_reached: ") for task in waiting)
+            return ended
+    raise AssertionError(f"{service.status(request)['tasks']}\n{service.log()}")

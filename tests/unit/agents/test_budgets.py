@@ -1,0 +1,103 @@
+"""What is left of a spend cap is divided between workers that ask each other, so that none takes what another holds."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agents.budgets import Budgets
+from app import cluster, topics
+from app.scorers import BoundScorer, Policy, Registry
+from app.settings import Settings
+from tables import spending
+
+PROJECT, CAP, USD = "acme/judging", 100, 10**12
+
+
+class Others:
+    """All workers, as this one finds them when it asks: `spent` by all, and `held` by the other one, in USD."""
+
+    def __init__(self, where: tuple[str, str]) -> None:
+        self.spent = 0
+        self.held = 0
+        self.answers = True
+        self.seen: list[int] = []  # what this worker said that it holds, each time when it asked
+        self._where = where
+
+    async def every_worker(self, query: object, scorers: object) -> dict[str, list[int]]:
+        self.seen += [amount // USD for amount in spending.held(0, [self._where])]
+        return {"here": [0]} | ({"other": [self.held * USD]} if self.answers else {})
+
+    async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, list[int]]:
+        return {partition: [self.spent * USD if partition == 0 else 0] for partition in range(topics.partitions())}
+
+
+@pytest.fixture
+def bound() -> BoundScorer:
+    return dataclasses.replace(Registry.load().parameterless()[0], policy=Policy(usd_per_day=CAP))
+
+
+@pytest.fixture
+def others(bound: BoundScorer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
+    made = Others((PROJECT, bound.ref))
+    monkeypatch.setattr(cluster, "here", lambda: "here")
+    monkeypatch.setattr(cluster, "owners", lambda: {0: "here", 1: "other"})
+    monkeypatch.setattr(cluster, "every_worker", made.every_worker)
+    monkeypatch.setattr(cluster, "everywhere", made.everywhere)
+    yield made
+    spending.hold({})
+
+
+@pytest.fixture
+async def budgets(bound: BoundScorer, others: Others) -> Any:
+    """Of a worker that has half of all limits, and for which an attempt has cost 1 USD."""
+    made = Budgets(Settings().day_start, lambda: None)
+    made.share = 0.5
+    made.room(PROJECT, bound)
+    await made.ask()
+    made.spent(PROJECT, bound.ref, USD)
+    others.spent = 1
+    others.seen.clear()
+    return made
+
+
+async def test_a_worker_spends_its_part_of_what_is_neither_spent_nor_held_by_another(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    others.spent, others.held = 40, 20
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == (CAP - 40 - 20) // 2
+    for _ in range(20):  # and that is all of it until it has asked again
+        assert budgets.room(PROJECT, bound) > 0
+        budgets.spent(PROJECT, bound.ref, USD)
+    assert budgets.room(PROJECT, bound) == 0
+
+
+async def test_while_it_asks_a_worker_says_that_it_holds_the_most_that_it_may_take(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    others.spent, others.held = 91, 9
+    await budgets.ask()  # so that it holds nothing
+    others.spent, others.held = 1, 70
+    others.seen.clear()
+    await budgets.ask()
+    assert others.seen == [(CAP - 91) // 2]  # as far as it knows
+    assert budgets.room(PROJECT, bound) == (CAP - 91) // 2
+    await budgets.ask()
+    assert others.seen[1:] == [(CAP - 1) // 2]
+    assert budgets.room(PROJECT, bound) == (CAP - 1 - 70) // 2
+
+
+async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    await budgets.ask()
+    for _ in range(50):
+        budgets.spent(PROJECT, bound.ref, USD)
+    others.answers, others.spent = False, 51
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 0
+    others.answers = True
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 24
