@@ -16,9 +16,10 @@ from datetime import time as clock
 
 from agents.limits import PLENTY
 from app import cluster, topics
+from app.judges.prices import lacks_price
 from app.scorers import BoundScorer
 from app.scorers.report import picodollars
-from tables import in_flight, spending
+from tables import in_flight, spending, unpriced
 
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds after which nobody asks any more what is left
@@ -64,6 +65,10 @@ class Budgets:
         cap = bound.policy.usd_per_day
         if cap is None:
             return PLENTY
+        if (lacks := lacks_price(bound.scorer)) is not None:
+            unpriced.say(project_id, bound.ref, lacks)
+            self._wanted.set()  # so that it is said again
+            return 0
         where, day = (project_id, bound.ref), self.day()
         known = self._known.get(where)
         if known is None or known.day != day:

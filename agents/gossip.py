@@ -1,11 +1,11 @@
 """Tells other workers which breakers have opened or closed, so that all of them stop and go on together, and which
-scorers have reached their spend cap, so that all of them say so."""
+scorers have reached their spend cap, or one that cannot hold, so that all of them say so."""
 
 import asyncio
 from contextlib import suppress
 
 from app import cluster
-from tables import breakers, spending
+from tables import breakers, spending, unpriced
 
 _REPEAT = 0.5  # seconds: for workers that came later, or did not hear
 
@@ -24,3 +24,5 @@ async def tell_pauses() -> None:
                     await cluster.every_worker(breakers.hear, told)
                 if caps := spending.to_tell():
                     await cluster.every_worker(spending.hear, caps)
+                if said := unpriced.to_tell():
+                    await cluster.every_worker(unpriced.hear, said)

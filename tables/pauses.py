@@ -1,8 +1,8 @@
-"""Why the tasks of a scorer are not started now: its breaker is open, or it has reached its spend cap."""
+"""Why the tasks of a scorer are not started now: its breaker is open, or its spend cap is reached, or cannot hold."""
 
 from typing import NamedTuple
 
-from tables import breakers, spending
+from tables import breakers, spending, unpriced
 
 
 class Pause(NamedTuple):
@@ -22,4 +22,7 @@ def of(project_id: str, scorer_ref: str) -> Pause | None:
     if cap is not None:
         reason = f"spend_cap_reached: the {cap.usd:g} USD that this scorer may cost a day in this project are spent"
         return Pause(reason, cap.since, cap.until)
+    said = unpriced.of(project_id, scorer_ref)
+    if said is not None:
+        return Pause(f"spend_cap_without_price: {said.reason}", said.since, said.until)
     return None

@@ -43,14 +43,14 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir.parent / f"{data_dir.name}.log"
         settings = {"partitions": PARTITIONS} | settings
-        self._settings = {f"CALLSCORE_{name.upper()}": str(value) for name, value in settings.items()}
+        self._settings = {_variable(name): str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.extra_environment: Mapping[str, str] = {}
 
-    def another(self) -> "Service":
-        """Another worker with the same settings, on the same volume, as workers on Kafka are."""
-        made = Service(self.data_dir)
-        made._settings = self._settings
+    def another(self, **settings: object) -> "Service":
+        """Another worker with the same settings but for these, on the same volume, as workers on Kafka are."""
+        made = Service(self.data_dir, **settings)
+        made._settings = self._settings | {name: made._settings[name] for name in map(_variable, settings)}
         made.log_path = self.log_path.with_suffix(".2.log")
         return made
 
@@ -197,6 +197,10 @@ class Service:
         """The refs of scorers that need no parameters."""
         known = {scorer["name"]: scorer["ref"] for scorer in self.items("/scorers")}
         return [known[name] for name in names]
+
+
+def _variable(setting: str) -> str:
+    return f"CALLSCORE_{setting.upper()}"
 
 
 def attempts(seconds: float) -> Iterator[int]:

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
+from app.judges.prices import lacks_price
 from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
+from app.settings import get_settings
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json, validate
@@ -83,6 +85,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"
         raise problem(422, ["body", "name"], message, "name_taken")
     bound = bind(registry, body.name, body.kind, body.params)
+    check_cap(bound, body.policy, "body", "policy", "usd_per_day")
     event = ScorerPublished(
         ref=bound.ref,
         project_id=body.project_id,
@@ -126,6 +129,15 @@ def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> Bo
         raise problem(422, ["body", "name"], str(error), "invalid_id") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise problem(422, ["body", "params"], f"These parameters cannot be used: {error}", "invalid_params") from None
+
+
+def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
+    """Return if what the scorer costs can be counted, where it has a cap. Raises ApiError, 422."""
+    cap = policy.usd_per_day or get_settings().scorer_usd_per_day
+    lacks = lacks_price(bound.scorer)
+    if cap is not None and lacks is not None:
+        message = f"It may cost {cap:g} USD a day, which could not be counted: {lacks}; add it, 0 if it is free"
+        raise problem(422, loc, message, "price_unknown")
 
 
 def encode(event: ScorerPublished) -> bytes:

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ValidationError
 from app import cluster, ids, topics
 from app.events import ScorerPublished
 from app.judges import weave
-from app.scorers import BadRef, parse_ref
+from app.scorers import BadRef, Policy, parse_ref
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json
 from app.web.errors import ApiError, not_found, problem
 from app.web.responses import json_response
-from app.web.scorers import REGISTRY, bind, encode
+from app.web.scorers import REGISTRY, bind, check_cap, encode
 from tables import scorers
 
 
@@ -47,7 +47,9 @@ async def create_object(request: web.Request) -> web.Response:
     digest = digest_of(obj.val)
     kind, params = await _scorer(obj)
     if kind != weave.KEPT:
-        params = dict(bind(request.app[REGISTRY], obj.object_id, kind, params).params)
+        bound = bind(request.app[REGISTRY], obj.object_id, kind, params)
+        check_cap(bound, Policy(), "body", "obj", "val")
+        params = dict(bound.params)
     event = ScorerPublished(
         ref=f"weave:///{obj.project_id}/object/{obj.object_id}:{digest}",
         project_id=obj.project_id,

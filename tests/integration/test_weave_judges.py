@@ -106,3 +106,10 @@ def test_weaves_objects_are_read_back_and_what_cannot_run_is_said(judging: Judgi
         assert reason in create(service, "Bad", val, status=422)
     submitted = {"project_id": PROJECT, "call_ids": ["a"], "scorer_refs": [ref]}
     assert service.post("/calls/score", submitted).status == 422  # a model is no scorer
+
+
+def test_a_judge_that_the_cap_of_all_scorers_could_not_count_is_refused(judging: Judging) -> None:
+    service = judging.start(priced=False, scorer_usd_per_day=5)
+    ref = create(service, "Model", model())
+    answer = create(service, "PoliteJudge", judge(ref), status=422)
+    assert "no price for model 'judge-1' of provider 'local'" in answer

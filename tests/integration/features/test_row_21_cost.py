@@ -3,11 +3,12 @@
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.asking import tasks
+from tests.asking import tasks, wait_for
 from tests.brokers import kafka_only
 from tests.judge import Judge
 from tests.judging import PROJECT, Judging, bill, judged, log_outputs, publish, scores
@@ -139,6 +140,66 @@ def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day
     done = service.wait_finished(request, 60)
     assert (done["tasks"]["succeeded"], done["tasks"]["failed"]) == (80, 0)
     assert judge.answered["requests"] == 1 + 40
+
+
+def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_count(judging: Judging) -> None:
+    service = judging.start(priced=False)
+    params = {"provider": "local", "model": "judge-1", "prompt": "{output}", "scale": {"type": "boolean"}}
+    body = {"name": "polite", "kind": "llm_judge", "params": params, "project_id": PROJECT}
+    assert service.post("/scorers", body).status == 201
+    answer = service.post("/scorers", body | {"policy": {"usd_per_day": 5}})
+    [detail] = answer.json["detail"]
+    assert (answer.status, detail["type"]) == (422, "price_unknown")
+    assert detail["loc"] == ["body", "policy", "usd_per_day"]
+    for named in ("5 USD a day", "'local'", "'judge-1'", "CALLSCORE_PROVIDERS"):
+        assert named in detail["msg"]
+
+
+def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_and_nobody_is_asked(
+    judging: Judging,
+) -> None:
+    service, judge = judging.start(), judging.judge
+    ref = publish(service, policy={"usd_per_day": 5})
+    file = Path(service.environment["CALLSCORE_PROVIDERS"])
+    service.stop()
+    judge.file(file, priced=False)
+    service.start()
+    request = service.submit(PROJECT, log_outputs(service, ["one", "two"]), [ref, *service.refs("not_empty")])
+    wait_for(service, request, "succeeded", 2)
+    for task in wait_for(service, request, "paused", 2):
+        assert task["reason"].startswith("spend_cap_without_price: the file of CALLSCORE_PROVIDERS has no price")
+        assert "'judge-1'" in task["reason"]
+        assert task["next_at"] is not None
+    counts = service.status(request)["tasks"]
+    assert (counts["paused"], counts["succeeded"], counts["failed"]) == (2, 2, 0)
+    assert judge.bodies == []
+    service.stop()
+    judge.file(file)
+    service.start()
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 4
+
+
+@kafka_only
+def test_row_21_only_the_worker_without_a_price_defers_and_all_workers_say_so(judging: Judging, tmp_path: Path) -> None:
+    service, judge = judging.start(), judging.judge
+    second = service.another(providers=judge.file(tmp_path / "unpriced.toml", priced=False))
+    second.extra_environment = service.extra_environment
+    try:
+        second.start()
+        ref = publish(service, policy={"usd_per_day": 5})
+        request = service.submit(PROJECT, log_outputs(service, [f"text {n}" for n in range(40)]), [ref])
+        for _ in attempts(60):
+            waiting = {task["worker"] for task in tasks(service, request, "paused")}
+            counts = service.status(request)["tasks"]
+            if waiting == {second.url} and counts["paused"] + counts["succeeded"] == 40:
+                break
+        else:
+            raise AssertionError((waiting, counts))
+        assert counts["succeeded"] == judge.answered["requests"] > 0
+        publish(service)  # without a cap
+        assert service.wait_finished(request)["tasks"]["succeeded"] == 40
+    finally:
+        second.kill()
 
 
 @kafka_only
