@@ -23,7 +23,7 @@ class Endpoint(OnThread):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/score"
+        return f"{self.origin}/score"
 
     async def _elsewhere(self, request: web.Request) -> web.Response:
         self.elsewhere += 1

@@ -47,7 +47,7 @@ class Judge(OnThread):
         """A file for CALLSCORE_PROVIDERS that names it `local`, with these limits and prices for `judge-1`."""
         given = ", ".join(f"{name} = {value}" for name, value in limits.items())
         prices = f"prices.judge-1 = {{ input = {INPUT_PRICE}, output = {OUTPUT_PRICE} }}\n" if priced else ""
-        where = f'base_url = "http://127.0.0.1:{self.port}/v1"\nkey = "JUDGE_KEY"'
+        where = f'base_url = "{self.origin}/v1"\nkey = "JUDGE_KEY"'
         path.write_text(f"[local]\n{where}\nlimits = {{ {given} }}\n{prices}")
         return path
 

@@ -1,6 +1,7 @@
 """A real HTTP server on a thread of its own."""
 
 import asyncio
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from typing import Self
@@ -13,10 +14,16 @@ class OnThread(ABC):
 
     def __init__(self) -> None:
         self.port = 0  # set when it has started
+        self.tls: ssl.SSLContext | None = None  # set before it starts, where it serves https
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
@@ -36,7 +43,7 @@ class OnThread(ABC):
         app.add_routes(self.routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096, ssl_context=self.tls).start()
         self.port = int(runner.addresses[0][1])
         self._started.set()
         await self._stopped.wait()

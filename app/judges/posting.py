@@ -37,7 +37,7 @@ class Poster:
             async with self._connections().post(url, data=data, headers=sent, allow_redirects=False) as answer:
                 raw = await self._read(answer)
         except (aiohttp.ClientError, ValueError) as error:  # the latter for a key or a host that cannot be sent
-            message = f"{self._who} cannot be reached: {type(error).__name__}"
+            message = f"{self._who} cannot be reached: {_cause(error)}"
             raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
         if not _is_fine(answer):
             status, said = answer.status, answer.headers
@@ -87,6 +87,14 @@ def proxy_for(url: URL) -> str | None:
     if proxy is None or proxy_bypass(f"{url.host}:{url.port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _cause(error: Exception) -> str:
+    """Why nobody was reached, in words without anything that was sent."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        verified = error.certificate_error
+        return f"its certificate is not accepted: {getattr(verified, 'verify_message', type(verified).__name__)}"
+    return type(error).__name__
 
 
 def _is_fine(answer: aiohttp.ClientResponse) -> bool:
