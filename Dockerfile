@@ -12,6 +12,9 @@ COPY agents agents
 COPY tables tables
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 
+# Nothing is compiled at each start, since the image may not write to itself.
+RUN python -m compileall -q app agents tables
+
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin callscore \
     && install --directory --owner callscore --group callscore /data
 USER callscore

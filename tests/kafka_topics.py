@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 
+from tests.kafka_scram import AlterScram
 from tests.service import attempts
 
 SETTLE_SECONDS = 60.0
@@ -134,6 +135,15 @@ class KafkaTopics(ABC):
     def allow(self, user: str, operation: str, topic: str) -> None:
         """Take a `deny` back."""
         self._access(DeleteAclsRequest, topic, f"User:{user}", OPERATIONS[operation], DENIED)
+
+    def set_password(self, user: str, mechanism: str, password: str) -> None:
+        """Give a user of the SASL listeners another password for one SCRAM mechanism; only when secure."""
+
+        async def alter(admin: Any) -> None:
+            response = await admin._send_to_controller(AlterScram(user, mechanism, password))
+            _raise_first([result[:3] for result in response.results])
+
+        self._administer(alter)
 
     def _access(self, request: Any, topic: str, who: str, operation: int, permission: int) -> None:
         async def change(admin: Any) -> None:

@@ -84,7 +84,7 @@ async def _order(control: Control, header: dict[str, Any], before: dict[str, Any
     key, value = control.request_id.encode(), control.encode()
     copies = [log_writes.append(topics.controls, key, value, number) for number in range(topics.partitions())]
     await log_writes.durable(copies)
-    offsets = [copy.result().offset for copy in copies]
+    offsets = [copy.acknowledged.result().offset for copy in copies]
     try:
         async with asyncio.timeout(_EFFECT_SECONDS):
             await cluster.everywhere(controls.in_effect, control.request_id, offsets)

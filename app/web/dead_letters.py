@@ -3,7 +3,6 @@
 Those that name a project are for its keys; all of them, also those that nobody can read, for keys of every project.
 """
 
-import asyncio
 import base64
 import time
 from datetime import UTC, datetime
@@ -110,7 +109,7 @@ async def redrive_letters(request: web.Request) -> web.Response:
     )
 
 
-def _order(request: web.Request, letter: dict[str, Any]) -> "asyncio.Future[Any]":
+def _order(request: web.Request, letter: dict[str, Any]) -> log_writes.Writing:
     order = LetterRedriven(letter_id=letter["id"], asked_by=request[USER].name, asked_at=time.time())
     return log_writes.append(topics.dead_letters, letter["id"].encode(), order.encode(), letter["partition"])
 

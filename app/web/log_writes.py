@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from app import cluster, topics
@@ -14,34 +16,58 @@ _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
 _CATCH_UP_SECONDS = 5.0
 
 
-def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> "asyncio.Future[Any]":
-    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look."""
+class LogSilent(Exception):
+    """The log takes nothing for a partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A record on its way to a partition of the log; `acknowledged` is done once it is durable there."""
+
+    topic: str
+    partition: int
+    acknowledged: "asyncio.Future[Any]"
+
+
+# Records that were not acknowledged in time and still may be, by topic and partition.
+_late: Counter[tuple[str, int]] = Counter()
+
+
+def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> Writing:
+    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look.
+
+    Nothing is written to a partition that takes nothing: whoever comes next need not wait as long as the first one.
+    """
+    if partition is None:
+        partition = topics.partition_of(key)
     try:
-        return topic.append(key, value, partition)
+        if _late[topic.name, partition]:
+            raise LogSilent(f"it has acknowledged nothing for more than {_ACKNOWLEDGE_SECONDS:g} s")
+        future = topic.append(key, value, partition)
     except Exception as error:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future = asyncio.get_running_loop().create_future()
         future.set_exception(error)
-        return future
+    return Writing(topic.name, partition, future)
 
 
-async def durable(futures: Iterable["asyncio.Future[Any]"]) -> None:
+async def durable(written: Iterable[Writing]) -> None:
     """Return once the log has acknowledged all of these records.
 
     Raises:
         ApiError: 503, it cannot take one of them, or is too slow. Some may be in the log, which does no harm.
     """
-    waiting = list(futures)
+    waiting = {writing.acknowledged: writing for writing in written}
     if not waiting:
         return
     done, pending = await asyncio.wait(waiting, timeout=_ACKNOWLEDGE_SECONDS)
-    for future in pending:
-        future.add_done_callback(_retrieve)
     failures = [error for future in done if (error := _failure(future)) is not None]
     if failures:
         logger.error("the log refused %d of %d records: %r", len(failures), len(waiting), failures[0])
     if pending:
         late = "the log has not acknowledged %d of %d records within %g s"
         logger.error(late, len(pending), len(waiting), _ACKNOWLEDGE_SECONDS)
+        for future in pending:
+            _follow(waiting[future])
     if failures or pending:
         reason = failures[0] if failures else "it is slow"
         raise unavailable(f"The log cannot take this now; nothing has been accepted, send it again ({reason})")
@@ -74,6 +100,14 @@ def _failure(future: "asyncio.Future[Any]") -> BaseException | None:
     return asyncio.CancelledError() if future.cancelled() else future.exception()
 
 
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    if (error := _failure(future)) is not None:
-        logger.error("the log refused a record after its request had been answered: %r", error)
+def _follow(late: Writing) -> None:
+    """Count a record as late until the log has said what became of it."""
+    where = (late.topic, late.partition)
+    _late[where] += 1
+
+    def settled(future: "asyncio.Future[Any]") -> None:
+        _late[where] -= 1
+        if (error := _failure(future)) is not None:
+            logger.error("the log refused a record after its request had been answered: %r", error)
+
+    late.acknowledged.add_done_callback(settled)

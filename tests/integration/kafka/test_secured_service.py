@@ -62,11 +62,31 @@ def test_a_service_with_a_wrong_password_stays_up_and_says_why_it_is_not_ready(
     service.spawn()
     service.wait_unready("uthentication")
     refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
-    refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
     assert refused.status == 503
     assert service.log().count("trying again until it can") == 1
     assert "Traceback" not in service.log()
     assert "not-hers" not in service.log()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS[1:])  # passwords of PLAIN are in the broker's own settings
+def test_a_service_whose_password_is_made_right_at_kafka_is_ready_without_a_restart(
+    made: list[Service], tmp_path: Path, secure: KafkaCluster, mechanism: str
+) -> None:
+    given = settings(secure, "SASL_PLAINTEXT", mechanism, password=f"new-{mechanism}")
+    service = make(made, tmp_path, partitions=2, **given)
+    service.spawn()
+    service.wait_unready("uthentication")
+    pid = service.pid
+    secure.set_password("alice", mechanism, f"new-{mechanism}")
+    try:
+        service.wait_ready()
+        service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+        request = service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))
+        assert request["tasks"]["succeeded"] == 1
+        assert service.pid == pid
+        assert "Traceback" not in service.log()
+    finally:
+        secure.set_password("alice", mechanism, USERS["alice"])
 
 
 def test_a_service_that_does_not_trust_the_certificate_says_so(
