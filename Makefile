@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
@@ -37,15 +37,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Everything that needs no Kafka. Two processes, as most of a test is waiting; the files in order, as the longest come
-# first.
+# Everything on the embedded log, and on a real Apache Kafka what differs there, if it can be had here: a JDK 17 and
+# Maven. More processes than cores, as most of a test is waiting; the files in order, as the longest come first.
+PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 test: check
-	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not repeated"
 
-# What needs a real Apache Kafka: about half an hour, a JDK 17 and Maven.
+# Everything on Kafka: about half an hour.
 test-kafka: $(VENV)/.dev
-	CALLSCORE_REQUIRE_KAFKA=1 $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
-		tests/crash tests/integration -k "kafka or workers"
+	CALLSCORE_REQUIRE_KAFKA=1 $(PYTEST) tests/crash tests/integration -k "kafka or workers"
 
 # The crash tests, and limits, breakers and fairness, at length: about an hour.
 soak: $(VENV)/.dev

@@ -1,6 +1,7 @@
 """The two logs that the service runs on. What is promised holds on both, so tests take the `broker` fixture."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,22 @@ EMBEDDED, KAFKA = "embedded", "kafka"
 # For tests of what only one of them has or does: `@embedded_only`, `@kafka_only`.
 embedded_only = pytest.mark.parametrize("broker", [EMBEDDED], indirect=True)
 kafka_only = pytest.mark.parametrize("broker", [KAFKA], indirect=True)
+
+# For modules of tests that `make test` runs on both logs; those of the others on Kafka are left to `make test-kafka`.
+on_both_logs = pytest.mark.on_both_logs
+
+
+def mark_repeated(items: Iterable[pytest.Item]) -> None:
+    """Mark as `repeated` what is shown on Kafka and on the embedded log too, unless it is to be `on_both_logs`."""
+    of_test: defaultdict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: {EMBEDDED: [], KAFKA: []})
+    for item in items:
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if "broker" in params:
+            of_test[item.nodeid.partition("[")[0]][str(params["broker"])].append(item)
+    for shown in of_test.values():
+        for item in shown[KAFKA] if shown[EMBEDDED] else ():
+            if item.get_closest_marker(on_both_logs.name) is None:
+                item.add_marker("repeated")
 
 
 class Broker:

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from tests.asking import Asking
-from tests.brokers import Broker, broker
+from tests.brokers import Broker, broker, mark_repeated
 from tests.disk import make_disk
 from tests.faults.shim import shim, shim_library
 from tests.judge import Judge
@@ -51,6 +51,10 @@ def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Servi
 def service(make_service: Callable[..., Service]) -> Service:
     """A running service on a fresh log."""
     return make_service().start()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_repeated(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -25,9 +25,7 @@ SKIPPED = "no Kafka: "
 
 @cache
 def runtime() -> Runtime | str:
-    """What brokers are run with, or why none is started here: asked once a test run, since Maven may take long."""
-    if os.environ.get(REQUIRED) != "1":
-        return "They run with: make test-kafka"
+    """What brokers are run with, or why none can be: asked once a test run, since Maven may take long."""
     try:
         found = Runtime()
     except KafkaMissing as error:

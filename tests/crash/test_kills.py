@@ -11,9 +11,11 @@ from http.client import HTTPException
 from typing import Any
 
 from tests import stored
-from tests.brokers import EMBEDDED, KAFKA, Broker
+from tests.brokers import EMBEDDED, KAFKA, Broker, on_both_logs
 from tests.log_command import verified
 from tests.service import Service
+
+pytestmark = on_both_logs
 
 PROJECT = "acme/crash"
 SCORERS = ("not_empty", "patient", "flaky", "in_process")

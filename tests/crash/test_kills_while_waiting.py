@@ -8,10 +8,13 @@ from typing import NamedTuple
 import pytest
 
 from tests.asking import Asking, ask, tasks, wait_for
+from tests.brokers import on_both_logs
 from tests.length import at_length
 from tests.log_command import verified
 from tests.provider import Provider
 from tests.service import Service, attempts
+
+pytestmark = on_both_logs
 
 
 class Promise(NamedTuple):

@@ -19,9 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.brokers import Broker
+from tests.brokers import Broker, on_both_logs
 from tests.log_command import verified
 from tests.service import Service, attempts
+
+pytestmark = on_both_logs
 
 SEQUENCES = int(os.environ.get("CALLSCORE_TEST_SEQUENCES", "12"))
 STEPS = 15

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 from app.events import DeadLetter
 from tests import stored
+from tests.brokers import on_both_logs
 from tests.service import PARTITIONS, Service
+
+pytestmark = on_both_logs
 
 PROJECT = "acme/letters"
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import rocksdict
 
 from tests import stored
+from tests.brokers import on_both_logs
 from tests.service import PARTITIONS, Service, attempts
+
+pytestmark = on_both_logs
 
 CHANGELOG = f"{stored.GROUP}-scores-changelog"
 RECORDS = 160_000

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests import stored
+from tests.brokers import on_both_logs
 from tests.service import Service
+
+pytestmark = on_both_logs
 
 PROJECT = "acme/redelivery"
 MARKER = "acme/marker"

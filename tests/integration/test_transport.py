@@ -9,8 +9,10 @@ import pytest
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
-from tests.brokers import Broker, kafka_only
+from tests.brokers import Broker, kafka_only, on_both_logs
 from tests.integration.small_app import PARTITIONS, READY_SECONDS, Place, Worker, build, place_of, running, started
+
+pytestmark = on_both_logs
 
 FIRST = {b"key-%d" % n: b"first" for n in range(100)}
 SECOND = {b"key-%d" % n: b"second" for n in range(50, 150)}

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.brokers import on_both_logs
 from tests.service import Service
+
+pytestmark = on_both_logs
 
 CALLS = [f"call-{n}" for n in range(40)]
 

@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 from tests import stored
 from tests.asking import PROJECT, Asking, ask, log_calls
+from tests.brokers import on_both_logs
 from tests.length import at_length
 from tests.log_command import verified
 from tests.provider import Provider
 from tests.service import Service, attempts
+
+pytestmark = on_both_logs
 
 CALLS = 60
 CONCURRENCY = 8

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.brokers import on_both_logs
 from tests.service import Service
+
+pytestmark = on_both_logs
 
 STATES = ["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
 
