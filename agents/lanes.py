@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from app import ids
 from app.events import ScoreRequested, Target
@@ -35,7 +36,7 @@ class Task:
     trying_since: float | None = None  # from when on its budget in time runs
     earlier: Spent | None = None  # what its attempts in this round took so far
 
-    def facts(self, targets: list[Target]) -> dict[str, object]:
+    def facts(self, targets: list[Target]) -> dict[str, Any]:
         """What every event of the task says, for these places."""
         return {
             "project_id": self.project_id,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from app import topics
-from app.events import ScoreEvents, Target, TaskEvent, TasksReused
+from app.events import ScoreEvents, Target, TasksReused
 
 MAX_EVENTS = 256
 MAX_BYTES = 768 * 1024  # an event has at most 256 KiB of output, and a record must stay below 2 MiB
@@ -32,15 +32,15 @@ class Outbox:
         self._scheduled = False
         self._closed = False
 
-    def put(self, partition: int, event: TaskEvent) -> None:
-        """Send an event. It is encoded here and now, so that one that cannot be does not take others with it."""
-        self._add(partition, event.encode())
+    def put(self, partition: int, encoded: bytes) -> None:
+        """Send an event, encoded by whoever made it, so that one that cannot be does not take others with it."""
+        self._add(partition, encoded)
         self._schedule()
 
-    async def put_durably(self, partition: int, event: TaskEvent) -> bool:
+    async def put_durably(self, partition: int, encoded: bytes) -> bool:
         """Send an event, and wait until it is in the log; returns whether it is. For ever, if the outbox is closed."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.put(partition, event)
+        self.put(partition, encoded)
         self._batches[partition].waiting.append(future)
         return await future
 

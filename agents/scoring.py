@@ -169,6 +169,7 @@ class Scoring:
         self.attempts.cancel_all()
 
     def _forget_all(self) -> None:
+        calls.forget_recent()
         self._open.clear()
         self._early.clear()
         self._chunks.clear()
@@ -321,18 +322,15 @@ class Scoring:
                 self._attempt_failed(entry.task, entry, run, outcome, paused)
             else:
                 self._succeed(entry.task, entry, run, outcome)
-        except ValueError as error:  # pydantic's too: what the scorer has put into its report cannot be written
+        except (ValueError, TypeError) as error:  # what the scorer has put into its report cannot be written
             self._fail(entry.task, entry, events.Error(type="invalid_report", message=str(error)), run.call_row["call"])
 
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
-        event = events.ScoreSucceeded(
-            **task.facts(entry.targets),
-            output=events.json_value(output),
-            op_name=op_name(run.call_row["call"]),
-            lineage=run.lineage(),
-            **self._spent(run),
+        facts = task.facts(entry.targets)
+        encoded = events.score_succeeded(
+            facts, output, op_name(run.call_row["call"]), run.lineage(), **self._spent(run)
         )
-        self._say(entry, event)
+        self._send(entry, encoded, facts["at"])
 
     def _attempt_failed(self, task: Task, entry: Entry, run: Run, error: ScorerError, paused: bool) -> None:
         described = events.Error(
@@ -387,9 +385,13 @@ class Scoring:
     # --- in flight ---
 
     def _say(self, entry: Entry, event: events.TaskEvent) -> None:
+        """Send an event of a task."""
+        self._send(entry, event.encode(), event.at)
+
+    def _send(self, entry: Entry, encoded: bytes, at: float) -> None:
         """Send what became of a task, which is in flight until that is applied."""
-        self.outbox.put(entry.partition, event)
-        entry.running, entry.said_at = False, event.at
+        self.outbox.put(entry.partition, encoded)
+        entry.running, entry.said_at = False, at
 
     def _enter(self, task: Task) -> Entry:
         where = task.partition, task.key, task.project_id, task.scorer_ref

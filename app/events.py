@@ -7,8 +7,8 @@ from base64 import b64decode
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
+import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
-from pydantic_core import from_json
 
 from app.spent import Spent
 
@@ -214,6 +214,37 @@ class ScoreSucceeded(TaskEvent):
     lineage: dict[str, Any] = {}
 
 
+def score_succeeded(
+    facts: dict[str, Any],
+    output: bytes,
+    op_name: str | None,
+    lineage: dict[str, Any],
+    spent: Spent | None = None,
+    day: int | None = None,
+) -> bytes:
+    """A `ScoreSucceeded` as `encode` writes it: `facts` are the fields of all task events, `output` is JSON.
+
+    It is what is written most, and a model that is made only to be encoded took a tenth of the time of scoring.
+
+    Raises:
+        TypeError: the lineage is not JSON.
+    """
+    earlier: Spent | None = facts["earlier"]
+    event = {
+        "v": 1,
+        "type": "ScoreSucceeded",
+        **facts,
+        "targets": [tuple(target) for target in facts["targets"]],
+        "earlier": earlier and earlier.model_dump(),
+        "spent": spent and spent.model_dump(),
+        "day": day,
+        "output": orjson.Fragment(output),
+        "op_name": op_name,
+        "lineage": lineage,
+    }
+    return orjson.dumps(event)
+
+
 class ScoreFailed(TaskEvent):
     """The task will not be attempted again in this round. Terminal for its round."""
 
@@ -372,8 +403,3 @@ LetterEvent = Annotated[DeadLetter | LetterRedriven, Field(discriminator="type")
 letter_events: TypeAdapter[DeadLetter | LetterRedriven] = TypeAdapter(LetterEvent)
 control_events: TypeAdapter[Control] = TypeAdapter(ControlEvent)
 request_events: TypeAdapter[ScoreRequested | RequestClaimed | RequestAccepted] = TypeAdapter(RequestEvent)
-
-
-def json_value(raw: bytes) -> Any:
-    """The value of JSON bytes, whole numbers of any size included."""
-    return from_json(raw)

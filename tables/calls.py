@@ -51,6 +51,7 @@ def load(partition: int, key: bytes) -> Row | None:
 
 
 def save(partition: int, key: bytes, row: Row) -> None:
+    _recent.pop((partition, key), None)
     table.put_row(partition, key, orjson.dumps(row))
 
 
@@ -59,13 +60,32 @@ def ended(row: Row | None) -> bool:
     return row is not None and "end" in row["parts"]
 
 
+# What scoring read last, (row, its bytes) by partition and key: each scorer of a request asks for the same calls.
+_recent: dict[tuple[int, bytes], tuple[Row, int]] = {}
+_RECENT_ROWS, _RECENT_BYTES = 1_024, 16 * 1024
+
+
 def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
-    """`find`, and how many bytes the row has."""
+    """`find`, and how many bytes the row has. The row is shared, so that nobody may change it."""
+    known = _recent.get((partition, key))
+    if known is not None:
+        return known
     value = table.get_row(partition, key)
     if value is None:
         return None, 0
     row: Row = orjson.loads(value)
-    return (row if ended(row) else None), len(value)
+    if not ended(row):
+        return None, len(value)
+    if len(value) <= _RECENT_BYTES:
+        if len(_recent) >= _RECENT_ROWS:
+            del _recent[next(iter(_recent))]
+        _recent[partition, key] = row, len(value)
+    return row, len(value)
+
+
+def forget_recent() -> None:
+    """Read every call anew from now on: tables were recovered, so that rows have changed without `save`."""
+    _recent.clear()
 
 
 def find(partition: int, key: bytes) -> Row | None:

@@ -32,7 +32,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ScoreEvents]]:
 async def test_events_of_one_turn_share_a_record_of_their_partition(sent: list[tuple[int, ScoreEvents]]) -> None:
     outbox = Outbox()
     for number in range(6):
-        outbox.put(number % 2, ScoreSucceeded(**TASK, at=1.0, output=number))
+        outbox.put(number % 2, ScoreSucceeded(**TASK, at=1.0, output=number).encode())
     await asyncio.sleep(0)
     assert [(partition, [event.output for event in record.events]) for partition, record in sent] == [  # type: ignore[union-attr]
         (0, [0, 2, 4]),
@@ -43,9 +43,9 @@ async def test_events_of_one_turn_share_a_record_of_their_partition(sent: list[t
 async def test_records_stay_within_their_bounds(sent: list[tuple[int, ScoreEvents]]) -> None:
     outbox = Outbox()
     for _ in range(MAX_EVENTS + 1):
-        outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1))
+        outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1).encode())
     for _ in range(4):
-        outbox.put(1, ScoreSucceeded(**TASK, at=1.0, output="x" * (MAX_BYTES // 3)))
+        outbox.put(1, ScoreSucceeded(**TASK, at=1.0, output="x" * (MAX_BYTES // 3)).encode())
     outbox.flush()
     assert [len(record.events) for partition, record in sent if partition == 0] == [MAX_EVENTS, 1]
     assert max(len(record.encode()) for _, record in sent) < MAX_BYTES + 10_000
@@ -53,9 +53,9 @@ async def test_records_stay_within_their_bounds(sent: list[tuple[int, ScoreEvent
 
 async def test_nothing_is_sent_after_the_outbox_was_closed(sent: list[tuple[int, ScoreEvents]]) -> None:
     outbox = Outbox()
-    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1))
+    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1).encode())
     outbox.close()
-    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=2))
+    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=2).encode())
     await asyncio.sleep(0)
     assert [event.output for _, record in sent for event in record.events] == [1]  # type: ignore[union-attr]
 
