@@ -1,0 +1,47 @@
+"""What scoring reads of a call is what is in its table, however often it has read it before."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from app import ids
+from tables import calls
+
+KEY = ids.call_key("p", "c")
+ENDED: calls.Row = {"offset": 1, "parts": {"end": "x"}, "call": {"id": "c", "output": "one"}}
+STARTED_TOO: calls.Row = {
+    **ENDED,
+    "parts": {"start": "y", "end": "x"},
+    "call": {"id": "c", "output": "one", "inputs": {}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _without_a_log(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls.table, "has_changelog", False)
+    calls.forget_recent()
+
+
+def test_a_call_that_is_logged_further_is_read_anew() -> None:
+    calls.save(0, KEY, ENDED)
+    assert [calls.find_sized(0, KEY)[0] for _ in range(2)] == [ENDED, ENDED]
+    calls.save(0, KEY, STARTED_TOO)
+    assert [calls.find_sized(0, KEY)[0] for _ in range(2)] == [STARTED_TOO, STARTED_TOO]
+
+
+def test_after_a_recovery_all_calls_are_read_anew() -> None:
+    calls.save(0, KEY, ENDED)
+    assert calls.find_sized(0, KEY) == (ENDED, len(orjson.dumps(ENDED)))
+    calls.table._db(0).put(KEY, orjson.dumps(STARTED_TOO))
+    calls.forget_recent()
+    assert calls.find_sized(0, KEY) == (STARTED_TOO, len(orjson.dumps(STARTED_TOO)))
+
+
+def test_what_is_remembered_of_calls_is_bounded() -> None:
+    for number in range(2_000):
+        key = ids.call_key("p", str(number))
+        calls.save(0, key, ENDED)
+        assert calls.find_sized(0, key)[0] == ENDED
+    assert len(calls._recent) == calls._RECENT_ROWS
+    assert calls.find_sized(0, ids.call_key("p", "0"))[0] == ENDED
