@@ -85,9 +85,11 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
         BadInput: the request has no such scorer.
     """
     only: dict[str, list[str]] = {"error_types": list(errors)} if errors else {}
+    request = await find(client, request_id)
     if scorers:
-        refs = (await find(client, request_id))["scorer_refs"]
-        only["scorer_refs"] = [ref for scorer in scorers for ref in _named(refs, scorer)]
+        only["scorer_refs"] = [ref for scorer in scorers for ref in _named(request["scorer_refs"], scorer)]
+    if not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
+        note("Nothing of it has failed or was cancelled, so nothing is tried again.")
     await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
 
 

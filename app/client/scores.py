@@ -43,6 +43,8 @@ def brief(score: Mapping[str, Any]) -> str:
     """What came out, in a few words: the error, or the output."""
     if score.get("error"):
         return brief_error(score)
+    if score["status"] == "cancelled":
+        return "its request was cancelled"
     output = score.get("output")
     if isinstance(output, dict):
         return clean("  ".join(f"{name} {_bare(item)}" for name, item in output.items()), 300)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.client import requests
 from app.client.scorers import parameters
+from app.client.scores import brief
 from app.client.summary import comparison
 from app.client.text import clean, json_line
 from app.keys import KeyFile
@@ -360,6 +361,17 @@ async def test_status_cancels_and_tries_again(callscore: Command, service: FakeS
     for wrong in (("--cancel",), ("--watch",), ("r7", "--scorer", "refusal"), ("r7", "--cancel", "--error", "x")):
         assert (await callscore("status", *wrong)).code == 2
     assert len(service.ordered) == 3
+
+
+async def test_trying_again_says_so_if_there_is_nothing_to_try(callscore: Command, service: FakeService) -> None:
+    service.status, service.counts = "completed", {"succeeded": 2}
+    assert "nothing is tried again" in (await callscore("status", "r7", "--retry")).err
+    service.counts = {"succeeded": 1, "cancelled": 1}
+    assert "nothing is tried again" not in (await callscore("status", "r7", "--retry")).err
+
+
+def test_a_cancelled_task_says_what_became_of_it() -> None:
+    assert brief({"status": "cancelled", "output": None}) == "its request was cancelled"
 
 
 async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_refused(
