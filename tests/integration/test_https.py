@@ -1,5 +1,6 @@
 """Judges and remote scorers are asked over https, and only where the certificate that they show is trusted."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,8 @@ ServerT = TypeVar("ServerT", bound=OnThread)
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl command to make a certificate with")
     return Certificate(tmp_path_factory.mktemp("certificate"))
 
 
