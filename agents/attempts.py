@@ -115,7 +115,7 @@ class Attempts:
     async def _asking(self, task: Task, run: Run) -> None:
         """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
         run.asked = True
-        while not await self._outbox.put_durably(task.partition, events.ProviderAsked(**task.facts([])).encode()):
+        while not await self._outbox.put_durably(task.partition, events.provider_asked(task.facts([]))):
             await self.writable.wait()
 
     @staticmethod

@@ -81,7 +81,8 @@ class Judge(OnThread):
                 self.hanging -= 1
         if self.takes:
             await asyncio.sleep(self.takes)
-        found = _TRICK.search(judged(body))
+        text = judged(body)
+        found = _TRICK.search(text)
         trick = found[1] if found else ""
         if "response_format" in body and (not self.knows_schemas or trick == "knows_no_schemas"):
             return _error(400, "unknown field: response_format")
@@ -99,11 +100,11 @@ class Judge(OnThread):
             return web.json_response({"object": "chat.completion", "choices": []})
         if trick == "not_found":
             return _error(404, "there is no such model")
-        return web.json_response(self._completion(body, trick))
+        return web.json_response(self._completion(body, text, trick))
 
-    def _completion(self, body: dict[str, Any], trick: str) -> dict[str, Any]:
+    def _completion(self, body: dict[str, Any], text: str, trick: str) -> dict[str, Any]:
         repairing = body["messages"][-2]["role"] == "assistant"
-        content = said(body, trick, repairing)
+        content = said(body, text, trick, repairing)
         usage = {
             "prompt_tokens": sum(len(message["content"]) for message in body["messages"]) // 4,
             "completion_tokens": len(content or "") // 4,
@@ -133,14 +134,14 @@ def judged(body: dict[str, Any]) -> str:
     return "\n".join(text for _, _, text in _DATA.findall(body["messages"][1]["content"]))
 
 
-def said(body: dict[str, Any], trick: str, repairing: bool) -> str | None:
-    """What a judge says that plays this trick: well-behaved, a judgement that depends on the text alone."""
+def said(body: dict[str, Any], text: str, trick: str, repairing: bool) -> str | None:
+    """What a judge that plays this trick says of a text: well-behaved, a judgement that depends on the text alone."""
     told = body["messages"][0]["content"].rpartition("\n")[2]
     if not told.startswith("{"):  # Weave's scorers say themselves what they want
         return json.dumps({"polite": True}) if "response_format" in body else "It is polite."
     schema = json.loads(told)
     [field] = [name for name in schema["properties"] if name != "reason"]
-    value = _value(schema["properties"][field], sum(judged(body).encode()))
+    value = _value(schema["properties"][field], sum(text.encode()))
     match trick:
         case "chats_once" if not repairing:
             return "I think it is good."
@@ -156,8 +157,8 @@ def said(body: dict[str, Any], trick: str, repairing: bool) -> str | None:
             value = {"score": True, "label": 1, "passed": "yes"}[field]
         case "lacks_it":
             return json.dumps({"reason": "so"})
-    text = json.dumps({"reason": "so", field: value})
-    return f"```json\n{text}\n```" if trick == "is_fenced" else text
+    answer = json.dumps({"reason": "so", field: value})
+    return f"```json\n{answer}\n```" if trick == "is_fenced" else answer
 
 
 def _value(schema: dict[str, Any], number: int) -> Any:

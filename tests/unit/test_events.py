@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.events import MOST_IN_CHUNK, ScoreSucceeded, Target, score_succeeded
+from app.events import MOST_IN_CHUNK, ProviderAsked, ScoreSucceeded, Target, provider_asked, score_succeeded
 from app.spent import Spent
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -52,3 +52,8 @@ def test_a_success_is_written_as_its_model_would_be(
     model = ScoreSucceeded(**facts, output=output, op_name=op_name, lineage=lineage, spent=spent, day=day)
     assert ScoreSucceeded.model_validate_json(written) == model
     assert orjson.loads(written) == orjson.loads(model.encode())
+
+
+@given(facts)
+def test_that_somebody_is_asked_is_written_as_its_model_would_be(facts: dict[str, Any]) -> None:
+    assert ProviderAsked.model_validate_json(provider_asked(facts)) == ProviderAsked(**facts)
