@@ -60,13 +60,15 @@ class Resolver:
     async def _find(self, project_id: str, ref: ScorerRef) -> str | None:
         if ref.scheme == "weave":
             return await self._find_weave(project_id, ref)
+        bound = self._built_in.get(ref.name)
+        if bound is not None and ref.digest == bound.digest:
+            return bound.ref  # whoever has the code knows what it means, whichever worker is away
         for project in (project_id, None):
             key = ids.scorer_key(project, ref.name)
             version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
             if version is not None:
                 return str(version["ref"])
-        bound = self._built_in.get(ref.name)
-        return bound.ref if bound is not None and ref.digest in ("latest", bound.digest) else None
+        return bound.ref if bound is not None and ref.digest == "latest" else None
 
     async def _find_weave(self, project_id: str, ref: ScorerRef) -> str | None:
         """A scorer object of the project."""
