@@ -46,7 +46,7 @@ class Workers:
         for worker in self.all:
             worker.kill()
 
-    def ask(self, question: Callable[[Service], Any], seconds: float = 120) -> Any:
+    def ask(self, question: Callable[[Service], Any], seconds: float = 300) -> Any:
         """What a worker that can answer says; workers are asked in turn."""
         last: Exception | None = None
         for number in attempts(seconds):
