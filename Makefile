@@ -37,9 +37,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
 # Everything on the embedded log, and on a real Apache Kafka what differs there, if it can be had here: a JDK 17 and
 # Maven. More processes than cores, as most of a test is waiting; the files in order, as the longest come first.
-PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 test: check
 	$(PYTEST) -m "not repeated"
 

@@ -88,6 +88,7 @@ class Catalog:
     def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:
         try:
             bound = self._registry.bind(found["name"], found["kind"], found["params"])
+            published = Policy.model_validate(found["policy"])
         except Exception as error:  # a user's validator may raise anything
             log.warning("scorer %s cannot be made here: %r", ref, error)
             return None
@@ -96,7 +97,7 @@ class Catalog:
         if bound.ref != ref:
             log.warning("scorer %s: the code of kind %s here is another version", ref, found["kind"])
             return None
-        return self._complete(bound, Policy.model_validate(found["policy"]))
+        return self._complete(bound, published)
 
     def _complete(self, bound: BoundScorer, published: Policy | None = None) -> BoundScorer:
         """The scorer with all of its policy: as published, else as its code says, else as the settings do."""

@@ -1,6 +1,7 @@
 """One attempt of a task, and what its outcome says of it."""
 
 import time
+from copy import deepcopy
 from typing import Any
 
 from app import ids
@@ -30,7 +31,7 @@ class Run:
         if not self.bound.policy.cache or not isinstance(scorer, Scorer):
             return None
         try:
-            question = scorer.question(self.call_row["call"])
+            question = scorer.question(deepcopy(self.call_row["call"]))  # which others read too
         except ScorerError:
             return None  # which the run says
         if question is not None:

@@ -323,7 +323,8 @@ class Scoring:
             else:
                 self._succeed(entry.task, entry, run, outcome)
         except (ValueError, TypeError) as error:  # what the scorer has put into its report cannot be written
-            self._fail(entry.task, entry, events.Error(type="invalid_report", message=str(error)), run.call_row["call"])
+            described = events.Error(type="invalid_report", message=str(error))
+            self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent_as_told(run))
 
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
         facts = task.facts(entry.targets)
@@ -341,7 +342,7 @@ class Scoring:
         )
         following = next_attempt(run.bound.policy, task, error, paused)
         if following is None:
-            self._fail(task, entry, described, run.call_row["call"], run)
+            self._fail(task, entry, described, run.call_row["call"], run.lineage(), self._spent(run))
             return
         event = events.AttemptFailed(
             **task.facts(entry.targets),
@@ -360,14 +361,15 @@ class Scoring:
         entry: Entry,
         error: events.Error,
         call: dict[str, object] | None = None,
-        run: Run | None = None,
+        lineage: dict[str, Any] | None = None,
+        spent: dict[str, Any] | None = None,
     ) -> None:
         event = events.ScoreFailed(
             **task.facts(entry.targets),
             error=error,
             op_name=op_name(call or {}),
-            lineage={} if run is None else run.lineage(),
-            **({} if run is None else self._spent(run)),
+            lineage=lineage or {},
+            **(spent or {}),
         )
         self._say(entry, event)
 
@@ -417,6 +419,13 @@ class Scoring:
         chunk = self._chunks.get((request_id, chunk_number))
         if chunk is not None:
             chunk.settle(scorer, number)
+
+    def _spent_as_told(self, run: Run) -> dict[str, Any]:
+        """What an attempt took whose report cannot be written, as far as that can be."""
+        try:
+            return self._spent(run)
+        except ValueError:
+            return {"day": self.budgets.day() if run.asked else None}
 
     def _spent(self, run: Run) -> dict[str, Any]:
         return {"spent": run.spent(), "day": self.budgets.day() if run.asked else None}

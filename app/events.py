@@ -265,13 +265,11 @@ def score_succeeded(
 
 
 def _written(event: type[TaskEvent], facts: dict[str, Any], **more: Any) -> bytes:
-    """What is written most: a model that is made only to be encoded took a tenth of the time of scoring."""
+    """An event of a task as JSON. A model that is made only to be encoded took a tenth of the time of scoring."""
+    targets: list[Target] = facts["targets"]
     earlier: Spent | None = facts["earlier"]
-    places = {
-        "targets": [tuple(target) for target in facts["targets"]],
-        "earlier": earlier and earlier.model_dump(),
-    }
-    return orjson.dumps({"v": 1, "type": event.__name__, **facts, **places, **more})
+    plain = {"targets": [tuple(target) for target in targets], "earlier": earlier and earlier.model_dump()}
+    return orjson.dumps({"v": 1, "type": event.__name__, **facts, **plain, **more})
 
 
 class TasksReused(Event):

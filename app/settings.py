@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     scorer_budget: float = Field(3600.0, ge=0, description="From the first failed attempt until a task is failed.")
     scorer_backoff: float = Field(0.5, gt=0, description="Longest pause before the second attempt, then doubled.")
     scorer_longest_pause: float = Field(60.0, gt=0, description="What a backoff never exceeds.")
-    scorer_usd_per_day: float | None = Field(None, gt=0, description="What a scorer may cost a day in each project.")
+    scorer_usd_per_day: float | None = Field(
+        None, gt=0, le=1_000_000, description="What a scorer may cost a day in each project."
+    )
     day_start: time = Field(time(), description="When the days of spend caps begin: HH:MM or HH:MM:SS, UTC.")
     providers: Annotated[dict[str, Provider], NoDecode] = Field(
         {}, description="File of the providers that scorers ask."

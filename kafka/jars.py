@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ JAVA_VERSION = 17
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 STORE = HERE / ".jars"
+REFUSED = STORE / "refused"  # why Maven could not get the jars the last time
 ARCHIVE = "classes.jsa"
-FETCH_SECONDS = 240
+FETCH_SECONDS = 120
+AGAIN_SECONDS = 600  # after which Maven is asked again for what it could not get
 
 
 class KafkaMissing(Exception):
@@ -65,8 +68,19 @@ def ensure() -> Path:
         return folder
     with alone():
         if not folder.is_dir():
-            _fetch(folder)
+            _refuse_if_lately_refused()
+            try:
+                _fetch(folder)
+            except KafkaMissing as error:
+                REFUSED.write_text(str(error))
+                raise
     return folder
+
+
+def _refuse_if_lately_refused() -> None:
+    """So that processes that start together wait for an answer once, and not one after the other."""
+    if REFUSED.exists() and time.time() - REFUSED.stat().st_mtime < AGAIN_SECONDS:
+        raise KafkaMissing(REFUSED.read_text())
 
 
 def _folder() -> Path:

@@ -208,7 +208,8 @@ class Changes:
             row = self._spending[where] = spending.load(self._partition, where)
         if row.offset < self._offset:
             row.cost = min(row.cost + event.spent.cost, MOST_SPENT)
-            self.spent.append((event.project_id, event.scorer_ref, event.spent.cost))
+            if event.spent.requests:  # what was not answered says nothing of what an attempt costs
+                self.spent.append((event.project_id, event.scorer_ref, event.spent.cost))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:

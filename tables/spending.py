@@ -90,7 +90,7 @@ _held: dict[tuple[str, str], int] = {}
 
 
 def hold(amounts: Mapping[tuple[str, str], int]) -> None:
-    """From now on this worker may spend so many picodollars, by project id and scorer ref, and nothing of others."""
+    """From now on this worker may spend so many picodollars, by project id and scorer ref, and for no other scorer."""
     global _held
     _held = dict(amounts)
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from app.providers import Limits
 
+MOST_USD_PER_DAY = 1_000_000  # so that sums of it in picodollars have 64 bits
 _DOUBLINGS = 30  # beyond these every pause is the longest one anyway
 
 
@@ -19,7 +20,9 @@ class Policy(Limits):
     longest_pause: float | None = Field(None, gt=0, description="Seconds that a backoff never exceeds.")
     timeout: float | None = Field(None, gt=0, description="Seconds after which an attempt is stopped.")
     provider: str | None = Field(None, description="The provider that it asks, as CALLSCORE_PROVIDERS names it.")
-    usd_per_day: float | None = Field(None, gt=0, description="USD that it may cost a day in each project.")
+    usd_per_day: float | None = Field(
+        None, gt=0, le=MOST_USD_PER_DAY, description="USD that it may cost a day in each project."
+    )
     cache: bool | None = Field(None, description="Whether a judgement is used again for what is the very same.")
     answer_tokens: int | None = Field(None, ge=0, description="Tokens of an attempt beyond those of the call itself.")
 

@@ -82,7 +82,9 @@ async def _order(control: Control, header: dict[str, Any], before: dict[str, Any
     200 if that shows it; 202, and how it stood before, if it will only be carried out later, since workers are away.
     """
     key, value = control.request_id.encode(), control.encode()
-    copies = [log_writes.append(topics.controls, key, value, number) for number in range(topics.partitions())]
+    everywhere = range(topics.partitions())
+    log_writes.check(topics.controls, everywhere)
+    copies = [log_writes.append(topics.controls, key, value, number) for number in everywhere]
     await log_writes.durable(copies)
     offsets = [copy.acknowledged.result().offset for copy in copies]
     try:

@@ -16,10 +16,6 @@ _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
 _CATCH_UP_SECONDS = 5.0
 
 
-class LogSilent(Exception):
-    """The log takes nothing for a partition."""
-
-
 @dataclass(frozen=True, slots=True)
 class Writing:
     """A record on its way to a partition of the log; `acknowledged` is done once it is durable there."""
@@ -33,16 +29,26 @@ class Writing:
 _late: Counter[tuple[str, int]] = Counter()
 
 
-def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> Writing:
-    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look.
+def check(topic: topics.Topic, partitions: Iterable[int]) -> None:
+    """Return if none of these partitions owes an acknowledgement for so long that somebody has given up waiting.
 
-    Nothing is written to a partition that takes nothing: whoever comes next need not wait as long as the first one.
+    Called before anything is written, so that whoever comes next need not wait, and leaves nothing half written.
+
+    Raises:
+        ApiError: 503, one does.
     """
+    if any(_late[topic.name, partition] for partition in partitions):
+        raise unavailable(
+            "The log cannot take this now; nothing has been accepted, send it again "
+            f"(it has not acknowledged a record for {_ACKNOWLEDGE_SECONDS:g} s)"
+        )
+
+
+def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> Writing:
+    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look."""
     if partition is None:
         partition = topics.partition_of(key)
     try:
-        if _late[topic.name, partition]:
-            raise LogSilent(f"it has acknowledged nothing for more than {_ACKNOWLEDGE_SECONDS:g} s")
         future = topic.append(key, value, partition)
     except Exception as error:
         future = asyncio.get_running_loop().create_future()

@@ -16,7 +16,8 @@ class Resolver:
     """Turns scorer refs into refs that never change their meaning.
 
     A name is looked for among the project's scorers, then those of no project, then those of the code that need no
-    parameters. What a full ref resolved to is kept, since it cannot change.
+    parameters. A full ref of one of the latter means that one at once, and what others resolved to is kept, since it
+    cannot change.
     """
 
     def __init__(self, registry: Registry) -> None:

@@ -77,6 +77,7 @@ async def _write(
     """
     request_id, refs, at = claim.request_id, claim.scorer_refs, claim.requested_at
     calls, chunks = await split(project_id, call_ids, turns)
+    log_writes.check(topics.score_requests, {topics.partition_of(request_id.encode()), *(chunk[0] for chunk in chunks)})
     written = []
     for number, chunk in enumerate(chunks if refs else ()):
         event = chunk_event(request_id, number, chunk, project_id, refs, occasion, at)

@@ -93,14 +93,18 @@ async def _log(request: web.Request, items: list[tuple[Any, Any]], project_id: s
         _check_place(request, item, project_id)
         await turns.breathe()
     user, now = request[USER].name, time.time()
-    written, refused = [], []
+    records, refused = [], []
     for number, (item, part) in enumerate(items):
         event = _event(item, part, user, now, number)
         if isinstance(event, _Refused):
             refused.append(event)
         else:
-            key, value = event
-            written.append(log_writes.append(topics.calls, key, value))
+            records.append(event)
+        await turns.breathe()
+    log_writes.check(topics.calls, {topics.partition_of(key) for key, _ in records})
+    written = []
+    for key, value in records:
+        written.append(log_writes.append(topics.calls, key, value))
         await turns.breathe()
     await log_writes.durable(written)
     if refused:

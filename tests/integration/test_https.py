@@ -1,6 +1,7 @@
 """Judges and remote scorers are asked over https, and only where the certificate that they show is trusted."""
 
-import shutil
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,9 +21,10 @@ ServerT = TypeVar("ServerT", bound=OnThread)
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl command to make a certificate with")
-    return Certificate(tmp_path_factory.mktemp("certificate"))
+    try:
+        return Certificate(tmp_path_factory.mktemp("certificate"))
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no certificate can be made here: {error}")
 
 
 @pytest.fixture
@@ -76,5 +78,6 @@ def test_who_shows_another_certificate_is_sent_nothing(
     assert judged(service, ["one"], *refs)["tasks"]["failed"] == 2
     for score in scores(service):
         assert score["error"]["type"] == "provider_unreachable"
-        assert "its certificate is not accepted: self-signed certificate" in score["error"]["message"]
+        # OpenSSL has written it with and without a hyphen.
+        assert re.search("its certificate is not accepted: self.signed certificate", score["error"]["message"])
     assert (judge.bodies, endpoint.seen) == ([], [])

