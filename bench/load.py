@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,8 @@ from tests.service import Service, complete_call
 
 PROJECT = "bench/project"
 PARTITIONS = 8  # as many as a service has by default
+CALL_BYTES = 1024  # of an output
+PAUSE = 0.02  # seconds between two looks at whether all is done
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def log_calls(service: Service, prefix: str, number: int, size: int = 1024) -> list[str]:
+async def log_calls(service: Service, prefix: str, number: int, size: int = CALL_BYTES) -> list[str]:
     """Log `number` calls with outputs of `size` bytes, and wait until they are in the tables; returns their ids."""
     ids = [f"{prefix}-{n}" for n in range(number)]
     async with aiohttp.ClientSession(service.url) as session:
@@ -64,7 +67,7 @@ async def submit(session: aiohttp.ClientSession, call_ids: list[str], refs: list
         return str(answer.headers["Location"])
 
 
-async def score(service: Service, call_ids: list[str], refs: list[str], pause: float = 0.02) -> tuple[float, Any]:
+async def score(service: Service, call_ids: list[str], refs: list[str], pause: float = PAUSE) -> tuple[float, Any]:
     """Submit once and wait until the counter says that all is scored; returns seconds and the request.
 
     It is asked every `pause` seconds, which costs the service a query of all its partitions.
@@ -80,17 +83,28 @@ async def score(service: Service, call_ids: list[str], refs: list[str], pause: f
             await asyncio.sleep(pause)
 
 
-async def submit_latency(service: Service, refs: list[str], clients: int, each: int) -> Latency:
-    """Latency of submitting 100 call ids × the refs, from so many clients at once; the calls are known and scored."""
+def seconds_of(request: Any) -> float:
+    """From when a request was taken until the last of its tasks was done, as the service says."""
+    since, until = (datetime.fromisoformat(request[name]) for name in ("requested_at", "finished_at"))
+    return (until - since).total_seconds()
+
+
+async def submit_latency(service: Service, refs: list[str], clients: int, each: int, pause: float = 0.0) -> Latency:
+    """Latency of submitting 100 call ids × the refs, from so many clients at once; the calls are known and scored.
+
+    With `pause` a client submits every so many seconds, and otherwise as soon as it is answered.
+    """
     call_ids = await log_calls(service, "latency", 100)
     taken: list[float] = []
 
-    async def client(session: aiohttp.ClientSession) -> None:
+    async def client(session: aiohttp.ClientSession, number: int) -> None:
+        await asyncio.sleep(pause * number / clients)
         for _ in range(each):
             started = time.perf_counter()
             await submit(session, call_ids, refs)
             taken.append((time.perf_counter() - started) * 1000)
+            await asyncio.sleep(max(0.0, started + pause - time.perf_counter()))
 
     async with aiohttp.ClientSession(service.url, connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(client(session) for _ in range(clients)))
+        await asyncio.gather(*(client(session, number) for number in range(clients)))
     return Latency(percentile(taken, 0.5), percentile(taken, 0.99))

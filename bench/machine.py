@@ -13,6 +13,7 @@ def facts() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "fdatasync_p50_ms": round(fdatasync_p50_ms(), 3),
+        "load_average": round(os.getloadavg()[0], 1),  # of the last minute: what others do, before anything is measured
     }
 
 

@@ -17,14 +17,20 @@ def save(name: str, results: Mapping[str, object]) -> None:
 
 
 def markdown(results: Mapping[str, object]) -> str:
-    """A list of rows becomes a table under its name, anything else a line."""
+    """A list of rows becomes a table under its name, anything else a line, or one for each value that it has."""
     tables = [table(name, rows) for name, rows in results.items() if isinstance(rows, list)]
-    others = [f"- {name}: {value}" for name, value in results.items() if not isinstance(value, list)]
+    others = [line for name, value in results.items() if not isinstance(value, list) for line in lines(name, value)]
     return "\n".join([*tables, *others, ""])
+
+
+def lines(name: str, value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [line for inner, found in value.items() for line in lines(f"{name}: {inner}", found)]
+    return [f"- {name}: {value}"]
 
 
 def table(name: str, rows: list[dict[str, object]]) -> str:
     """The rows, which all have the same columns."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
-    return "\n".join([f"## {name}", "", *lines, ""])
+    head = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    body = ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
+    return "\n".join([f"## {name}", "", *head, *body, ""])

@@ -1,13 +1,12 @@
-"""Workers on a real Kafka, and what they and its broker use."""
+"""Workers on a real Kafka, or one on the embedded log, and what they and the broker use."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench import load, machine
+from bench import disk, load, machine
 from kafka.cluster import Cluster
 from tests.service import Service, attempts
 
@@ -19,7 +18,8 @@ class Cost:
     """What one submission took."""
 
     tasks: int
-    seconds: float
+    seconds: float  # from when the service took it until the last task was done, as the service says
+    counted: float  # seconds until a client that goes on asking is told so
     worker_cpu: float  # seconds, of all workers and their children
     broker_cpu: float  # seconds
 
@@ -27,6 +27,11 @@ class Cost:
     def rate(self) -> float:
         """Tasks a second."""
         return self.tasks / self.seconds
+
+    @property
+    def counted_rate(self) -> float:
+        """Tasks a second as a client sees it."""
+        return self.tasks / self.counted
 
     @property
     def worker_us(self) -> float:
@@ -40,18 +45,19 @@ class Cost:
 
 
 class Workers:
-    """Workers of one cluster on one volume, each in an instance folder of its own."""
+    """Workers of one cluster on one volume, each in an instance folder of its own; without a cluster one worker."""
 
-    def __init__(self, kafka: Cluster, folder: Path, number: int, prefix: str = "bench-", **settings: object) -> None:
+    def __init__(
+        self, kafka: Cluster | None, folder: Path, number: int = 1, prefix: str = "bench-", **settings: object
+    ) -> None:
         self.kafka = kafka
         self.prefix = prefix
         self.folder = folder
         self.data_dir = folder / "data"
         settings = {"partitions": load.PARTITIONS} | settings
-        self.all = [
-            Service(self.data_dir, broker=f"kafka://{kafka.address()}", kafka_prefix=prefix, **settings)
-            for _ in range(number)
-        ]
+        if kafka is not None:
+            settings |= {"broker": f"kafka://{kafka.address()}", "kafka_prefix": prefix}
+        self.all = [Service(self.data_dir, **settings) for _ in range(number)]
         for index, worker in enumerate(self.all):
             worker.log_path = folder / f"worker-{index}.log"
 
@@ -103,28 +109,31 @@ class Workers:
 
     def broker_cpu(self) -> float:
         """CPU seconds that the brokers have used so far."""
-        return sum(machine.cpu_seconds(broker.pid) for broker in self.kafka.brokers.values())
+        brokers = [] if self.kafka is None else self.kafka.brokers.values()
+        return sum(machine.cpu_seconds(broker.pid) for broker in brokers)
 
-    def score(self, prefix: str, calls: int, refs: list[str]) -> Cost:
-        """Log new calls, then have each scored with each ref."""
-        return asyncio.run(self._score(prefix, calls, refs))
+    def score(self, prefix: str, calls: int, refs: list[str], pause: float = 1.0) -> Cost:
+        """Log new calls, then have each scored with each ref; it is asked every `pause` seconds whether all is done."""
+        return asyncio.run(self._score(prefix, calls, refs, pause))
 
-    async def _score(self, prefix: str, calls: int, refs: list[str]) -> Cost:
+    async def _score(self, prefix: str, calls: int, refs: list[str], pause: float) -> Cost:
         client = self.running[0]
         call_ids = await load.log_calls(client, prefix, calls)
         workers, broker = self.cpu(), self.broker_cpu()
-        _, request = await load.score(client, call_ids, refs, pause=1.0)
+        counted, request = await load.score(client, call_ids, refs, pause)
         tasks = calls * len(refs)
         assert request["tasks"]["succeeded"] == tasks, request
-        since, until = (datetime.fromisoformat(request[name]) for name in ("requested_at", "finished_at"))
-        return Cost(tasks, (until - since).total_seconds(), self.cpu() - workers, self.broker_cpu() - broker)
+        used, brokers = self.cpu() - workers, self.broker_cpu() - broker
+        return Cost(tasks, load.seconds_of(request), counted, used, brokers)
 
     def publish(self, number: int) -> list[str]:
         """Refs of scorers that do next to nothing."""
         return asyncio.run(load.publish(self.running[0], number))
 
     def log_bytes(self) -> dict[str, int]:
-        """Bytes that one replica of each topic holds, by topic."""
+        """Bytes that one replica of each topic takes on disk, by topic; an embedded log's only once it is stopped."""
+        if self.kafka is None:
+            return disk.topics(self.data_dir / "log")
         found: dict[str, int] = {}
         for folder in (self.kafka.folder / "broker-1" / "logs").glob(f"{self.prefix}*"):
             topic = folder.name.rsplit("-", 1)[0].removeprefix(self.prefix)
