@@ -28,6 +28,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The peer that is measured beside callscore.
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
+
 run: install
 	$(BIN)/callscore up --sample
 
@@ -54,7 +59,8 @@ soak: $(VENV)/.dev
 		CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 CALLSCORE_TEST_SEQUENCES=500 CALLSCORE_TEST_CANCELLED=1000000 \
 		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded tests/integration/features
 
-bench: $(VENV)/.dev
+# What docs/performance.md tells of, beside a peer if there is a redis-server.
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.judges
 
@@ -70,6 +76,7 @@ kafka: $(BIN)/python
 pins:
 	$(UV_COMPILE) pyproject.toml requirements/build.in -o requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(UV_COMPILE) pyproject.toml requirements/build.in --extra bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,73 +1,67 @@
-"""`make bench`: measures the embedded service end to end and writes bench/results/latest.{json,md}."""
+"""`make bench`: measures the service end to end, and a peer beside it, and writes bench/results/latest.{json,md}.
 
-import asyncio
-import shutil
+With --kafka on a real Kafka, into kafka-latest: that needs a JDK 17 and Maven. Whoever takes part shares the cores.
+"""
+
+import argparse
+import signal
+import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from bench import load, machine, report
-from tests.service import Service
+from bench import goals, machine, report
+from bench.growth import growth
+from bench.no_op import no_op
+from bench.reading import reading
+from bench.submitting import submitting
+from bench.waiting import waiting
+from kafka.broker import Runtime
+from kafka.cluster import Cluster
 
-REFS = 10
-SIZES = (1_000, 10_000, 100_000)
+TASKS = 100_000
 
-
-async def throughput(service: Service) -> list[dict[str, float]]:
-    """One submission of each size, on calls that are new: rate and cost per task."""
-    refs = await load.publish(service, REFS)
-    warm = await load.log_calls(service, "warm", 100)
-    await load.score(service, warm, refs)
-    rows = []
-    for size in SIZES:
-        call_ids = await load.log_calls(service, f"size-{size}", size // REFS)
-        cpu = machine.cpu_seconds(service.pid)
-        seconds, request = await load.score(service, call_ids, refs)
-        assert request["tasks"]["succeeded"] == size, request
-        rows.append(
-            {
-                "tasks": size,
-                "seconds": round(seconds, 3),
-                "tasks_per_second": round(size / seconds),
-                "cpu_us_per_task": round((machine.cpu_seconds(service.pid) - cpu) / size * 1e6, 1),
-                "rss_mb": round(machine.memory_mb(service.pid, peak=False)),
-            }
-        )
-    return rows
-
-
-def start_to_ready(service: Service) -> float:
-    started = time.perf_counter()
-    service.start()
-    return round(time.perf_counter() - started, 2)
-
-
-def measure(folder: Path) -> dict[str, object]:
-    service = Service(folder / "data", partitions=load.PARTITIONS)
-    results: dict[str, object] = {"machine": machine.facts(), "ready_empty_s": start_to_ready(service)}
-    try:
-        results["throughput"] = asyncio.run(throughput(service))
-        refs = service.refs("not_empty", "valid_json", "refusal")
-        asyncio.run(load.submit_latency(service, refs, 1, 50))
-        for clients, each in ((1, 300), (64, 30)):
-            latency = asyncio.run(load.submit_latency(service, refs, clients, each))
-            results[f"submit_ms_{clients}_clients"] = {"p50": round(latency.p50, 2), "p99": round(latency.p99, 2)}
-        results["peak_memory_mb"] = round(machine.memory_mb(service.pid, peak=True))
-        service.stop()
-        results["ready_with_scores_s"] = start_to_ready(service)
-    finally:
-        service.kill()
-    results["disk_bytes"] = machine.disk_bytes(folder)
-    return results
+Part = Callable[[Cluster | None, Path], Any]
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="callscore-bench-"))
-    try:
-        results = measure(folder)
-    finally:
-        shutil.rmtree(folder)
-    report.save("latest", results)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parts: dict[str, Part] = {
+        "no_op": no_op,
+        "waiting": waiting,
+        "submitting": submitting,
+        "growth": lambda kafka, folder: growth(kafka, folder, options.tasks),
+        "reading": reading,
+    }
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts) + "; all by default")
+    parser.add_argument("--tasks", type=int, default=TASKS, help="of the largest size in `growth`: up to 10000000")
+    parser.add_argument("--kafka", action="store_true", help="on a Kafka of one broker")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended then too
+    results: dict[str, Any] = {"machine": machine.facts()}
+    for name in options.parts or parts:
+        with stage(options.kafka) as (kafka, folder):
+            found = parts[name](kafka, folder)
+        results |= found if isinstance(found, dict) else {name: found}
+        reached = {"goals": goals.table(results, on_kafka=options.kafka)}
+        report.save("kafka-latest" if options.kafka else "latest", reached | results)  # after each, as they take long
+
+
+@contextmanager
+def stage(on_kafka: bool) -> Iterator[tuple[Cluster | None, Path]]:
+    """A folder, and a Kafka if one is wanted."""
+    with tempfile.TemporaryDirectory(prefix="callscore-bench-") as folder:
+        if not on_kafka:
+            yield None, Path(folder)
+            return
+        kafka = Cluster(Path(folder) / "kafka", runtime=Runtime())
+        kafka.start()
+        try:
+            yield kafka, Path(folder)
+        finally:
+            kafka.kill()
 
 
 if __name__ == "__main__":

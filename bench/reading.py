@@ -1,0 +1,90 @@
+"""How soon a score is there by its key, on a worker that scores as fast as it can, or whose scorers compute."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from bench import load
+from bench.load import percentile
+from bench.workers import Workers, rounded
+from kafka.cluster import Cluster
+
+CALLS, REFS = 5_000, 10  # of the requests that keep it busy
+WARM_CALLS = 200
+PAUSE = 0.005  # seconds between two reads of the one client
+QUIET_READS = 500
+
+
+def reading(kafka: Cluster | None, folder: Path) -> list[dict[str, Any]]:
+    """One score by key on a worker that is idle, that scores, that has a scorer compute, and that does both."""
+    workers = Workers(kafka, folder, scorers="bench.busy_scorers")
+    try:
+        workers.start()
+        refs = workers.publish(REFS)
+        workers.score("warm", WARM_CALLS, refs)
+        return asyncio.run(measure(workers, refs))
+    finally:
+        workers.kill()
+
+
+async def measure(workers: Workers, refs: list[str]) -> list[dict[str, Any]]:
+    [service] = workers.all
+    async with aiohttp.ClientSession(service.url) as session:
+        reader = Reader(session, [f"warm-{n}" for n in range(WARM_CALLS)], refs)
+        first, second = [await load.log_calls(service, name, CALLS) for name in ("alone", "beside")]
+        rows = [row("nothing", await reader.quiet())]
+        rows.append(row("scoring", *await reader.during(load.score(service, first, refs, pause=1.0))))
+        await load.submit(session, first, service.refs("busy"))  # more than is done in the time that is measured
+        await asyncio.sleep(3)  # until its processes have started
+        rows.append(row("a scorer computes", await reader.quiet()))
+        rows.append(row("both", *await reader.during(load.score(service, second, refs, pause=1.0))))
+    return rows
+
+
+class Reader:
+    """A client that reads one score after the other; times are in milliseconds."""
+
+    def __init__(self, session: aiohttp.ClientSession, call_ids: list[str], refs: list[str]) -> None:
+        self._session = session
+        self._call_ids, self._refs = call_ids, refs
+        self._random = Random(1)
+
+    async def quiet(self) -> list[float]:
+        """What some reads take while nothing is asked for."""
+        return [await self._read() for _ in range(QUIET_READS)]
+
+    async def during(self, scoring: Coroutine[Any, Any, tuple[float, Any]]) -> tuple[list[float], Any]:
+        """What reads take for as long as a request is scored, and the request."""
+        task = asyncio.ensure_future(scoring)
+        taken = []
+        while not task.done():
+            taken.append(await self._read())
+        return taken, (await task)[1]
+
+    async def _read(self) -> float:
+        await asyncio.sleep(PAUSE)
+        key = {"call_id": self._random.choice(self._call_ids), "scorer_ref": self._random.choice(self._refs)}
+        started, found = time.perf_counter(), await self._page(key)
+        while not found["items"]:  # a busy worker may answer with a page that is empty and another to come
+            found = await self._page({**key, "cursor": found["next_cursor"]})
+        return (time.perf_counter() - started) * 1000
+
+    async def _page(self, key: dict[str, str]) -> Any:
+        async with self._session.get("/scores", params={"project_id": load.PROJECT, **key}) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+
+def row(beside: str, taken: list[float], request: Any = None) -> dict[str, Any]:
+    return rounded(
+        beside=beside,
+        reads=len(taken),
+        p50_ms=percentile(taken, 0.5),
+        p99_ms=percentile(taken, 0.99),
+        tasks_per_second=0 if request is None else round(request["tasks"]["succeeded"] / load.seconds_of(request)),
+    )
