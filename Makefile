@@ -64,8 +64,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.judges
 
-# Workers on a real Apache Kafka: about half an hour, a JDK 17 and Maven.
-bench-kafka: $(VENV)/.dev
+# The same on a real Apache Kafka, then several workers, failures and restarts: about an hour, a JDK 17 and Maven.
+bench-kafka: $(VENV)/.bench
+	$(BIN)/python -m bench --kafka
 	$(BIN)/python -m bench.kafka
 
 # A real Apache Kafka in the foreground, KAFKA_BROKERS=1 or 3; needs a JDK 17 and Maven.

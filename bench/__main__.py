@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import goals, machine, report
 from bench.growth import growth
+from bench.model import model
 from bench.no_op import no_op
 from bench.reading import reading
 from bench.submitting import submitting
@@ -34,6 +35,7 @@ def main() -> None:
         "submitting": submitting,
         "growth": lambda kafka, folder: growth(kafka, folder, options.tasks),
         "reading": reading,
+        "model": model,
     }
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts) + "; all by default")
     parser.add_argument("--tasks", type=int, default=TASKS, help="of the largest size in `growth`: up to 10000000")

@@ -43,7 +43,8 @@ def fill(workers: Workers, largest: int) -> list[dict[str, Any]]:
     workers.score("warm", WARM_CALLS, refs)
     scores, rows = WARM_CALLS * REFS, []
     for size in sizes(largest):
-        costs = [workers.score(f"{size}-{n}", tasks // REFS, refs) for n, tasks in enumerate(submissions(size))]
+        pause = min(1.0, size / 10_000)  # that it is seldom asked, and seldom idle, before the client knows
+        costs = [workers.score(f"{size}-{n}", tasks // REFS, refs, pause) for n, tasks in enumerate(submissions(size))]
         scores += sum(cost.tasks for cost in costs)
         rows.append(row(workers, size, scores, costs))
     return rows
