@@ -18,7 +18,7 @@ def save(name: str, results: Mapping[str, object]) -> None:
 
 def markdown(results: Mapping[str, object]) -> str:
     """A list of rows becomes a table under its name, anything else a line, or one for each value that it has."""
-    tables = [table(name, rows) for name, rows in results.items() if isinstance(rows, list)]
+    tables = [table(name, rows) for name, rows in results.items() if isinstance(rows, list) and rows]
     others = [line for name, value in results.items() if not isinstance(value, list) for line in lines(name, value)]
     return "\n".join([*tables, *others, ""])
 

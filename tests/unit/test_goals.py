@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench import goals
+from bench import goals, report
 
 NO_OP: dict[str, Any] = {
     "no_op": [
@@ -35,3 +35,7 @@ def test_what_was_not_measured_has_no_row() -> None:
 
 def test_what_is_only_reported_is_neither_reached_nor_missed() -> None:
     assert rows({"bytes_per_score": [{"bytes_per_score": 700.0}]}, on_kafka=True) == {"bytes per score": ("", "")}
+
+
+def test_a_report_without_goals_has_no_table() -> None:
+    assert report.markdown({"goals": goals.table({}, on_kafka=False), "us_of_a_task": 1}) == "- us_of_a_task: 1\n"
