@@ -170,14 +170,17 @@ _OUTCOMES = 2_000
 def _shown(
     partition: int, project_id: str, after: str | None, filters: Filters
 ) -> Iterator[tuple[str, Shown | None, int]]:
-    call_id, as_of = filters.get("call_id"), filters.get("as_of")
-    prefix = ids.join_key(project_id, *([call_id] if call_id is not None else [])) + ids.SEPARATOR
+    call_id, ref_wanted, as_of = filters.get("call_id"), filters.get("scorer_ref"), filters.get("as_of")
+    parts = [project_id] if call_id is None else [project_id, call_id]
+    if call_id is not None and ref_wanted is not None:
+        parts.append(ref_wanted)  # one score by its key is one row, however many the call has
+    prefix = ids.join_key(*parts) + ids.SEPARATOR
     # No id holds a control character, so 0x01 sorts behind all occasions and before every other scorer ref.
     behind = None if after is None else after.encode() + b"\x01"
     rows = table.scan(partition, prefix, behind)
     for group, members in groupby(rows, key=lambda item: item[0].rpartition(ids.SEPARATOR)[0]):
         _, call, ref = ids.split_key(group)
-        if filters.get("scorer_ref") not in (None, ref):
+        if ref_wanted not in (None, ref):
             yield group.decode(), None, 0
             continue
         size, versions = 0, []
