@@ -60,15 +60,18 @@ class Consumer(driver.Consumer):
         """Fetch; what comes from changelogs goes to recovery, and is not delivered."""
         generation = self.app.consumer_generation_id
         fetched: dict[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
-        changelogs = {tp: fetched.pop(tp) for tp in list(fetched) if self._is_changelog_tp(tp)}
-        # A fetch that began before a rebalance may end behind it, with records of what was assigned then.
+        # A fetch that began before a rebalance may end behind it, with records that Faust drops: of what was assigned
+        # then, and of what is assigned now and has been sought while the fetch was under way.
         current = self.flow_active and generation == self.app.consumer_generation_id
-        for tp, records in changelogs.items():
-            if current and tp in self._get_active_partitions():
-                self.app.tables.recovery.apply(TP(*tp), records)
-            else:
-                self._give_back(tp, records)
+        for tp in list(fetched):
+            if not current or not self._is_wanted(tp):
+                self._give_back(tp, fetched.pop(tp))
+            elif self._is_changelog_tp(tp):
+                self.app.tables.recovery.apply(TP(*tp), fetched.pop(tp))
         return fetched
+
+    def _is_wanted(self, tp: TP) -> bool:
+        return tp in self._get_active_partitions() or tp in self._buffered_partitions
 
     def _give_back(self, tp: TP, records: list[Any]) -> None:
         """Fetch these again later: they came when nobody wanted them, and are behind the position now."""

@@ -1,0 +1,62 @@
+"""Workers that keep a second copy of each other's tables: one that is lost is replaced at once, with all it had."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.kafka import KafkaCluster
+from tests.service import Service, attempts
+
+PROJECT = "acme/standby"
+ROUNDS = 2
+CALLS = 200
+TAKEN_OVER_SECONDS = 90.0
+T = TypeVar("T")
+
+
+@pytest.fixture
+def workers(kafka: KafkaCluster, tmp_path: Path) -> Iterator[list[Service]]:
+    first = Service(tmp_path / "data", broker=kafka.broker, kafka_prefix=f"{tmp_path.name}-", standby_replicas=1)
+    both = [first, first.another()]
+    for worker in both:
+        worker.start()
+    yield both
+    for worker in both:
+        worker.kill()
+
+
+def until(question: Callable[[], T]) -> T:
+    """What it returns once it neither fails nor finds nobody to ask."""
+    last: Exception | None = None
+    for _ in attempts(TAKEN_OVER_SECONDS):
+        try:
+            return question()
+        except (OSError, AssertionError) as error:
+            last = error
+    raise AssertionError(f"no answer: {last!r}")
+
+
+def whole(worker: Service, path: str) -> Any:
+    answer = worker.get(path)
+    assert answer.status == 200, answer.raw
+    assert answer.headers["Callscore-Unanswered-Partitions"] is None
+    return answer.json
+
+
+def test_the_other_worker_takes_over_whichever_is_killed_whenever(workers: list[Service]) -> None:
+    refs = workers[0].refs("not_empty", "valid_json")
+    requests: list[str] = []
+    for number in range(ROUNDS):
+        lost, left = workers[number % 2], workers[1 - number % 2]
+        ids = [f"call-{number}-{n}" for n in range(CALLS)]
+        until(lambda: whole(left, f"/scores?project_id={PROJECT}&limit=1"))  # noqa: B023  (asked now)
+        # Killed before any of this is committed, so that the other one gets it again.
+        left.log_calls(PROJECT, [{"id": call_id, "output": "{}"} for call_id in ids])
+        lost.kill()
+        requests.append(until(lambda: left.submit(PROJECT, ids, refs)))  # noqa: B023  (asked now)
+        for request in requests:
+            tasks = until(lambda: left.wait_finished(request, 30))["tasks"]  # noqa: B023  (asked now)
+            assert tasks["succeeded"] == tasks["total"] == CALLS * len(refs)
+        lost.start()

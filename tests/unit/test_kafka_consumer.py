@@ -1,0 +1,94 @@
+"""What is fetched from Kafka and not wanted is fetched again, and never passed over."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from app.kafka.consumer import Consumer
+
+STREAM, CHANGELOG = TP("calls", 0), TP("callscore-calls-changelog", 0)
+RECORDS = [SimpleNamespace(offset=offset) for offset in range(5, 8)]
+
+
+class Fetched:
+    """A consumer whose next fetch brings three records of a stream and of a changelog; `during` happens meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, active: set[TP]) -> None:
+        self.positions = dict.fromkeys((STREAM, CHANGELOG), 5)
+        self.recovered: list[TP] = []
+        self.during: Callable[[], object] = lambda: None
+        self.app = SimpleNamespace(
+            consumer_generation_id=3,
+            tables=SimpleNamespace(recovery=SimpleNamespace(apply=lambda tp, _: self.recovered.append(tp))),
+        )
+        consumer: Any = object.__new__(Consumer)
+        self.consumer = consumer
+        consumer.app = self.app
+        consumer.flow_active = True
+        consumer._buffered_partitions = set()
+        consumer._thread = SimpleNamespace(_ensure_consumer=lambda: self)
+        monkeypatch.setattr(Consumer, "_get_active_partitions", lambda _: active)
+        monkeypatch.setattr(Consumer, "_is_changelog_tp", lambda _, tp: tp == CHANGELOG)
+
+        async def getmany(*_: object) -> dict[TP, list[Any]]:
+            self.positions.update(dict.fromkeys(self.positions, 8))
+            self.during()
+            return {STREAM: RECORDS, CHANGELOG: RECORDS}
+
+        monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
+
+    async def fetch(self) -> set[TP]:
+        return set(await self.consumer._getmany(set(), 1.0))
+
+    # What aiokafka's consumer has.
+
+    @property
+    def _subscription(self) -> Any:
+        def state(tp: TP) -> Any:
+            return SimpleNamespace(has_valid_position=True, position=self.positions[tp])
+
+        return SimpleNamespace(subscription=SimpleNamespace(assignment=SimpleNamespace(state_value=state)))
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self.positions[tp] = offset
+
+
+async def test_what_is_wanted_is_delivered_or_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = Fetched(monkeypatch, {STREAM, CHANGELOG})
+    assert await fetched.fetch() == {STREAM}
+    assert fetched.recovered == [CHANGELOG]
+    assert fetched.positions == {STREAM: 8, CHANGELOG: 8}
+
+
+async def test_what_comes_after_a_rebalance_from_a_fetch_before_it_is_fetched_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetched = Fetched(monkeypatch, {STREAM, CHANGELOG})
+    fetched.during = lambda: setattr(fetched.app, "consumer_generation_id", 4)
+    assert await fetched.fetch() == set()
+    assert fetched.recovered == []
+    assert fetched.positions == {STREAM: 5, CHANGELOG: 5}
+
+
+async def test_what_comes_of_a_partition_that_is_paused_is_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = Fetched(monkeypatch, set())
+    assert await fetched.fetch() == set()
+    assert fetched.positions == {STREAM: 5, CHANGELOG: 5}
+
+
+async def test_a_partition_that_was_sought_meanwhile_stays_where_it_was_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = Fetched(monkeypatch, set())
+    fetched.during = lambda: fetched.seek(STREAM, 2)
+    await fetched.fetch()
+    assert fetched.positions[STREAM] == 2
+
+
+async def test_what_waits_for_room_in_its_stream_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = Fetched(monkeypatch, set())
+    fetched.consumer._buffered_partitions.add(STREAM)
+    assert await fetched.fetch() == {STREAM}
+    assert fetched.positions[STREAM] == 8
