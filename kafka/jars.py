@@ -16,7 +16,6 @@ JAVA_VERSION = 17
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 STORE = HERE / ".jars"
-REFUSED = STORE / "refused"  # why Maven could not get the jars the last time
 ARCHIVE = "classes.jsa"
 FETCH_SECONDS = 120
 AGAIN_SECONDS = 600  # after which Maven is asked again for what it could not get
@@ -72,15 +71,21 @@ def ensure() -> Path:
             try:
                 _fetch(folder)
             except KafkaMissing as error:
-                REFUSED.write_text(str(error))
+                _refused().write_text(str(error))
                 raise
     return folder
 
 
 def _refuse_if_lately_refused() -> None:
     """So that processes that start together wait for an answer once, and not one after the other."""
-    if REFUSED.exists() and time.time() - REFUSED.stat().st_mtime < AGAIN_SECONDS:
-        raise KafkaMissing(REFUSED.read_text())
+    said = _refused()
+    if said.exists() and time.time() - said.stat().st_mtime < AGAIN_SECONDS:
+        raise KafkaMissing(said.read_text())
+
+
+def _refused() -> Path:
+    """Why Maven could not get the jars the last time."""
+    return STORE / "refused"
 
 
 def _folder() -> Path:
