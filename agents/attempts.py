@@ -3,8 +3,9 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any, Protocol
 
 import orjson
 
@@ -19,7 +20,15 @@ from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
 
-Ended = Callable[[Entry, Run, bytes | ScorerError, bool], None]
+Outcome = bytes | ScorerError
+Ended = Callable[[Entry, Run, Outcome, bool], None]
+
+
+class Running(Protocol):
+    """What goes on beside all else until it ends or is cancelled."""
+
+    def cancel(self) -> Any:
+        """End it."""
 
 
 class Attempts:
@@ -30,7 +39,7 @@ class Attempts:
         self._outbox = outbox
         self._timeout = timeout
         self._ended = ended
-        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._running: dict[bytes, tuple[Running, Attempt]] = {}
         self.writable = asyncio.Event()  # while it is not set, outcomes wait
         self.writable.set()
 
@@ -52,34 +61,58 @@ class Attempts:
         run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
         run.report.scorer_ref = task.scorer_ref
         run.report.on_asking = partial(self._asking, task, run)
+        if bound.mode == "async" and not bound.policy.cache:
+            self._begin(entry, run, attempt)
+        else:
+            self._go_on(entry.key, attempt, self._run(entry, run, attempt))
+
+    def _begin(self, entry: Entry, run: Run, attempt: Attempt) -> None:
+        """Start a coroutine, which costs a task of the event loop and none for waiting for it."""
+        came = partial(self._came, entry, run, attempt)
+        try:
+            running = self._runner.begin(run.bound, run.call_row["call"], self._seconds(run), run.report, came)
+        except Exception as error:
+            came(_as_outcome(entry.task, error))
+        else:
+            self._running[entry.key] = running, attempt
+
+    def _go_on(self, key: bytes, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
         # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
-        running = self._running[task.key] = asyncio.get_running_loop().create_task(
-            self._run(entry, run, attempt), context=contextvars.Context()
-        )
-        # Not in the coroutine's own end: one that is cancelled before it begins never comes to it.
-        running.add_done_callback(partial(self._left, task.key, attempt))
+        running = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._running[key] = running, attempt
 
     def cancel(self, key: bytes) -> None:
         """End the attempt at a task, if one runs."""
-        if running := self._running.pop(key, None):
+        if found := self._running.pop(key, None):
+            running, attempt = found
             running.cancel()
+            attempt.left()
 
     def cancel_all(self) -> None:
         """End all attempts."""
         for key in list(self._running):
             self.cancel(key)
 
-    def _left(self, key: bytes, attempt: Attempt, running: "asyncio.Task[None]") -> None:
-        attempt.left()
-        if self._running.get(key) is running:
-            del self._running[key]
-
     async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        outcome = await self._outcome(entry.task, run)
+        self._came(entry, run, attempt, await self._outcome(entry.task, run))
+
+    def _came(self, entry: Entry, run: Run, attempt: Attempt, outcome: Outcome) -> None:
+        """This came of an attempt."""
         run.end()
+        self._running.pop(entry.key, None)
         # Whoever was asked is free again, however long the outcome has to wait for the log.
         excused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
+        if self.writable.is_set():
+            self._end(entry, run, outcome, excused)
+        else:
+            self._go_on(entry.key, attempt, self._end_later(entry, run, outcome, excused))
+
+    async def _end_later(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:
         await self.writable.wait()
+        self._running.pop(entry.key, None)
+        self._end(entry, run, outcome, excused)
+
+    def _end(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:
         if entry.running:  # else it was stopped, and ended at the same moment
             self._ended(entry, run, outcome, excused)
 
@@ -98,19 +131,18 @@ class Attempts:
         run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
         return orjson.dumps(known["output"])
 
-    async def _outcome(self, task: Task, run: Run) -> bytes | ScorerError:
+    async def _outcome(self, task: Task, run: Run) -> Outcome:
         """What comes of it, whatever the scorer's code does."""
-        timeout = run.bound.policy.timeout or self._timeout
         try:
             known = await self._known(task, run)
             if known is not None:
                 return known
-            return await self._runner.run(run.bound, run.call_row["call"], timeout, run.report)
-        except ScorerError as error:
-            return error
+            return await self._runner.run(run.bound, run.call_row["call"], self._seconds(run), run.report)
         except Exception as error:
-            log.exception("running %s on call %s", task.scorer_ref, task.call_id)
-            return ScorerError(repr(error))
+            return _as_outcome(task, error)
+
+    def _seconds(self, run: Run) -> float:
+        return run.bound.policy.timeout or self._timeout
 
     async def _asking(self, task: Task, run: Run) -> None:
         """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
@@ -123,3 +155,10 @@ class Attempts:
         """How many requests of earlier attempts at the task were cut off by a kill."""
         row = begun.load(task.partition, task.key) if bound.mode == "async" else None
         return 0 if row is None else row[1]
+
+
+def _as_outcome(task: Task, error: Exception) -> ScorerError:
+    if isinstance(error, ScorerError):
+        return error
+    log.error("running %s on call %s", task.scorer_ref, task.call_id, exc_info=error)
+    return ScorerError(repr(error))

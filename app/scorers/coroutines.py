@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from app.scorers.bound import BoundScorer
@@ -20,27 +21,72 @@ MAX_ABANDONED = 16
 """Runs of one scorer that may still be alive after they ignored their cancellation."""
 
 
+Done = Callable[[bytes | ScorerError], None]
+
+
+class Running:
+    """One run of an async scorer: a task of the event loop, and the timer that ends it."""
+
+    __slots__ = ("_done", "_owner", "_ref", "_task", "_timer")
+
+    def __init__(
+        self, owner: "Coroutines", ref: str, task: "asyncio.Task[bytes | ScorerError]", seconds: float, done: Done
+    ) -> None:
+        self._owner = owner
+        self._ref = ref
+        self._task = task
+        self._done: Done | None = done
+        # What follows runs in nobody's context: neither in the scorer's nor in that of whoever started it.
+        loop, context = asyncio.get_running_loop(), owner.context
+        self._timer = loop.call_later(seconds, self._expire, seconds, context=context)
+        task.add_done_callback(self._ended, context=context)
+
+    def cancel(self) -> None:
+        """Stop it; nobody is told what came of it."""
+        if self._done is not None:
+            self._done = None
+            self._timer.cancel()
+            self._owner.stop(self._ref, self._task)
+
+    def _expire(self, seconds: float) -> None:
+        done = self._done
+        if done is not None and not self._task.done():  # else the loop is about to tell what came of it
+            self.cancel()
+            done(ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s."))
+
+    def _ended(self, task: "asyncio.Task[bytes | ScorerError]") -> None:
+        self._owner.running.discard(self)
+        done, self._done = self._done, None
+        if done is not None:
+            self._timer.cancel()
+            done(_outcome(task))
+
+
 class Coroutines:
     """Runs async scorers, and keeps track of those that ignore their cancellation."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[bytes | ScorerError]] = set()
+        self.running: set[Running] = set()
+        self.context = contextvars.Context()
         self._abandoned: Counter[str] = Counter()
         self._complained: set[str] = set()
 
     def cancel_all(self) -> None:
         """Cancel everything that is still running."""
-        for task in self._running:
-            task.cancel()
+        for running in list(self.running):
+            running.cancel()
 
     def abandoned(self, ref: str) -> int:
         """How many runs of a scorer ignored their cancellation and are alive."""
         return self._abandoned[ref]
 
-    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
-        """Run for at most `seconds`; the scorer fills `report`. Raises ScorerError.
+    def begin(
+        self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report, done: Done
+    ) -> Running:
+        """Run for at most `seconds`; the scorer fills `report`. `done` gets what came of it, unless it is cancelled.
 
-        Returns in time even if the scorer does not.
+        `done` is called in time even if the scorer does not end. Raises ScorerTimeout if too many of its runs are
+        alive that should not be.
         """
         if self._abandoned[bound.ref] >= MAX_ABANDONED:
             raise ScorerTimeout(
@@ -49,24 +95,17 @@ class Coroutines:
         # A context of its own: what the scorer sets stays with it, and it sees nothing of its caller's.
         context = contextvars.Context()
         context.run(current.set, report)
-        task = asyncio.create_task(_score(bound, arguments), context=context)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=seconds)
-        except asyncio.CancelledError:
-            self._stop(bound.ref, task)
-            raise
-        if not done:
-            self._stop(bound.ref, task)
-            raise ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s.")
-        return _result(task)
+        task = asyncio.get_running_loop().create_task(_score(bound, arguments), context=context)
+        running = Running(self, bound.ref, task, seconds, done)
+        self.running.add(running)
+        return running
 
-    def _stop(self, ref: str, task: asyncio.Task[bytes | ScorerError]) -> None:
+    def stop(self, ref: str, task: "asyncio.Task[bytes | ScorerError]") -> None:
+        """Cancel a run; it is counted if it is still there a moment later."""
         task.cancel()
         asyncio.get_running_loop().call_later(CANCEL_GRACE, self._abandon, ref, task)
 
-    def _abandon(self, ref: str, task: asyncio.Task[bytes | ScorerError]) -> None:
+    def _abandon(self, ref: str, task: "asyncio.Task[bytes | ScorerError]") -> None:
         if task.done():
             return
         self._abandoned[ref] += 1
@@ -97,10 +136,7 @@ async def _score(bound: BoundScorer, arguments: dict[str, Any]) -> bytes | Score
         return error
 
 
-def _result(task: asyncio.Task[bytes | ScorerError]) -> bytes:
+def _outcome(task: "asyncio.Task[bytes | ScorerError]") -> bytes | ScorerError:
     if task.cancelled():
-        raise ScorerRaised("CancelledError", "The scorer cancelled itself.", "")
-    reply = task.result()
-    if isinstance(reply, ScorerError):
-        raise reply
-    return reply
+        return ScorerRaised("CancelledError", "The scorer cancelled itself.", "")
+    return task.result()

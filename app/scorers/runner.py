@@ -1,5 +1,6 @@
 """Running a scorer on a call: inline, as a coroutine, or in a worker process."""
 
+import asyncio
 import os
 import pickle
 from types import TracebackType
@@ -7,7 +8,8 @@ from typing import Any, Self
 
 from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
-from app.scorers.coroutines import Coroutines
+from app.scorers.coroutines import Coroutines, Done, Running
+from app.scorers.errors import ScorerError
 from app.scorers.processes import WorkerProcesses
 from app.scorers.report import Report
 from app.scorers.worker import call_scorer
@@ -72,13 +74,42 @@ class Runner:
         """
         if bound.inline_for(call):
             return self.run_inline(bound, call)
-        arguments = bound.arguments.of_call(call)
         report = Report() if report is None else report
         if bound.mode == "async":
-            return await self._coroutines.run(bound, _own_copy(arguments), timeout, report)
+            return await self._run_coroutine(bound, call, timeout, report)
         if self._processes is None:
             raise RuntimeError("The runner is not started.")
-        return await self._processes.run(bound, arguments, timeout, report)
+        return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
+
+    def begin(self, bound: BoundScorer, call: Call, timeout: float, report: Report, done: Done) -> Running:
+        """Start an async scorer. `done` gets the score as JSON bytes or the error, unless this is cancelled before.
+
+        As `run`, without a task of the event loop for whoever waits. Raises ScorerError.
+        """
+        return self._coroutines.begin(bound, _own_copy(bound.arguments.of_call(call)), timeout, report, done)
+
+    async def _run_coroutine(
+        self,
+        bound: BoundScorer,
+        call: Call,
+        timeout: float,  # noqa: ASYNC109
+        report: Report,
+    ) -> bytes:
+        outcome: asyncio.Future[bytes | ScorerError] = asyncio.get_running_loop().create_future()
+
+        def done(came: bytes | ScorerError) -> None:
+            if not outcome.done():
+                outcome.set_result(came)
+
+        running = self.begin(bound, call, timeout, report, done)
+        try:
+            came = await outcome
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        if isinstance(came, ScorerError):
+            raise came
+        return came
 
     def abandoned(self, bound: BoundScorer) -> int:
         """How many runs of an async scorer ignored their cancellation and are still alive. For metrics."""
