@@ -9,8 +9,8 @@ from typing import Any
 
 from app import topics
 from app.events import ScoreEvents, Target, TasksReused
+from app.slices import pace
 
-MAX_EVENTS = 256
 MAX_BYTES = 768 * 1024  # an event has at most 256 KiB of output, and a record must stay below 2 MiB
 
 
@@ -25,11 +25,16 @@ class _Batch:
 
 
 class Outbox:
-    """Collects score events and appends them at the end of the event loop's turn."""
+    """Collects score events and appends them at the end of the event loop's turn, but not all the time.
+
+    Behind a flush they wait a little for others, since a record costs about ten times what an event in it does.
+    """
 
     def __init__(self) -> None:
         self._batches: defaultdict[int, _Batch] = defaultdict(_Batch)
-        self._scheduled = False
+        self._scheduled: asyncio.Handle | None = None
+        self._at_once = False  # it is scheduled for the end of this turn
+        self._flushed_at = 0.0
         self._closed = False
 
     def put(self, partition: int, encoded: bytes) -> None:
@@ -40,8 +45,9 @@ class Outbox:
     async def put_durably(self, partition: int, encoded: bytes) -> bool:
         """Send an event, and wait until it is in the log; returns whether it is. For ever, if the outbox is closed."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.put(partition, encoded)
+        self._add(partition, encoded)
         self._batches[partition].waiting.append(future)
+        self._schedule_now()
         return await future
 
     def put_reused(self, partition: int, target: Target) -> None:
@@ -60,7 +66,10 @@ class Outbox:
 
     def flush(self) -> None:
         """Append everything now."""
-        self._scheduled = False
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._scheduled, self._at_once = None, False
+        self._flushed_at = asyncio.get_running_loop().time()
         if not self._closed:
             for partition in self._batches:
                 self._close_reused(partition)
@@ -79,7 +88,7 @@ class Outbox:
 
     def _add(self, partition: int, encoded: bytes) -> None:
         batch = self._batches[partition]
-        if batch.events and (batch.size + len(encoded) > MAX_BYTES or len(batch.events) >= MAX_EVENTS):
+        if batch.events and (batch.size + len(encoded) > MAX_BYTES or len(batch.events) >= pace().events):
             self._append(partition)
         batch.events.append(encoded)
         batch.size += len(encoded)
@@ -99,9 +108,20 @@ class Outbox:
             batch.events, batch.size, batch.waiting = [], 0, []
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)
+        if self._scheduled is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._flushed_at + pace().held - loop.time()
+        if wait > 0:
+            self._scheduled = loop.call_later(wait, self.flush)
+        else:
+            self._schedule_now()
+
+    def _schedule_now(self) -> None:
+        if not self._at_once:
+            if self._scheduled is not None:
+                self._scheduled.cancel()
+            self._scheduled, self._at_once = asyncio.get_running_loop().call_soon(self.flush), True
 
 
 def _sent(waiting: "list[asyncio.Future[bool]]", sent: "asyncio.Future[Any]") -> None:

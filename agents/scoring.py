@@ -25,13 +25,13 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import BoundScorer, Runner, ScorerError
 from app.settings import get_settings
+from app.slices import pace
 from tables import calls, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
 
 SLICE = 64  # tasks taken from a lane before the next one has its turn
-TURN_SECONDS = 0.003  # that tasks are started in one turn of the event loop
 CALL_BYTES = 64 * 1024**2  # of calls that tasks in flight may hold in memory
 
 
@@ -184,26 +184,23 @@ class Scoring:
         """Start tasks while there is room, lane by lane, for ever."""
         while True:
             self._wake.clear()
-            taken = self.lanes.take(self._room)
-            if taken is None:
-                await self._wake.wait()
-            else:
-                await self._start_all(taken)
-
-    async def _start_all(self, taken: list[Task]) -> None:
-        """Start tasks, giving way to the rest of the worker every few milliseconds: a call may be large."""
-        self.started += len(taken)
-        self._taken.extend(taken)
-        since = time.perf_counter()
-        while self._taken:  # which loses what is cancelled, or goes to another worker, meanwhile
-            if time.perf_counter() - since > TURN_SECONDS:
-                self.outbox.flush()
+            if self._turn():
                 await asyncio.sleep(0)
-                since = time.perf_counter()
-                continue
-            self.start(self._taken.popleft())
-        self.outbox.flush()
-        await asyncio.sleep(0)
+            else:
+                await self._wake.wait()
+
+    def _turn(self) -> bool:
+        """Start tasks for a moment, since a call may be large; returns whether there may be more."""
+        until = time.perf_counter() + pace().turn
+        while time.perf_counter() < until:
+            if self._taken:  # which loses what is cancelled, or goes to another worker, between two turns
+                self.start(self._taken.popleft())
+            elif (taken := self.lanes.take(self._room)) is not None:
+                self.started += len(taken)
+                self._taken.extend(taken)
+            else:
+                return False
+        return True
 
     def could_start(self) -> bool:
         """Whether a lane has tasks that there is room for."""
@@ -213,7 +210,8 @@ class Scoring:
         """How many tasks of a scorer may start now.
 
         A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
-        threshold of shared-memory switches (Choudhury and Hahne, 1998).
+        threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds none; as many as there
+        are places may be on their way to the tables.
         """
         bound = self.catalog.get(scorer_ref)
         if bound is None and not self.catalog.is_missing(scorer_ref):
@@ -221,9 +219,10 @@ class Scoring:
             return 0
         if in_flight.held_bytes() > CALL_BYTES:
             return 0
-        held = in_flight.of_scorer(scorer_ref)
-        free = self.settings.concurrency - in_flight.size()
-        room = min(SLICE, free - held, self.settings.scorer_concurrency - held)
+        held = in_flight.running_of(scorer_ref)
+        free = self.settings.concurrency - in_flight.running()
+        said = in_flight.size() - in_flight.running()
+        room = min(SLICE, free - held, self.settings.scorer_concurrency - held, self.settings.concurrency - said)
         return room if bound is None or room <= 0 else min(room, self._admitted(project_id, bound))
 
     def _admitted(self, project_id: str, bound: BoundScorer) -> int:
@@ -393,7 +392,7 @@ class Scoring:
     def _send(self, entry: Entry, encoded: bytes, at: float) -> None:
         """Send what became of a task, which is in flight until that is applied."""
         self.outbox.put(entry.partition, encoded)
-        entry.running, entry.said_at = False, at
+        in_flight.say(entry, at)
 
     def _enter(self, task: Task) -> Entry:
         where = task.partition, task.key, task.project_id, task.scorer_ref

@@ -7,7 +7,6 @@ applied by `agents.recorder` in the order of the log; only tasks that are parked
 import asyncio
 import contextvars
 import logging
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -18,6 +17,7 @@ from app.events import Control, RequestCancelled, Target
 from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
+from app.slices import Turns
 from tables import chunks, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 from tables.progress import State
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.003
 _EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
 
 
@@ -157,7 +156,7 @@ class Steering:
         assert asked is not None
         batch: list[bytes] = []
         sent = None
-        began = time.perf_counter()
+        turns = Turns()
         for row in rows:
             for scorer in range(len(row.scorer_refs)):
                 known = progress.load(partition, request_id, row.chunk, scorer)
@@ -165,9 +164,7 @@ class Steering:
                     batch.append(_applied_to(partition, row, scorer, known, number, control).encode())
             if len(batch) >= _EVENTS:
                 sent, batch = self._send(partition, batch), []
-            if time.perf_counter() - began > TURN_SECONDS:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
+            await turns.breathe()
         if batch:
             sent = self._send(partition, batch)
         if sent is not None:
@@ -191,7 +188,7 @@ class Steering:
         if not on_their_way and not self._scoring.parking.any(partition):
             return
         number = 0
-        began = time.perf_counter()
+        turns = Turns()
         for row in chunks.of_request(partition, request_id):
             for scorer, ref in enumerate(row.scorer_refs):
                 known = progress.load(partition, request_id, row.chunk, scorer)
@@ -202,9 +199,7 @@ class Steering:
                     entry = await self._withdraw_from(partition, key, request_id)
                     if entry is not None and (number := number + 1) % _EVENTS == 0:
                         await entry.end()
-                    if time.perf_counter() - began > TURN_SECONDS:
-                        await asyncio.sleep(0)
-                        began = time.perf_counter()
+                    await turns.breathe()
 
     async def _withdraw_from(self, partition: int, key: bytes, request_id: str) -> Entry | None:
         """Withdraw what the request does not want any more from one task; returns the entry of the event, if any."""

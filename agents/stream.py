@@ -12,12 +12,12 @@ from app.events import DeadLetter
 from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
+from app.slices import pace
 from tables.at import At
 from tables.folds import CannotApply
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.003
 REDRIVE_OF = "callscore-redrive-of"  # header of a record that is tried again: the id of its dead letter
 _LARGEST = 1_400_000  # bytes of a value that a letter about it has room for, in base64
 
@@ -54,7 +54,7 @@ async def each(stream: Any) -> AsyncIterator[Record]:
     queue = stream.channel.queue
     async for event in stream.events():
         yield Record(event)
-        until = time.perf_counter() + TURN_SECONDS
+        until = time.perf_counter() + pace().turn
         while not queue.empty() and time.perf_counter() < until:
             event = queue.get_nowait()
             if not _is_current(event.message):

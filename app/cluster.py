@@ -19,6 +19,7 @@ from faust.types import TP
 from app import peers, topics
 from app.faust_app import app
 from app.positions import positions
+from app.slices import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,10 +114,10 @@ async def _ask_worker(
     url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
 ) -> dict[int, R]:
     if url == here():
-        answers = {}
+        answers, turns = {}, Turns()
         for partition in partitions:
             answers[partition] = await ask_here(query, partition, *args, **kwargs)
-            await asyncio.sleep(0)  # one partition at a time, so that the event loop stays free
+            await turns.breathe()
         return answers
     if url is None:
         raise Unavailable("the workers are being assigned their partitions")

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
         (), description="Further ones, which may be at private addresses and need no https."
     )
     call_wait: float = Field(600.0, ge=0, description="How long a task waits for a call that is not there yet.")
-    concurrency: int = Field(2000, ge=1, description="Tasks in flight on one worker.")
-    scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer in flight on one worker.")
+    concurrency: int = Field(2000, ge=1, description="Tasks that run at once on one worker.")
+    scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer that run at once on one worker.")
     kafka_prefix: str = Field("", description="In front of the names of all topics and of the consumer group.")
     kafka_replication: int | None = Field(None, ge=1, description="Replicas of each topic; default: up to three.")
     kafka_min_insync: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 of 3, else 1.")

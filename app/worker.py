@@ -143,7 +143,7 @@ def run() -> int:
     # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:

@@ -20,7 +20,7 @@ class Entry:
     targets: list[Target]
     since: float
     size: int = 0  # bytes of the call that it holds while it runs
-    running: bool = True  # False once its event is on its way to the log
+    running: bool = True  # until `say`
     said_at: float = 0.0  # by its event: when that was made
     task: Any = None  # what was started
     run: Any = None  # its attempt, where others could be stopped by it
@@ -41,14 +41,17 @@ class Entry:
 
 
 _entries: dict[bytes, Entry] = {}
-_of_scorer: Counter[str] = Counter()
+_running = 0  # of them
+_running_of: Counter[str] = Counter()  # by scorer ref
 _of_lane: Counter[tuple[str, str]] = Counter()  # by project id and scorer ref
 _held = 0  # bytes
 
 
 def add(entry: Entry) -> None:
+    global _running
     _entries[entry.key] = entry
-    _of_scorer[entry.scorer_ref] += 1
+    _running += 1
+    _running_of[entry.scorer_ref] += 1
     _of_lane[entry.lane] += 1
 
 
@@ -63,13 +66,27 @@ def pop(key: bytes) -> Entry | None:
         if entry.gone is not None:
             entry.gone.set_result(None)
         _held -= entry.size
-        _of_scorer[entry.scorer_ref] -= 1
-        if not _of_scorer[entry.scorer_ref]:
-            del _of_scorer[entry.scorer_ref]
+        if entry.running:
+            _ended(entry)
         _of_lane[entry.lane] -= 1
         if not _of_lane[entry.lane]:
             del _of_lane[entry.lane]
     return entry
+
+
+def say(entry: Entry, at: float) -> None:
+    """What became of the entry's task is on its way to the log, in an event that was made `at`."""
+    if entry.running:
+        _ended(entry)
+    entry.running, entry.said_at = False, at
+
+
+def _ended(entry: Entry) -> None:
+    global _running
+    _running -= 1
+    _running_of[entry.scorer_ref] -= 1
+    if not _running_of[entry.scorer_ref]:
+        del _running_of[entry.scorer_ref]
 
 
 def hold(entry: Entry, size: int) -> None:
@@ -92,9 +109,14 @@ def size() -> int:
     return len(_entries)
 
 
-def of_scorer(scorer_ref: str) -> int:
-    """How many tasks of a scorer are in flight."""
-    return _of_scorer[scorer_ref]
+def running() -> int:
+    """How many tasks run: in flight, and nothing said of them yet."""
+    return _running
+
+
+def running_of(scorer_ref: str) -> int:
+    """How many tasks of a scorer run."""
+    return _running_of[scorer_ref]
 
 
 def of_lane(project_id: str, scorer_ref: str) -> int:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.outbox import MAX_BYTES, MAX_EVENTS, Outbox
+from agents.outbox import MAX_BYTES, Outbox
 from app import topics
 from app.events import Error, ScoreEvents, ScoreFailed, ScoreSucceeded, Target, TasksReused
 from app.scorers.outputs import MAX_DEPTH, encode_output
+from app.slices import PATIENT
 from tables import scores
 
 TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s", "targets": [Target("r", 0, 0, 0)]}
@@ -22,8 +23,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ScoreEvents]]:
     """What was appended: partition and record, read back."""
     records: list[tuple[int, ScoreEvents]] = []
 
-    def send(self: topics.Topic, key: bytes | None, value: bytes, partition: int) -> None:
+    def send(self: topics.Topic, key: bytes | None, value: bytes, partition: int) -> "asyncio.Future[None]":
         records.append((partition, ScoreEvents.model_validate_json(value)))
+        durable = asyncio.get_running_loop().create_future()
+        durable.set_result(None)
+        return durable
 
     monkeypatch.setattr(topics.Topic, "send", send)
     return records
@@ -42,12 +46,12 @@ async def test_events_of_one_turn_share_a_record_of_their_partition(sent: list[t
 
 async def test_records_stay_within_their_bounds(sent: list[tuple[int, ScoreEvents]]) -> None:
     outbox = Outbox()
-    for _ in range(MAX_EVENTS + 1):
+    for _ in range(PATIENT.events + 1):
         outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1).encode())
     for _ in range(4):
         outbox.put(1, ScoreSucceeded(**TASK, at=1.0, output="x" * (MAX_BYTES // 3)).encode())
     outbox.flush()
-    assert [len(record.events) for partition, record in sent if partition == 0] == [MAX_EVENTS, 1]
+    assert [len(record.events) for partition, record in sent if partition == 0] == [PATIENT.events, 1]
     assert max(len(record.encode()) for _, record in sent) < MAX_BYTES + 10_000
 
 
@@ -89,3 +93,28 @@ def test_the_deepest_output_that_is_accepted_can_be_read_from_the_log_and_from_i
     assert isinstance(read, ScoreSucceeded)
     row = scores.fold(None, read, 0)
     assert scores.decode(orjson.dumps(row))["output"] == output
+
+
+async def test_what_comes_soon_after_a_record_waits_a_moment_for_others(sent: list[tuple[int, ScoreEvents]]) -> None:
+    outbox = Outbox()
+    outbox.flush()
+    for number in range(3):
+        outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=number).encode())
+        await asyncio.sleep(0)
+        assert sent == []
+    while not sent:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert [len(record.events) for _, record in sent] == [3]
+
+
+async def test_what_must_be_durable_is_not_kept_waiting_and_takes_along_what_waits(
+    sent: list[tuple[int, ScoreEvents]],
+) -> None:
+    outbox = Outbox()
+    outbox.flush()
+    outbox.put(0, ScoreSucceeded(**TASK, at=1.0, output=1).encode())
+    waiting = asyncio.ensure_future(outbox.put_durably(0, ScoreSucceeded(**TASK, at=1.0, output=2).encode()))
+    for _ in range(2):  # it begins, and the turn ends
+        await asyncio.sleep(0)
+    assert [len(record.events) for _, record in sent] == [2]
+    assert await waiting

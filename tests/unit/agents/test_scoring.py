@@ -59,7 +59,7 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     deliver(5, failed_attempt(1))
     entry = start_attempt()
     last = ScoreFailed(**TASK, attempts=2, parked=True, at=2.0, error=Error(type="refused", message="no"))
-    entry.running, entry.said_at = False, last.at
+    in_flight.say(entry, last.at)
     deliver(5, failed_attempt(1))
     assert in_flight.get(KEY) is entry
     deliver(6, last)
