@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,12 +50,21 @@ async def seen(session: aiohttp.ClientSession) -> None:
                 return
 
 
-async def publish(service: Service, number: int) -> list[str]:
-    """Publish scorers that do next to nothing; returns their refs."""
+OfKind = Callable[[int], tuple[str, dict[str, Any]]]  # the kind and parameters of the scorer with a number
+
+
+def contains(number: int) -> tuple[str, dict[str, Any]]:
+    """A scorer that does next to nothing."""
+    return "contains", {"text": str(number)}
+
+
+async def publish(service: Service, number: int, of_kind: OfKind = contains) -> list[str]:
+    """Publish so many scorers, which do next to nothing by default; returns their refs."""
     refs = []
     async with aiohttp.ClientSession(service.url) as session:
         for n in range(number):
-            body = {"name": f"bench-{n}", "kind": "contains", "params": {"text": str(n)}, "project_id": PROJECT}
+            kind, params = of_kind(n)
+            body = {"name": f"bench-{n}", "kind": kind, "params": params, "project_id": PROJECT}
             async with session.post("/scorers", json=body) as answer:
                 refs.append((await answer.json())["ref"])
     return refs

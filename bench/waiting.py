@@ -1,4 +1,4 @@
-"""Scorers of 200 ms that only wait: how close a worker comes to doing nothing but that."""
+"""Ten scorers of 200 ms that only wait, on each call: how close a worker comes to doing nothing but that."""
 
 from pathlib import Path
 from statistics import median
@@ -10,6 +10,7 @@ from kafka.cluster import Cluster
 
 PLACES = (200, 2_000)  # tasks in flight
 TURNS = 20  # of each place
+SCORERS = 10
 ROUNDS = 3
 
 
@@ -20,20 +21,20 @@ def waiting(kafka: Cluster | None, folder: Path) -> list[dict[str, Any]]:
 
 def in_flight(kafka: Cluster | None, folder: Path, places: int) -> dict[str, Any]:
     folder.mkdir()
-    # A scorer may hold half of a worker's places at most.
+    # So that the scorers together hold as many places as are wanted, of as many as leave each its part.
     workers = Workers(
         kafka,
         folder,
         prefix=f"{places}-",
         scorers="bench.slow_scorers",
-        scorer_concurrency=places,
+        scorer_concurrency=places // SCORERS,
         concurrency=2 * places,
     )
     try:
         workers.start()
-        refs = workers.all[0].refs("slow")
-        workers.score("warm", places, refs)
-        costs = [workers.score(f"round-{number}", places * TURNS, refs) for number in range(ROUNDS)]
+        refs = workers.publish(SCORERS, lambda number: ("SlowWith", {"number": number}))
+        workers.score("warm", places // SCORERS, refs)
+        costs = [workers.score(f"round-{number}", places * TURNS // SCORERS, refs) for number in range(ROUNDS)]
     finally:
         workers.kill()
     ideal = places / SECONDS

@@ -126,9 +126,9 @@ class Workers:
         used, brokers = self.cpu() - workers, self.broker_cpu() - broker
         return Cost(tasks, load.seconds_of(request), counted, used, brokers)
 
-    def publish(self, number: int) -> list[str]:
-        """Refs of scorers that do next to nothing."""
-        return asyncio.run(load.publish(self.running[0], number))
+    def publish(self, number: int, kind: load.OfKind = load.contains) -> list[str]:
+        """Refs of so many scorers, which do next to nothing by default."""
+        return asyncio.run(load.publish(self.running[0], number, kind))
 
     def log_bytes(self) -> dict[str, int]:
         """Bytes that one replica of each topic takes on disk, by topic; an embedded log's only once it is stopped."""
