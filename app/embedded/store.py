@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -24,10 +25,12 @@ from .wal import find_damage
 log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
-BLOCK_CACHE_BYTES = 32 * MIB
+BLOCK_CACHE_BYTES = 24 * MIB
 WRITE_BUFFER_BYTES = 16 * MIB
 WRITE_BUFFERS = 4
 WAL_BYTES = 128 * MIB
+FIRST_LEVEL_BYTES = 32 * MIB  # what is new is merged with all of this level: the default, 256 MiB, is a whole small log
+FILE_BYTES = 8 * MIB  # so that most files of what was appended long ago lie before all that is new, and are left alone
 FILES_COMPACTED = 8  # at once: each time all that they overlap is compressed again, which is most of all records
 
 
@@ -160,6 +163,8 @@ def database_options() -> Options:
     options.set_max_write_buffer_number(WRITE_BUFFERS)
     options.set_max_total_wal_size(WAL_BYTES)
     options.set_level_zero_file_num_compaction_trigger(FILES_COMPACTED)
+    options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
+    options.set_target_file_size_base(FILE_BYTES)
     options.set_max_background_jobs(2)
     options.set_max_open_files(512)
     options.set_bytes_per_sync(MIB)
@@ -172,6 +177,9 @@ def database_options() -> Options:
     blocks.set_block_size(16 * 1024)
     blocks.set_bloom_filter(10, block_based=False)  # cleaning asks for keys that mostly are new
     blocks.set_cache_index_and_filter_blocks(True)
+    # In pieces: the filter of a file may be more than a shard of the cache holds, and would be read for each key anew.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options.set_block_based_table_factory(blocks)
     return options
