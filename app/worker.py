@@ -32,6 +32,7 @@ from app.positions import positions
 from app.settings import get_settings
 from app.web.server import WebServer
 from tables.base import tables
+from tables.buffers import Buffers
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ app.when_halted.append(scoring.halted)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.runner))
 app.early_services.append(Watchdog(get_settings().stuck_after))
+app.early_services.append(Buffers())
 if not get_settings().embedded:
     app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app))
 

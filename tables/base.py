@@ -20,9 +20,15 @@ from faust.types import TP
 from app.faust_app import app
 
 MIB = 1024**2
+_WRITE_BUFFER_BYTES = 4 * MIB
+# What is new is merged with all of the first level: the default, 256 MiB, is a whole table, merged again and again.
+_FIRST_LEVEL_BYTES = 16 * MIB
+_FILE_BYTES = 8 * MIB
+# Of these a write buffer is made. A table that is hardly written takes one, in each partition.
+_ARENA_BLOCK_BYTES = 64 * 1024
 _OFFSET_KEY = rocksdb.Store.offset_key
 # One block cache for all tables and partitions, so that memory does not grow with their number.
-_block_cache = rocksdict.Cache(32 * MIB)
+_block_cache = rocksdict.Cache(24 * MIB)
 
 
 Rows = Sequence[tuple[bytes, bytes | None]]  # keys and values; None: the row is deleted
@@ -54,8 +60,11 @@ class Store(rocksdb.Store):
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_max_open_files(64)
-        options.set_write_buffer_size(4 * MIB)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
+        options.set_arena_block_size(_ARENA_BLOCK_BYTES)
+        options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
+        options.set_target_file_size_base(_FILE_BYTES)
         options.set_keep_log_file_num(1)
         options.set_max_total_wal_size(16 * MIB)
         options.set_compression_type(rocksdict.DBCompressionType.lz4())
@@ -63,6 +72,9 @@ class Store(rocksdb.Store):
         blocks.set_block_cache(_block_cache)
         blocks.set_bloom_filter(10, block_based=False)
         blocks.set_cache_index_and_filter_blocks(True)
+        # In pieces: those of a large file may be more than a shard of the cache holds, and would be read each time.
+        blocks.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+        blocks.set_partition_filters(True)
         options.set_block_based_table_factory(blocks)
         path = self.partition_path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,43 @@
+"""Keeps the write buffers of all tables small together: each table has one for each partition, and few are in use."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import rocksdict
+from mode import Service
+
+from tables.base import tables
+
+LIMIT = 20 * 1024**2  # bytes
+INTERVAL = 0.25  # seconds; a recovery writes some 10 MB meanwhile
+
+
+class Buffers(Service):
+    """Looks again and again while the worker runs, also while it recovers."""
+
+    @Service.task
+    async def _look_for_ever(self) -> None:
+        async for _ in self.itertimer(INTERVAL, name="buffers"):
+            flush_largest(database for table in tables for database in table.data._dbs.values())
+
+
+def flush_largest(databases: Iterable[rocksdict.Rdict], limit: int = LIMIT) -> None:
+    """Have the largest write buffers written in the background, as many as leave the others within `limit`.
+
+    RocksDB's own limit for several databases has the one flushed that is being written, however small its buffer is.
+    """
+    sizes = [(_size(database, "cur-size-active-mem-table"), database) for database in databases]
+    total = sum(size for size, _ in sizes)
+    for size, database in sorted(sizes, key=lambda item: item[0], reverse=True):
+        if total <= limit:
+            break
+        if _size(database, "num-immutable-mem-table"):
+            continue  # it is flushing, and a second flush would have this thread wait for the first
+        # What cannot be written is told by the next write to it; rocksdict raises bare Exception.
+        with suppress(Exception):
+            database.flush(wait=False)
+            total -= size
+
+
+def _size(database: rocksdict.Rdict, name: str) -> int:
+    return database.property_int_value(f"rocksdb.{name}") or 0
