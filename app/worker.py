@@ -22,7 +22,7 @@ from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
-from app import cluster, topics
+from app import cluster, heap, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
@@ -132,6 +132,7 @@ if not get_settings().embedded:
 def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
+    heap.tune()
     mode.loop.use("uvloop")
     loop = asyncio.new_event_loop()
     try:
