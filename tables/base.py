@@ -24,6 +24,7 @@ _WRITE_BUFFER_BYTES = 4 * MIB
 # What is new is merged with all of the first level: the default, 256 MiB, is a whole table, merged again and again.
 _FIRST_LEVEL_BYTES = 16 * MIB
 _FILE_BYTES = 8 * MIB
+_FILES_MERGED = 8  # at once, into the first level: with four, all of that is written twice as often
 # Of these a write buffer is made. A table that is hardly written takes one, in each partition.
 _ARENA_BLOCK_BYTES = 64 * 1024
 _OFFSET_KEY = rocksdb.Store.offset_key
@@ -65,6 +66,7 @@ class Store(rocksdb.Store):
         options.set_arena_block_size(_ARENA_BLOCK_BYTES)
         options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
         options.set_target_file_size_base(_FILE_BYTES)
+        options.set_level_zero_file_num_compaction_trigger(_FILES_MERGED)
         options.set_keep_log_file_num(1)
         options.set_max_total_wal_size(16 * MIB)
         options.set_compression_type(rocksdict.DBCompressionType.lz4())
