@@ -14,8 +14,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from bench import load, machine, report
-from tests.judge import KEY, Judge
+from bench.judge import PromptJudge
+from tests.judge import KEY
 from tests.judging import NUMBER, bill
 from tests.service import Service
 
@@ -25,13 +28,9 @@ PROMPT = "Is this a good answer?\n{output}\nTo this:\n{instruction}"
 
 def serve(folder: Path) -> None:
     """Be the judge, until stdin ends; then say what it counted."""
-    judge = Judge().start()
-    judge.takes = SECONDS
-    judge.file(folder / "providers.toml", concurrency=AT_ONCE)
-    print("ready", flush=True)
-    sys.stdin.read()
-    print(json.dumps({**bill(judge), "most_at_once": judge.most_at_once}), flush=True)
-    judge.stop()
+    judge = PromptJudge(SECONDS)
+    uvloop.run(judge.serve(folder, AT_ONCE))
+    print(json.dumps({**bill(judge), "most_at_once": judge.most_at_once, "latest": judge.latest}), flush=True)
 
 
 def calls_of(path: str | None) -> list[dict[str, Any]]:
@@ -67,12 +66,13 @@ def measure(folder: Path, path: str | None) -> dict[str, object]:
         calls = calls_of(path)
         _, first = asyncio.run(load.score(service, log(service, "first", calls[:AT_ONCE]), [published.json["ref"]]))
         ids = log(service, "call", calls)
-        cpu = machine.cpu_seconds(service.pid)
-        seconds, request = asyncio.run(load.score(service, ids, [published.json["ref"]], pause=0.1))
-        used = machine.cpu_seconds(service.pid) - cpu
+        before = machine.cpu_seconds(service.pid), machine.cpu_seconds(judge.pid)
+        counted, request = asyncio.run(load.score(service, ids, [published.json["ref"]], pause=0.1))
+        used, by_judge = machine.cpu_seconds(service.pid) - before[0], machine.cpu_seconds(judge.pid) - before[1]
     finally:
         service.kill()
-        counted = json.loads(judge.communicate("")[0])
+        told = json.loads(judge.communicate("")[0])
+    seconds = load.seconds_of(request)
     ideal = CALLS / AT_ONCE * SECONDS
     costs = [first["cost"], request["cost"]]
     names = ("requests", "input_tokens", "output_tokens")
@@ -81,10 +81,13 @@ def measure(folder: Path, path: str | None) -> dict[str, object]:
         "succeeded": request["tasks"]["succeeded"],
         "seconds": round(seconds, 3),
         "share_of_the_ideal_rate": round(ideal / seconds, 3),
+        "seconds_until_a_client_that_asks_every_100_ms_is_told": round(counted, 3),
         "cpu_ms_per_judgement": round(used / CALLS * 1000, 2),
-        "most_at_once": counted["most_at_once"],
-        "bill_is_the_judges": all(sum(cost[name] for cost in costs) == counted[name] for name in names)
-        and abs(sum(cost["usd"] for cost in costs) - counted["usd"]) < 1e-12,
+        "judges_own_cpu_ms": round(by_judge / CALLS * 1000, 2),
+        "judge_late_ms_at_most": round(told["latest"] * 1000, 1),
+        "most_at_once": told["most_at_once"],
+        "bill_is_the_judges": all(sum(cost[name] for cost in costs) == told[name] for name in names)
+        and abs(sum(cost["usd"] for cost in costs) - told["usd"]) < 1e-12,
     }
 
 

@@ -18,7 +18,7 @@ class OnThread(ABC):
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._stopped = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
 
     @property
     def origin(self) -> str:
