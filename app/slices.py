@@ -20,7 +20,7 @@ class Pace:
 
 
 PATIENT = Pace(turn=0.003, held=0.01, events=256)
-HURRIED = Pace(turn=0.0003, held=0.002, events=16)
+HURRIED = Pace(turn=0.0005, held=0.004, events=32)
 
 _hurry_until = 0.0
 

@@ -147,6 +147,7 @@ def run() -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
+    sys.setswitchinterval(0.0005)
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:
