@@ -11,6 +11,7 @@ from app import topics
 from app.events import ScoreEvents, Target, TasksReused
 from app.slices import pace
 
+HELD_SECONDS = 0.01  # that an event may wait for others
 MAX_BYTES = 768 * 1024  # an event has at most 256 KiB of output, and a record must stay below 2 MiB
 
 
@@ -111,7 +112,7 @@ class Outbox:
         if self._scheduled is not None:
             return
         loop = asyncio.get_running_loop()
-        wait = self._flushed_at + pace().held - loop.time()
+        wait = self._flushed_at + HELD_SECONDS - loop.time()
         if wait > 0:
             self._scheduled = loop.call_later(wait, self.flush)
         else:

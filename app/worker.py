@@ -22,7 +22,7 @@ from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
-from app import cluster, heap, topics
+from app import cluster, heap, slices, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
@@ -147,7 +147,7 @@ def run() -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(slices.PATIENT.switch)
     try:
         worker.execute_from_commandline()
     except SystemExit as exit_:
