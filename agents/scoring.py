@@ -219,9 +219,9 @@ class Scoring:
             return 0
         if in_flight.held_bytes() > CALL_BYTES:
             return 0
-        held = in_flight.running_of(scorer_ref)
-        free = self.settings.concurrency - in_flight.running()
-        said = in_flight.size() - in_flight.running()
+        held = in_flight.places_of(scorer_ref)
+        free = self.settings.concurrency - in_flight.places()
+        said = in_flight.size() - in_flight.places()
         room = min(SLICE, free - held, self.settings.scorer_concurrency - held, self.settings.concurrency - said)
         return room if bound is None or room <= 0 else min(room, self._admitted(project_id, bound))
 
@@ -262,10 +262,15 @@ class Scoring:
         self._run(task)
 
     def stop(self, entry: Entry) -> None:
-        """End a task that runs and that no request wants any more."""
+        """End a task that runs and that no request wants any more.
+
+        It keeps its place for now: its request may be about to be cancelled in other partitions, whose tasks would
+        start in the meantime.
+        """
         self.attempts.cancel(entry.key)
         spent = {} if entry.run is None else self._spent(entry.run)
-        self._say(entry, events.ScoreCancelled(**entry.task.facts([]), **spent))
+        event = events.ScoreCancelled(**entry.task.facts([]), **spent)
+        self._send(entry, event.encode(), event.at, keep_place=True)
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
         """Take targets from a parked task, which ends if it has no other."""
@@ -389,10 +394,10 @@ class Scoring:
         """Send an event of a task."""
         self._send(entry, event.encode(), event.at)
 
-    def _send(self, entry: Entry, encoded: bytes, at: float) -> None:
+    def _send(self, entry: Entry, encoded: bytes, at: float, keep_place: bool = False) -> None:
         """Send what became of a task, which is in flight until that is applied."""
         self.outbox.put(entry.partition, encoded)
-        in_flight.say(entry, at)
+        in_flight.say(entry, at, keep_place)
 
     def _enter(self, task: Task) -> Entry:
         where = task.partition, task.key, task.project_id, task.scorer_ref

@@ -21,6 +21,7 @@ class Entry:
     since: float
     size: int = 0  # bytes of the call that it holds while it runs
     running: bool = True  # until `say`
+    holds_place: bool = True  # of the worker's and its scorer's places
     said_at: float = 0.0  # by its event: when that was made
     task: Any = None  # what was started
     run: Any = None  # its attempt, where others could be stopped by it
@@ -41,17 +42,17 @@ class Entry:
 
 
 _entries: dict[bytes, Entry] = {}
-_running = 0  # of them
-_running_of: Counter[str] = Counter()  # by scorer ref
+_places = 0  # that they hold
+_places_of: Counter[str] = Counter()  # by scorer ref
 _of_lane: Counter[tuple[str, str]] = Counter()  # by project id and scorer ref
 _held = 0  # bytes
 
 
 def add(entry: Entry) -> None:
-    global _running
+    global _places
     _entries[entry.key] = entry
-    _running += 1
-    _running_of[entry.scorer_ref] += 1
+    _places += 1
+    _places_of[entry.scorer_ref] += 1
     _of_lane[entry.lane] += 1
 
 
@@ -66,27 +67,31 @@ def pop(key: bytes) -> Entry | None:
         if entry.gone is not None:
             entry.gone.set_result(None)
         _held -= entry.size
-        if entry.running:
-            _ended(entry)
+        if entry.holds_place:
+            _free(entry)
         _of_lane[entry.lane] -= 1
         if not _of_lane[entry.lane]:
             del _of_lane[entry.lane]
     return entry
 
 
-def say(entry: Entry, at: float) -> None:
-    """What became of the entry's task is on its way to the log, in an event that was made `at`."""
-    if entry.running:
-        _ended(entry)
+def say(entry: Entry, at: float, keep_place: bool = False) -> None:
+    """What became of the entry's task is on its way to the log, in an event that was made `at`.
+
+    With `keep_place` it holds its place until that is applied.
+    """
     entry.running, entry.said_at = False, at
+    if entry.holds_place and not keep_place:
+        _free(entry)
 
 
-def _ended(entry: Entry) -> None:
-    global _running
-    _running -= 1
-    _running_of[entry.scorer_ref] -= 1
-    if not _running_of[entry.scorer_ref]:
-        del _running_of[entry.scorer_ref]
+def _free(entry: Entry) -> None:
+    global _places
+    entry.holds_place = False
+    _places -= 1
+    _places_of[entry.scorer_ref] -= 1
+    if not _places_of[entry.scorer_ref]:
+        del _places_of[entry.scorer_ref]
 
 
 def hold(entry: Entry, size: int) -> None:
@@ -109,14 +114,14 @@ def size() -> int:
     return len(_entries)
 
 
-def running() -> int:
-    """How many tasks run: in flight, and nothing said of them yet."""
-    return _running
+def places() -> int:
+    """How many places are held: by tasks that run, and by those that were stopped."""
+    return _places
 
 
-def running_of(scorer_ref: str) -> int:
-    """How many tasks of a scorer run."""
-    return _running_of[scorer_ref]
+def places_of(scorer_ref: str) -> int:
+    """How many places tasks of a scorer hold."""
+    return _places_of[scorer_ref]
 
 
 def of_lane(project_id: str, scorer_ref: str) -> int:

@@ -1,4 +1,4 @@
-"""A task holds a place while it runs; it is in flight until what became of it is in the tables."""
+"""A task holds a place while it runs, or was stopped; it is in flight until what became of it is in the tables."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tables import in_flight
 
 SCORERS = ("a", "b")
-STEPS = st.lists(st.tuples(st.sampled_from(["add", "say", "pop"]), st.integers(0, 4), st.sampled_from(SCORERS)))
+STEPS = st.lists(st.tuples(st.sampled_from(["add", "say", "stop", "pop"]), st.integers(0, 4), st.sampled_from(SCORERS)))
 
 
 @pytest.fixture(autouse=True)
@@ -23,24 +23,23 @@ def _empty() -> Iterator[None]:
 
 
 @given(STEPS)
-def test_places_are_held_by_what_runs_only(steps: list[tuple[str, int, str]]) -> None:
-    known: dict[bytes, tuple[str, bool]] = {}  # scorer, whether it runs
+def test_places_are_held_by_what_runs_and_what_was_stopped(steps: list[tuple[str, int, str]]) -> None:
+    known: dict[bytes, tuple[str, bool]] = {}  # scorer, whether it holds a place
     for step, number, scorer in steps:
         key = b"%d" % number
         if step == "add" and key not in known:
             in_flight.add(in_flight.Entry(0, key, "p", scorer, [], since=time.time()))
             known[key] = scorer, True
-        elif step == "say" and key in known:
-            entry = in_flight.get(key)
-            assert entry is not None
-            in_flight.say(entry, 1.0)
-            known[key] = known[key][0], False
+        elif step in ("say", "stop") and (entry := in_flight.get(key)) is not None:
+            in_flight.say(entry, 1.0, keep_place=step == "stop")
+            known[key] = known[key][0], known[key][1] and step == "stop"
+            assert not entry.running
         elif step == "pop":
             in_flight.pop(key)
             known.pop(key, None)
-        running = Counter(scorer for scorer, runs in known.values() if runs)
-        assert (in_flight.size(), in_flight.running()) == (len(known), running.total())
-        assert [in_flight.running_of(scorer) for scorer in SCORERS] == [running[scorer] for scorer in SCORERS]
+        held = Counter(scorer for scorer, holds in known.values() if holds)
+        assert (in_flight.size(), in_flight.places()) == (len(known), held.total())
+        assert [in_flight.places_of(scorer) for scorer in SCORERS] == [held[scorer] for scorer in SCORERS]
         assert sum(in_flight.of_lane("p", scorer) for scorer in SCORERS) == len(known)
     for key in known:
         in_flight.pop(key)
