@@ -80,6 +80,7 @@ class Attempts:
         # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
         running = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         self._running[key] = running, attempt
+        running.add_done_callback(lambda _: attempt.left())  # however it ends: its gate must not stay taken
 
     def cancel(self, key: bytes) -> None:
         """End the attempt at a task, if one runs."""

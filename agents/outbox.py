@@ -102,7 +102,7 @@ class Outbox:
 
     def _append(self, partition: int) -> None:
         batch = self._batches[partition]
-        if batch.events:
+        if batch.events and not self._closed:
             sent = topics.score_events.send(None, ScoreEvents.join(batch.events), partition)
             if batch.waiting:
                 sent.add_done_callback(partial(_sent, batch.waiting))

@@ -396,8 +396,8 @@ class Scoring:
 
     def _send(self, entry: Entry, encoded: bytes, at: float, keep_place: bool = False) -> None:
         """Send what became of a task, which is in flight until that is applied."""
+        in_flight.say(entry, at, keep_place)  # first: if the log fails just now, what was said is owed again
         self.outbox.put(entry.partition, encoded)
-        in_flight.say(entry, at, keep_place)
 
     def _enter(self, task: Task) -> Entry:
         where = task.partition, task.key, task.project_id, task.scorer_ref

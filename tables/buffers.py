@@ -40,4 +40,6 @@ def flush_largest(databases: Iterable[rocksdict.Rdict], limit: int = LIMIT) -> N
 
 
 def _size(database: rocksdict.Rdict, name: str) -> int:
-    return database.property_int_value(f"rocksdb.{name}") or 0
+    with suppress(Exception):  # it is being closed; rocksdict raises bare Exception
+        return database.property_int_value(f"rocksdb.{name}") or 0
+    return 0

@@ -67,6 +67,7 @@ def pop(key: bytes) -> Entry | None:
         if entry.gone is not None:
             entry.gone.set_result(None)
         _held -= entry.size
+        entry.running = False  # what comes of it later counts for nothing
         if entry.holds_place:
             _free(entry)
         _of_lane[entry.lane] -= 1

@@ -48,6 +48,10 @@ class Running:
             self._timer.cancel()
             self._owner.stop(self._ref, self._task)
 
+    def end(self) -> None:
+        """Stop it; what came of it is told."""
+        self._owner.stop(self._ref, self._task)
+
     def _expire(self, seconds: float) -> None:
         done = self._done
         if done is not None and not self._task.done():  # else the loop is about to tell what came of it
@@ -72,9 +76,9 @@ class Coroutines:
         self._complained: set[str] = set()
 
     def cancel_all(self) -> None:
-        """Cancel everything that is still running."""
+        """Cancel everything that is still running; who waits is told that it was cancelled."""
         for running in list(self.running):
-            running.cancel()
+            running.end()
 
     def abandoned(self, ref: str) -> int:
         """How many runs of a scorer ignored their cancellation and are alive."""
