@@ -162,15 +162,4 @@ class LlmJudge(Scorer):
 
 
 def _canonical(value: Any) -> str:
-    """The same as `json.dumps(value, sort_keys=True)`, of which digests have been made ever since.
-
-    orjson writes a long text ten times as fast, and as json does unless it has what ASCII cannot print.
-    """
-    if isinstance(value, str):
-        plain = value.isascii() and "\x7f" not in value
-        return orjson.dumps(value).decode() if plain else json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_canonical, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_canonical(key)}: {_canonical(value[key])}' for key in sorted(value))}}}"
-    return json.dumps(value)
+    return json.dumps(value, sort_keys=True)

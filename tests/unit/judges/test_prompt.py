@@ -1,15 +1,13 @@
 """What is judged is data: it never changes what a judge is told, nor where data begins and ends."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.judges import LlmJudge
-from app.judges.llm import _canonical
 from app.judges.prompt import Template
 from app.scorers import MissingInput
 from tests.judging import NUMBER, PROMPT
@@ -96,15 +94,3 @@ def test_a_prompt_that_is_no_template_is_refused(prompt: str) -> None:
 def test_a_scale_on_which_nothing_can_be_told_is_refused(scale: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="scale"):
         judge(scale=scale)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-@given(value=JSON)
-@example(value={"b": 'a"\\\n\x1f\x7f', "a": ["é", "\ud800", {}]})
-def test_what_digests_are_made_of_is_as_json_writes_it(value: Any) -> None:
-    assert _canonical(value) == json.dumps(value, sort_keys=True)
