@@ -100,7 +100,8 @@ class Attempts:
     def _came(self, entry: Entry, run: Run, attempt: Attempt, outcome: Outcome) -> None:
         """This came of an attempt."""
         run.end()
-        self._running.pop(entry.key, None)
+        if entry.running:  # else what runs under its key is a later attempt
+            self._running.pop(entry.key, None)
         # Whoever was asked is free again, however long the outcome has to wait for the log.
         excused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
         if self.writable.is_set():
@@ -110,7 +111,8 @@ class Attempts:
 
     async def _end_later(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:
         await self.writable.wait()
-        self._running.pop(entry.key, None)
+        if entry.running:
+            self._running.pop(entry.key, None)
         self._end(entry, run, outcome, excused)
 
     def _end(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 TURN_SECONDS = 0.002  # of who answers a request
-HURRY_SECONDS = 0.02  # after each request to the views: who asks ten times a second is not in a hurry
+HURRY_SECONDS = 0.02  # after each HTTP request: who asks ten times a second is not in a hurry
 
 
 @dataclass(frozen=True, slots=True)
