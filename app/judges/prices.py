@@ -2,8 +2,15 @@
 
 from pydantic import BaseModel
 
+from app.judges.autoevals import AutoEvals
 from app.judges.llm import LlmJudge
+from app.judges.remote import RemoteScorer
 from app.settings import get_settings
+
+
+def never_tells_cost(scorer: BaseModel) -> bool:
+    """Whether it costs what only whoever is asked knows: the cap of a day would never be reached."""
+    return isinstance(scorer, RemoteScorer | AutoEvals)
 
 
 def lacks_price(scorer: BaseModel) -> str | None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
-from app.judges.prices import lacks_price
+from app.judges.prices import lacks_price, never_tells_cost
 from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
 from app.settings import get_settings
@@ -134,6 +134,9 @@ def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> Bo
 def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
     """Return if what the scorer costs can be counted, where it has a cap. Raises ApiError, 422."""
     cap = policy.usd_per_day or get_settings().scorer_usd_per_day
+    if policy.usd_per_day is not None and never_tells_cost(bound.scorer):
+        message = f"Scorers of kind {bound.kind} do not tell what they cost, so this cap would never hold; leave it out"
+        raise problem(422, loc, message, "cost_unknown")
     lacks = lacks_price(bound.scorer)
     if cap is not None and lacks is not None:
         message = f"It may cost {cap:g} USD a day, which could not be counted: {lacks}; add it, 0 if it is free"

@@ -157,6 +157,16 @@ def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_
         assert named in detail["msg"]
 
 
+def test_row_21_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(judging: Judging) -> None:
+    service = judging.start()
+    params = {"endpoint_url": "https://example.com/score"}
+    body = {"name": "far", "kind": "remote", "params": params, "project_id": PROJECT}
+    answer = service.post("/scorers", body | {"policy": {"usd_per_day": 5}})
+    [detail] = answer.json["detail"]
+    assert (answer.status, detail["type"], detail["loc"]) == (422, "cost_unknown", ["body", "policy", "usd_per_day"])
+    assert service.post("/scorers", body).status == 201
+
+
 def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_and_nobody_is_asked(
     judging: Judging,
 ) -> None:
