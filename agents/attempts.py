@@ -40,6 +40,7 @@ class Attempts:
         self._timeout = timeout
         self._ended = ended
         self._running: dict[bytes, tuple[Running, Attempt]] = {}
+        self._asking_again: set[asyncio.Task[None]] = set()
         self.writable = asyncio.Event()  # while it is not set, outcomes wait
         self.writable.set()
 
@@ -60,17 +61,17 @@ class Attempts:
         entry.run = run = Run(bound, call_row, self._lost(task, bound))
         run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
         run.report.scorer_ref = task.scorer_ref
-        run.report.on_asking = partial(self._asking, task, run)
         if bound.mode == "async" and not bound.policy.cache:
             self._begin(entry, run, attempt)
         else:
             self._go_on(entry.key, attempt, self._run(entry, run, attempt))
 
     def _begin(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        """Start a coroutine, which costs a task of the event loop and none for waiting for it."""
+        """Start a coroutine in its host, which costs no task of the event loop here."""
         came = partial(self._came, entry, run, attempt)
         try:
-            running = self._runner.begin(run.bound, run.call_row["call"], self._seconds(run), run.report, came)
+            asking = partial(self._asking, entry, run)
+            running = self._runner.begin(run.bound, run.call_row["call"], self._seconds(run), run.report, came, asking)
         except Exception as error:
             came(_as_outcome(entry.task, error))
         else:
@@ -93,9 +94,11 @@ class Attempts:
         """End all attempts."""
         for key in list(self._running):
             self.cancel(key)
+        for asking in self._asking_again:
+            asking.cancel()
 
     async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        self._came(entry, run, attempt, await self._outcome(entry.task, run))
+        self._came(entry, run, attempt, await self._outcome(entry, run))
 
     def _came(self, entry: Entry, run: Run, attempt: Attempt, outcome: Outcome) -> None:
         """This came of an attempt."""
@@ -134,24 +137,44 @@ class Attempts:
         run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
         return orjson.dumps(known["output"])
 
-    async def _outcome(self, task: Task, run: Run) -> Outcome:
+    async def _outcome(self, entry: Entry, run: Run) -> Outcome:
         """What comes of it, whatever the scorer's code does."""
         try:
-            known = await self._known(task, run)
+            known = await self._known(entry.task, run)
             if known is not None:
                 return known
-            return await self._runner.run(run.bound, run.call_row["call"], self._seconds(run), run.report)
+            asking = partial(self._asking, entry, run)
+            return await self._runner.run(run.bound, run.call_row["call"], self._seconds(run), run.report, asking)
         except Exception as error:
-            return _as_outcome(task, error)
+            return _as_outcome(entry.task, error)
 
     def _seconds(self, run: Run) -> float:
         return run.bound.policy.timeout or self._timeout
 
-    async def _asking(self, task: Task, run: Run) -> None:
-        """Write that somebody is about to be asked, so that a kill is known to have cut it off."""
-        run.asked = True
-        while not await self._outbox.put_durably(task.partition, events.provider_asked(task.facts([]))):
+    def _asking(self, entry: Entry, run: Run, may_ask: Callable[[], None]) -> None:
+        """Write that somebody is about to be asked, so that a kill is known to have cut it off; then let it ask."""
+
+        def sent(durable: bool) -> None:
+            if durable:
+                may_ask()
+            else:
+                self._ask_later(entry, run, may_ask)
+
+        if self.writable.is_set():
+            run.asked = True
+            self._outbox.put_durably(entry.partition, events.provider_asked(entry.task.facts([])), sent)
+        else:
+            self._ask_later(entry, run, may_ask)
+
+    def _ask_later(self, entry: Entry, run: Run, may_ask: Callable[[], None]) -> None:
+        async def ask_again() -> None:
             await self.writable.wait()
+            if entry.running and entry.run is run:  # else it is over, or somebody else's
+                self._asking(entry, run, may_ask)
+
+        again = asyncio.get_running_loop().create_task(ask_again(), context=contextvars.Context())
+        self._asking_again.add(again)
+        again.add_done_callback(self._asking_again.discard)
 
     @staticmethod
     def _lost(task: Task, bound: BoundScorer) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ class _Batch:
     events: list[bytes] = field(default_factory=list)
     size: int = 0
     reused: TasksReused | None = None  # goes on growing until another event comes
-    waiting: list["asyncio.Future[bool]"] = field(default_factory=list)  # to know whether it is in the log
+    waiting: list[Callable[[bool], None]] = field(default_factory=list)  # to know whether it is in the log
 
 
 class Outbox:
@@ -43,13 +44,11 @@ class Outbox:
         self._add(partition, encoded)
         self._schedule()
 
-    async def put_durably(self, partition: int, encoded: bytes) -> bool:
-        """Send an event, and wait until it is in the log; returns whether it is. For ever, if the outbox is closed."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    def put_durably(self, partition: int, encoded: bytes, sent: Callable[[bool], None]) -> None:
+        """Send an event soon; `sent` is told whether it is in the log. Never, if the outbox is closed."""
         self._add(partition, encoded)
-        self._batches[partition].waiting.append(future)
+        self._batches[partition].waiting.append(sent)
         self._schedule_now()
-        return await future
 
     def put_reused(self, partition: int, target: Target) -> None:
         """Send that a task had succeeded before; neighbours in a chunk share an event."""
@@ -65,6 +64,11 @@ class Outbox:
         )
         self._schedule()
 
+    def end_turn(self) -> None:
+        """Append now what would be at the end of this turn: a round of the event loop earlier."""
+        if self._at_once:
+            self.flush()
+
     def flush(self) -> None:
         """Append everything now."""
         if self._scheduled is not None:
@@ -75,6 +79,7 @@ class Outbox:
             for partition in self._batches:
                 self._close_reused(partition)
                 self._append(partition)
+            topics.push()
         self._batches.clear()
 
     def close(self) -> None:
@@ -125,11 +130,10 @@ class Outbox:
             self._scheduled, self._at_once = asyncio.get_running_loop().call_soon(self.flush), True
 
 
-def _sent(waiting: "list[asyncio.Future[bool]]", sent: "asyncio.Future[Any]") -> None:
+def _sent(waiting: list[Callable[[bool], None]], sent: "asyncio.Future[Any]") -> None:
     _tell(waiting, not sent.cancelled() and sent.exception() is None)
 
 
-def _tell(waiting: "list[asyncio.Future[bool]]", durable: bool) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_result(durable)
+def _tell(waiting: list[Callable[[bool], None]], durable: bool) -> None:
+    for told in waiting:
+        told(durable)

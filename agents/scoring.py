@@ -190,6 +190,14 @@ class Scoring:
                 await self._wake.wait()
 
     def _turn(self) -> bool:
+        """A turn of the scheduler; returns whether there may be more to do."""
+        more = self._start_some()
+        if self.attempts.writable.is_set():
+            self.outbox.end_turn()
+        self.runner.flush()
+        return more
+
+    def _start_some(self) -> bool:
         """Start tasks for a moment, since a call may be large; returns whether there may be more."""
         until = time.perf_counter() + pace().turn
         while time.perf_counter() < until:
@@ -226,6 +234,8 @@ class Scoring:
         return room if bound is None or room <= 0 else min(room, self._admitted(project_id, bound))
 
     def _admitted(self, project_id: str, bound: BoundScorer) -> int:
+        if bound.mode == "async" and not self.runner.ready(bound, self._wake.set):
+            return 0
         room = self.admission.room(bound)
         return room if room <= 0 else min(room, self.budgets.room(project_id, bound))
 

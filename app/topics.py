@@ -51,6 +51,11 @@ class Topic:
         return future
 
 
+def push() -> None:
+    """Have what was written go to the log now, where that would wait for the end of this turn."""
+    app.producer.push()
+
+
 def in_one_order() -> bool:
     """Whether a record is in the log only if all that were appended before it are, to whatever partition."""
     return bool(app.producer.one_order)

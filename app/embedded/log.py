@@ -155,6 +155,10 @@ class Log:
         writer.tag((future, target, target.next - 1, timestamp))
         return future
 
+    def push(self) -> None:
+        """Write what was appended now, and not a round of the event loop later, unless a sync runs."""
+        self._writer.push()
+
     def read(
         self, topic: str, partition: int, offset: int, max_records: int = 500, max_bytes: int = READ_MAX_BYTES
     ) -> list[Record]:

@@ -129,6 +129,11 @@ class Producer(BaseProducer):
         """Append keys and values that are `owed`; the future is that of the last. Raises as `append`."""
         return self.embedded.append_all(topic, partition, records)
 
+    def push(self) -> None:
+        """Write what was appended now, and not a round of the event loop later."""
+        if self._embedded is not None:
+            self._embedded.push()
+
     def append_message(self, fut: FutureMessage) -> None:
         """Append a message of Faust's; once it is durable `fut` resolves, and Faust's sensors and callbacks run."""
         message = fut.message

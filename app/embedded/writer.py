@@ -68,6 +68,11 @@ class Writer(Generic[T]):
         if not self._scheduled:
             self._schedule()
 
+    def push(self) -> None:
+        """Write now what would be in the next round of the event loop, unless a sync runs."""
+        if self._scheduled and not self._busy:
+            self._write()
+
     def check(self) -> None:
         """Raise LogFailed or LogClosed if nothing can be written any more."""
         if self.failure is not None:
@@ -98,8 +103,8 @@ class Writer(Generic[T]):
             asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
-        if self.failure is not None:
-            return
+        if self.failure is not None or not self._scheduled or self._busy:
+            return  # pushed meanwhile
         batch, self._batch = self._batch, WriteBatch(raw_mode=True)
         self._syncing, self._tags = self._tags, []
         self._puts, self._puts_syncing = 0, self._puts

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -44,6 +45,7 @@ class LlmJudge(Scorer):
     """Asks a model, by a prompt with fields of the call, for a number, a label, or yes or no, and for its reason."""
 
     kind: ClassVar[str] = "llm_judge"
+    asks: ClassVar[bool] = True
 
     FRAME: ClassVar[str] = (
         "You are a judge. The user's message says what to judge, and how. What stands there between <data M NAME> and "
@@ -79,14 +81,14 @@ class LlmJudge(Scorer):
         return Policy(provider=self.provider, answer_tokens=asked + most)
 
     async def score(self, *, call: Call) -> dict[str, Any] | str:
-        values = self._template.values(call)
-        messages = self.messages(values)
+        texts = self._template.texts(call)
+        messages = self.messages(texts)
         report().made_with(
             provider=self.provider,
             model=self.model,
-            parameters=self.parameters.given(),
-            prompt_digest=ids.digest(_canonical(messages)),
-            input_digest=ids.digest(_canonical(values)),
+            parameters=self._sampling,
+            prompt_digest=_digest(messages),
+            input_digest=ids.digest(*texts, *texts.values()),
         )
         answer = await self._ask(messages)
         try:
@@ -104,19 +106,19 @@ class LlmJudge(Scorer):
 
     def question(self, call: Call) -> str | None:
         """Of what it would be asked, by whom: whatever its name, the same question has the same answer."""
-        asked = self.messages(self._template.values(call))
-        how = [self.provider, self.model, self.parameters.given(), self.scale.model_dump(mode="json")]
-        return ids.digest(_canonical([how, asked]))
+        asked = self.messages(self._template.texts(call))
+        how = [self.provider, self.model, self._sampling, self.scale.model_dump(mode="json")]
+        return ids.digest(json.dumps(how, sort_keys=True), _digest(asked))
 
-    def messages(self, values: dict[str, Any]) -> list[Message]:
+    def messages(self, texts: Mapping[str, str]) -> list[Message]:
         """What the model is asked. Only what is between marks depends on the call."""
         return [
             {"role": "system", "content": self._frame},
-            {"role": "user", "content": self._template.render(values)},
+            {"role": "user", "content": self._template.render(texts)},
         ]
 
     async def _ask(self, messages: list[Message]) -> Answer:
-        answer = await chat(self.provider).ask(self.model, messages, self._form, self.parameters.given())
+        answer = await chat(self.provider).ask(self.model, messages, self._form, self._sampling)
         if answer.refusal or answer.finish == "content_filter":
             said = answer.refusal or answer.text
             raise NoJudgement("judge_refused", "the judge refuses to judge this", raw=said[:RAW_CHARACTERS])
@@ -142,6 +144,10 @@ class LlmJudge(Scorer):
         return Template(self.prompt)
 
     @cached_property
+    def _sampling(self) -> dict[str, Any]:
+        return self.parameters.given()
+
+    @cached_property
     def _form(self) -> dict[str, Any] | None:
         """The `response_format` that endpoints with structured output see to."""
         if isinstance(self.scale, TextScale):
@@ -161,5 +167,5 @@ class LlmJudge(Scorer):
         return frame + self.TOLD + json.dumps(scales.schema(self.scale))
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _digest(messages: list[Message]) -> str:
+    return ids.digest(*(text for message in messages for text in message.values()))

@@ -29,23 +29,23 @@ class Template:
             self._parts.append((literal, name))
         self.fields = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
 
-    def values(self, call: Call) -> dict[str, Any]:
-        """What the call has for each field. Raises MissingInput."""
+    def texts(self, call: Call) -> dict[str, str]:
+        """What the call has for each field, as it is shown. Raises MissingInput."""
         inputs = inputs_of(call)
         found = {name: at(name, call, inputs) for name in self.fields}
         missing = [name for name, value in found.items() if value is ABSENT]
         if missing:
             raise lacks(missing, inputs)
-        return found
+        return {name: _text(value) for name, value in found.items()}
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text, with each value between marks that no value can contain.
+    def render(self, texts: Mapping[str, str]) -> str:
+        """The prompt, with the text of each field between marks that no text can contain.
 
-        A mark is a digest of the values: whoever writes a value that has the mark in it changes the mark.
+        A mark is a digest of the texts: whoever writes a text that has the mark in it changes the mark.
         """
-        mark = ids.digest(*map(_text, values.values()))[:_MARK_CHARACTERS]
+        mark = ids.digest(*texts.values())[:_MARK_CHARACTERS]
         return "".join(
-            literal + ("" if name is None else f"\n<data {mark} {name}>\n{_text(values[name])}\n</data {mark}>\n")
+            literal + ("" if name is None else f"\n<data {mark} {name}>\n{texts[name]}\n</data {mark}>\n")
             for literal, name in self._parts
         )
 

@@ -91,6 +91,9 @@ class Producer(driver.Producer):
         """Send keys and values that are `owed`; the future is that of the last, behind which all others are."""
         return [self.append(topic, partition, key, value, owed=True) for key, value in records][-1]
 
+    def push(self) -> None:
+        """Do nothing: what was appended goes out by itself."""
+
     async def flush(self) -> None:
         """Wait until everything appended is acknowledged. Raises the KafkaError of an owed record that failed."""
         await self._all_handed_over.wait()

@@ -35,6 +35,9 @@ class Scorer(BaseModel):
     policy: ClassVar[Policy] = Policy()
     """How it is run: attempts, time-out, limits, provider. Who publishes the scorer may override each."""
 
+    asks: ClassVar[bool] = False
+    """Whether it always asks its provider, with `await report().asking()` before: which is then written in time."""
+
     def question(self, call: Call) -> str | None:
         """A digest of all that decides on the score of a call, by which another one's may be used; None: no other's."""
         return None

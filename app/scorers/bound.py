@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from app.scorers.arguments import Arguments
-from app.scorers.base import BuiltIn, Call, ScorerFunction
+from app.scorers.base import BuiltIn, Call, Scorer, ScorerFunction
 from app.scorers.code import CodeRef, ScorerSource
 from app.scorers.policy import Policy
 from app.scorers.sizes import is_at_most
@@ -49,6 +49,11 @@ class BoundScorer:
         if inspect.iscoroutinefunction(self.target):
             return "async"
         return "inline" if self.inline_up_to else "process"
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether each of its attempts asks a provider, before which that must be in the log."""
+        return isinstance(self.scorer, Scorer) and self.scorer.asks
 
     @cached_property
     def inline_up_to(self) -> int:

@@ -24,6 +24,11 @@ class CodeRef(NamedTuple):
             raise ValueError(f"{ref.qualname} must be defined at the top of an importable module, not in {ref.module}.")
         return ref
 
+    @property
+    def package(self) -> str:
+        """The package that the module is of, or the module itself."""
+        return self.module.partition(".")[0]
+
     def load(self) -> Any:
         """The class or function. Raises what importing its module raises, or AttributeError."""
         return reduce(getattr, self.qualname.split("."), importlib.import_module(self.module))

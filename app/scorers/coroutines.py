@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from app.scorers.bound import BoundScorer
+from app.scorers.base import ScorerFunction
 from app.scorers.errors import SAID_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
 from app.scorers.report import Report, current
 from app.scorers.worker import encode_checked
@@ -48,10 +48,6 @@ class Running:
             self._timer.cancel()
             self._owner.stop(self._ref, self._task)
 
-    def end(self) -> None:
-        """Stop it; what came of it is told."""
-        self._owner.stop(self._ref, self._task)
-
     def _expire(self, seconds: float) -> None:
         done = self._done
         if done is not None and not self._task.done():  # else the loop is about to tell what came of it
@@ -59,7 +55,6 @@ class Running:
             done(ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s."))
 
     def _ended(self, task: "asyncio.Task[bytes | ScorerError]") -> None:
-        self._owner.running.discard(self)
         done, self._done = self._done, None
         if done is not None:
             self._timer.cancel()
@@ -70,39 +65,37 @@ class Coroutines:
     """Runs async scorers, and keeps track of those that ignore their cancellation."""
 
     def __init__(self) -> None:
-        self.running: set[Running] = set()
         self.context = contextvars.Context()
         self._abandoned: Counter[str] = Counter()
         self._complained: set[str] = set()
-
-    def cancel_all(self) -> None:
-        """Cancel everything that is still running; who waits is told that it was cancelled."""
-        for running in list(self.running):
-            running.end()
 
     def abandoned(self, ref: str) -> int:
         """How many runs of a scorer ignored their cancellation and are alive."""
         return self._abandoned[ref]
 
     def begin(
-        self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report, done: Done
+        self,
+        ref: str,
+        target: ScorerFunction,
+        arguments: dict[str, Any],
+        seconds: float,
+        report: Report,
+        done: Done,
     ) -> Running:
         """Run for at most `seconds`; the scorer fills `report`. `done` gets what came of it, unless it is cancelled.
 
         `done` is called in time even if the scorer does not end. Raises ScorerTimeout if too many of its runs are
         alive that should not be.
         """
-        if self._abandoned[bound.ref] >= MAX_ABANDONED:
+        if self._abandoned[ref] >= MAX_ABANDONED:
             raise ScorerTimeout(
                 f"It was not started: {MAX_ABANDONED} earlier runs ignored their cancellation and are still running."
             )
         # A context of its own: what the scorer sets stays with it, and it sees nothing of its caller's.
         context = contextvars.Context()
         context.run(current.set, report)
-        task = asyncio.get_running_loop().create_task(_score(bound, arguments), context=context)
-        running = Running(self, bound.ref, task, seconds, done)
-        self.running.add(running)
-        return running
+        task = asyncio.get_running_loop().create_task(_score(target, arguments), context=context)
+        return Running(self, ref, task, seconds, done)
 
     def stop(self, ref: str, task: "asyncio.Task[bytes | ScorerError]") -> None:
         """Cancel a run; it is counted if it is still there a moment later."""
@@ -124,10 +117,10 @@ class Coroutines:
             del self._abandoned[ref]
 
 
-async def _score(bound: BoundScorer, arguments: dict[str, Any]) -> bytes | ScorerError:
+async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> bytes | ScorerError:
     """Returns errors: asyncio lets a SystemExit that leaves a task end the event loop."""
     try:
-        output = await bound.target(**arguments)
+        output = await target(**arguments)
     except SAID_BY_SCORERS as error:
         return error
     except asyncio.CancelledError:

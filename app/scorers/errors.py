@@ -141,6 +141,36 @@ class ScorerRaised(ScorerError):
         return raised
 
 
+def portable(error: ScorerError) -> ScorerError:
+    """The same, made anew of texts and numbers alone, so that another process can make it of what pickle writes."""
+    try:
+        return _made_anew(error)
+    except Exception as odd:
+        return ScorerRaised.of(odd)
+
+
+def _made_anew(error: ScorerError) -> ScorerError:
+    after = None if error.retry_after is None else float(error.retry_after)
+    said = str(getattr(error, "message", error))
+    if isinstance(error, ScorerRaised):
+        raised = ScorerRaised(str(error.type), said, str(error.traceback))
+        raised.failure, raised.retry_after = Failure(error.failure), after
+        return raised
+    if isinstance(error, RetryLater):
+        return RetryLater(after or 0.0, said)
+    for plain in (MissingInput, InvalidOutput, ScorerTimeout, ScorerDied, ScorerVersionUnavailable):
+        if type(error) is plain:
+            return plain(said)
+    raw = getattr(error, "raw", None)
+    return NoJudgement(
+        str(error.type),
+        said,
+        Failure(error.failure),
+        retry_after=after,
+        raw=None if raw is None else str(raw),
+    )
+
+
 def _shorten(text: str, characters: int) -> str:
     # A lone surrogate could not be written to the log.
     text = text.encode("utf-8", "backslashreplace").decode()

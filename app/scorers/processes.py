@@ -41,7 +41,7 @@ class WorkerProcesses:
         """
         async with self.slots.hold(bound.ref):
             reply = await self._run(bound, arguments, seconds)
-        report.add(reply.report)
+        report.take(reply.report.lineage, reply.report.amounts)
         if isinstance(reply.outcome, ScorerError):
             raise reply.outcome
         return reply.outcome
@@ -73,16 +73,21 @@ async def _in_process(job: Job, limiter: CapacityLimiter) -> Reply:
     try:
         return await to_process.run_sync(run_job, job, cancellable=True, limiter=limiter)
     except BrokenWorkerProcess as error:
-        raise ScorerDied(_how_it_ended(error)) from error
+        raise ScorerDied(_how_it_broke(error)) from error
     except Exception as error:
         raise ScorerDied(f"No worker process could run it: {type(error).__name__}: {error}") from error
 
 
-def _how_it_ended(error: BrokenWorkerProcess) -> str:
+def _how_it_broke(error: BrokenWorkerProcess) -> str:
     process = _process_of(error.__cause__.__traceback__ if error.__cause__ else None)
-    code = _exit_code(process) if process else None
+    code = exit_code(process) if process else None
     if code is None:
         return f"The worker process that ran it broke: {error.__cause__ or error}."
+    return how_it_ended(code)
+
+
+def how_it_ended(code: int) -> str:
+    """How a process ended that ran a scorer, by its exit code."""
     if code >= 0:
         return f"The worker process that ran it ended with exit code {code}."
     try:
@@ -93,7 +98,8 @@ def _how_it_ended(error: BrokenWorkerProcess) -> str:
     return f"The worker process that ran it was killed by {name} ({-code}){hint}."
 
 
-def _exit_code(process: Process) -> int | None:
+def exit_code(process: Process | asyncio.subprocess.Process) -> int | None:
+    """How a process has ended, also where asyncio has not seen it."""
     code = process.returncode
     if code != _ASYNCIO_DOES_NOT_KNOW:
         return code

@@ -17,6 +17,7 @@ MAX_LINEAGE_BYTES = 16 * 1024
 MOST_TOKENS = 10**9  # of one request
 MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
+_AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "unanswered")
 
 
 @dataclass(slots=True)
@@ -41,18 +42,24 @@ class Report:
     unanswered: int = 0
     """Requests that are under way, or were cut off."""
 
+    _bytes: int = field(default=0, repr=False, compare=False)  # that the lineage has, at most
+
     on_asking: Callable[[], Awaitable[None]] | None = None
     """Awaited before a request is sent."""
 
     def made_with(self, **lineage: Any) -> None:
         """Add to the lineage of the score. Raises InvalidOutput if that is not JSON, or too much."""
         try:
-            encoded = encode_output({**self.lineage, **lineage})
+            encoded = encode_output(lineage)
+            known = {**self.lineage, **orjson.loads(encoded)}
+            size = self._bytes + len(encoded)
+            if size > MAX_LINEAGE_BYTES:
+                size = len(encode_output(known))  # what was replaced does not count
         except InvalidOutput as error:
             raise InvalidOutput(f"What it was made with cannot be kept. {error}") from None
-        if len(encoded) > MAX_LINEAGE_BYTES:
+        if size > MAX_LINEAGE_BYTES:
             raise InvalidOutput(f"What it was made with is more than the {MAX_LINEAGE_BYTES:,} bytes that are kept.")
-        self.lineage = orjson.loads(encoded)
+        self.lineage, self._bytes = known, size
 
     async def asking(self) -> None:
         """A request is about to be sent, which `asked` or `refused` ends. A kill after this is known to the bill."""
@@ -83,15 +90,16 @@ class Report:
         else:
             self.cost += input_tokens * picodollars(usd[0]) + output_tokens * picodollars(usd[1])
 
-    def add(self, other: "Report") -> None:
-        """Take over what another one says."""
-        self.lineage |= other.lineage
-        self.requests += other.requests
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.cost += other.cost
-        self.unpriced += other.unpriced
-        self.unanswered += other.unanswered
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """What it took, in the order that `take` wants."""
+        return tuple(getattr(self, name) for name in _AMOUNTS)
+
+    def take(self, lineage: dict[str, Any], amounts: tuple[int, ...]) -> None:
+        """Take over what the attempt tells from another process, in place of what it has told before."""
+        self.lineage |= lineage
+        for name, amount in zip(_AMOUNTS, amounts, strict=True):
+            setattr(self, name, amount)
 
 
 def picodollars(usd_per_million: float) -> int:

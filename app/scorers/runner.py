@@ -1,15 +1,15 @@
-"""Running a scorer on a call: inline, as a coroutine, or in a worker process."""
+"""Running a scorer on a call: inline, as a coroutine in a host, or in a worker process."""
 
 import asyncio
 import os
-import pickle
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
-from app.scorers.coroutines import Coroutines, Done, Running
 from app.scorers.errors import ScorerError
+from app.scorers.hosts import Asking, Done, Hosts, Running
 from app.scorers.processes import WorkerProcesses
 from app.scorers.report import Report
 from app.scorers.worker import call_scorer
@@ -27,7 +27,7 @@ class Runner:
     def __init__(self, *, processes: int = DEFAULT_PROCESSES, per_scorer: int | None = None) -> None:
         self._total = processes
         self._per_scorer = per_scorer or _processors()
-        self._coroutines = Coroutines()
+        self._hosts = Hosts()
         self._processes: WorkerProcesses | None = None
 
     @property
@@ -45,13 +45,15 @@ class Runner:
         await self.stop()
 
     async def start(self) -> None:
-        """Make ready. Worker processes are started when first needed."""
+        """Make ready. Worker processes and hosts are started when first needed."""
+        if self._hosts.closed:
+            self._hosts = Hosts()
         if self._processes is None:
             self._processes = WorkerProcesses(self._total, self._per_scorer)
 
     async def stop(self) -> None:
-        """Cancel async scorers that are still running. Callers of `run` end by being cancelled themselves."""
-        self._coroutines.cancel_all()
+        """End the hosts; whoever waits for one is told. Other callers of `run` end by being cancelled themselves."""
+        await self._hosts.close()
         if self._processes is not None:
             self._processes.close()
             self._processes = None
@@ -66,6 +68,7 @@ class Runner:
         call: Call,
         timeout: float,  # noqa: ASYNC109
         report: Report | None = None,
+        asking: Asking | None = None,
     ) -> bytes:
         """The score as JSON bytes. What the scorer tells of the attempt is added to `report`, also where it fails.
 
@@ -76,17 +79,33 @@ class Runner:
             return self.run_inline(bound, call)
         report = Report() if report is None else report
         if bound.mode == "async":
-            return await self._run_coroutine(bound, call, timeout, report)
+            return await self._run_coroutine(bound, call, timeout, report, asking)
         if self._processes is None:
             raise RuntimeError("The runner is not started.")
         return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
 
-    def begin(self, bound: BoundScorer, call: Call, timeout: float, report: Report, done: Done) -> Running:
+    def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
+        """Whether `begin` runs the async scorer at once; if not, `when` is called when it is time to ask again."""
+        return self._hosts.ready(bound, when)
+
+    def begin(
+        self,
+        bound: BoundScorer,
+        call: Call,
+        timeout: float,
+        report: Report,
+        done: Done,
+        asking: Asking | None = None,
+    ) -> Running:
         """Start an async scorer. `done` gets the score as JSON bytes or the error, unless this is cancelled before.
 
         As `run`, without a task of the event loop for whoever waits. Raises ScorerError.
         """
-        return self._coroutines.begin(bound, _own_copy(bound.arguments.of_call(call)), timeout, report, done)
+        return self._hosts.begin(bound, bound.arguments.of_call(call), timeout, report, done, asking)
+
+    def flush(self) -> None:
+        """Let what was begun begin now, and not a round of the event loop later."""
+        self._hosts.flush()
 
     async def _run_coroutine(
         self,
@@ -94,6 +113,7 @@ class Runner:
         call: Call,
         timeout: float,  # noqa: ASYNC109
         report: Report,
+        asking: Asking | None,
     ) -> bytes:
         outcome: asyncio.Future[bytes | ScorerError] = asyncio.get_running_loop().create_future()
 
@@ -101,7 +121,7 @@ class Runner:
             if not outcome.done():
                 outcome.set_result(came)
 
-        running = self.begin(bound, call, timeout, report, done)
+        running = self.begin(bound, call, timeout, report, done, asking)
         try:
             came = await outcome
         except asyncio.CancelledError:
@@ -110,16 +130,6 @@ class Runner:
         if isinstance(came, ScorerError):
             raise came
         return came
-
-    def abandoned(self, bound: BoundScorer) -> int:
-        """How many runs of an async scorer ignored their cancellation and are still alive. For metrics."""
-        return self._coroutines.abandoned(bound.ref)
-
-
-def _own_copy(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What one scorer does to its arguments must not reach another. Pickle is the fastest deep copy of JSON."""
-    copy: dict[str, Any] = pickle.loads(pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL))  # noqa: S301
-    return copy
 
 
 def _processors() -> int:

@@ -14,7 +14,14 @@ from pydantic import BaseModel
 from app.scorers.base import FunctionScorer, ScorerFunction, target_of
 from app.scorers.code import ScorerSource
 from app.scorers.digest import code_digest
-from app.scorers.errors import SAID_BY_SCORERS, InvalidOutput, ScorerError, ScorerRaised, ScorerVersionUnavailable
+from app.scorers.errors import (
+    SAID_BY_SCORERS,
+    InvalidOutput,
+    ScorerError,
+    ScorerRaised,
+    ScorerVersionUnavailable,
+    portable,
+)
 from app.scorers.outputs import encode_output
 from app.scorers.report import Report, current
 from app.scorers.starts import StartAnnouncer
@@ -48,13 +55,14 @@ def run_job(job: Job) -> Reply:
     _settle()
     report = Report()
     current.set(report)
-    return Reply(_outcome(job), report)
+    outcome = _outcome(job)
+    return Reply(portable(outcome) if isinstance(outcome, ScorerError) else outcome, report)
 
 
 def _outcome(job: Job) -> bytes | ScorerError:
     with _standard_files_kept():
         try:
-            target = _target(job.source)
+            target = target_of_source(job.source)
         except ScorerError as error:
             return error
         except BaseException as error:
@@ -103,11 +111,7 @@ def _settle() -> None:
     if _settled:
         return
     _settled = True
-    # A signal to the whole process group is for the service, which then ends its workers itself. A handler rather
-    # than SIG_IGN, since children of a scorer would inherit that.
-    signal.signal(signal.SIGINT, _leave_to_the_service)
-    signal.signal(signal.SIGTERM, _leave_to_the_service)
-    _end_with_the_service()
+    belong_to_the_service()
     # What keeps a processor busy for ever must not keep the event loop, and so all others, waiting for one.
     os.nice(_NICENESS)
     _null = os.open(os.devnull, os.O_RDWR)
@@ -116,8 +120,13 @@ def _settle() -> None:
     os.dup2(_null, 2)
 
 
-def _end_with_the_service() -> None:
-    """Have the kernel kill this process when the service is gone, so that a hung scorer never outlives it."""
+def belong_to_the_service() -> None:
+    """Leave it to the service when this process ends, which is at the latest when the service does."""
+    # A signal to the whole process group is for the service, which then ends its workers itself. A handler rather
+    # than SIG_IGN, since children of a scorer would inherit that.
+    signal.signal(signal.SIGINT, _leave_to_the_service)
+    signal.signal(signal.SIGTERM, _leave_to_the_service)
+    # Else a scorer that hangs would outlive it.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -147,7 +156,8 @@ def _announce(job: Job) -> None:
         return
 
 
-def _target(source: ScorerSource) -> ScorerFunction:
+def target_of_source(source: ScorerSource) -> ScorerFunction:
+    """The function to call for a scorer, made once. Raises ScorerVersionUnavailable, or whatever its module does."""
     target = _targets.get(source)
     if target is None:
         if len(_targets) >= _KEPT_SCORERS:

@@ -107,3 +107,41 @@ def test_a_hung_scorer_does_not_outlive_a_service_that_is_killed(make_service: C
 def workers_of(pid: int) -> list[str]:
     """The worker processes of a service."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_an_async_scorer_that_blocks_holds_up_neither_the_service_nor_later_runs(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = make_service(scorers="tests.blocking_scorers").start()
+    file = tmp_path / "pid"
+    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    blocked = service.submit(PROJECT, ["one"], service.refs("blocks"))
+    pid = _read(file)
+    assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["tasks"]["succeeded"] == 1
+    assert service.status(blocked)["tasks"]["running"] == 1
+    assert service.wait_finished(blocked)["tasks"]["failed"] == 1
+    assert scores_by_name(service, PROJECT)["blocks"][0]["error"]["type"] == "scorer_timeout"
+    assert not Path(f"/proc/{pid}").exists()
+    assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("says")))["tasks"]["succeeded"] == 1
+
+
+def test_what_blocks_does_not_outlive_a_service_that_is_killed(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = make_service(scorers="tests.blocking_scorers").start()
+    file = tmp_path / "pid"
+    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    service.submit(PROJECT, ["one"], service.refs("blocks"))
+    pid = _read(file)
+    service.kill()
+    for _ in attempts(5):
+        if not Path(f"/proc/{pid}").exists():
+            return
+    raise AssertionError(f"{pid} runs on")
+
+
+def _read(file: Path) -> int:
+    for _ in attempts(30):
+        if file.exists() and (text := file.read_text()):
+            return int(text)
+    raise AssertionError(f"nobody wrote {file}")

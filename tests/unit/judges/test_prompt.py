@@ -67,11 +67,11 @@ def test_a_value_never_has_its_own_mark_in_it(text: str) -> None:
 def test_fields_are_of_the_call_and_a_missing_one_fails() -> None:
     template = Template("{{json}} {output} {attributes.model.name} {question}")
     call = {"output": {"a": 1}, "inputs": {"question": "?"}, "attributes": {"model": {"name": "m"}}}
-    values = template.values(call)
-    assert values == {"output": {"a": 1}, "attributes.model.name": "m", "question": "?"}
-    assert template.render(values).startswith("{json} ")
+    texts = template.texts(call)
+    assert texts == {"output": '{\n "a": 1\n}', "attributes.model.name": "m", "question": "?"}
+    assert template.render(texts).startswith("{json} ")
     with pytest.raises(MissingInput, match=r"attributes\.model\.name"):
-        template.values({**call, "attributes": {}})
+        template.texts({**call, "attributes": {}})
 
 
 @pytest.mark.parametrize("prompt", ["no field", "{output!r}", "{output:>10}", "{}", "{a..b}", "{output"])

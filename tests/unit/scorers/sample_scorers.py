@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from app.scorers import MissingInput, Policy, RetryLater, Scorer, scorer
+from app.scorers import Failure, MissingInput, NoJudgement, Policy, RetryLater, Scorer, report, scorer
 
 
 class Gate:
@@ -166,6 +167,96 @@ async def async_nan(output: str) -> float:
 async def changes_its_input(output: str, inputs: dict[str, Any]) -> int:
     inputs["question"].append("changed")
     return len(inputs["question"])
+
+
+@scorer
+async def where(output: str) -> int:
+    """In which process it runs."""
+    return os.getpid()
+
+
+@scorer
+async def blocks_for_ever(output: str) -> None:
+    signal.pause()
+
+
+@scorer
+async def async_exits(output: str) -> None:
+    os._exit(7)
+
+
+@scorer
+async def says_that_it_was_cancelled(output: str) -> None:
+    """Makes a file of the output's name when it starts, and another beside it when it is cancelled."""
+    Path(output).touch()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        Path(f"{output}.cancelled").touch()
+
+
+@scorer
+async def asks_twice(output: str) -> str:
+    """Asks somebody who answers, then somebody who does not."""
+    await report().asking()
+    report().asked(3, 4, (1.0, 1.0))
+    report().made_with(model="m")
+    await report().asking()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+class AsksAlways(Scorer):
+    """Asks `times` at once."""
+
+    asks = True
+    times: int = 1
+
+    async def score(self, *, output: str) -> str:
+        await asyncio.gather(*(report().asking() for _ in range(self.times)))
+        for _ in range(self.times):
+            report().asked(3, 4, None)
+        return "asked"
+
+
+class AsksAfterAll(Scorer):
+    """Says that it always asks, and never does."""
+
+    asks = True
+
+    async def score(self, *, output: str) -> str:
+        await asyncio.sleep(0.2)
+        return "fine"
+
+
+@scorer
+async def ends_beside_a_child(output: str) -> None:
+    """Its child lives on, with whatever it was given."""
+    await asyncio.create_subprocess_exec("sleep", "20", close_fds=False)
+    os._exit(7)
+
+
+@scorer
+async def raises_what_holds_an_odd_object(output: str) -> None:
+    raise NoJudgement("odd", Odd())  # type: ignore[arg-type]
+
+
+class Odd(NoJudgement):
+    """Cannot be made again of what an exception keeps."""
+
+    def __init__(self) -> None:
+        super().__init__("odd", "nothing to say", Failure.THROTTLED, retry_after=3.0, raw="raw")
+
+
+@scorer
+async def raises_an_odd_error(output: str) -> None:
+    raise Odd
+
+
+@scorer
+async def reports_what_cannot_be_sent(output: str) -> str:
+    report().lineage["lock"] = os.scandir()
+    return "fine"
 
 
 class TooManyRequests(Exception):

@@ -1,0 +1,308 @@
+"""Running async scorers in processes beside the service: hosts, one for the scorers of each package.
+
+Their code never runs on the service's own event loop, so one that computes, blocks or crashes holds up none but its
+package's.
+"""
+
+import asyncio
+import contextvars
+import itertools
+import logging
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from app.scorers.bound import BoundScorer
+from app.scorers.channel import Channel, Message
+from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
+from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
+from app.scorers.report import Report
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[bytes | ScorerError], None]
+Asking = Callable[[Callable[[], None]], None]
+"""Told when a scorer is about to ask somebody, at the start if it always does; it may, once what `Asking` was given
+has been called."""
+
+MOST_SILENT = 10.0
+"""Seconds without a sign of a host's event loop after which it hangs. While it loads a scorer: START_ALLOWANCE."""
+_LOOK_EVERY = 1.0
+
+_MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.scorers.host import main; main()"
+
+
+class Running:
+    """One run of an async scorer."""
+
+    __slots__ = ("_host", "_number", "asking", "done", "due", "report", "seconds")
+
+    def __init__(
+        self, host: "Host", number: int, seconds: float, report: Report, done: Done, asking: Asking | None
+    ) -> None:
+        self._host = host
+        self._number = number
+        self.seconds = seconds
+        self.report = report
+        self.done = done
+        self.asking = asking
+        self.due = asyncio.get_running_loop().time() + seconds  # its host ends it then
+
+    def cancel(self) -> None:
+        """Stop it; nobody is told what came of it."""
+        self._host.stop(self._number)
+
+    def ask(self) -> None:
+        """Let the scorer ask somebody as soon as that may be."""
+        if self.asking is None:
+            self._may_ask()
+        else:
+            self.asking(self._may_ask)
+
+    def tell(self, outcome: bytes | ScorerError) -> None:
+        """Say what came of it."""
+        try:
+            self.done(outcome)
+        except Exception:  # it must harm no other run
+            log.exception("what came of a scorer could not be told")
+
+    def _may_ask(self) -> None:
+        if self._host.told(self._number):
+            self.report.unanswered += 1  # should it end without telling more
+
+
+class Host:
+    """One process, from when it is first needed until it ends, by itself or because it hangs."""
+
+    def __init__(self, ended: Callable[["Host"], None]) -> None:
+        self._ended = ended
+        self._numbers = itertools.count(1)
+        self._running: dict[int, Running] = {}
+        self._loaded: set[str] = set()  # refs
+        self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
+        self._heard_at = asyncio.get_running_loop().time()
+        self._hung = False
+        self.channel = Channel(self._received)
+        # An empty context: nothing that follows may see, or write through, a stream event that is current now.
+        self.life = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+
+    def begin(
+        self,
+        bound: BoundScorer,
+        arguments: dict[str, Any],
+        seconds: float,
+        report: Report,
+        done: Done,
+        asking: Asking | None,
+    ) -> Running:
+        """Run a scorer; see `Hosts.begin`."""
+        self._load(bound)
+        number = next(self._numbers)
+        running = Running(self, number, seconds, report, done, asking)
+        self.channel.send(("run", number, bound.ref, arguments, seconds, report.task_id, bound.asks))
+        self._running[number] = running
+        if bound.asks:
+            try:
+                running.ask()  # now, so that this is written while the scorer makes up its question
+            except BaseException:
+                running.cancel()
+                raise
+        return running
+
+    def stop(self, number: int) -> None:
+        """Stop a run, of which nobody is told any more."""
+        if self._running.pop(number, None) is not None:
+            self.channel.send(("stop", number))
+
+    def told(self, number: int) -> bool:
+        """Say that a scorer may ask; returns whether it still runs."""
+        if number not in self._running:
+            return False
+        self.channel.send(("told", number))
+        return True
+
+    def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
+        """Whether a scorer runs at once; if not, `when` is called once it would, or the host has ended."""
+        if bound.ref in self._loaded:
+            return True
+        self._load(bound)
+        self._loading[bound.ref].add(when)
+        return False
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether it has ever got as far as to run something."""
+        return bool(self._loaded)
+
+    def close(self) -> None:
+        """End it; `life` is over once it has."""
+        if not self.channel.lost.done():
+            self.channel.lost.set_result(None)
+
+    def _load(self, bound: BoundScorer) -> None:
+        if bound.ref not in self._loaded and bound.ref not in self._loading:
+            self.channel.send(("load", bound.ref, bound.source))
+            self._loading[bound.ref] = set()
+
+    def _received(self, message: Message) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        what, *rest = message
+        if what == "loaded":
+            self._has_loaded(*rest)
+        elif what == "asking":
+            self._asks(*rest)
+        elif what == "ended":
+            self._has_ended(*rest)
+
+    def _has_loaded(self, ref: str) -> None:
+        waiting = self._loading.pop(ref)
+        self._loaded.add(ref)
+        for when in waiting:
+            when()
+
+    def _asks(self, number: int, lineage: bytes, amounts: tuple[int, ...]) -> None:
+        running = self._running.get(number)
+        if running is not None:
+            running.report.take(orjson.loads(lineage), amounts)
+            running.ask()
+
+    def _has_ended(self, number: int, outcome: bytes | ScorerError, lineage: bytes, amounts: tuple[int, ...]) -> None:
+        running = self._running.pop(number, None)
+        if running is not None:
+            running.report.take(orjson.loads(lineage), amounts)
+            running.tell(outcome)
+
+    async def _live(self) -> None:
+        how = "It was stopped."
+        try:
+            process, connection = await _start()
+            try:
+                await asyncio.get_running_loop().create_connection(lambda: self.channel, sock=connection)
+                await self._watch(process)
+            finally:
+                self._ended(self)  # nothing new is to begin here
+                self.channel.close()
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+                how = how_it_ended(exit_code(process) or 0)
+        except OSError as error:
+            self._ended(self)
+            how = f"No process could be started for it: {error}."
+        finally:
+            self._end(how)
+
+    async def _watch(self, process: Process) -> None:
+        """Until the process ends, is to end, or hangs."""
+        now = asyncio.get_running_loop().time
+        ended = asyncio.ensure_future(process.wait())
+        ends: list[asyncio.Future[Any]] = [self.channel.lost, ended]
+        try:
+            while not (self.channel.lost.done() or ended.done() or self._hung):
+                looked_at = now()
+                await asyncio.wait(ends, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+                if now() - looked_at < 2 * _LOOK_EVERY:  # else it is this process that has not listened
+                    self._hung = now() - self._heard_at > (START_ALLOWANCE if self._loading else MOST_SILENT)
+        finally:
+            ended.cancel()
+
+    def _end(self, how: str) -> None:
+        now = asyncio.get_running_loop().time()
+        running, self._running = self._running, {}
+        for run in running.values():
+            if self._hung and run.due < now:
+                run.tell(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))
+            elif self._hung:
+                run.tell(ScorerDied("Another async scorer of its package did not await, so their process was killed."))
+            else:
+                run.tell(ScorerDied(how))
+        for waiting in self._loading.values():
+            for when in waiting:
+                when()
+
+
+class Hosts:
+    """Runs async scorers. It belongs to the event loop that it is used on."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Host] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        self._useless: set[str] = set()  # packages whose last host ended before it had loaded anything
+        self.closed = False
+
+    def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
+        """Whether a scorer runs at once: else those that limits let begin one by one would run all together later.
+
+        If not, it is made ready, and `when` is called once it is worth while to ask again. One that no host can load
+        counts as ready: its runs say why they cannot run.
+        """
+        return bound.code.package in self._useless or self.closed or self._host_of(bound).ready(bound, when)
+
+    def begin(
+        self,
+        bound: BoundScorer,
+        arguments: dict[str, Any],
+        seconds: float,
+        report: Report,
+        done: Done,
+        asking: Asking | None = None,
+    ) -> Running:
+        """Run for at most `seconds`, and take over into `report` what the scorer tells. Returns at once.
+
+        `done` gets the score as JSON bytes or why there is none, unless the run is cancelled. Raises ScorerDied if it
+        is closed, and what `asking` raises.
+        """
+        if self.closed:
+            raise ScorerDied("The service stops.")
+        return self._host_of(bound).begin(bound, arguments, seconds, report, done, asking)
+
+    def flush(self) -> None:
+        """Send what was begun and said now, and not a round of the event loop later."""
+        for host in self._of.values():
+            host.channel.flush()
+
+    async def close(self) -> None:
+        """End all hosts, for good; who waits is told."""
+        self.closed = True
+        for host in list(self._of.values()):
+            host.close()
+        if self._lives:
+            await asyncio.wait(self._lives)
+
+    def _host_of(self, bound: BoundScorer) -> Host:
+        package = bound.code.package
+        host = self._of.get(package)
+        if host is None:
+            host = self._of[package] = Host(lambda ended: self._forget(package, ended))
+            self._lives.add(host.life)
+            host.life.add_done_callback(self._lives.discard)
+        return host
+
+    def _forget(self, package: str, host: Host) -> None:
+        if self._of.get(package) is host:
+            del self._of[package]
+            (self._useless.discard if host.has_loaded else self._useless.add)(package)
+
+
+async def _start() -> tuple[Process, socket.socket]:
+    """A process, and the socket that leads to it. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        # -P: what lies in the current directory is found only if the service finds it too.
+        what = [os.pathsep.join(sys.path), str(theirs.fileno()), str(os.getpid()), str(logging.root.level)]
+        command = [sys.executable, "-P", "-c", _MAIN, *what]
+        try:
+            # A session of its own, so that Ctrl-C is for the service alone.
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return process, ours

@@ -1,0 +1,156 @@
+"""An attempt ends once: its gate is given back, its outcome is told, and a later one at the same task goes on."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from agents.admission import Attempt
+from agents.attempts import Attempts, Outcome
+from agents.lanes import Task
+from agents.outbox import Outbox
+from agents.runs import Run
+from app.scorers import BoundScorer, Registry, Runner
+from tables import calls, in_flight
+
+CALL_ROW = cast(calls.Row, {"call": {"id": "c", "output": "o"}, "parts": {"end": "e"}})
+KEY = b"p\x00c\x00ref\x00"
+
+
+class Begun:
+    """A runner that begins everything, and ends nothing by itself."""
+
+    def __init__(self) -> None:
+        self.done: list[Callable[[bytes], None]] = []
+        self.asking: list[Callable[[Callable[[], None]], None]] = []
+        self.cancelled: list[int] = []
+
+    def begin(self, *what: Any) -> Any:
+        number = len(self.done)
+        *_, done, asking = what
+        self.done.append(done)
+        self.asking.append(asking)
+        return type("Running", (), {"cancel": lambda _: self.cancelled.append(number)})()
+
+
+class Asked(Outbox):
+    """An outbox whose log fails at first."""
+
+    fails: Callable[[], None]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.durable = False
+        self.puts = 0
+
+    def put_durably(self, partition: int, encoded: bytes, sent: Callable[[bool], None]) -> None:
+        self.puts += 1
+        if not self.durable:
+            self.fails()
+        sent(self.durable)
+
+
+class Gate:
+    """Counts how often an attempt behind it has ended, and how often without an outcome."""
+
+    def __init__(self) -> None:
+        self.ends = self.lefts = 0
+
+    def succeeded(self, probe: bool) -> None:
+        self.ends += 1
+
+    def left(self, probe: bool) -> None:
+        self.lefts += 1
+
+
+@pytest.fixture(scope="module")
+def bound() -> BoundScorer:
+    return Registry.load(["tests.gated_scorers"]).bind("gated", "gated", {})
+
+
+def entry_of() -> in_flight.Entry:
+    task = Task(0, KEY, "p", "c", "ref", "", [])
+    return in_flight.Entry(0, KEY, "p", "ref", [], since=time.time(), task=task)
+
+
+class Scene:
+    """Attempts at one task."""
+
+    def __init__(self, bound: BoundScorer) -> None:
+        self.bound = bound
+        self.runner = Begun()
+        self.outbox = Asked()
+        self.told: list[tuple[in_flight.Entry, Outcome]] = []
+        self.attempts = Attempts(cast(Runner, self.runner), self.outbox, 60.0, self._ended)
+        self.outbox.fails = self.attempts.writable.clear
+
+    def start(self) -> tuple[in_flight.Entry, Gate]:
+        entry, gate = entry_of(), Gate()
+        self.attempts.start(entry, self.bound, CALL_ROW, Attempt(cast(Any, gate), False, 1))
+        return entry, gate
+
+    def _ended(self, entry: in_flight.Entry, run: Run, outcome: Outcome, paused: bool) -> None:
+        self.told.append((entry, outcome))
+
+
+@pytest.fixture
+async def scene(bound: BoundScorer, table_dir: Path) -> Scene:
+    return Scene(bound)
+
+
+async def test_a_late_end_of_an_earlier_attempt_is_not_told_and_leaves_a_later_one_to_be_stopped(scene: Scene) -> None:
+    earlier, gate = scene.start()
+    earlier.running = False  # its partition went away and came back
+    scene.start()
+    scene.runner.done[0](b"1")
+    assert (scene.told, gate.ends) == ([], 1)
+    scene.attempts.cancel(KEY)
+    assert scene.runner.cancelled == [1]
+
+
+async def test_an_attempt_that_is_cancelled_gives_its_gate_back_once(scene: Scene) -> None:
+    _, gate = scene.start()
+    scene.attempts.cancel(KEY)
+    scene.attempts.cancel(KEY)
+    assert (scene.runner.cancelled, gate.lefts, gate.ends) == ([0], 1, 0)
+
+
+async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(scene: Scene) -> None:
+    entry, gate = scene.start()
+    scene.attempts.writable.clear()
+    scene.runner.done[0](b"1")
+    await asyncio.sleep(0)
+    assert (scene.told, gate.ends) == ([], 1)
+    scene.attempts.writable.set()
+    while not scene.told:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert scene.told == [(entry, b"1")]
+
+
+async def test_nobody_is_asked_until_the_log_has_taken_that(scene: Scene) -> None:
+    scene.start()
+    asked = asyncio.Event()
+    scene.runner.asking[0](asked.set)
+    scene.runner.asking[0](asked.set)  # while it takes nothing
+    await asyncio.sleep(0)
+    assert (scene.outbox.puts, asked.is_set()) == (1, False)
+    scene.outbox.durable = True
+    scene.attempts.writable.set()
+    await asyncio.wait_for(asked.wait(), 10)
+    while scene.outbox.puts < 3:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def test_of_an_attempt_that_is_over_it_is_not_written_later_that_somebody_is_asked(scene: Scene) -> None:
+    entry, _ = scene.start()
+    asked = asyncio.Event()
+    scene.runner.asking[0](asked.set)
+    entry.running = False  # its partition went away
+    scene.outbox.durable = True
+    scene.attempts.writable.set()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert (scene.outbox.puts, asked.is_set()) == (1, False)

@@ -1,0 +1,303 @@
+"""Async scorers run in hosts: what one does to its process reaches neither the service nor another package."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scorers import (
+    BoundScorer,
+    InvalidOutput,
+    NoJudgement,
+    Registry,
+    Report,
+    Runner,
+    ScorerDied,
+    ScorerRaised,
+    ScorerTimeout,
+)
+from app.scorers.failures import Failure
+
+CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": []}, "output": "four", "attributes": {}}
+GENEROUS = 60.0
+
+Bind = Callable[..., BoundScorer]
+Go = Callable[..., Any]
+
+
+def test_an_async_scorer_runs_beside_the_service_and_those_of_a_package_share_a_process(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            pids = [int(await runner.run(bind("where"), CALL, GENEROUS)) for _ in range(2)]
+            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert pids[0] == pids[1] != os.getpid()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pids[0], 0)
+
+    assert bind("where").mode == "async"
+    go(scenario())
+
+
+def test_an_async_scorer_is_cancelled_at_its_timeout(go: Go, bind: Bind, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(ScorerTimeout, match=r"longer than its time-out of 0.01 s"):
+                await runner.run(bind("says_that_it_was_cancelled"), CALL | {"output": str(tmp_path / "a")}, 0.01)
+            assert (tmp_path / "a.cancelled").exists()
+
+    go(scenario())
+
+
+def test_a_cancelled_caller_is_free_at_once_and_its_scorer_is_cancelled(go: Go, bind: Bind, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        started = tmp_path / "a"
+        async with Runner() as runner:
+            run = runner.run(bind("says_that_it_was_cancelled"), CALL | {"output": str(started)}, GENEROUS)
+            caller = asyncio.create_task(run)
+            await _until(started.exists)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            await _until((tmp_path / "a.cancelled").exists)
+
+    go(scenario())
+
+
+def test_a_scorer_that_blocks_its_host_is_timed_out_and_the_next_run_has_another_host(
+    go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            first = int(await runner.run(bind("where"), CALL, GENEROUS))
+            neighbour = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            with pytest.raises(ScorerTimeout, match="hung"):
+                await runner.run(bind("blocks_for_ever"), CALL, 0.1)
+            with pytest.raises(ScorerDied, match="did not await"):
+                await neighbour
+            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
+
+    go(scenario())
+
+
+def test_a_scorer_that_ends_its_host_harms_no_other_package(
+    go: Go, bind: Bind, write_module: Callable[[str, str], None]
+) -> None:
+    write_module("other_package", "from app.scorers import scorer\nimport asyncio\n" + OTHER)
+    other = Registry.load(["other_package"]).bind("waits", "waits", {})
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            waits = asyncio.create_task(runner.run(other, CALL, GENEROUS))
+            with pytest.raises(ScorerDied, match="exit code 7"):
+                await runner.run(bind("async_exits"), CALL, GENEROUS)
+            assert await waits == b'"waited"'
+            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+OTHER = """
+@scorer
+async def waits(output):
+    await asyncio.sleep(0.5)
+    return "waited"
+"""
+
+
+def test_what_a_scorer_raises_and_returns_comes_as_it_was(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(InvalidOutput, match=r"\$ is nan"):
+                await runner.run(bind("async_nan"), CALL, GENEROUS)
+            with pytest.raises(ScorerRaised) as raised:
+                await runner.run(bind("async_system_exit"), CALL, GENEROUS)
+            assert raised.value.type == "SystemExit"
+            with pytest.raises(NoJudgement) as odd:  # its class can be made by nobody else
+                await runner.run(bind("raises_an_odd_error"), CALL, GENEROUS)
+            said = odd.value
+            assert (said.type, str(said), said.failure) == ("odd", "nothing to say", Failure.THROTTLED)
+            assert (said.retry_after, said.raw) == (3.0, "raw")
+            with pytest.raises(NoJudgement, match="nothing to say"):
+                await runner.run(bind("raises_what_holds_an_odd_object"), CALL, GENEROUS)
+            with pytest.raises(NoJudgement) as unsent:
+                await runner.run(bind("reports_what_cannot_be_sent"), CALL, GENEROUS)
+            assert (unsent.value.type, unsent.value.failure) == ("invalid_report", Failure.TERMINAL)
+            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+def test_an_async_scorer_cannot_change_the_call_for_others(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            for _ in range(2):
+                assert await runner.run(bind("changes_its_input"), CALL, GENEROUS) == b"1"
+
+    go(scenario())
+
+
+def test_what_was_asked_before_its_host_was_killed_is_known(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        asked = 0
+
+        def asking(may_ask: Callable[[], None]) -> None:
+            nonlocal asked
+            asked += 1
+            may_ask()
+
+        async with Runner() as runner:
+            told = Report()
+            with pytest.raises(ScorerDied):
+                await runner.run(bind("asks_twice"), CALL, GENEROUS, told, asking)
+        assert (asked, told.lineage) == (2, {"model": "m"})
+        assert (told.requests, told.input_tokens, told.output_tokens, told.unanswered) == (1, 3, 4, 1)
+
+    go(scenario())
+
+
+@pytest.mark.parametrize("kind", ["asks_twice", "AsksAlways"])
+def test_nobody_is_asked_before_that_is_allowed(go: Go, bind: Bind, kind: str) -> None:
+    async def scenario() -> None:
+        wanted: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+        told = Report()
+        async with Runner() as runner:
+            run = asyncio.create_task(runner.run(bind(kind), CALL, GENEROUS, told, wanted.put_nowait))
+            may_ask = await wanted.get()
+            # Another run begins and ends behind it: by then it would have asked.
+            await runner.run(bind("async_length"), CALL, GENEROUS)
+            assert not run.done()
+            assert (told.requests, told.unanswered) == (0, 0)
+            may_ask()
+            if kind == "AsksAlways":
+                assert await run == b'"asked"'
+                assert (told.requests, told.unpriced, told.unanswered) == (1, 1, 0)
+            else:
+                await wanted.get()
+                assert (told.requests, told.unanswered) == (1, 0)
+                run.cancel()
+
+    go(scenario())
+
+
+def test_each_of_several_questions_at_once_waits_for_a_word_of_its_own(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        wanted: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+        told = Report()
+        async with Runner() as runner:
+            run = asyncio.create_task(runner.run(bind("AsksAlways", times=3), CALL, GENEROUS, told, wanted.put_nowait))
+            for _ in range(3):
+                (await wanted.get())()
+            assert await run == b'"asked"'
+            assert (told.requests, told.unanswered, wanted.empty()) == (3, 0, True)
+
+    go(scenario())
+
+
+def test_what_was_allowed_and_not_asked_is_on_no_bill(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        told = Report()
+        async with Runner() as runner:
+            assert await runner.run(bind("AsksAfterAll"), CALL, GENEROUS, told, lambda may_ask: may_ask()) == b'"fine"'
+        assert (told.requests, told.unanswered) == (0, 0)
+
+    go(scenario())
+
+
+def test_that_a_host_has_ended_is_seen_although_a_child_of_a_scorer_lives_on(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            with pytest.raises(ScorerDied, match="exit code 7"):
+                await asyncio.wait_for(runner.run(bind("ends_beside_a_child"), CALL, GENEROUS), 10)
+
+    go(scenario())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_who_waits_for_a_host_that_starts_when_the_runner_stops_is_told(go: Go, bind: Bind, turns: int) -> None:
+    async def scenario() -> None:
+        runner = Runner()
+        async with runner:
+            run = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with pytest.raises(ScorerDied):
+            await asyncio.wait_for(run, 10)
+        async with runner:
+            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
+
+
+def test_who_waits_for_an_async_scorer_when_the_runner_stops_is_told(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            run = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            await runner.run(bind("async_length"), CALL, GENEROUS)
+        with pytest.raises(ScorerDied):
+            await asyncio.wait_for(run, 1)
+
+    go(scenario())
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(GENEROUS):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def test_a_scorer_is_ready_once_its_host_has_loaded_it(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        loaded = asyncio.Event()
+        async with Runner() as runner:
+            assert not runner.ready(bind("async_length"), loaded.set)
+            await loaded.wait()
+            assert runner.ready(bind("async_length"), loaded.set)
+            loaded.clear()
+            assert not runner.ready(bind("where"), loaded.set)
+            await loaded.wait()
+            assert runner.ready(bind("where"), loaded.set)
+
+    go(scenario())
+
+
+def test_one_that_cannot_be_loaded_any_more_is_ready_and_its_run_says_why(
+    go: Go, write_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    write_module("vanishes", "from app.scorers import scorer\nimport asyncio\n" + OTHER)
+    bound = Registry.load(["vanishes"]).bind("waits", "waits", {})
+    (tmp_path / "vanishes.py").unlink()
+
+    async def scenario() -> None:
+        loaded = asyncio.Event()
+        async with Runner() as runner:
+            assert not runner.ready(bound, loaded.set)
+            await loaded.wait()
+            assert runner.ready(bound, loaded.set)
+            with pytest.raises(ScorerRaised, match="vanishes"):
+                await runner.run(bound, CALL, GENEROUS)
+
+    go(scenario())
+
+
+def test_one_whose_host_ends_while_it_loads_is_ready_and_its_run_says_so(
+    go: Go, write_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    write_module("ends_all", "from app.scorers import scorer\nimport asyncio\n" + OTHER)
+    bound = Registry.load(["ends_all"]).bind("waits", "waits", {})
+    (tmp_path / "ends_all.py").write_text("import os\nos._exit(5)\n")
+
+    async def scenario() -> None:
+        ended = asyncio.Event()
+        async with Runner() as runner:
+            assert not runner.ready(bound, ended.set)
+            await ended.wait()
+            assert runner.ready(bound, ended.set)
+            with pytest.raises(ScorerDied, match="exit code 5"):
+                await runner.run(bound, CALL, GENEROUS)
+
+    go(scenario())
