@@ -1,10 +1,12 @@
 """Ports on loopback for brokers that are stopped and come back to the same ones."""
 
+import os
 import random
 import socket
 from pathlib import Path
 
 LOWEST = 10_000
+LANES = 8
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -12,10 +14,12 @@ def free(count: int) -> list[int]:
     """`count` different ports that nobody listens on.
 
     They lie below the range that the system gives to outgoing connections, which could take a broker's port
-    while the broker is down.
+    while the broker is down. Processes that test side by side have ports of their own: each may find one free that
+    another has found, and is not listening on yet.
     """
     highest = int(RANGE.read_text().split()[0]) if RANGE.exists() else 32_768
-    candidates = random.sample(range(LOWEST, max(highest, LOWEST + 10_000)), 1000)
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % LANES
+    candidates = random.sample(range(LOWEST + lane, max(highest, LOWEST + 10_000), LANES), 1000)
     found: list[int] = []
     for port in candidates:
         if len(found) == count:
