@@ -87,7 +87,7 @@ class Host:
         self._loaded: set[str] = set()  # refs
         self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
         self._heard_at = asyncio.get_running_loop().time()
-        self._hung = False
+        self._hung = self._closed = False
         self.channel = Channel(self._received)
         # An empty context: nothing that follows may see, or write through, a stream event that is current now.
         self.life = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
@@ -142,6 +142,7 @@ class Host:
 
     def close(self) -> None:
         """End it; `life` is over once it has."""
+        self._closed = True
         if not self.channel.lost.done():
             self.channel.lost.set_result(None)
 
@@ -179,7 +180,7 @@ class Host:
             running.tell(outcome)
 
     async def _live(self) -> None:
-        how = "It was stopped."
+        how = "The service stops."
         try:
             process, connection = await _start()
             try:
@@ -191,7 +192,8 @@ class Host:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-                how = how_it_ended(exit_code(process) or 0)
+                if not self._closed:
+                    how = how_it_ended(exit_code(process) or 0)
         except OSError as error:
             self._ended(self)
             how = f"No process could be started for it: {error}."

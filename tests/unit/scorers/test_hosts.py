@@ -225,7 +225,7 @@ def test_who_waits_for_a_host_that_starts_when_the_runner_stops_is_told(go: Go, 
             run = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
             for _ in range(turns):
                 await asyncio.sleep(0)
-        with pytest.raises(ScorerDied):
+        with pytest.raises(ScorerDied, match="service stops"):
             await asyncio.wait_for(run, 10)
         async with runner:
             assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
