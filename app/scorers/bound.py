@@ -45,7 +45,7 @@ class BoundScorer:
     @cached_property
     def mode(self) -> Mode:
         """`inline`: built-in, on the event loop while texts are small, else in a worker process; `async`: a coroutine
-        on the event loop; `process`: always in a worker process."""
+        in a host; `process`: always in a worker process."""
         if inspect.iscoroutinefunction(self.target):
             return "async"
         return "inline" if self.inline_up_to else "process"

@@ -151,9 +151,9 @@ def portable(error: ScorerError) -> ScorerError:
 
 def _made_anew(error: ScorerError) -> ScorerError:
     after = None if error.retry_after is None else float(error.retry_after)
-    said = str(getattr(error, "message", error))
+    said = _text(getattr(error, "message", error))
     if isinstance(error, ScorerRaised):
-        raised = ScorerRaised(str(error.type), said, str(error.traceback))
+        raised = ScorerRaised(_text(error.type), said, _text(error.traceback))
         raised.failure, raised.retry_after = Failure(error.failure), after
         return raised
     if isinstance(error, RetryLater):
@@ -163,12 +163,17 @@ def _made_anew(error: ScorerError) -> ScorerError:
             return plain(said)
     raw = getattr(error, "raw", None)
     return NoJudgement(
-        str(error.type),
+        _text(error.type),
         said,
         Failure(error.failure),
         retry_after=after,
-        raw=None if raw is None else str(raw),
+        raw=None if raw is None else _text(raw),
     )
+
+
+def _text(value: object) -> str:
+    """As a plain str: that of a subclass would be pickled with the name of its class."""
+    return str.__str__(str(value))
 
 
 def _shorten(text: str, characters: int) -> str:

@@ -7,13 +7,13 @@ import os
 import socket
 import sys
 from collections import deque
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import orjson
 import uvloop
 
+from app.scorers.base import ScorerFunction
 from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, Running
@@ -24,22 +24,39 @@ from app.scorers.worker import belong_to_the_service, target_of_source
 _SIGN_EVERY = 1.0
 
 
+class Run:
+    """One run, and who in it waits for the word that somebody may be asked."""
+
+    __slots__ = ("promised", "report", "running", "waiting", "words")
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.running: Running | None = None
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.promised: asyncio.Future[None] | None = None  # the word that comes unasked, until somebody waits for it
+        self.words = 0  # that were taken
+
+    def waits(self) -> "asyncio.Future[None]":
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(told)
+        return told
+
+
 class Host:
     """Runs what the service sends, until that goes away.
 
     It gets ("load", ref, source), which it answers with ("loaded", ref), ("run", number, ref, arguments, seconds, task
-    id, promised) and ("stop", number). It sends ("asking", number, *told) and ("ended", number, outcome, *told), where
-    told is the lineage as JSON and the amounts of a report, and ("alive",) while nothing keeps its event loop. A
-    scorer may ask somebody once ("told", number) has come, which answers "asking"; the first one comes unasked if it is
-    promised. What is sent is made of bytes, texts and numbers, so that nothing a scorer made runs in the service.
+    id, promised) and ("stop", number). It sends ("asking", number, words, *told) and ("ended", number, outcome, *told),
+    where told is the lineage as JSON and the amounts of a report, and ("alive",) while nothing keeps its event loop. A
+    scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked if
+    it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and numbers, so
+    that nothing a scorer made runs in the service.
     """
 
     def __init__(self) -> None:
         self._coroutines = Coroutines()
-        self._sources: dict[str, ScorerSource] = {}
-        self._running: dict[int, Running] = {}
-        self._asking: dict[int, deque[asyncio.Future[None]]] = {}  # those of a run that wait for "told"
-        self._promised: dict[int, asyncio.Future[None]] = {}  # for whoever asks first in a run
+        self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why there is none
+        self._runs: dict[int, Run] = {}
         self._channel = Channel(self._received)
 
     @classmethod
@@ -67,68 +84,78 @@ class Host:
             self._stop(*rest)
 
     def _load(self, ref: str, source: ScorerSource) -> None:
-        self._sources[ref] = source
-        with suppress(BaseException):  # which those who run it are told
-            target_of_source(source)
+        self._targets[ref] = _target_or_why(source)
         self._channel.send(("loaded", ref))
 
     def _run(
         self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task_id: str, promised: bool
     ) -> None:
-        report = Report(task_id, ref)
-        report.on_asking = partial(self._ask, number, report)
-        done = partial(self._done, number, report)
+        run = self._runs[number] = Run(Report(task_id, ref))
+        run.report.on_asking = partial(self._ask, number, run)
         if promised:
-            self._promised[number] = self._waits(number)
+            run.promised = run.waits()
+        done = partial(self._done, number, run)
+        target = self._targets[ref]
+        if isinstance(target, ScorerError):
+            done(target)
+            return
         try:
-            target = target_of_source(self._sources[ref])
-            self._running[number] = self._coroutines.begin(ref, target, arguments, seconds, report, done)
+            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, done)
         except ScorerError as error:
             done(error)
-        except BaseException as error:
-            done(ScorerRaised.of(error))
 
     def _stop(self, number: int) -> None:
-        self._forget(number)
-        if (running := self._running.pop(number, None)) is not None:
-            running.cancel()
+        run = self._forget(number)
+        if run is not None and run.running is not None:
+            run.running.cancel()
 
-    async def _ask(self, number: int, report: Report) -> None:
+    async def _ask(self, number: int, run: Run) -> None:
         """Have the service write that somebody is about to be asked, and wait until it has."""
-        told = self._promised.pop(number, None)
+        if number not in self._runs:
+            raise asyncio.CancelledError  # it is over: nobody would write that
+        told, run.promised = run.promised, None
         if told is None:
-            self._channel.send(("asking", number, *_told(report)))
-            told = self._waits(number)
+            self._channel.send(("asking", number, run.words, *_told(run.report)))
+            told = run.waits()
         await told
-
-    def _waits(self, number: int) -> "asyncio.Future[None]":
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asking.setdefault(number, deque()).append(told)
-        return told
+        run.words += 1
 
     def _told(self, number: int) -> None:
-        waiting = self._asking.get(number)
-        if waiting:
-            told = waiting.popleft()
+        run = self._runs.get(number)
+        if run is not None and run.waiting:
+            told = run.waiting.popleft()
             if not told.done():
                 told.set_result(None)
 
-    def _done(self, number: int, report: Report, outcome: bytes | ScorerError) -> None:
-        self._running.pop(number, None)
+    def _done(self, number: int, run: Run, outcome: bytes | ScorerError) -> None:
         self._forget(number)
         try:
-            told = _told(report)
-        except (TypeError, ValueError) as error:  # the scorer has written into its report what it should not
-            outcome, told = NoJudgement("invalid_report", str(error)), _told(Report())
+            told = _told(run.report)
+        except Exception as error:  # the scorer has written into its report what it should not
+            outcome, told = NoJudgement("invalid_report", ScorerRaised.of(error).message), _told(Report())
         self._channel.send(("ended", number, portable(outcome) if isinstance(outcome, ScorerError) else outcome, *told))
 
-    def _forget(self, number: int) -> None:
-        self._promised.pop(number, None)
-        self._asking.pop(number, None)
+    def _forget(self, number: int) -> Run | None:
+        run = self._runs.pop(number, None)
+        for told in () if run is None else run.waiting:
+            told.cancel()  # whoever still waits would wait for ever
+        return run
+
+
+def _target_or_why(source: ScorerSource) -> ScorerFunction | ScorerError:
+    """What to call, or why a scorer cannot be made, which all of its runs are told."""
+    try:
+        return target_of_source(source)
+    except ScorerError as error:
+        return error
+    except BaseException as error:
+        return ScorerRaised.of(error)
 
 
 def _told(report: Report) -> tuple[bytes, tuple[int, ...]]:
-    """What a report tells, as nothing but JSON and numbers. Raises TypeError or ValueError."""
+    """What a report tells, as nothing but JSON and numbers. Raises what a spoilt report raises."""
+    if not isinstance(report.lineage, dict):
+        raise TypeError(f"the lineage is no dict but {type(report.lineage).__name__}")
     return orjson.dumps(report.lineage), tuple(map(int, report.amounts))
 
 

@@ -1,7 +1,6 @@
 """Running async scorers in processes beside the service: hosts, one for the scorers of each package.
 
-Their code never runs on the service's own event loop, so one that computes, blocks or crashes holds up none but its
-package's.
+They never run on the service's own event loop, so one that computes, blocks or crashes holds up none but its package's.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.s
 class Running:
     """One run of an async scorer."""
 
-    __slots__ = ("_host", "_number", "asking", "done", "due", "report", "seconds")
+    __slots__ = ("_host", "_number", "asking", "done", "due", "report", "seconds", "words")
 
     def __init__(
         self, host: "Host", number: int, seconds: float, report: Report, done: Done, asking: Asking | None
@@ -52,6 +51,7 @@ class Running:
         self.report = report
         self.done = done
         self.asking = asking
+        self.words = 0  # that somebody may be asked
         self.due = asyncio.get_running_loop().time() + seconds  # its host ends it then
 
     def cancel(self) -> None:
@@ -74,6 +74,7 @@ class Running:
 
     def _may_ask(self) -> None:
         if self._host.told(self._number):
+            self.words += 1
             self.report.unanswered += 1  # should it end without telling more
 
 
@@ -135,10 +136,9 @@ class Host:
         self._loading[bound.ref].add(when)
         return False
 
-    @property
-    def has_loaded(self) -> bool:
-        """Whether it has ever got as far as to run something."""
-        return bool(self._loaded)
+    def left_of(self, useless: set[str]) -> set[str]:
+        """Which refs no host could load, of those that were known before, and of those that this one has not."""
+        return (useless - self._loaded) | self._loading.keys()
 
     def close(self) -> None:
         """End it; `life` is over once it has."""
@@ -167,16 +167,18 @@ class Host:
         for when in waiting:
             when()
 
-    def _asks(self, number: int, lineage: bytes, amounts: tuple[int, ...]) -> None:
+    def _asks(self, number: int, words: int, lineage: bytes, amounts: tuple[int, ...]) -> None:
         running = self._running.get(number)
         if running is not None:
             running.report.take(orjson.loads(lineage), amounts)
+            running.report.unanswered += running.words - words  # which it had not heard when it said that
             running.ask()
 
     def _has_ended(self, number: int, outcome: bytes | ScorerError, lineage: bytes, amounts: tuple[int, ...]) -> None:
-        running = self._running.pop(number, None)
+        running = self._running.get(number)
         if running is not None:
             running.report.take(orjson.loads(lineage), amounts)
+            del self._running[number]
             running.tell(outcome)
 
     async def _live(self) -> None:
@@ -194,10 +196,10 @@ class Host:
                 await process.wait()
                 if not self._closed:
                     how = how_it_ended(exit_code(process) or 0)
-        except OSError as error:
-            self._ended(self)
+        except Exception as error:
             how = f"No process could be started for it: {error}."
         finally:
+            self._ended(self)
             self._end(how)
 
     async def _watch(self, process: Process) -> None:
@@ -218,10 +220,12 @@ class Host:
         now = asyncio.get_running_loop().time()
         running, self._running = self._running, {}
         for run in running.values():
-            if self._hung and run.due < now:
+            if self._hung and self._loading:
+                run.tell(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
+            elif self._hung and run.due < now:
                 run.tell(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))
             elif self._hung:
-                run.tell(ScorerDied("Another async scorer of its package did not await, so their process was killed."))
+                run.tell(ScorerDied(f"An async scorer of its package did not await for {MOST_SILENT:g} s."))
             else:
                 run.tell(ScorerDied(how))
         for waiting in self._loading.values():
@@ -235,7 +239,7 @@ class Hosts:
     def __init__(self) -> None:
         self._of: dict[str, Host] = {}
         self._lives: set[asyncio.Task[None]] = set()
-        self._useless: set[str] = set()  # packages whose last host ended before it had loaded anything
+        self._useless: set[str] = set()  # refs that the last host which was to load them did not
         self.closed = False
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
@@ -244,7 +248,7 @@ class Hosts:
         If not, it is made ready, and `when` is called once it is worth while to ask again. One that no host can load
         counts as ready: its runs say why they cannot run.
         """
-        return bound.code.package in self._useless or self.closed or self._host_of(bound).ready(bound, when)
+        return bound.ref in self._useless or self.closed or self._host_of(bound).ready(bound, when)
 
     def begin(
         self,
@@ -280,16 +284,16 @@ class Hosts:
     def _host_of(self, bound: BoundScorer) -> Host:
         package = bound.code.package
         host = self._of.get(package)
-        if host is None:
+        if host is None or host.channel.lost.done():  # which it will say in a moment
             host = self._of[package] = Host(lambda ended: self._forget(package, ended))
             self._lives.add(host.life)
             host.life.add_done_callback(self._lives.discard)
         return host
 
     def _forget(self, package: str, host: Host) -> None:
+        self._useless = host.left_of(self._useless)
         if self._of.get(package) is host:
             del self._of[package]
-            (self._useless.discard if host.has_loaded else self._useless.add)(package)
 
 
 async def _start() -> tuple[Process, socket.socket]:
@@ -297,7 +301,12 @@ async def _start() -> tuple[Process, socket.socket]:
     ours, theirs = socket.socketpair()
     with theirs:
         # -P: what lies in the current directory is found only if the service finds it too.
-        what = [os.pathsep.join(sys.path), str(theirs.fileno()), str(os.getpid()), str(logging.root.level)]
+        what = [
+            os.pathsep.join(path for path in sys.path if isinstance(path, str)),
+            str(theirs.fileno()),
+            str(os.getpid()),
+            str(logging.root.level),
+        ]
         command = [sys.executable, "-P", "-c", _MAIN, *what]
         try:
             # A session of its own, so that Ctrl-C is for the service alone.

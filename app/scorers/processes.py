@@ -35,7 +35,9 @@ class WorkerProcesses:
         self._starts.close()
 
     async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
-        """Wait for a slot, then run, and add to `report`. `seconds` count from when the scorer itself starts.
+        """Wait for a slot, then run; what it tells is taken over into `report`.
+
+        `seconds` count from when the scorer itself starts.
 
         Raises ScorerError. Cancelling kills the process.
         """

@@ -70,7 +70,7 @@ class Runner:
         report: Report | None = None,
         asking: Asking | None = None,
     ) -> bytes:
-        """The score as JSON bytes. What the scorer tells of the attempt is added to `report`, also where it fails.
+        """The score as JSON bytes. What the scorer tells of the attempt is taken into `report`, also where it fails.
 
         `timeout` is in seconds and counts from when the scorer starts, not while it waits for a worker process.
         Raises ScorerError. Cancelling stops the scorer: its process is killed, its coroutine cancelled.

@@ -207,13 +207,16 @@ async def asks_twice(output: str) -> str:
 
 
 class AsksAlways(Scorer):
-    """Asks `times` at once."""
+    """Asks `times` at once, and perhaps gets no answer."""
 
     asks = True
     times: int = 1
+    dies: bool = False
 
     async def score(self, *, output: str) -> str:
         await asyncio.gather(*(report().asking() for _ in range(self.times)))
+        if self.dies:
+            os._exit(7)
         for _ in range(self.times):
             report().asked(3, 4, None)
         return "asked"
@@ -257,6 +260,29 @@ async def raises_an_odd_error(output: str) -> None:
 async def reports_what_cannot_be_sent(output: str) -> str:
     report().lineage["lock"] = os.scandir()
     return "fine"
+
+
+@scorer
+async def reports_no_lineage(output: str) -> str:
+    report().lineage = None  # type: ignore[assignment]
+    return "fine"
+
+
+@scorer
+async def reports_a_cost_without_end(output: str) -> str:
+    report().cost = float("inf")  # type: ignore[assignment]
+    return "fine"
+
+
+@scorer
+async def asks_when_it_is_over(output: str) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        try:
+            await report().asking()
+        finally:
+            Path(output).touch()
 
 
 class TooManyRequests(Exception):

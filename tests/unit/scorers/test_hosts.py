@@ -124,9 +124,10 @@ def test_what_a_scorer_raises_and_returns_comes_as_it_was(go: Go, bind: Bind) ->
             assert (said.retry_after, said.raw) == (3.0, "raw")
             with pytest.raises(NoJudgement, match="nothing to say"):
                 await runner.run(bind("raises_what_holds_an_odd_object"), CALL, GENEROUS)
-            with pytest.raises(NoJudgement) as unsent:
-                await runner.run(bind("reports_what_cannot_be_sent"), CALL, GENEROUS)
-            assert (unsent.value.type, unsent.value.failure) == ("invalid_report", Failure.TERMINAL)
+            for kind in ("reports_what_cannot_be_sent", "reports_no_lineage", "reports_a_cost_without_end"):
+                with pytest.raises(NoJudgement) as unsent:
+                    await asyncio.wait_for(runner.run(bind(kind), CALL, GENEROUS), 10)
+                assert (unsent.value.type, unsent.value.failure) == ("invalid_report", Failure.TERMINAL)
             assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
@@ -137,6 +138,21 @@ def test_an_async_scorer_cannot_change_the_call_for_others(go: Go, bind: Bind) -
         async with Runner() as runner:
             for _ in range(2):
                 assert await runner.run(bind("changes_its_input"), CALL, GENEROUS) == b"1"
+
+    go(scenario())
+
+
+def test_a_run_that_is_over_may_ask_nobody_and_ends(go: Go, bind: Bind, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        asked: list[Any] = []
+        file = tmp_path / "ended"
+        async with Runner() as runner:
+            with pytest.raises(ScorerTimeout):
+                await runner.run(
+                    bind("asks_when_it_is_over"), CALL | {"output": str(file)}, 0.01, Report(), asked.append
+                )
+            await asyncio.wait_for(_until(file.exists), 10)
+        assert asked == []
 
     go(scenario())
 
@@ -194,6 +210,18 @@ def test_each_of_several_questions_at_once_waits_for_a_word_of_its_own(go: Go, b
                 (await wanted.get())()
             assert await run == b'"asked"'
             assert (told.requests, told.unanswered, wanted.empty()) == (3, 0, True)
+
+    go(scenario())
+
+
+def test_of_several_questions_at_once_that_are_cut_off_each_is_on_the_bill(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        told = Report()
+        async with Runner() as runner:
+            asks = bind("AsksAlways", times=3, dies=True)
+            with pytest.raises(ScorerDied):
+                await runner.run(asks, CALL, GENEROUS, told, lambda may_ask: may_ask())
+        assert (told.requests, told.unanswered) == (0, 3)
 
     go(scenario())
 
@@ -280,6 +308,34 @@ def test_one_that_cannot_be_loaded_any_more_is_ready_and_its_run_says_why(
             assert runner.ready(bound, loaded.set)
             with pytest.raises(ScorerRaised, match="vanishes"):
                 await runner.run(bound, CALL, GENEROUS)
+
+    go(scenario())
+
+
+def test_one_whose_host_ends_while_it_loads_is_ready_also_if_others_of_its_package_have_run(
+    go: Go, write_module: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "half_bad"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from app.scorers import scorer\nimport asyncio\n" + OTHER
+    for name in ("good", "bad"):
+        (package / f"{name}.py").write_text(source.replace("waits", name))
+    found = Registry.load(["half_bad.good", "half_bad.bad"])
+    good, bad = found.bind("good", "good", {}), found.bind("bad", "bad", {})
+    (package / "bad.py").write_text("import os\nos._exit(5)\n")
+
+    async def scenario() -> None:
+        ended = asyncio.Event()
+        async with Runner() as runner:
+            assert await runner.run(good, CALL, GENEROUS) == b'"waited"'
+            assert not runner.ready(bad, ended.set)
+            await ended.wait()
+            assert runner.ready(bad, ended.set)
+            with pytest.raises(ScorerDied, match="exit code 5"):
+                await runner.run(bad, CALL, GENEROUS)
+            assert await runner.run(good, CALL, GENEROUS) == b'"waited"'
 
     go(scenario())
 
