@@ -159,13 +159,20 @@ class Service:
         cursor = None
         while True:
             joint = "&" if "?" in path else "?"
-            answer = self.get(path + (f"{joint}cursor={cursor}" if cursor else ""))
+            answer = self._asked_again(path + (f"{joint}cursor={cursor}" if cursor else ""))
             assert answer.status == 200, answer.raw
             page = answer.json
             found.extend(page["items"])
             cursor = page["next_cursor"]
             if cursor is None:
                 return found
+
+    def _asked_again(self, path: str) -> Answer:
+        """GET as a patient client does: a view whose tables are behind the log says so with 503."""
+        for _ in attempts(60):
+            if (answer := self.get(path)).status != 503:
+                break
+        return answer
 
     def log_calls(self, project: str, calls: list[dict[str, Any]]) -> None:
         """Log complete calls: `id`, `output` and whatever else a call has."""

@@ -13,7 +13,7 @@ from app.web.errors import unavailable
 logger = logging.getLogger(__name__)
 
 _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
-_CATCH_UP_SECONDS = 5.0
+_CATCH_UP_SECONDS = 20.0  # as above: one who waits is better off than one who is told to ask again
 
 
 @dataclass(frozen=True, slots=True)
