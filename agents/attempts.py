@@ -162,7 +162,7 @@ class Attempts:
 
         if self.writable.is_set():
             run.asked = True
-            self._outbox.put_durably(entry.partition, events.provider_asked(entry.task.facts([])), sent)
+            self._outbox.put_durably(entry.partition, events.ProviderAsked(**entry.task.facts([])).encode(), sent)
         else:
             self._ask_later(entry, run, may_ask)
 

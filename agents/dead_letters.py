@@ -31,8 +31,8 @@ def handle(record: Record, event: DeadLetter | LetterRedriven) -> None:
 
 
 def _redrive(row: dead_letters.Row) -> None:
-    key, value = dead_letters.raw_of(row.letter)
-    origin = topics.named(row.letter.topic)
-    if origin is not None and not row.letter.left_out:
-        header = (REDRIVE_OF, dead_letters.id_of(row.letter).encode())
-        origin.send(key, value, row.letter.partition, [header])
+    letter = row.letter
+    origin = topics.named(letter.topic)
+    if origin is not None and not letter.left_out:
+        header = (REDRIVE_OF, dead_letters.id_of(letter).encode())
+        origin.send(letter.key, letter.value, letter.partition, [header])

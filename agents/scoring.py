@@ -12,6 +12,8 @@ import time
 from collections import deque
 from typing import Any
 
+from msgspec import Raw
+
 from agents.admission import Admission
 from agents.attempts import Attempts
 from agents.budgets import Budgets
@@ -341,11 +343,14 @@ class Scoring:
             self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent_as_told(run))
 
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
-        facts = task.facts(entry.targets)
-        encoded = events.score_succeeded(
-            facts, output, op_name(run.call_row["call"]), run.lineage(), **self._spent(run)
+        event = events.ScoreSucceeded(
+            **task.facts(entry.targets),
+            output=Raw(output),
+            op_name=op_name(run.call_row["call"]),
+            lineage=run.lineage(),
+            **self._spent(run),
         )
-        self._send(entry, encoded, facts["at"])
+        self._say(entry, event)
 
     def _attempt_failed(self, task: Task, entry: Entry, run: Run, error: ScorerError, paused: bool) -> None:
         described = events.Error(

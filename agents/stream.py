@@ -1,6 +1,5 @@
 """How every agent reads its topic: nothing is skipped, nothing that failed is committed past."""
 
-import base64
 import logging
 import time
 from collections import Counter
@@ -109,8 +108,8 @@ def bury(record: Record, reason: str, detail: str) -> None:
         topic=record.topic,
         partition=record.at.partition,
         offset=record.at.offset,
-        key=_text(record.key),
-        value=None if too_large else _text(record.value),
+        key=record.key,
+        value=None if too_large else record.value,
         left_out=too_large,
         reason=reason,
         detail=detail[:2000],
@@ -126,7 +125,3 @@ def _redrive_of(record: Record) -> str | None:
         if name == REDRIVE_OF and value is not None:
             return value.decode(errors="replace")[:1000]
     return None
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else base64.b64encode(raw).decode()

@@ -3,25 +3,22 @@
 An event is a JSON object with its schema version `v` and its `type`. Times are Unix seconds.
 """
 
-from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple
 
-import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from msgspec import Meta, field
+from msgspec.json import Decoder
+from msgspec.structs import force_setattr
 
 from app.spent import Spent
+from app.structs import Struct
 
 
-class Event(BaseModel):
-    """What all events have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+class Event(Struct, tag=True, tag_field="type"):
+    """What all events have in common; the `type` is the name of the class."""
 
     v: Literal[1] = 1
-
-    def encode(self) -> bytes:
-        return self.__pydantic_serializer__.to_json(self)
 
 
 # --- calls ---------------------------------------------------------------------------------------
@@ -30,7 +27,6 @@ class Event(BaseModel):
 class CallLogged(Event):
     """A part of a call arrived: its start, its end, or all of it at once (Weave's call shape)."""
 
-    type: Literal["CallLogged"] = "CallLogged"
     project_id: str
     call_id: str
     part: Literal["start", "end", "complete"]
@@ -44,7 +40,6 @@ class CallLogged(Event):
 class ScorerPublished(Event):
     """A scorer got a name: a kind with parameters, under a ref that never changes its meaning."""
 
-    type: Literal["ScorerPublished"] = "ScorerPublished"
     ref: str
     project_id: str | None
     name: str
@@ -52,7 +47,7 @@ class ScorerPublished(Event):
     params: dict[str, Any]
     digest: str
     description: str = ""
-    policy: dict[str, Any] = {}  # how it is run, where that differs from what its code says
+    policy: dict[str, Any] = field(default_factory=dict)  # how it is run, where that differs from what its code says
     source: dict[str, Any] | None = None  # Weave's object that it was made of, as `val`
     published_by: str | None = None
     published_at: float
@@ -60,10 +55,10 @@ class ScorerPublished(Event):
 
 # No more than a row has room for, whoever wrote the record.
 MOST_IN_CHUNK = 10**4
-ChunkNumber = Annotated[int, Field(ge=0, lt=10**8)]
-Index = Annotated[int, Field(ge=0, lt=MOST_IN_CHUNK)]
-ControlNumber = Annotated[int, Field(ge=1, lt=2**32)]
-Number = Annotated[int, Field(ge=0, lt=2**31)]
+ChunkNumber = Annotated[int, Meta(ge=0, lt=10**8)]
+Index = Annotated[int, Meta(ge=0, lt=MOST_IN_CHUNK)]
+ControlNumber = Annotated[int, Meta(ge=1, lt=2**32)]
+Number = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 # --- score-requests ------------------------------------------------------------------------------
@@ -72,12 +67,11 @@ Number = Annotated[int, Field(ge=0, lt=2**31)]
 class ScoreRequested(Event):
     """One chunk of a request: calls of one partition, to be scored by every ref."""
 
-    type: Literal["ScoreRequested"] = "ScoreRequested"
     request_id: str
     chunk: ChunkNumber
     project_id: str
-    call_ids: Annotated[list[str], Field(max_length=MOST_IN_CHUNK)]
-    scorer_refs: Annotated[list[str], Field(max_length=MOST_IN_CHUNK)]
+    call_ids: Annotated[list[str], Meta(max_length=MOST_IN_CHUNK)]
+    scorer_refs: Annotated[list[str], Meta(max_length=MOST_IN_CHUNK)]
     occasion: str = ""
     requested_at: float
 
@@ -88,7 +82,6 @@ class RequestClaimed(Event):
     Whoever sends the same body writes the same chunks and header, made from that claim.
     """
 
-    type: Literal["RequestClaimed"] = "RequestClaimed"
     request_id: str
     body: str | None  # the digest of what was sent
     scorer_refs: list[str]
@@ -99,7 +92,6 @@ class RequestClaimed(Event):
 class RequestAccepted(Event):
     """A request's header, written last: all its chunks are in the log."""
 
-    type: Literal["RequestAccepted"] = "RequestAccepted"
     request_id: str
     project_id: str
     scorer_refs: list[str]
@@ -111,7 +103,7 @@ class RequestAccepted(Event):
     body: str | None = None  # the digest of what was sent, if it was sent under an `Idempotency-Key`
 
 
-RequestEvent = Annotated[ScoreRequested | RequestClaimed | RequestAccepted, Field(discriminator="type")]
+RequestEvent = ScoreRequested | RequestClaimed | RequestAccepted
 
 
 # --- score-events --------------------------------------------------------------------------------
@@ -127,26 +119,33 @@ class Target(NamedTuple):
     opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
 
 
-def _fit(text: Any, most: int) -> Any:
-    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long.
-
-    What is no text is left to who checks for that.
-    """
+def _fit(text: object, most: int) -> str:
+    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long."""
     if not isinstance(text, str):
-        return text
+        raise TypeError(f"of an error, {text!r:.100} is no text")
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
 
 
-class Error(BaseModel):
-    """Why an attempt or a task failed; texts from a scorer are made to fit."""
+class Error(Struct, omit_defaults=True):
+    """Why an attempt or a task failed; texts from a scorer are made to fit.
 
-    model_config = ConfigDict(frozen=True)
+    Raises:
+        TypeError: one is none.
+    """
 
-    type: Annotated[str, BeforeValidator(lambda text: _fit(text, 200))]
-    message: Annotated[str, BeforeValidator(lambda text: _fit(text, 1000))]
-    traceback: Annotated[str | None, BeforeValidator(lambda text: _fit(text, 4096))] = None
-    raw: Annotated[str | None, BeforeValidator(lambda text: _fit(text, 4096))] = None  # what a judge answered
+    type: str
+    message: str
+    traceback: str | None = None
+    raw: str | None = None  # what a judge answered
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST_OF_ERROR.items():
+            if (text := getattr(self, name)) is not None:
+                force_setattr(self, name, _fit(text, most))
+
+
+_MOST_OF_ERROR = {"type": 200, "message": 1000, "traceback": 4096, "raw": 4096}
 
 
 class TaskEvent(Event):
@@ -172,13 +171,12 @@ ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]
 class TaskWaits(TaskEvent):
     """The task is parked, for its `targets` and those that it was parked for before, but not those `withdrawn`."""
 
-    withdrawn: list[Target] = []
+    withdrawn: list[Target] = field(default_factory=list)
 
 
 class TaskParked(TaskWaits):
     """The task cannot run yet: it waits until something arrives, at most until `until`."""
 
-    type: Literal["TaskParked"] = "TaskParked"
     reason: ParkReason
     until: float
 
@@ -186,96 +184,51 @@ class TaskParked(TaskWaits):
 class TaskJoined(TaskEvent):
     """Further requests named a task that is parked: they share its outcome."""
 
-    type: Literal["TaskJoined"] = "TaskJoined"
-
 
 class AttemptFailed(TaskWaits):
     """An attempt failed for a reason that may pass: the next one starts at `next_at`."""
 
-    type: Literal["AttemptFailed"] = "AttemptFailed"
     error: Error
     next_at: float
     excused: int = 0  # of the attempts made so far: those that do not count
     trying_since: float | None = None  # from when on the budget in time runs; None if it has not begun
 
+    def __post_init__(self) -> None:
+        if not isfinite(self.next_at):
+            raise ValueError(f"a scorer cannot ask to be tried again at {self.next_at!r}")
+
 
 class ProviderAsked(TaskEvent):
     """Somebody is about to be asked: if no outcome follows, that was cut off, and may have cost something."""
-
-    type: Literal["ProviderAsked"] = "ProviderAsked"
 
 
 class ScoreSucceeded(TaskEvent):
     """The task's scorer returned `output` (any JSON value). Terminal for its round."""
 
-    type: Literal["ScoreSucceeded"] = "ScoreSucceeded"
     output: Any
     op_name: str | None = None
-    lineage: dict[str, Any] = {}
+    lineage: dict[str, Any] = field(default_factory=dict)
 
 
 class ScoreFailed(TaskEvent):
     """The task will not be attempted again in this round. Terminal for its round."""
 
-    type: Literal["ScoreFailed"] = "ScoreFailed"
     error: Error
     op_name: str | None = None
-    lineage: dict[str, Any] = {}
+    lineage: dict[str, Any] = field(default_factory=dict)
 
 
 class ScoreCancelled(TaskEvent):
     """No request wants the task any more, so that it was stopped. Terminal for its round."""
 
-    type: Literal["ScoreCancelled"] = "ScoreCancelled"
-
 
 class TaskWithdrawn(TaskEvent):
     """Requests that were cancelled want a parked task no longer, others do; `targets` are those of the former."""
-
-    type: Literal["TaskWithdrawn"] = "TaskWithdrawn"
-
-
-def provider_asked(facts: dict[str, Any]) -> bytes:
-    """A `ProviderAsked` as `encode` writes it; `facts` are the fields of all task events."""
-    return _written(ProviderAsked, facts)
-
-
-def score_succeeded(
-    facts: dict[str, Any],
-    output: bytes,
-    op_name: str | None,
-    lineage: dict[str, Any],
-    spent: Spent | None = None,
-    day: int | None = None,
-) -> bytes:
-    """A `ScoreSucceeded` as `encode` writes it: `facts` are the fields of all task events, `output` is JSON.
-
-    Raises:
-        TypeError: the lineage is not JSON.
-    """
-    return _written(
-        ScoreSucceeded,
-        facts,
-        output=orjson.Fragment(output),
-        op_name=op_name,
-        lineage=lineage,
-        spent=spent and spent.model_dump(),
-        day=day,
-    )
-
-
-def _written(event: type[TaskEvent], facts: dict[str, Any], **more: Any) -> bytes:
-    """An event of a task as JSON. A model that is made only to be encoded took a tenth of the time of scoring."""
-    targets: list[Target] = facts["targets"]
-    earlier: Spent | None = facts["earlier"]
-    plain = {"targets": [tuple(target) for target in targets], "earlier": earlier and earlier.model_dump()}
-    return orjson.dumps({"v": 1, "type": event.__name__, **facts, **plain, **more})
 
 
 class TasksReused(Event):
     """A request named tasks that had succeeded before: `calls` are indices into its chunk."""
 
-    type: Literal["TasksReused"] = "TasksReused"
     request_id: str
     chunk: ChunkNumber
     scorer: Index
@@ -286,7 +239,6 @@ class TasksReused(Event):
 class TasksCancelled(Event):
     """A request was cancelled: what has not ended of one chunk × scorer is cancelled in it. Once for each `control`."""
 
-    type: Literal["TasksCancelled"] = "TasksCancelled"
     request_id: str
     chunk: ChunkNumber
     scorer: Index
@@ -298,7 +250,6 @@ class TasksCancelled(Event):
 class TasksReopened(Event):
     """A request is retried: what ended so of one chunk × scorer is queued again in it. Once for each `control`."""
 
-    type: Literal["TasksReopened"] = "TasksReopened"
     request_id: str
     chunk: ChunkNumber
     scorer: Index
@@ -319,7 +270,7 @@ OfTask = (
     | ScoreCancelled
 )
 OfChunk = TasksReused | TasksCancelled | TasksReopened
-ScoreEvent = Annotated[OfTask | OfChunk, Field(discriminator="type")]
+ScoreEvent = OfTask | OfChunk
 
 
 class ScoreEvents(Event):
@@ -328,7 +279,6 @@ class ScoreEvents(Event):
     Tasks that finish together share a record, since a record costs more than an event in it.
     """
 
-    type: Literal["ScoreEvents"] = "ScoreEvents"
     events: list[ScoreEvent]
 
     @staticmethod
@@ -343,7 +293,6 @@ class ScoreEvents(Event):
 class RequestCancelled(Event):
     """Whoever asked for a request withdraws what has not ended of it."""
 
-    type: Literal["RequestCancelled"] = "RequestCancelled"
     control_id: str
     request_id: str
     asked_by: str | None
@@ -353,7 +302,6 @@ class RequestCancelled(Event):
 class RequestRetried(Event):
     """What ended so in a request is to be tried again; None: whatever the scorer, whatever the type of its error."""
 
-    type: Literal["RequestRetried"] = "RequestRetried"
     control_id: str
     request_id: str
     statuses: list[Literal["failed", "cancelled"]]
@@ -364,29 +312,19 @@ class RequestRetried(Event):
 
 
 Control = RequestCancelled | RequestRetried
-ControlEvent = Annotated[Control, Field(discriminator="type")]
 
 
 # --- dead-letters --------------------------------------------------------------------------------
 
 
-def _base64(text: str) -> str:
-    b64decode(text, validate=True)
-    return text
-
-
-Base64 = Annotated[str, AfterValidator(_base64)]
-
-
 class DeadLetter(Event):
-    """A record that could not be processed, and why; the raw bytes are base64, null where there were none."""
+    """A record that could not be processed, and why; in JSON its bytes are base64, null where there were none."""
 
-    type: Literal["DeadLetter"] = "DeadLetter"
     topic: str
     partition: int
     offset: int
-    key: Base64 | None
-    value: Base64 | None
+    key: bytes | None
+    value: bytes | None
     left_out: bool = False  # the value, which was too large for a letter: the log still has it
     reason: str
     detail: str
@@ -398,14 +336,16 @@ class DeadLetter(Event):
 class LetterRedriven(Event):
     """Somebody wants the record of a dead letter tried again; the first order for a letter counts."""
 
-    type: Literal["LetterRedriven"] = "LetterRedriven"
     letter_id: str
     asked_by: str | None
     asked_at: float
 
 
-LetterEvent = Annotated[DeadLetter | LetterRedriven, Field(discriminator="type")]
+LetterEvent = DeadLetter | LetterRedriven
 
-letter_events: TypeAdapter[DeadLetter | LetterRedriven] = TypeAdapter(LetterEvent)
-control_events: TypeAdapter[Control] = TypeAdapter(ControlEvent)
-request_events: TypeAdapter[ScoreRequested | RequestClaimed | RequestAccepted] = TypeAdapter(RequestEvent)
+decode_call = Decoder(CallLogged).decode
+decode_scorer = Decoder(ScorerPublished).decode
+decode_request: Callable[[bytes], RequestEvent] = Decoder(RequestEvent).decode
+decode_score_events = Decoder(ScoreEvents).decode
+decode_control: Callable[[bytes], Control] = Decoder(Control).decode
+decode_letter: Callable[[bytes], LetterEvent] = Decoder(LetterEvent).decode

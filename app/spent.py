@@ -2,18 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from app.scorers import Report
+from app.structs import Struct
 
 MOST_SPENT = 2**63 - 1  # of anything; sums stop there
-Amount = Annotated[int, Field(ge=0, le=MOST_SPENT)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST_SPENT)]
 
 
-class Spent(BaseModel):
+class Spent(Struct, omit_defaults=True):
     """What attempts took of those who were asked. `cost` is in picodollars, so that sums are exact."""
-
-    model_config = ConfigDict(frozen=True)
 
     requests: Amount = 0  # that were answered
     input_tokens: Amount = 0
@@ -24,21 +23,29 @@ class Spent(BaseModel):
 
     @classmethod
     def of(cls, told: Report, lost: int = 0) -> "Spent | None":
-        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked."""
+        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked.
+
+        Raises:
+            ValueError: it tells what is no amount.
+        """
         unanswered = told.unanswered + lost
         if not told.requests and not unanswered:
             return None
-        return cls(
-            requests=told.requests,
-            input_tokens=told.input_tokens,
-            output_tokens=told.output_tokens,
-            cost=min(told.cost, MOST_SPENT),
-            unpriced=told.unpriced,
-            unanswered=unanswered,
-        )
+        amounts = {
+            "requests": told.requests,
+            "input_tokens": told.input_tokens,
+            "output_tokens": told.output_tokens,
+            "cost": min(told.cost, MOST_SPENT),
+            "unpriced": told.unpriced,
+            "unanswered": unanswered,
+        }
+        return msgspec.convert(amounts, cls)
 
     def __add__(self, other: "Spent") -> "Spent":
-        return Spent(**{name: min(value + getattr(other, name), MOST_SPENT) for name, value in self})
+        return Spent(**{name: min(getattr(self, name) + getattr(other, name), MOST_SPENT) for name in AMOUNTS})
+
+
+AMOUNTS = Spent.__struct_fields__
 
 
 def spent_in_all(*spent: Spent | None) -> Spent | None:

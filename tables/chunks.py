@@ -7,6 +7,8 @@ for a task.
 from collections.abc import Iterator
 
 import orjson
+from msgspec.json import Decoder
+from msgspec.structs import asdict
 
 from app import ids
 from app.events import ScoreRequested
@@ -15,24 +17,27 @@ from tables.base import Table
 table = Table("chunks")
 
 
-class Row(ScoreRequested):
+class Row(ScoreRequested, tag="ScoreRequested"):
     """A chunk and the offset that made the row."""
 
     offset: int
 
 
+_decode = Decoder(Row).decode
+
+
 def fold(row: Row | None, event: ScoreRequested, offset: int) -> Row:
     """The first chunk of a request and number wins."""
-    return row or Row(**event.model_dump(), offset=offset)
+    return row or Row(**asdict(event), offset=offset)
 
 
 def load(partition: int, request_id: str, chunk: int) -> Row | None:
     value = table.get_row(partition, ids.chunk_key(request_id, chunk))
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def save(partition: int, row: Row) -> None:
-    table.put_row(partition, ids.chunk_key(row.request_id, row.chunk), row.model_dump_json().encode())
+    table.put_row(partition, ids.chunk_key(row.request_id, row.chunk), row.encode())
     if row.call_ids:
         span = orjson.dumps([min(row.call_ids), max(row.call_ids)])
         for ref in row.scorer_refs:
@@ -49,7 +54,7 @@ def of_request(partition: int, request_id: str, from_chunk: int = 0) -> Iterator
     prefix = request_id.encode() + ids.SEPARATOR
     after = ids.chunk_key(request_id, from_chunk - 1) if from_chunk else None
     for _, value in table.scan(partition, prefix, after):
-        yield Row.model_validate_json(value)
+        yield _decode(value)
 
 
 def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: str) -> Iterator[Row | None]:
@@ -62,4 +67,4 @@ def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: s
         else:
             value = table.get_row(partition, key.removeprefix(prefix))
             assert value is not None, "a chunk has all of its rows"
-            yield Row.model_validate_json(value)
+            yield _decode(value)

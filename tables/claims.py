@@ -2,29 +2,35 @@
 
 from typing import Any
 
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
 from app import ids
 from app.events import RequestClaimed
 from tables.requests import table
 
 
-class Row(RequestClaimed):
+class Row(RequestClaimed, tag="RequestClaimed"):
     """The claim that won and the offset that made the row."""
 
     offset: int
 
 
+_decode = Decoder(Row).decode
+
+
 def fold(row: Row | None, event: RequestClaimed, offset: int) -> Row:
     """The first claim of a request id wins."""
-    return row or Row(**event.model_dump(), offset=offset)
+    return row or Row(**asdict(event), offset=offset)
 
 
 def load(partition: int, request_id: str) -> Row | None:
     value = table.get_row(partition, _key(request_id))
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def save(partition: int, row: Row) -> None:
-    table.put_row(partition, _key(row.request_id), row.model_dump_json().encode())
+    table.put_row(partition, _key(row.request_id), row.encode())
 
 
 def _key(request_id: str) -> bytes:
@@ -37,4 +43,4 @@ def _key(request_id: str) -> bytes:
 def find(partition: int, request_id: str) -> dict[str, Any] | None:
     """The claim of a request id that won."""
     row = load(partition, request_id)
-    return None if row is None else row.model_dump(exclude={"offset"})
+    return None if row is None else row.as_dict()

@@ -3,27 +3,29 @@
 import asyncio
 from collections import defaultdict
 
-from pydantic import BaseModel
+from msgspec import field
+from msgspec.json import Decoder
 
 from app import topics
-from app.events import Control, ControlEvent, RequestCancelled
+from app.events import Control, RequestCancelled
 from app.positions import positions
+from app.structs import Struct
 from tables.base import Table
 
 table = Table("controls")
 
 
-class Numbered(BaseModel):
+class Numbered(Struct):
     """A control and the offset that brought it; its number is its place in the row, from 1 on."""
 
     offset: int
-    control: ControlEvent
+    control: Control
 
 
-class Row(BaseModel):
+class Row(Struct):
     """The controls of a request in the order in which this partition got them."""
 
-    controls: list[Numbered] = []
+    controls: list[Numbered] = field(default_factory=list)
 
     @property
     def cancelled(self) -> bool:
@@ -39,6 +41,9 @@ class Row(BaseModel):
         return next((at for at, item in enumerate(self.controls, 1) if item.offset == offset), None)
 
 
+_decode = Decoder(Row).decode
+
+
 def fold(row: Row | None, control: Control, offset: int) -> Row:
     """The row after a control; each is taken once, by its id."""
     row = row or Row()
@@ -49,11 +54,11 @@ def fold(row: Row | None, control: Control, offset: int) -> Row:
 
 def load(partition: int, request_id: str) -> Row | None:
     value = table.get_row(partition, request_id.encode())
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def save(partition: int, request_id: str, row: Row) -> None:
-    table.put_row(partition, request_id.encode(), row.model_dump_json().encode())
+    table.put_row(partition, request_id.encode(), row.encode())
 
 
 # --- queries -------------------------------------------------------------------------------------

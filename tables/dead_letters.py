@@ -1,15 +1,15 @@
 """Records that could not be processed: one row a record, under when it was written and where."""
 
-import base64
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypedDict
 
 import orjson
-from pydantic import BaseModel
+from msgspec.json import Decoder
 
 from app import ids, topics
 from app.events import DeadLetter, LetterRedriven
+from app.structs import Struct
 from tables.base import Table
 from tables.paging import Page, Slice
 
@@ -18,7 +18,7 @@ table = Table("dead-letters")
 _OF_PROJECTS = (topics.calls.name, topics.scorers.name)  # whose keys begin with the project
 
 
-class Row(BaseModel):
+class Row(Struct):
     """The letter about a record, and who has it tried again. `offset` is the letter's own."""
 
     offset: int
@@ -28,10 +28,7 @@ class Row(BaseModel):
     redriven_offset: int | None = None  # where that is, in the letter's partition
 
 
-def raw_of(letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
-    """Key and value of a letter's record."""
-    key, value = (None if part is None else base64.b64decode(part) for part in (letter.key, letter.value))
-    return key, value
+_decode = Decoder(Row).decode
 
 
 def id_of(letter: DeadLetter) -> str:
@@ -52,27 +49,27 @@ def fold(row: Row | None, event: DeadLetter | LetterRedriven, offset: int) -> Ro
         return row or Row(offset=offset, letter=event, project_id=_project_of(event))
     if row is None or row.redriven is not None or offset < row.offset:
         return row
-    return row.model_copy(update={"redriven": event, "redriven_offset": offset})
+    return row.replace(redriven=event, redriven_offset=offset)
 
 
 def load(partition: int, letter_id: str) -> Row | None:
     value = table.get_row(partition, letter_id.encode())
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def save(partition: int, row: Row) -> None:
-    table.put_row(partition, id_of(row.letter).encode(), row.model_dump_json().encode())
+    table.put_row(partition, id_of(row.letter).encode(), row.encode())
 
 
 def newest_first(partition: int, before: str | None) -> Iterator[tuple[str, Row]]:
     """(id, row) of the letters about records of this partition, from in front of an id on."""
     for key, value in table.scan_back(partition, None if before is None else before.encode()):
-        yield key.decode(), Row.model_validate_json(value)
+        yield key.decode(), _decode(value)
 
 
 def _project_of(letter: DeadLetter) -> str | None:
     """Whose record it is, as far as it says so."""
-    key, value = raw_of(letter)
+    key, value = letter.key, letter.value
     with suppress(orjson.JSONDecodeError):
         said = orjson.loads(value or b"")
         if isinstance(said, dict) and isinstance(said.get("project_id"), str):
@@ -138,12 +135,12 @@ def matches(letter: Mapping[str, Any], filters: Filters) -> bool:
 
 
 def _shown(row: Row, whole: bool = False) -> Json:
-    key, value = raw_of(row.letter)
+    letter = row.letter
     return {
-        **row.letter.model_dump(exclude=set() if whole else {"key", "value"}),
-        "id": id_of(row.letter),
-        "topic": topics.plain(row.letter.topic),
+        **(letter if whole else letter.replace(key=None, value=None)).as_dict(),
+        "id": id_of(letter),
+        "topic": topics.plain(letter.topic),
         "project_id": row.project_id,
-        "bytes": len(key or b"") + len(value or b""),
-        "redriven": row.redriven and row.redriven.model_dump(),
+        "bytes": len(letter.key or b"") + len(letter.value or b""),
+        "redriven": row.redriven and row.redriven.as_dict(),
     }

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from orjson import JSONEncodeError
-from pydantic import ValidationError
 
 from app import ids, topics
 from app.events import (
@@ -18,9 +18,12 @@ from app.events import (
     ScoreEvents,
     ScoreRequested,
     ScorerPublished,
-    control_events,
-    letter_events,
-    request_events,
+    decode_call,
+    decode_control,
+    decode_letter,
+    decode_request,
+    decode_score_events,
+    decode_scorer,
 )
 from tables import calls, chunks, claims, controls, dead_letters, requests, scorers
 from tables.at import At
@@ -50,9 +53,22 @@ class Fold(Generic[E, R]):
         """The event in a record. Raises CannotApply."""
         try:
             return self.parse(value or b"")
-        except ValidationError as error:
-            of_version = any(found["loc"][-1:] == ("v",) for found in error.errors(include_url=False))
-            raise CannotApply("unknown_version" if of_version else "undecodable", str(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise CannotApply("unknown_version" if _of_later_version(value) else "undecodable", str(error)) from None
+
+
+class _Versioned(msgspec.Struct):
+    v: Any = 1
+    events: list["_Versioned"] = msgspec.field(default_factory=list)
+
+
+def _of_later_version(value: bytes | None) -> bool:
+    """Whether a record that cannot be decoded has an event of another version."""
+    try:
+        event = msgspec.json.decode(value or b"", type=_Versioned)
+    except (ValueError, RecursionError):
+        return False
+    return any(one.v != 1 for one in (event, *event.events))
 
 
 def _call(at: At, event: CallLogged) -> calls.Row:
@@ -121,12 +137,12 @@ def _letter(at: At, event: DeadLetter | LetterRedriven) -> tuple[dead_letters.Ro
     return row, known is None
 
 
-CALLS = Fold(CallLogged.model_validate_json, _call)
-SCORERS = Fold(ScorerPublished.model_validate_json, _scorer)
-SCORE_REQUESTS = Fold(request_events.validate_json, _request)
-CONTROLS = Fold(control_events.validate_json, _control)
-SCORE_EVENTS = Fold(ScoreEvents.model_validate_json, _score_events)
-DEAD_LETTERS = Fold(letter_events.validate_json, _letter)
+CALLS = Fold(decode_call, _call)
+SCORERS = Fold(decode_scorer, _scorer)
+SCORE_REQUESTS = Fold(decode_request, _request)
+CONTROLS = Fold(decode_control, _control)
+SCORE_EVENTS = Fold(decode_score_events, _score_events)
+DEAD_LETTERS = Fold(decode_letter, _letter)
 
 BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
     topics.calls: CALLS,

@@ -177,7 +177,7 @@ class _Scorer:
         for key, row in tasks.parked(self._partition, self._prefix(call_id)):
             if (entry := in_flight.get(key)) is not None and entry.running:
                 return gap | {"reason": "running", "attempts": row.attempts, "since": entry.since}
-            error = None if row.error is None else row.error.model_dump(exclude={"traceback"})
+            error = None if row.error is None else row.error.replace(traceback=None).as_dict()
             waits = gap | {"error": error, "attempts": row.attempts, "since": row.since, "next_at": row.due}
             if row.status != "retrying":
                 return waits | {"reason": row.reason}

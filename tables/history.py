@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel
+from msgspec import field
+from msgspec.json import Decoder
+from msgspec.structs import asdict
 
 from app import ids
 from app.events import AttemptFailed, Error, OfTask, ScoreFailed, TaskParked
+from app.structs import Struct
 from tables import scores
 from tables.base import Rows, Table
 from tables.paging import Page
@@ -14,7 +17,7 @@ from tables.paging import Page
 table = Table("history")
 
 
-class Row(BaseModel):
+class Row(Struct, omit_defaults=True):
     """An event of a task."""
 
     logged_at: float
@@ -25,8 +28,11 @@ class Row(BaseModel):
     reason: str | None = None  # why it waits
     error: Error | None = None
     next_at: float | None = None  # when it is taken up again, or given up waiting
-    request_ids: list[str] = []
+    request_ids: list[str] = field(default_factory=list)
     superseded: bool = False  # an outcome that came when the round had one
+
+
+_decode = Decoder(Row).decode
 
 
 def row_of(event: OfTask, logged_at: float) -> Row:
@@ -35,12 +41,12 @@ def row_of(event: OfTask, logged_at: float) -> Row:
     next_at = event.next_at if isinstance(event, AttemptFailed) else None
     return Row(
         logged_at=logged_at,
-        event=event.type,
+        event=type(event).__name__,
         round=event.round,
         attempts=event.attempts,
         at=event.at,
         reason=event.reason if isinstance(event, TaskParked) else None,
-        error=error and error.model_copy(update={"traceback": None}),
+        error=error and error.replace(traceback=None),
         next_at=event.until if isinstance(event, TaskParked) else next_at,
         request_ids=sorted({target.request_id for target in event.targets}),
         superseded=isinstance(event, scores.Terminal),
@@ -52,7 +58,7 @@ def encode_all(rows: Iterable[tuple[bytes, Row]], offset: int) -> Rows:
     found = []
     for number, (key, row) in enumerate(rows):
         place = f"{offset:016d}.{number:04d}".encode()
-        found.append((key + ids.SEPARATOR + place, row.model_dump_json(exclude_defaults=True).encode()))
+        found.append((key + ids.SEPARATOR + place, row.encode()))
     return found
 
 
@@ -72,12 +78,11 @@ def page(partition: int, after: str | None, rows: int, project_id: str, call_id:
 def _before_the_end(partition: int, prefix: bytes) -> Iterator[tuple[str, Json]]:
     for key, value in table.scan(partition, prefix):
         *_, occasion, place = ids.split_key(key)
-        row = Row.model_validate_json(value)
+        row = _decode(value)
         offset, _, number = place.partition(".")
-        yield (
-            _place(int(offset), int(number) + 1, occasion),
-            {"occasion": occasion, "partition": partition, "offset": int(offset), **row.model_dump()},
-        )
+        where = {"occasion": occasion, "partition": partition, "offset": int(offset)}
+        what = asdict(row) | {"error": row.error and row.error.as_dict()}
+        yield _place(int(offset), int(number) + 1, occasion), where | what
 
 
 def _ends(partition: int, prefix: bytes) -> Iterator[tuple[str, Json]]:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app import ids
-from app.spent import Spent
+from app.spent import AMOUNTS, Spent
 from tables.base import Rows, Table
 
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
-_NAMES = tuple(Spent.model_fields)
-_SPENT = struct.Struct(f">{len(_NAMES)}Q")
+_SPENT = struct.Struct(f">{len(AMOUNTS)}Q")
 _HAS_SPENT = 1 << 31  # in the number of the last control: what was spent stands between head and states
 
 
@@ -108,14 +107,14 @@ class Row:
         if self.spent is None:
             return _HEAD.pack(self.offset, self.finished_at, self.control) + self.states
         head = _HEAD.pack(self.offset, self.finished_at, self.control | _HAS_SPENT)
-        return head + _SPENT.pack(*(getattr(self.spent, name) for name in _NAMES)) + self.states
+        return head + _SPENT.pack(*(getattr(self.spent, name) for name in AMOUNTS)) + self.states
 
 
 def decode(value: bytes) -> Row:
     offset, finished_at, control = _HEAD.unpack_from(value)
     if not control & _HAS_SPENT:
         return Row(offset, finished_at, control, bytearray(value[_HEAD.size :]))
-    spent = Spent(**dict(zip(_NAMES, _SPENT.unpack_from(value, _HEAD.size), strict=True)))
+    spent = Spent(**dict(zip(AMOUNTS, _SPENT.unpack_from(value, _HEAD.size), strict=True)))
     return Row(offset, finished_at, control ^ _HAS_SPENT, bytearray(value[_HEAD.size + _SPENT.size :]), spent)
 
 

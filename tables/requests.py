@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
 from app import ids
 from app.events import RequestAccepted
 from tables.base import Table, successor
@@ -16,7 +19,7 @@ table = Table("requests")
 _BY_TIME = ids.SEPARATOR  # in front of every row that finds a request by time; no request id starts with it
 
 
-class Row(RequestAccepted):
+class Row(RequestAccepted, tag="RequestAccepted"):
     """A request's header and the offset that made the row."""
 
     offset: int
@@ -27,18 +30,21 @@ class Row(RequestAccepted):
         return f"{int(self.requested_at * 1e6):017d}.{self.request_id}"
 
 
+_decode = Decoder(Row).decode
+
+
 def fold(row: Row | None, event: RequestAccepted, offset: int) -> Row:
     """The first header of a request wins."""
-    return row or Row(**event.model_dump(), offset=offset)
+    return row or Row(**asdict(event), offset=offset)
 
 
 def load(partition: int, request_id: str) -> Row | None:
     value = table.get_row(partition, request_id.encode())
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def save(partition: int, row: Row) -> None:
-    table.put_row(partition, row.request_id.encode(), row.model_dump_json().encode())
+    table.put_row(partition, row.request_id.encode(), row.encode())
     table.put_row(partition, _BY_TIME + row.place.encode(), row.request_id.encode())
 
 
@@ -57,7 +63,7 @@ def newest_first(partition: int, before: str | None = None) -> Iterator[Row]:
 def find(partition: int, request_id: str) -> dict[str, Any] | None:
     """The header of a request."""
     row = load(partition, request_id)
-    return None if row is None else row.model_dump()
+    return None if row is None else row.as_dict()
 
 
 def page(partition: int, before: str | None, rows: int, project_id: str | None, globs: list[str]) -> Page:
@@ -66,7 +72,7 @@ def page(partition: int, before: str | None, rows: int, project_id: str | None, 
     for row in newest_first(partition, before):
         wanted = project_id is None or row.project_id == project_id
         if wanted and any(fnmatchcase(row.project_id, glob) for glob in globs):
-            found.add(row.place, row.model_dump())
+            found.add(row.place, row.as_dict())
         if found.full():
             return found.page(row.place)
     return found.page(None)

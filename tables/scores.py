@@ -52,11 +52,11 @@ def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None 
         "round": event.round,
         "attempts": event.attempts,
         "output": event.output if isinstance(event, ScoreSucceeded) else None,
-        "error": event.error.model_dump(exclude_defaults=True) if isinstance(event, ScoreFailed) else None,
+        "error": event.error.as_dict() if isinstance(event, ScoreFailed) else None,
         "at": event.at,
         "op_name": None if isinstance(event, ScoreCancelled) else event.op_name,
         "lineage": None if isinstance(event, ScoreCancelled) else event.lineage or None,
-        "spent": spent and spent.model_dump(exclude_defaults=True),
+        "spent": spent and spent.as_dict(),
         "past": None if row is None else ends(row),
     }
     return {name: value for name, value in found.items() if value is not None}

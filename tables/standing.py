@@ -70,7 +70,7 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
         found["held"][request_ids[index]] = {state.name: number for state, number in held.items()}
         found["finished_at"][request_ids[index]] = finished_at
         if spent is not None:
-            found["spent"][request_ids[index]] = spent.model_dump()
+            found["spent"][request_ids[index]] = spent.as_dict()
         if stopped is not None:
             found["next"] = (index, stopped)
             break

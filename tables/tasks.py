@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import BaseModel
+from msgspec.json import Decoder
 
 from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
 from app.spent import Spent, spent_in_all
+from app.structs import Struct
 from tables.base import Rows, Table
 
 table = Table("tasks")
 
 
-class Row(BaseModel):
+class Row(Struct):
     """What is needed to take the task up again."""
 
     offset: int
@@ -25,12 +26,15 @@ class Row(BaseModel):
     targets: list[Target]
     status: Literal["waiting_for_call", "retrying"]
     reason: str
-    error: Error | None = None
     since: float  # when the task began to wait
     due: float  # when it is taken up again, or given up waiting
+    error: Error | None = None
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # from when on its budget in time runs
     spent: Spent | None = None  # what its attempts in this round took so far
+
+
+_decode = Decoder(Row).decode
 
 
 def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
@@ -65,7 +69,7 @@ def join(row: Row, event: TaskJoined, offset: int) -> Row:
     """The row after further requests joined it."""
     if row.offset >= offset:
         return row
-    return row.model_copy(update={"offset": offset, "targets": list(dict.fromkeys([*row.targets, *event.targets]))})
+    return row.replace(offset=offset, targets=list(dict.fromkeys([*row.targets, *event.targets])))
 
 
 def withdraw(row: Row, event: TaskWithdrawn, offset: int) -> Row:
@@ -73,20 +77,20 @@ def withdraw(row: Row, event: TaskWithdrawn, offset: int) -> Row:
     if row.offset >= offset:
         return row
     left = [target for target in row.targets if target not in event.targets]
-    return row.model_copy(update={"offset": offset, "targets": left})
+    return row.replace(offset=offset, targets=left)
 
 
 def load(partition: int, key: bytes) -> Row | None:
     value = table.get_row(partition, key)
-    return None if value is None else Row.model_validate_json(value)
+    return None if value is None else _decode(value)
 
 
 def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
     """Rows as they are stored; None deletes one."""
-    return [(key, None if row is None else row.model_dump_json().encode()) for key, row in rows.items()]
+    return [(key, None if row is None else row.encode()) for key, row in rows.items()]
 
 
 def parked(partition: int, prefix: bytes = b"") -> Iterator[tuple[bytes, Row]]:
     """(key, row) of the parked tasks of this partition whose key starts with `prefix`."""
     for key, value in table.scan(partition, prefix):
-        yield key, Row.model_validate_json(value)
+        yield key, _decode(value)

@@ -10,7 +10,7 @@ import rocksdict
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.embedded.log import Log as EmbeddedLog
-from app.events import ScoreEvents
+from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded, decode_score_events
 from tests.kafka import KafkaCluster
 from tests.service import Service
 
@@ -95,8 +95,8 @@ class StoredLog(ABC):
         """How often each round of each task became terminal in the log, superseded repeats included."""
         found: dict[tuple[str, str, str, str, int], int] = {}
         for record in self.records("score-events"):
-            for event in ScoreEvents.model_validate_json(record.value or b"").events:
-                if event.type in ("ScoreSucceeded", "ScoreFailed", "ScoreCancelled"):
+            for event in decode_score_events(record.value or b"").events:
+                if isinstance(event, ScoreSucceeded | ScoreFailed | ScoreCancelled):
                     task = (event.project_id, event.call_id, event.scorer_ref, event.occasion, event.round)
                     found[task] = found.get(task, 0) + 1
         return found

@@ -26,8 +26,9 @@ from app.events import (
     Target,
     TasksCancelled,
     TasksReused,
-    control_events,
-    request_events,
+    decode_control,
+    decode_request,
+    decode_score_events,
 )
 
 E = TypeVar("E")
@@ -82,7 +83,7 @@ class Recut:
     def _requests(self, records: Iterable[Record]) -> Iterator[Record]:
         headers: list[tuple[Record, RequestAccepted]] = []
         for record in records:
-            event = _decoded(record, request_events.validate_json)
+            event = _decoded(record, decode_request)
             if isinstance(event, ScoreRequested):
                 yield from self._chunk(record, event)
             elif isinstance(event, RequestAccepted):
@@ -90,7 +91,7 @@ class Recut:
             else:
                 yield record._replace(partition=self._owner(record))
         for record, header in headers:
-            counted = header.model_copy(update={"chunks": self._chunks[header.request_id]})
+            counted = header.replace(chunks=self._chunks[header.request_id])
             yield record._replace(partition=self._owner(record), value=counted.encode())
 
     def _chunk(self, record: Record, event: ScoreRequested) -> Iterator[Record]:
@@ -108,7 +109,7 @@ class Recut:
         for partition, call_ids in calls.items():
             number = numbers[partition] = self._chunks[event.request_id]
             self._chunks[event.request_id] += 1
-            chunk = event.model_copy(update={"chunk": number, "call_ids": call_ids})
+            chunk = event.replace(chunk=number, call_ids=call_ids)
             key = ids.chunk_key(event.request_id, number)
             yield record._replace(partition=partition, key=key, value=chunk.encode())
         self._cuts[where] = Cut(partitions, indices, numbers)
@@ -119,7 +120,7 @@ class Recut:
         """Of each control a copy in every new partition, in the order in which the old ones tell of them first."""
         known: set[str] = set()
         for record in records:
-            event = _decoded(record, control_events.validate_json)
+            event = _decoded(record, decode_control)
             if event is None:
                 yield record._replace(partition=record.partition % self._partitions)
             elif event.control_id not in known:
@@ -131,7 +132,7 @@ class Recut:
 
     def _events(self, records: Iterable[Record]) -> Iterator[Record]:
         for record in records:
-            batch = _decoded(record, ScoreEvents.model_validate_json)
+            batch = _decoded(record, decode_score_events)
             if batch is None:
                 yield record._replace(partition=self._owner(record))
                 continue
@@ -148,10 +149,10 @@ class Recut:
             return
         places = {
             name: [self._target(record, target) for target in getattr(event, name)]
-            for name, field in type(event).model_fields.items()
-            if field.annotation == list[Target]
+            for name in ("targets", "withdrawn")
+            if hasattr(event, name)
         }
-        yield self._partition_of(event.project_id, event.call_id), event.model_copy(update=places)
+        yield self._partition_of(event.project_id, event.call_id), event.replace(**places)
 
     def _of_chunk(self, record: Record, event: OfChunk) -> Iterator[tuple[int, OfChunk]]:
         cut = self._cut(record, event.request_id, event.chunk)
@@ -163,7 +164,7 @@ class Recut:
         for partition in calls if isinstance(event, TasksReused) else cut.numbers:
             indices = calls[partition]
             moved = len(indices) if isinstance(event, TasksCancelled) else indices if named is not None else None
-            yield partition, event.model_copy(update={"chunk": cut.numbers[partition], "calls": moved})
+            yield partition, event.replace(chunk=cut.numbers[partition], calls=moved)
 
     def _target(self, record: Record, target: Target) -> Target:
         cut = self._cut(record, target.request_id, target.chunk)
@@ -183,5 +184,5 @@ def _decoded(record: Record, decode: Callable[[bytes], E]) -> E | None:
     """None for what no agent can decode either: it was a dead letter, and will be one again."""
     try:
         return decode(record.value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

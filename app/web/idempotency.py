@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -57,7 +58,7 @@ async def find_accepted(request: web.Request, request_id: str, body: str) -> Req
     found = request.app[ACCEPTED].get(request_id) or await cluster.owner(requests.find, request_id.encode(), request_id)
     if found is None:
         return None
-    header = RequestAccepted.model_validate(found)
+    header = msgspec.convert(found, RequestAccepted)
     if header.body != body:
         raise _used()
     return header
@@ -73,7 +74,7 @@ async def claim(wanted: RequestClaimed) -> RequestClaimed:
     log_writes.check(topics.score_requests, [topics.partition_of(key)])
     await log_writes.durable([log_writes.append(topics.score_requests, key, wanted.encode())])
     await log_writes.seen(topics.score_requests, key)
-    first = RequestClaimed.model_validate(await cluster.owner(claims.find, key, wanted.request_id))
+    first = msgspec.convert(await cluster.owner(claims.find, key, wanted.request_id), RequestClaimed)
     if first.body != wanted.body:
         raise _used()
     return first

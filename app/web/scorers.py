@@ -101,7 +101,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     key = ids.scorer_key(body.project_id, bound.name)
     await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
     await log_writes.seen(topics.scorers, key)
-    return json_response(_shape(event.model_dump()), status=201)
+    return json_response(_shape(event.as_dict()), status=201)
 
 
 def _check_names(body: Publication) -> None:
@@ -147,7 +147,7 @@ def encode(event: ScorerPublished) -> bytes:
     """The event as bytes. Raises ApiError if it cannot be stored."""
     try:
         encoded = event.encode()
-    except ValueError:  # a lone surrogate, or nested too deeply
+    except TypeError:  # a lone surrogate, or nested too deeply
         raise problem(422, ["body", "params"], "These parameters cannot be stored", "invalid_params") from None
     if len(encoded) > _MAX_BYTES:
         raise problem(413, ["body", "params"], "The parameters are larger than 1 MiB", "params_too_large")

@@ -64,7 +64,7 @@ async def score_calls(request: web.Request) -> web.Response:
     if digest is not None:
         claim = await idempotency.claim(claim)
     header = await _write(body.project_id, body.call_ids, occasion, claim, turns)
-    request.app[ACCEPTED].add(header.model_dump())
+    request.app[ACCEPTED].add(header.as_dict())
     return receipt(request, header)
 
 

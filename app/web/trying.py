@@ -109,4 +109,4 @@ def _described(error: ScorerError) -> dict[str, Any]:
         traceback=getattr(error, "traceback", None),
         raw=getattr(error, "raw", None),
     )
-    return described.model_dump(exclude_none=True) | {"retryable": error.retryable}
+    return described.as_dict() | {"retryable": error.retryable}

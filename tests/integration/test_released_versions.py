@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -22,8 +22,8 @@ def vocabulary() -> set[str]:
     found, known = set(), [events.Event]
     while known:
         known += (one := known.pop()).__subclasses__()
-        if one.__module__ == events.__name__ and "type" in one.model_fields:
-            found.add(get_args(one.model_fields["type"].annotation)[0])
+        if one.__module__ == events.__name__ and one.__name__ not in ("TaskEvent", "TaskWaits"):
+            found.add(one.__name__)
     return found
 
 
@@ -56,9 +56,16 @@ def test_no_field_of_a_released_version_is_lost_when_it_is_read(kept: Path) -> N
     with lines.reading(kept / "log.jsonl") as export:
         for record in export.records():
             event = BY_TOPIC[record.topic].decode(record.value)
-            assert_within(json.loads(record.value or b""), json.loads(event.encode()))
+            assert_within(without_nothing(json.loads(record.value or b"")), json.loads(event.encode()))
             number += 1
     assert number > 0
+
+
+def without_nothing(event: Any) -> Any:
+    """What an event says, without what is null or 0 in it, which later versions may leave out."""
+    if isinstance(event, dict):
+        return {name: without_nothing(value) for name, value in event.items() if value not in (None, 0)}
+    return [without_nothing(one) for one in event] if isinstance(event, list) else event
 
 
 def assert_within(old: Any, new: Any) -> None:

@@ -1,12 +1,26 @@
-"""What is written without a model is what the model would write."""
+"""Whatever an event is made of can be read again, or is refused while its maker can still say so."""
 
+import enum
+import math
 from typing import Any
 
-import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from app.events import MOST_IN_CHUNK, ProviderAsked, ScoreSucceeded, Target, provider_asked, score_succeeded
+from app.events import (
+    MOST_IN_CHUNK,
+    AttemptFailed,
+    Error,
+    OfTask,
+    ProviderAsked,
+    ScoreEvents,
+    ScoreFailed,
+    ScoreSucceeded,
+    Target,
+    decode_score_events,
+)
 from app.spent import Spent
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -35,25 +49,72 @@ facts = st.fixed_dictionaries(
         "parked": st.booleans(),
         "at": st.floats(0, 2**33),
         "earlier": spent,
+        "spent": spent,
+        "day": st.none() | amounts,
     }
 )
+TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s", "targets": [], "at": 1.0}
 
 
-@given(facts, json, st.none() | texts, st.dictionaries(texts, json, max_size=3), spent, st.none() | amounts)
-def test_a_success_is_written_as_its_model_would_be(
-    facts: dict[str, Any],
-    output: Any,
-    op_name: str | None,
-    lineage: dict[str, Any],
-    spent: Spent | None,
-    day: int | None,
+def read_again(*events: OfTask) -> list[Any]:
+    return list(decode_score_events(ScoreEvents.join(event.encode() for event in events)).events)
+
+
+@given(facts, json, st.none() | texts, st.dictionaries(texts, json, max_size=3), texts)
+def test_what_is_written_is_what_is_read(
+    facts: dict[str, Any], output: Any, op_name: str | None, lineage: dict[str, Any], text: str
 ) -> None:
-    written = score_succeeded(facts, orjson.dumps(output), op_name, lineage, spent, day)
-    model = ScoreSucceeded(**facts, output=output, op_name=op_name, lineage=lineage, spent=spent, day=day)
-    assert ScoreSucceeded.model_validate_json(written) == model
-    assert orjson.loads(written) == orjson.loads(model.encode())
+    succeeded = ScoreSucceeded(**facts, output=output, op_name=op_name, lineage=lineage)
+    failed = ScoreFailed(**facts, error=Error(type=text, message=text), op_name=op_name, lineage=lineage)
+    assert read_again(succeeded, failed, ProviderAsked(**facts)) == [succeeded, failed, ProviderAsked(**facts)]
 
 
-@given(facts)
-def test_that_somebody_is_asked_is_written_as_its_model_would_be(facts: dict[str, Any]) -> None:
-    assert ProviderAsked.model_validate_json(provider_asked(facts)) == ProviderAsked(**facts)
+def test_an_output_that_is_json_already_is_written_as_it_is() -> None:
+    [event] = read_again(ScoreSucceeded(**TASK, output=Raw(b'{"score": 1.50}')))
+    assert event.output == {"score": 1.5}
+
+
+class Name(str):
+    """As libraries make them."""
+
+
+class Kind(enum.StrEnum):
+    GOOD = "good"
+
+
+def test_texts_and_numbers_of_other_classes_are_written_as_what_they_are() -> None:
+    lineage = {"name": Name("n"), "kind": Kind.GOOD, Name("key"): [Name("deep")]}
+    [event] = read_again(ScoreSucceeded(**TASK, output=1, lineage=lineage))
+    assert event.lineage == {"name": "n", "kind": "good", "key": ["deep"]}
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "odd", [object(), "\ud83d", endless(), {None: 1}], ids=["object", "surrogate", "endless", "key"]
+)
+def test_what_is_not_json_is_refused_when_it_is_written(odd: Any) -> None:
+    with pytest.raises(TypeError):
+        ScoreSucceeded(**TASK, output=1, lineage={"odd": odd}).encode()
+
+
+@pytest.mark.parametrize("never", [math.inf, math.nan])
+def test_an_attempt_at_no_time_is_refused_when_it_is_made(never: float) -> None:
+    with pytest.raises(ValueError, match="tried again"):
+        AttemptFailed(**TASK, error=Error(type="t", message="m"), next_at=never)
+
+
+def test_an_error_that_is_no_text_is_refused_when_it_is_made() -> None:
+    with pytest.raises(TypeError, match="no text"):
+        Error(type="t", message=5)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=3000))
+def test_any_text_of_an_error_fits(text: str) -> None:
+    event = ScoreFailed(**TASK, error=Error(type=text, message=text * 3, traceback=text * 3, raw=Name(text)))
+    assert read_again(event) == [event]
+    assert len(event.error.message) <= 1010

@@ -23,8 +23,8 @@ def chunk(request_id: str, number: int, refs: list[str], calls: int = 3, done: b
         scorer_refs=refs,
         requested_at=0.0,
     )
-    row = chunks.Row(**event.model_dump(), offset=number)
-    chunks.table._db(0).put(ids.chunk_key(request_id, number), row.model_dump_json().encode())
+    row = chunks.fold(None, event, number)
+    chunks.table._db(0).put(ids.chunk_key(request_id, number), row.encode())
     if done:
         for scorer in range(len(refs)):
             states = progress.Row()

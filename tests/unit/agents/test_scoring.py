@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from agents import recorder
 from agents.lanes import unpark
 from agents.scoring import scoring
 from app import ids
-from app.events import AttemptFailed, Error, ScoreEvents, ScoreFailed, ScoreSucceeded, Target, TaskEvent
+from app.events import AttemptFailed, Error, OfTask, ScoreEvents, ScoreFailed, ScoreSucceeded, Target
 from app.spent import Spent
 from tables import folds, in_flight, tasks
 from tables.at import At
@@ -18,7 +19,7 @@ from tables.base import tables
 
 REF = "callscore:///scorer/judge:1"
 KEY = ids.task_key("p", "c", REF, "")
-TASK = {"project_id": "p", "call_id": "c", "scorer_ref": REF, "targets": [Target("r", 0, 0, 0)]}
+TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": REF, "targets": [Target("r", 0, 0, 0)]}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     scoring.parking.clear()
 
 
-def deliver(offset: int, event: TaskEvent) -> None:
+def deliver(offset: int, event: OfTask) -> None:
     recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
 
 
@@ -77,7 +78,7 @@ def test_what_was_not_answered_says_nothing_of_what_an_attempt_costs(
 
 def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:
     good = ScoreSucceeded(**TASK, attempts=1, at=1.0, output=1)
-    huge = good.model_copy(update={"call_id": "d", "output": 2**70, "lineage": {"question": "q"}})
+    huge = good.replace(call_id="d", output=2**70, lineage={"question": "q"})
     with pytest.raises(folds.CannotApply, match="64"):
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
     assert [row for table in tables for row in table.scan(0)] == []

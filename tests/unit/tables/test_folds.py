@@ -1,7 +1,7 @@
 """Every row is a fold of the events of one partition: what is delivered again changes nothing."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ from app.events import (
 from tables import calls, chunks, claims, controls, dead_letters, progress, requests, scorers, scores, tasks
 from tables.progress import State
 
-TASK = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
+TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
 TARGET = Target("r", 0, 0, 0)
 ERROR = Error(type="ValueError", message="no")
 
@@ -53,7 +53,7 @@ def outcomes() -> st.SearchStrategy[scores.Terminal]:
 
 
 def steering() -> st.SearchStrategy[RequestCancelled | RequestRetried]:
-    asked = {"request_id": "r", "asked_by": None, "asked_at": 1.0}
+    asked: dict[str, Any] = {"request_id": "r", "asked_by": None, "asked_at": 1.0}
     names = st.sampled_from(["1", "2", "3"])
     return st.one_of(
         names.map(lambda name: RequestCancelled(control_id=name, **asked)),
@@ -62,14 +62,14 @@ def steering() -> st.SearchStrategy[RequestCancelled | RequestRetried]:
 
 
 LETTER = DeadLetter(
-    topic="calls", partition=0, offset=7, key=None, value="eA==", reason="undecodable", detail="", logged_at=1.0, at=2.0
+    topic="calls", partition=0, offset=7, key=None, value=b"x", reason="undecodable", detail="", logged_at=1.0, at=2.0
 )
 
 
 def letters() -> st.SearchStrategy[DeadLetter | LetterRedriven]:
     times = st.floats(2, 9)
     return st.one_of(
-        times.map(lambda at: LETTER.model_copy(update={"at": at})),
+        times.map(lambda at: LETTER.replace(at=at)),
         times.map(lambda at: LetterRedriven(letter_id=dead_letters.id_of(LETTER), asked_by=None, asked_at=at)),
     )
 
@@ -163,13 +163,14 @@ def test_redelivery_from_any_offset_on_leaves_the_row_the_same(
 
 
 @given(st.permutations(["start", "end"]), st.sampled_from(["start", "end", "complete"]))
-def test_a_call_is_the_same_whichever_part_comes_first(order: list[str], again: str) -> None:
-    content = {"start": {"id": "c", "inputs": {"q": 1}}, "end": {"id": "c", "output": "o", "inputs": None}}
+def test_a_call_is_the_same_whichever_part_comes_first(order: list[Literal["start", "end"]], again: str) -> None:
+    content: dict[str, dict[str, Any]] = {
+        "start": {"id": "c", "inputs": {"q": 1}},
+        "end": {"id": "c", "output": "o", "inputs": None},
+    }
     row = None
     for offset, part in enumerate(order):
-        event = CallLogged.model_validate(
-            {"project_id": "p", "call_id": "c", "part": part, "call": content[part], "logged_at": 0.0}
-        )
+        event = CallLogged(project_id="p", call_id="c", part=part, call=content[part], logged_at=0.0)
         row, verdict = calls.merge(row, event, offset)
         assert verdict == "stored"
     assert row is not None
@@ -203,7 +204,7 @@ def test_the_first_terminal_event_of_each_round_wins(events: list[scores.Termina
     for event in events:
         if event.round > reached:
             reached = event.round
-            expected[event.round] = event.type.removeprefix("Score").lower()
+            expected[event.round] = type(event).__name__.removeprefix("Score").lower()
     assert {number: scores.outcome_of(row, number)["status"] for number in expected} == expected
 
 
@@ -218,7 +219,7 @@ def test_a_letter_is_redriven_by_the_first_order_only() -> None:
 def test_a_failed_row_has_no_output() -> None:
     failed = scores.fold(None, ScoreFailed(**TASK, targets=[], at=1.0, error=ERROR), 0)
     assert "output" not in failed
-    assert failed["error"] == ERROR.model_dump(exclude_defaults=True)
+    assert failed["error"] == {"type": "ValueError", "message": "no"}
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(list(State)[1:])), max_size=40))

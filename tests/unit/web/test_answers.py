@@ -67,8 +67,8 @@ def test_mistakes_on_weaves_paths_are_a_reason(client: Client, path: str, body: 
     assert list(answer.json) == ["reason"]
 
 
-def test_a_call_nested_deeper_than_the_log_can_be_read_is_refused(client: Client) -> None:
-    deep = b'{"batch":[{"project_id":"acme/flow","id":"deep","output":' + b"[" * 220 + b"]" * 220 + b"}]}"
+def test_a_call_nested_deeper_than_rows_can_be_is_refused(client: Client) -> None:
+    deep = b'{"batch":[{"project_id":"acme/flow","id":"deep","output":' + b"[" * 260 + b"]" * 260 + b"}]}"
     answer = client.post("/v2/acme/flow/calls/complete", deep)
     assert answer.status == 422
     assert "'deep' is nested too deeply" in answer.json["reason"]
