@@ -2,14 +2,13 @@
 
 import sys
 
-from pydantic import TypeAdapter
+from msgspec.json import Decoder
 
 from app.events import RequestAccepted, RequestClaimed
 from app.worker import run
 from tables import folds
 
-known: TypeAdapter[RequestClaimed | RequestAccepted] = TypeAdapter(RequestClaimed | RequestAccepted)
-object.__setattr__(folds.SCORE_REQUESTS, "parse", known.validate_json)
+object.__setattr__(folds.SCORE_REQUESTS, "parse", Decoder(RequestClaimed | RequestAccepted).decode)
 
 if __name__ == "__main__":
     sys.exit(run())

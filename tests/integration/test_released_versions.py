@@ -22,7 +22,7 @@ def vocabulary() -> set[str]:
     found, known = set(), [events.Event]
     while known:
         known += (one := known.pop()).__subclasses__()
-        if one.__module__ == events.__name__ and one.__name__ not in ("TaskEvent", "TaskWaits"):
+        if one.__module__ == events.__name__ and one.__name__ not in ("Event", "TaskEvent", "TaskWaits"):
             found.add(one.__name__)
     return found
 
