@@ -340,7 +340,7 @@ class Scoring:
                 self._succeed(entry.task, entry, run, outcome)
         except (ValueError, TypeError) as error:  # what the scorer has put into its report cannot be written
             described = events.Error(type="invalid_report", message=str(error))
-            self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent_as_told(run))
+            self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent(run))
 
     def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
         event = events.ScoreSucceeded(
@@ -438,13 +438,6 @@ class Scoring:
         chunk = self._chunks.get((request_id, chunk_number))
         if chunk is not None:
             chunk.settle(scorer, number)
-
-    def _spent_as_told(self, run: Run) -> dict[str, Any]:
-        """What an attempt took whose report cannot be written, as far as that can be."""
-        try:
-            return self._spent(run)
-        except ValueError:
-            return {"day": self.budgets.day() if run.asked else None}
 
     def _spent(self, run: Run) -> dict[str, Any]:
         return {"spent": run.spent(), "day": self.budgets.day() if run.asked else None}

@@ -4,7 +4,6 @@ An event is a JSON object with its schema version `v` and its `type`. Times are 
 """
 
 from collections.abc import Callable, Iterable
-from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, field
@@ -192,10 +191,6 @@ class AttemptFailed(TaskWaits):
     next_at: float
     excused: int = 0  # of the attempts made so far: those that do not count
     trying_since: float | None = None  # from when on the budget in time runs; None if it has not begun
-
-    def __post_init__(self) -> None:
-        if not isfinite(self.next_at):
-            raise ValueError(f"a scorer cannot ask to be tried again at {self.next_at!r}")
 
 
 class ProviderAsked(TaskEvent):

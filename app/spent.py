@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-import msgspec
+from msgspec import Meta
 
 from app.scorers import Report
 from app.structs import Struct
 
 MOST_SPENT = 2**63 - 1  # of anything; sums stop there
-Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST_SPENT)]
+Amount = Annotated[int, Meta(ge=0, le=MOST_SPENT)]
 
 
 class Spent(Struct, omit_defaults=True):
@@ -23,23 +23,18 @@ class Spent(Struct, omit_defaults=True):
 
     @classmethod
     def of(cls, told: Report, lost: int = 0) -> "Spent | None":
-        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked.
-
-        Raises:
-            ValueError: it tells what is no amount.
-        """
+        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked."""
         unanswered = told.unanswered + lost
         if not told.requests and not unanswered:
             return None
-        amounts = {
-            "requests": told.requests,
-            "input_tokens": told.input_tokens,
-            "output_tokens": told.output_tokens,
-            "cost": min(told.cost, MOST_SPENT),
-            "unpriced": told.unpriced,
-            "unanswered": unanswered,
-        }
-        return msgspec.convert(amounts, cls)
+        return cls(
+            requests=min(told.requests, MOST_SPENT),
+            input_tokens=min(told.input_tokens, MOST_SPENT),
+            output_tokens=min(told.output_tokens, MOST_SPENT),
+            cost=min(told.cost, MOST_SPENT),
+            unpriced=min(told.unpriced, MOST_SPENT),
+            unanswered=min(unanswered, MOST_SPENT),
+        )
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(**{name: min(getattr(self, name) + getattr(other, name), MOST_SPENT) for name in AMOUNTS})

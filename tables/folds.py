@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from orjson import JSONEncodeError
 
 from app import ids, topics
 from app.events import (
@@ -25,6 +24,7 @@ from app.events import (
     decode_score_events,
     decode_scorer,
 )
+from app.structs import MAX_DEPTH, is_deep
 from tables import calls, chunks, claims, controls, dead_letters, requests, scorers
 from tables.at import At
 from tables.changes import Changes
@@ -57,18 +57,15 @@ class Fold(Generic[E, R]):
             raise CannotApply("unknown_version" if _of_later_version(value) else "undecodable", str(error)) from None
 
 
-class _Versioned(msgspec.Struct):
-    v: Any = 1
-    events: list["_Versioned"] = msgspec.field(default_factory=list)
-
-
 def _of_later_version(value: bytes | None) -> bool:
     """Whether a record that cannot be decoded has an event of another version."""
     try:
-        event = msgspec.json.decode(value or b"", type=_Versioned)
+        event = msgspec.json.decode(value or b"")
     except (ValueError, RecursionError):
         return False
-    return any(one.v != 1 for one in (event, *event.events))
+    events = event.get("events") if isinstance(event, dict) else None
+    found = [event, *events] if isinstance(events, list) else [event]
+    return any(isinstance(one, dict) and one.get("v", 1) != 1 for one in found)
 
 
 def _call(at: At, event: CallLogged) -> calls.Row:
@@ -88,6 +85,8 @@ def _call(at: At, event: CallLogged) -> calls.Row:
 
 
 def _scorer(at: At, event: ScorerPublished) -> None:
+    if is_deep(event.as_dict()):
+        raise CannotApply("undecodable", f"scorer {event.name}: it is nested more than {MAX_DEPTH} levels deep")
     row = scorers.load(at.partition, event.project_id, event.name)
     scorers.save(at.partition, event.project_id, event.name, scorers.fold(row, event, at.offset))
 
@@ -120,7 +119,7 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     changes.apply_all(batch.events)
     try:
         written = changes.encode()
-    except JSONEncodeError as error:  # a number beyond 64 bits, which no scorer's output has
+    except TypeError as error:  # a number beyond 64 bits, or nested too deeply, which nothing that a scorer says is
         raise CannotApply("undecodable", str(error)) from None
     for table, rows in written:
         table.write(at.partition, rows)

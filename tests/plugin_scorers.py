@@ -108,6 +108,13 @@ async def forges_its_report(output: str) -> bool:
 
 
 @scorer
+def forges_its_report_with_a_number(output: str) -> bool:
+    """Tells what Python can write and no row can hold."""
+    report().lineage["seed"] = 2**70
+    return True
+
+
+@scorer
 def raises(output: str) -> None:
     """Fails every attempt."""
     raise LookupError("there is no such thing")

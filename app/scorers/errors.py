@@ -150,7 +150,7 @@ def portable(error: ScorerError) -> ScorerError:
 
 
 def _made_anew(error: ScorerError) -> ScorerError:
-    after = None if error.retry_after is None else float(error.retry_after)
+    after = None if error.retry_after is None else RetryLater(float(error.retry_after)).retry_after
     said = _text(getattr(error, "message", error))
     if isinstance(error, ScorerRaised):
         raised = ScorerRaised(_text(error.type), said, _text(error.traceback))

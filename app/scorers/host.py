@@ -10,15 +10,14 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-import orjson
 import uvloop
 
 from app.scorers.base import ScorerFunction
 from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, Running
-from app.scorers.errors import NoJudgement, ScorerError, ScorerRaised, portable
-from app.scorers.report import Report
+from app.scorers.errors import ScorerError, ScorerRaised
+from app.scorers.report import Report, end_of
 from app.scorers.worker import belong_to_the_service, target_of_source
 
 _SIGN_EVERY = 1.0
@@ -46,8 +45,8 @@ class Host:
     """Runs what the service sends, until that goes away.
 
     It gets ("load", ref, source), which it answers with ("loaded", ref), ("run", number, ref, arguments, seconds, task
-    id, promised) and ("stop", number). It sends ("asking", number, words, *told) and ("ended", number, outcome, *told),
-    where told is the lineage as JSON and the amounts of a report, and ("alive",) while nothing keeps its event loop. A
+    id, promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended", number, outcome, told),
+    where told is what a report tells, and ("alive",) while nothing keeps its event loop. A
     scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked if
     it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and numbers, so
     that nothing a scorer made runs in the service.
@@ -115,7 +114,7 @@ class Host:
             raise asyncio.CancelledError  # it is over: nobody would write that
         told, run.promised = run.promised, None
         if told is None:
-            self._channel.send(("asking", number, run.words, *_told(run.report)))
+            self._channel.send(("asking", number, run.words, run.report.told()))
             told = run.waits()
         await told
         run.words += 1
@@ -129,11 +128,7 @@ class Host:
 
     def _done(self, number: int, run: Run, outcome: bytes | ScorerError) -> None:
         self._forget(number)
-        try:
-            told = _told(run.report)
-        except Exception as error:  # the scorer has written into its report what it should not
-            outcome, told = NoJudgement("invalid_report", ScorerRaised.of(error).message), _told(Report())
-        self._channel.send(("ended", number, portable(outcome) if isinstance(outcome, ScorerError) else outcome, *told))
+        self._channel.send(("ended", number, *end_of(outcome, run.report)))
 
     def _forget(self, number: int) -> Run | None:
         run = self._runs.pop(number, None)
@@ -150,13 +145,6 @@ def _target_or_why(source: ScorerSource) -> ScorerFunction | ScorerError:
         return error
     except BaseException as error:
         return ScorerRaised.of(error)
-
-
-def _told(report: Report) -> tuple[bytes, tuple[int, ...]]:
-    """What a report tells, as nothing but JSON and numbers. Raises what a spoilt report raises."""
-    if not isinstance(report.lineage, dict):
-        raise TypeError(f"the lineage is no dict but {type(report.lineage).__name__}")
-    return orjson.dumps(report.lineage), tuple(map(int, report.amounts))
 
 
 def main() -> None:

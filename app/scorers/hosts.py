@@ -15,13 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import orjson
-
 from app.scorers.bound import BoundScorer
 from app.scorers.channel import Channel, Message
 from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
-from app.scorers.report import Report
+from app.scorers.report import Report, Told
 
 log = logging.getLogger(__name__)
 
@@ -167,17 +165,17 @@ class Host:
         for when in waiting:
             when()
 
-    def _asks(self, number: int, words: int, lineage: bytes, amounts: tuple[int, ...]) -> None:
+    def _asks(self, number: int, words: int, told: Told) -> None:
         running = self._running.get(number)
         if running is not None:
-            running.report.take(orjson.loads(lineage), amounts)
+            running.report.take(told)
             running.report.unanswered += running.words - words  # which it had not heard when it said that
             running.ask()
 
-    def _has_ended(self, number: int, outcome: bytes | ScorerError, lineage: bytes, amounts: tuple[int, ...]) -> None:
+    def _has_ended(self, number: int, outcome: bytes | ScorerError, told: Told) -> None:
         running = self._running.get(number)
         if running is not None:
-            running.report.take(orjson.loads(lineage), amounts)
+            running.report.take(told)
             del self._running[number]
             running.tell(outcome)
 

@@ -14,7 +14,7 @@ from app.scorers.errors import InvalidOutput
 
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_DEPTH = 100
-"""Pydantic reads 200 levels, and an output lies a few levels down in the records and rows that carry it."""
+"""orjson writes 254 levels, and an output lies a few levels down in the records and rows that carry it."""
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 

@@ -43,7 +43,7 @@ class WorkerProcesses:
         """
         async with self.slots.hold(bound.ref):
             reply = await self._run(bound, arguments, seconds)
-        report.take(reply.report.lineage, reply.report.amounts)
+        report.take(reply.told)
         if isinstance(reply.outcome, ScorerError):
             raise reply.outcome
         return reply.outcome

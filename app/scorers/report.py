@@ -10,13 +10,14 @@ from typing import Any
 
 import orjson
 
-from app.scorers.errors import InvalidOutput
+from app.scorers.errors import InvalidOutput, NoJudgement, ScorerError, ScorerRaised, portable
 from app.scorers.outputs import encode_output
 
 MAX_LINEAGE_BYTES = 16 * 1024
 MOST_TOKENS = 10**9  # of one request
 MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
+Told = tuple[bytes, tuple[int, ...]]  # a lineage as JSON, and amounts
 _AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "unanswered")
 
 
@@ -90,16 +91,57 @@ class Report:
         else:
             self.cost += input_tokens * picodollars(usd[0]) + output_tokens * picodollars(usd[1])
 
-    @property
-    def amounts(self) -> tuple[int, ...]:
-        """What it took, in the order that `take` wants."""
-        return tuple(getattr(self, name) for name in _AMOUNTS)
+    def told(self) -> Told:
+        """What it tells, as nothing but JSON and numbers, whatever a scorer has written into it.
 
-    def take(self, lineage: dict[str, Any], amounts: tuple[int, ...]) -> None:
+        Raises:
+            InvalidReport: it has written there what it should not. That has the amounts, if these are right.
+        """
+        told: Told = NOTHING
+        try:
+            told = b"{}", tuple(_amount(getattr(self, name)) for name in _AMOUNTS)
+            if not isinstance(self.lineage, dict):
+                raise TypeError(f"its lineage is no dict but {type(self.lineage).__name__}")
+            lineage = encode_output(self.lineage)
+            if len(lineage) > MAX_LINEAGE_BYTES:
+                raise ValueError(f"its lineage has {len(lineage):,} bytes, more than {MAX_LINEAGE_BYTES:,}")
+        except Exception as error:
+            raise InvalidReport(ScorerRaised.of(error).message, told) from error
+        return lineage, told[1]
+
+    def take(self, told: Told) -> None:
         """Take over what the attempt tells from another process, in place of what it has told before."""
-        self.lineage |= lineage
+        lineage, amounts = told
+        self.lineage |= orjson.loads(lineage)
         for name, amount in zip(_AMOUNTS, amounts, strict=True):
             setattr(self, name, amount)
+
+
+NOTHING: Told = (b"{}", (0,) * len(_AMOUNTS))
+
+
+class InvalidReport(Exception):
+    """What a scorer has written into its report cannot be told; `told` can."""
+
+    def __init__(self, message: str, told: Told) -> None:
+        super().__init__(message)
+        self.told = told
+
+
+def end_of(outcome: bytes | ScorerError, report: Report) -> tuple[bytes | ScorerError, Told]:
+    """What came of a run, and what it tells, as another process can take it."""
+    try:
+        told = report.told()
+    except InvalidReport as invalid:
+        outcome, told = NoJudgement("invalid_report", str(invalid)), invalid.told
+    return portable(outcome) if isinstance(outcome, ScorerError) else outcome, told
+
+
+def _amount(value: Any) -> int:
+    amount = int(value)
+    if amount < 0:
+        raise ValueError(f"it tells of {amount} where amounts are from 0 on")
+    return amount
 
 
 def picodollars(usd_per_million: float) -> int:

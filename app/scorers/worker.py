@@ -20,10 +20,9 @@ from app.scorers.errors import (
     ScorerError,
     ScorerRaised,
     ScorerVersionUnavailable,
-    portable,
 )
 from app.scorers.outputs import encode_output
-from app.scorers.report import Report, current
+from app.scorers.report import Report, Told, current, end_of
 from app.scorers.starts import StartAnnouncer
 
 _ORPHAN_GRACE = 30.0
@@ -47,7 +46,7 @@ class Reply(NamedTuple):
     """JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be pickled."""
 
     outcome: bytes | ScorerError
-    report: Report
+    told: Told
 
 
 def run_job(job: Job) -> Reply:
@@ -55,8 +54,7 @@ def run_job(job: Job) -> Reply:
     _settle()
     report = Report()
     current.set(report)
-    outcome = _outcome(job)
-    return Reply(portable(outcome) if isinstance(outcome, ScorerError) else outcome, report)
+    return Reply(*end_of(_outcome(job), report))
 
 
 def _outcome(job: Job) -> bytes | ScorerError:

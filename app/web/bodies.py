@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from app.structs import MAX_DEPTH, is_deep
 from app.web.errors import ApiError, details_of, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
@@ -28,7 +29,12 @@ async def read_json(request: web.Request) -> Any:
     raw = await request.read()
     if not raw:
         raise problem(422, ["body"], "Field required", "missing")
-    return decode(raw) if _says_json(request.headers.get("Content-Type", "")) else raw
+    if not _says_json(request.headers.get("Content-Type", "")):
+        return raw
+    body = decode(raw)
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deep(body):
+        raise problem(422, ["body", 0], f"The body is nested more than {MAX_DEPTH} levels deep", "json_invalid")
+    return body
 
 
 def decode(raw: bytes) -> Any:

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
-from app.events import ScorerPublished
+from app.events import ScorerPublished, decode_scorer
 from app.judges.prices import lacks_price, never_tells_cost
 from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
@@ -147,7 +147,8 @@ def encode(event: ScorerPublished) -> bytes:
     """The event as bytes. Raises ApiError if it cannot be stored."""
     try:
         encoded = event.encode()
-    except TypeError:  # a lone surrogate, or nested too deeply
+        decode_scorer(encoded)
+    except (TypeError, ValueError):  # a lone surrogate, or a number of thousands of digits
         raise problem(422, ["body", "params"], "These parameters cannot be stored", "invalid_params") from None
     if len(encoded) > _MAX_BYTES:
         raise problem(413, ["body", "params"], "The parameters are larger than 1 MiB", "params_too_large")

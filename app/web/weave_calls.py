@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app import ids, topics
 from app.events import CallLogged
 from app.slices import Turns
+from app.structs import MAX_DEPTH, is_deep
 from app.web import log_writes
 from app.web.auth import USER, check_write
 from app.web.bodies import decode_printable
@@ -23,7 +24,6 @@ from tables.calls import MAX_CALL_BYTES, encode
 
 Part = Literal["start", "end", "complete"]
 _SHOWN = 20  # mistakes that an answer names
-_DEEP = 150  # levels that surely can be kept; what may have more is tried out
 
 
 class _Call(BaseModel):
@@ -140,8 +140,8 @@ def _event(item: Any, part: Part, user: str | None, now: float, number: int) -> 
     event = CallLogged(project_id=call.project_id, call_id=call.id, part=part, call=logged, logged_at=now)
     try:
         value = event.encode()
-        if value.count(b"{") + value.count(b"[") > _DEEP:
-            encode({"in": ["rows", {"and": ["answers", logged]}]})
+        if value.count(b"{") + value.count(b"[") > MAX_DEPTH and is_deep(logged):
+            raise TypeError
         size = len(value) if len(value) <= MAX_CALL_BYTES else len(encode(logged))
     except TypeError:
         return _Refused(422, f"batch[{number}]: call {call.id!a} is nested too deeply")

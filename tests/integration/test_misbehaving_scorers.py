@@ -24,6 +24,7 @@ ENDS = {
     "reports_half_a_token": ("ValueError", 3),
     "reports_no_json": ("invalid_output", 1),
     "forges_its_report": ("invalid_report", 1),
+    "forges_its_report_with_a_number": ("invalid_report", 1),
 }
 
 

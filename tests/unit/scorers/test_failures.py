@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.scorers import BoundScorer, Failure, Runner, ScorerError
+from app.scorers import BoundScorer, Failure, NoJudgement, Runner, ScorerError
+from app.scorers.errors import ScorerRaised, portable
 from app.scorers.failures import LONGEST_WAIT, classify, retry_after
 from kafka import ports
 
@@ -166,3 +167,16 @@ def test_what_a_scorer_was_told_survives_the_way_from_its_process(
     error = go(scenario())
     expected = Failure.POSTPONED if "later" in kind else Failure.THROTTLED
     assert (error.failure, error.retry_after) == (expected, 12.5)
+
+
+@pytest.mark.parametrize("after", [float("inf"), float("nan"), -1.0, "soon"])
+def test_a_wait_that_is_no_time_is_a_mistake_of_the_scorer(after: Any) -> None:
+    made = portable(NoJudgement("busy", "not now", Failure.THROTTLED, retry_after=after))
+    assert isinstance(made, ScorerRaised)
+    assert made.type == "ValueError"
+    assert made.retry_after is None
+
+
+def test_a_wait_is_never_longer_than_the_longest() -> None:
+    made = portable(NoJudgement("busy", "not now", Failure.THROTTLED, retry_after=1e9))
+    assert (made.type, made.retry_after) == ("busy", LONGEST_WAIT)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from app.scorers import InvalidOutput, Report
-from app.scorers.report import MAX_LINEAGE_BYTES
+from app.scorers import InvalidOutput, NoJudgement, Report
+from app.scorers.report import MAX_LINEAGE_BYTES, NOTHING, end_of
 from app.spent import MOST_SPENT, Spent
 
 
@@ -30,6 +31,42 @@ def test_lineage_that_cannot_be_kept_is_refused(value: Any) -> None:
     with pytest.raises(InvalidOutput, match="made with"):
         report.made_with(prompt=value)
     assert report.lineage == {"model": "m"}
+
+
+def deep(levels: int) -> Any:
+    return [deep(levels - 1)] if levels else 1
+
+
+@pytest.mark.parametrize(
+    "value", [object(), msgspec.Raw(b"oops"), 2**70, deep(150), float("nan"), {1: 2}, "x" * MAX_LINEAGE_BYTES], ids=type
+)
+def test_a_lineage_that_was_spoilt_fails_the_attempt_and_what_it_took_still_counts(value: Any) -> None:
+    report = Report()
+    report.asked(3, 4, (1.0, 1.0))
+    report.lineage["odd"] = value
+    outcome, told = end_of(b"1", report)
+    assert isinstance(outcome, NoJudgement)
+    assert outcome.type == "invalid_report"
+    taken = Report()
+    taken.take(told)
+    assert Spent.of(taken) == Spent(requests=1, input_tokens=3, output_tokens=4, cost=7_000_000)
+
+
+@pytest.mark.parametrize("amount", [float("inf"), -1, "many", None])
+def test_amounts_that_were_spoilt_fail_the_attempt(amount: Any) -> None:
+    report = Report(cost=amount)
+    outcome, told = end_of(b"1", report)
+    assert isinstance(outcome, NoJudgement)
+    assert (outcome.type, told) == ("invalid_report", NOTHING)
+
+
+def test_what_can_be_told_is_taken_over_as_it_was() -> None:
+    report, taken = Report(), Report()
+    report.made_with(model="m", parameters={"seed": 2**63})
+    report.asked(3, None, None)
+    outcome, told = end_of(b"1", report)
+    taken.take(told)
+    assert (outcome, taken.lineage, Spent.of(taken)) == (b"1", report.lineage, Spent.of(report))
 
 
 def test_sums_that_no_row_has_room_for_stop_at_the_most_that_one_has() -> None:

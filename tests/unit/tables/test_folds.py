@@ -1,6 +1,7 @@
 """Every row is a fold of the events of one partition: what is delivered again changes nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -25,7 +26,8 @@ from app.events import (
     Target,
     TaskParked,
 )
-from tables import calls, chunks, claims, controls, dead_letters, progress, requests, scorers, scores, tasks
+from tables import calls, chunks, claims, controls, dead_letters, folds, progress, requests, scorers, scores, tasks
+from tables.at import At
 from tables.progress import State
 
 TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
@@ -277,3 +279,38 @@ def test_counts_are_made_of_all_rows_of_a_request() -> None:
     total, finished_at = progress.counts([one, other])
     assert total == {State.SUCCEEDED: 2, State.RETRYING: 1, State.FAILED: 1}
     assert finished_at == 7.0
+
+
+LATER = [
+    b'{"v": 2, "type": "ScoreEvents", "events": {"a": 1}}',
+    b'{"v": 1, "type": "ScoreEvents", "events": [{"v": 2, "type": "ScoreDoubted"}]}',
+    b'{"type": "ScoreEvents", "events": [], "v": 99}',
+]
+BROKEN = [
+    b"",
+    b"\xff",
+    b"null",
+    b'{"v": 1, "type": "ScoreEvents", "events": [1]}',
+    b'{"events": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"v": 1, "type": "Unheard"}',
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(v, "unknown_version") for v in LATER] + [(v, "undecodable") for v in BROKEN]
+)
+def test_a_record_that_cannot_be_read_says_whether_a_later_version_wrote_it(value: bytes, reason: str) -> None:
+    with pytest.raises(folds.CannotApply) as refused:
+        folds.SCORE_EVENTS.decode(value)
+    assert refused.value.reason == reason
+
+
+def test_a_scorer_that_is_nested_too_deeply_to_be_read_again_is_refused(table_dir: Path) -> None:
+    deep: Any = 1
+    for _ in range(600):
+        deep = [deep]
+    event = ScorerPublished(
+        ref="r", project_id=None, name="n", kind="k", params={"x": deep}, digest="d", published_at=1.0
+    )
+    with pytest.raises(folds.CannotApply, match="nested"):
+        folds.SCORERS.apply(At(0, 0, 1.0), folds.SCORERS.decode(event.encode()))

@@ -67,11 +67,25 @@ def test_mistakes_on_weaves_paths_are_a_reason(client: Client, path: str, body: 
     assert list(answer.json) == ["reason"]
 
 
-def test_a_call_nested_deeper_than_rows_can_be_is_refused(client: Client) -> None:
-    deep = b'{"batch":[{"project_id":"acme/flow","id":"deep","output":' + b"[" * 260 + b"]" * 260 + b"}]}"
+def test_a_call_nested_deeper_than_the_log_can_be_read_is_refused(client: Client) -> None:
+    deep = b'{"batch":[{"project_id":"acme/flow","id":"deep","output":' + b"[" * 192 + b"]" * 192 + b"}]}"
     answer = client.post("/v2/acme/flow/calls/complete", deep)
     assert answer.status == 422
     assert "'deep' is nested too deeply" in answer.json["reason"]
+
+
+@pytest.mark.parametrize("path", ["/obj/create", "/scorers", "/calls/score"])
+def test_a_body_nested_deeper_than_the_log_can_be_read_is_refused(client: Client, path: str) -> None:
+    val = b'{"obj": {"project_id": "acme/flow", "object_id": "o", "val": {"x": ' + b"[" * 960 + b"]" * 960 + b"}}}"
+    answer = client.post(path, val)
+    assert answer.status == 422
+    assert b"nested more than 190 levels deep" in answer.raw
+
+
+def test_an_object_with_a_number_that_the_log_cannot_be_read_with_is_refused(client: Client) -> None:
+    val = b'{"obj": {"project_id": "acme/flow", "object_id": "o", "val": {"x": -1' + b"0" * 4299 + b"}}}"
+    answer = client.post("/obj/create", val)
+    assert (answer.status, answer.json["reason"]) == (422, "These parameters cannot be stored")
 
 
 def test_a_body_over_the_limit_is_413(client: Client) -> None:
