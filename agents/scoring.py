@@ -338,7 +338,7 @@ class Scoring:
                 self._attempt_failed(entry.task, entry, run, outcome, paused)
             else:
                 self._succeed(entry.task, entry, run, outcome)
-        except (ValueError, TypeError) as error:  # what the scorer has put into its report cannot be written
+        except (ValueError, TypeError) as error:  # a net: what a scorer tells is checked in its process
             described = events.Error(type="invalid_report", message=str(error))
             self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent(run))
 
