@@ -48,8 +48,6 @@ class Runner:
         """Make ready. Worker processes and hosts are started when first needed."""
         if self._hosts.closed:
             self._hosts = Hosts()
-        if self._processes is None:
-            self._processes = WorkerProcesses(self._total, self._per_scorer)
 
     async def stop(self) -> None:
         """End the hosts; whoever waits for one is told. Other callers of `run` end by being cancelled themselves."""
@@ -80,8 +78,10 @@ class Runner:
         report = Report() if report is None else report
         if bound.mode == "async":
             return await self._run_coroutine(bound, call, timeout, report, asking)
-        if self._processes is None:
+        if self._hosts.closed:
             raise RuntimeError("The runner is not started.")
+        if self._processes is None:
+            self._processes = WorkerProcesses(self._total, self._per_scorer)
         return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:

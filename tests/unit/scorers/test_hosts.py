@@ -41,6 +41,22 @@ def test_an_async_scorer_runs_beside_the_service_and_those_of_a_package_share_a_
     go(scenario())
 
 
+def test_nothing_lies_in_the_temporary_folder_of_who_is_killed_unless_a_worker_process_ran(
+    go: Go, bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            await runner.run(bind("async_length"), CALL, GENEROUS)
+            assert list(tmp_path.iterdir()) == []
+            await runner.run(bind("text_length"), CALL, GENEROUS)
+            assert len(list(tmp_path.iterdir())) == 1
+        assert list(tmp_path.iterdir()) == []
+
+    go(scenario())
+
+
 def test_an_async_scorer_is_cancelled_at_its_timeout(go: Go, bind: Bind, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Runner() as runner:
