@@ -17,4 +17,4 @@ async def calls_agent(stream: Any) -> None:
 
 def handle(record: Record, event: CallLogged) -> None:
     if calls.ended(folds.CALLS.apply(record.at, event)):
-        scoring.call_arrived(record.at.partition, ids.call_key(event.project_id, event.call_id))
+        scoring.parking.call_arrived(record.at.partition, ids.call_key(event.project_id, event.call_id))

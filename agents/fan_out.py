@@ -29,7 +29,7 @@ async def fan_out(stream: Any) -> None:
         # The event waits for its tasks, possibly for long: let go of its payload.
         record.event.value = record.event.message.value = None
         chunk.when_settled.append(ticket.finish)
-        scoring.add(chunk)
+        scoring.scheduler.add(chunk)
 
 
 def take_in(record: Record, event: ScoreRequested | RequestClaimed | RequestAccepted) -> Chunk | None:

@@ -23,13 +23,13 @@ def handle(record: Record, batch: ScoreEvents) -> None:
 def tell(partition: int, changes: Changes) -> None:
     """Let scoring know: what is no longer in flight, what is parked, what is settled, what was spent."""
     for where, number in changes.settled.items():
-        scoring.settled(*where, number)
+        scoring.scheduler.settled(*where, number)
     for key, task in changes.tasks.items():
         if task is None:
             scoring.parking.removed(partition, changes.was_parked[key])
         else:
             scoring.parking.parked(partition, key, task, not changes.was_parked[key])
     for spent in changes.spent:
-        scoring.budgets.spent(*spent)
+        scoring.room.budgets.spent(*spent)
     for key, at in changes.happened:
         scoring.applied(key, at)

@@ -7,38 +7,30 @@ has, the task stays in flight, so that no task runs whose outcome is in the log.
 """
 
 import asyncio
-import logging
 import time
-from collections import deque
 from typing import Any
 
 from msgspec import Raw
 
-from agents.admission import Admission
 from agents.attempts import Attempts
-from agents.budgets import Budgets
 from agents.catalog import Catalog, default_policy, load_registry
-from agents.lanes import Chunk, Lanes, Task, unpark
+from agents.lanes import Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.retries import next_attempt
+from agents.room import Room
 from agents.runs import Run, op_name
+from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
-from app.scorers import BoundScorer, Runner, ScorerError
+from app.scorers import Runner, ScorerError
 from app.settings import get_settings
-from app.slices import pace
-from tables import calls, controls, in_flight, progress, scores, tasks
+from tables import calls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
-
-log = logging.getLogger(__name__)
-
-SLICE = 64  # tasks taken from a lane before the next one has its turn
-CALL_BYTES = 64 * 1024**2  # of calls that tasks in flight may hold in memory
 
 
 class Scoring:
-    """The scoring of one worker: its lanes, its parked tasks, its tasks in flight."""
+    """The tasks of one worker, from when they are started until what became of them is in the tables."""
 
     def __init__(self) -> None:
         self.settings = get_settings()
@@ -47,199 +39,12 @@ class Scoring:
         self.runner = Runner()
         self.outbox = Outbox()
         self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self._ended)
-        self.lanes = Lanes()
-        self.parking = Parking(self.resume)
         self.steering = Steering(self)
-        self._chunks: dict[tuple[str, int], Chunk] = {}
-        self._early: list[Chunk] = []  # chunks of partitions that are not open yet
-        self._open: set[int] = set()
-        self._taken: deque[Task] = deque()  # from their lane, to be started
         self._wake = asyncio.Event()
-        self.admission = Admission(self.settings.providers, self._wake.set, self.runner.processes_of_one)
-        self.budgets = Budgets(self.settings.day_start, self._wake.set)
+        self.room = Room(self.settings, self.catalog, self.runner, self._wake.set)
+        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self.steering.admit, self._end_turn)
+        self.parking = Parking(self.scheduler.resume)
         self._epoch = 0  # counts assignments
-        self.started = 0  # tasks taken from lanes so far
-
-    def take_share(self, share: float) -> None:
-        """From now on this worker has so much of all limits and budgets."""
-        self.budgets.share = share
-        self.admission.take_share(share)
-
-    # --- work comes in ---
-
-    def add(self, chunk: Chunk) -> None:
-        """A chunk of a request, to be worked on from now on."""
-        if chunk.partition not in self._open:
-            self._early.append(chunk)
-            return
-        chunk = self._registered(chunk)
-        if controls.load(chunk.partition, chunk.request_id) is None:
-            self.lanes.add_chunk(chunk)
-            self._wake.set()
-        else:
-            self.steering.admit(chunk)
-
-    def work_on(self, chunk: Chunk) -> None:
-        """Work on what its progress says is queued of a chunk, of a request that has been steered."""
-        chunk = self._registered(chunk)
-        chunk.look_again()
-        if not chunk.settled and not self.steering.cancelled(chunk.partition, chunk.request_id):
-            self.lanes.add_chunk(chunk)
-            self._wake.set()
-
-    def _registered(self, chunk: Chunk) -> Chunk:
-        """The handle of a chunk: the one that is known, which takes over who waits, or else this one."""
-        where = (chunk.request_id, chunk.number)
-        known = self._chunks.setdefault(where, chunk)
-        if known is chunk:
-            chunk.when_settled.append(lambda: self._let_go(where, chunk))
-        else:
-            known.when_settled.extend(chunk.when_settled)
-        return known
-
-    def _let_go(self, where: tuple[str, int], chunk: Chunk) -> None:
-        if self._chunks.get(where) is chunk:
-            del self._chunks[where]
-
-    def drop(self, partition: int, request_id: str) -> None:
-        """Forget the tasks of a request that have not been started in a partition."""
-        self.lanes.drop(request_id, partition)
-        self._taken = deque(
-            task
-            for task in self._taken
-            if task.parked or task.partition != partition or task.targets[0].request_id != request_id
-        )
-
-    def resume(self, partition: int, key: bytes, scorer_ref: str) -> None:
-        """A parked task's time has come; before its partition is open, `open` will see to it."""
-        if partition not in self._open:
-            return
-        self.lanes.add_parked(partition, key, scorer_ref)
-        self._wake.set()
-
-    def call_arrived(self, partition: int, call_key: bytes) -> None:
-        self.parking.call_arrived(partition, call_key)
-
-    async def open(self, partition: int) -> None:
-        """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
-        if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
-            return
-        epoch = self._epoch
-        self._open.add(partition)
-        await self.parking.load(partition, lambda: epoch == self._epoch)
-        self.steering.open(partition)
-        early, self._early = self._early, []
-        for chunk in early:
-            self.add(chunk)
-
-    def is_open(self, partition: int) -> bool:
-        """Whether tasks of the partition are scored here."""
-        return partition in self._open
-
-    def reassigned(self, owned: set[int]) -> None:
-        """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
-
-        What runs on a partition that stayed goes on, so that no judge is asked twice; the rest is cancelled.
-        """
-        self._epoch += 1
-        self.outbox.keep(owned)
-        for entry in list(in_flight.entries()):
-            entry.later.clear()
-            if entry.partition not in owned:
-                in_flight.pop(entry.key)
-                self.attempts.cancel(entry.key)
-        self._forget_all()
-        self.attempts.writable.set()
-
-    def halted(self) -> None:
-        """Nothing can be written until partitions are assigned anew. What was sent and is not durable yet is lost.
-
-        What runs goes on, and its outcome waits.
-        """
-        self.attempts.writable.clear()
-        self._epoch += 1
-        self.outbox.keep(set())
-        for entry in list(in_flight.entries()):
-            if not entry.running:
-                in_flight.pop(entry.key)
-        self._forget_all()
-
-    def stop_all(self) -> None:
-        """The worker stops: what runs is cut off, which is no failure, since the log owes it to the next worker."""
-        self.outbox.close()
-        self.halted()
-        self.attempts.cancel_all()
-
-    def _forget_all(self) -> None:
-        calls.forget_recent()
-        self._open.clear()
-        self._early.clear()
-        self._chunks.clear()
-        self._taken.clear()
-        self.steering.clear()
-        self.parking.clear()
-        self.lanes = Lanes()
-
-    # --- the scheduler ---
-
-    async def run(self) -> None:
-        """Start tasks while there is room, lane by lane, for ever."""
-        while True:
-            self._wake.clear()
-            if self._turn():
-                await asyncio.sleep(0)
-            else:
-                await self._wake.wait()
-
-    def _turn(self) -> bool:
-        """A turn of the scheduler; returns whether there may be more to do."""
-        more = self._start_some()
-        if self.attempts.writable.is_set():
-            self.outbox.end_turn()
-        self.runner.flush()
-        return more
-
-    def _start_some(self) -> bool:
-        """Start tasks for a moment, since a call may be large; returns whether there may be more."""
-        until = time.perf_counter() + pace().turn
-        while time.perf_counter() < until:
-            if self._taken:  # which loses what is cancelled, or goes to another worker, between two turns
-                self.start(self._taken.popleft())
-            elif (taken := self.lanes.take(self._room)) is not None:
-                self.started += len(taken)
-                self._taken.extend(taken)
-            else:
-                return False
-        return True
-
-    def could_start(self) -> bool:
-        """Whether a lane has tasks that there is room for."""
-        return any(self._room(*scorer) > 0 for scorer in self.lanes.scorers())
-
-    def _room(self, project_id: str, scorer_ref: str) -> int:
-        """How many tasks of a scorer may start now.
-
-        A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
-        threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds none; as many as there
-        are places may be on their way to the tables.
-        """
-        bound = self.catalog.get(scorer_ref)
-        if bound is None and not self.catalog.is_missing(scorer_ref):
-            self.catalog.ask(project_id, scorer_ref, self._wake.set)
-            return 0
-        if in_flight.held_bytes() > CALL_BYTES:
-            return 0
-        held = in_flight.places_of(scorer_ref)
-        free = self.settings.concurrency - in_flight.places()
-        said = in_flight.size() - in_flight.places()
-        room = min(SLICE, free - held, self.settings.scorer_concurrency - held, self.settings.concurrency - said)
-        return room if bound is None or room <= 0 else min(room, self._admitted(project_id, bound))
-
-    def _admitted(self, project_id: str, bound: BoundScorer) -> int:
-        if bound.mode == "async" and not self.runner.ready(bound, self._wake.set):
-            return 0
-        room = self.admission.room(bound)
-        return room if room <= 0 else min(room, self.budgets.room(project_id, bound))
 
     # --- a task ---
 
@@ -253,11 +58,7 @@ class Scoring:
                 entry.later.append(task)
             return
         if task.parked:
-            row = tasks.load(task.partition, task.key)
-            if row is None or (row.status == "retrying" and row.due > time.time()):
-                return
-            if self.steering.wanted(task.partition, row.targets):
-                self._run(unpark(task.partition, task.key, row))
+            self._start_again(task)
             return
         ended = scores.ended(task.partition, task.key)
         if ended is not None and ended[0] == "succeeded":
@@ -272,6 +73,14 @@ class Scoring:
                 return  # taken from its lane twice, and it has ended since
             task.round = ended[1] + 1
         self._run(task)
+
+    def _start_again(self, task: Task) -> None:
+        """Run a parked task, if its time has come and a request still wants it."""
+        row = tasks.load(task.partition, task.key)
+        if row is None or (row.status == "retrying" and row.due > time.time()):
+            return
+        if self.steering.wanted(task.partition, row.targets):
+            self._run(unpark(task.partition, task.key, row))
 
     def stop(self, entry: Entry) -> None:
         """End a task that runs and that no request wants any more.
@@ -304,8 +113,8 @@ class Scoring:
 
     def _run(self, task: Task) -> None:
         bound = self.catalog.get(task.scorer_ref)
-        if bound is not None and self._admitted(task.project_id, bound) <= 0:
-            self.lanes.put_back(task)
+        if bound is not None and self.room.admitted(task.project_id, bound) <= 0:
+            self.scheduler.put_back(task)
             return
         entry = self._enter(task)
         call_row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
@@ -323,7 +132,7 @@ class Scoring:
             self._fail(task, entry, error, call)
             return
         task.attempts += 1
-        attempt = self.admission.gate(bound).enter(size, task.attempts - task.excused)
+        attempt = self.room.admission.gate(bound).enter(size, task.attempts - task.excused)
         if bound.inline_for(call):
             self.attempts.run_inline(entry, bound, call_row, attempt)
         else:
@@ -433,14 +242,66 @@ class Scoring:
             self.start(task)
         self._wake.set()
 
-    def settled(self, request_id: str, chunk_number: int, scorer: int, number: int) -> None:
-        """So many tasks of a chunk became terminal or parked."""
-        chunk = self._chunks.get((request_id, chunk_number))
-        if chunk is not None:
-            chunk.settle(scorer, number)
-
     def _spent(self, run: Run) -> dict[str, Any]:
-        return {"spent": run.spent(), "day": self.budgets.day() if run.asked else None}
+        return {"spent": run.spent(), "day": self.room.budgets.day() if run.asked else None}
+
+    # --- partitions come and go ---
+
+    async def open(self, partition: int) -> None:
+        """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
+        if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
+            return
+        epoch = self._epoch
+        self.scheduler.open(partition)
+        await self.parking.load(partition, lambda: epoch == self._epoch)
+        self.steering.open(partition)
+        self.scheduler.add_early()
+
+    def reassigned(self, owned: set[int]) -> None:
+        """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
+
+        What runs on a partition that stayed goes on, so that no judge is asked twice; the rest is cancelled.
+        """
+        self._epoch += 1
+        self.outbox.keep(owned)
+        for entry in list(in_flight.entries()):
+            entry.later.clear()
+            if entry.partition not in owned:
+                in_flight.pop(entry.key)
+                self.attempts.cancel(entry.key)
+        self._forget_all()
+        self.attempts.writable.set()
+
+    def halted(self) -> None:
+        """Nothing can be written until partitions are assigned anew. What was sent and is not durable yet is lost.
+
+        What runs goes on, and its outcome waits.
+        """
+        self.attempts.writable.clear()
+        self._epoch += 1
+        self.outbox.keep(set())
+        for entry in list(in_flight.entries()):
+            if not entry.running:
+                in_flight.pop(entry.key)
+        self._forget_all()
+
+    def stop_all(self) -> None:
+        """The worker stops: what runs is cut off, which is no failure, since the log owes it to the next worker."""
+        self.outbox.close()
+        self.halted()
+        self.attempts.cancel_all()
+
+    def _forget_all(self) -> None:
+        calls.forget_recent()
+        self.steering.clear()
+        self.parking.clear()
+        self.scheduler.clear()
+
+    def _end_turn(self) -> None:
+        """Tasks were started: let out what that brought."""
+        if self.attempts.writable.is_set():
+            self.outbox.end_turn()
+        self.runner.flush()
 
 
 scoring = Scoring()

@@ -46,7 +46,7 @@ class Steering:
         assert row is not None
         if row.cancelled and number == len(row.controls):
             self._stop(partition, request_id)
-        if self._scoring.is_open(partition):
+        if self._scoring.scheduler.is_open(partition):
             changed = controls.begin(partition, request_id)
             work = self._spawn(self._carry_out(partition, request_id, lambda: _resolve(changed), done))
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
@@ -68,12 +68,6 @@ class Steering:
         if not self._stopped:
             return targets
         return [target for target in targets if (partition, target.request_id) not in self._stopped]
-
-    @staticmethod
-    def cancelled(partition: int, request_id: str) -> bool:
-        """Whether nothing of a request is to be started any more."""
-        row = controls.load(partition, request_id)
-        return row is not None and row.cancelled
 
     def clear(self) -> None:
         """Partitions were assigned anew: the log hands out again what it is owed."""
@@ -106,7 +100,7 @@ class Steering:
     def _stop(self, partition: int, request_id: str) -> None:
         """Start nothing more of a request, and end what runs for no other."""
         self._stopped.add((partition, request_id))
-        self._scoring.drop(partition, request_id)
+        self._scoring.scheduler.drop(partition, request_id)
         for entry in list(in_flight.entries()):
             if entry.partition == partition:
                 entry.later = [task for task in entry.later if task.parked or not _is_for(task.targets, request_id)]
@@ -139,7 +133,7 @@ class Steering:
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)
             chunk.when_settled.append(owed.one())
-            self._scoring.work_on(chunk)
+            self._scoring.scheduler.work_on(chunk)
             await asyncio.sleep(0)
         owed.all_named()
 
@@ -148,7 +142,7 @@ class Steering:
             row = chunks.load(chunk.partition, chunk.request_id, chunk.number)
             assert row is not None, "a chunk's row is put before it is added"
             await self._bring_up_to_date(chunk.partition, chunk.request_id, iter([row]))
-        self._scoring.work_on(chunk)
+        self._scoring.scheduler.work_on(chunk)
 
     async def _bring_up_to_date(self, partition: int, request_id: str, rows: Iterator[chunks.Row]) -> None:
         """Have all controls of the request applied to the progress of these chunks."""

@@ -99,6 +99,7 @@ class Watchdog(Service):
                 )
         for name, number in behind.items():
             lag.labels(name).set(number)
-        if self._watch.still_for("tasks", scoring.started, scoring.could_start(), now) > self._stuck_after:
+        scheduler = scoring.scheduler
+        if self._watch.still_for("tasks", scheduler.started, scheduler.could_start(), now) > self._stuck_after:
             return "tasks are waiting and there is room for them, but none is started"
         return None

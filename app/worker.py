@@ -37,7 +37,7 @@ from tables.buffers import Buffers
 log = logging.getLogger(__name__)
 
 
-shares = Shares(scoring.take_share)
+shares = Shares(scoring.room.take_share)
 
 
 class ScoringService(Service):
@@ -51,7 +51,7 @@ class ScoringService(Service):
 
     @Service.task
     async def _schedule(self) -> None:
-        await for_ever(scoring.run)
+        await for_ever(scoring.scheduler.run)
 
     @Service.task
     async def _unpark(self) -> None:
@@ -67,7 +67,7 @@ class ScoringService(Service):
 
     @Service.task
     async def _follow_spending(self) -> None:
-        await for_ever(scoring.budgets.run)
+        await for_ever(scoring.room.budgets.run)
 
     @Service.task
     async def _refresh_scorers(self) -> None:

@@ -57,6 +57,12 @@ def load(partition: int, request_id: str) -> Row | None:
     return None if value is None else _decode(value)
 
 
+def is_cancelled(partition: int, request_id: str) -> bool:
+    """Whether nothing of a request is to be started any more."""
+    row = load(partition, request_id)
+    return row is not None and row.cancelled
+
+
 def save(partition: int, request_id: str, row: Row) -> None:
     table.put_row(partition, request_id.encode(), row.encode())
 

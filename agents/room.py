@@ -1,0 +1,57 @@
+"""How many tasks of a scorer may start now: as many as places, memory, its limits, its breaker and its budget allow."""
+
+from collections.abc import Callable
+
+from agents.admission import Admission
+from agents.budgets import Budgets
+from agents.catalog import Catalog
+from app.scorers import BoundScorer, Runner
+from app.settings import Settings
+from tables import in_flight
+
+SLICE = 64  # tasks taken from a lane before the next one has its turn
+CALL_BYTES = 64 * 1024**2  # of calls that tasks in flight may hold in memory
+
+
+class Room:
+    """The room of one worker. Where there is none, `wake` is called as soon as it is time to ask again."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, runner: Runner, wake: Callable[[], None]) -> None:
+        self.admission = Admission(settings.providers, wake, runner.processes_of_one)
+        self.budgets = Budgets(settings.day_start, wake)
+        self._settings = settings
+        self._catalog = catalog
+        self._runner = runner
+        self._wake = wake
+
+    def take_share(self, share: float) -> None:
+        """From now on this worker has so much of all limits and budgets."""
+        self.budgets.share = share
+        self.admission.take_share(share)
+
+    def of(self, project_id: str, scorer_ref: str) -> int:
+        """How many tasks of a scorer may start now.
+
+        A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
+        threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds none; as many as there
+        are places may be on their way to the tables.
+        """
+        bound = self._catalog.get(scorer_ref)
+        if bound is None and not self._catalog.is_missing(scorer_ref):
+            self._catalog.ask(project_id, scorer_ref, self._wake)
+            return 0
+        if in_flight.held_bytes() > CALL_BYTES:
+            return 0
+        settings = self._settings
+        held = in_flight.places_of(scorer_ref)
+        free = settings.concurrency - in_flight.places()
+        said = in_flight.size() - in_flight.places()
+        room = min(SLICE, free - held, settings.scorer_concurrency - held, settings.concurrency - said)
+        return room if bound is None or room <= 0 else min(room, self.admitted(project_id, bound))
+
+    def admitted(self, project_id: str, bound: BoundScorer) -> int:
+        """How many tasks of a scorer may start as far as that is the scorer's own affair."""
+        if bound.mode == "async" and not self._runner.ready(bound, self._wake):
+            return 0
+        room = self.admission.room(bound)
+        return room if room <= 0 else min(room, self.budgets.room(project_id, bound))
