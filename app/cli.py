@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import click
 
+from app import open_files
 from app.commands.calls import calls
 from app.commands.dead_letters import dead_letters
 from app.commands.keys import keys
@@ -40,6 +41,7 @@ for command in (up, worker, score_sample, calls, submit, status, scores, scorers
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    open_files.raise_limit()
     sys.exit(guarded(cli))
 
 

@@ -22,7 +22,7 @@ from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
-from app import cluster, heap, slices, topics
+from app import cluster, heap, open_files, slices, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
@@ -133,6 +133,10 @@ def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
     heap.tune()
+    allowed, needed = open_files.limit(), open_files.needed(len(tables) * settings.partitions)
+    if needed > allowed:
+        print(f"Error: {_too_few_files(allowed, needed)}", file=sys.stderr)
+        return EXIT_HOPELESS
     mode.loop.use("uvloop")
     loop = asyncio.new_event_loop()
     try:
@@ -153,6 +157,13 @@ def run() -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
     return 0
+
+
+def _too_few_files(allowed: int, needed: int) -> str:
+    return (
+        f"this process may have {allowed:,} files open, and needs {needed:,} to begin with for its tables: "
+        "allow more (ulimit -n), or start anew with fewer CALLSCORE_PARTITIONS"
+    )
 
 
 async def open_log(path: Path, partitions: int) -> None:

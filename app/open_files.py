@@ -1,0 +1,29 @@
+"""How many files this process may have open: RocksDB keeps some for each table and partition, one for 8 MiB of rows."""
+
+import resource
+from contextlib import suppress
+
+_A_DATABASE = 6  # that a RocksDB has open before it has rows: its log, its lock, its manifest, …
+_BESIDE = 100  # that a worker has open beside its tables when it starts
+_MOST = (65_536, 10_240)  # the second where the system refuses the first, as macOS may
+
+
+def limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST[0] if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_limit() -> None:
+    """Take as many as the system lets this process have: shells give 256 or 1,024, and few programs need more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for most in _MOST:
+        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        if limit() < wanted:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def needed(databases: int) -> int:
+    """How many a worker with so many databases needs to begin with."""
+    return databases * _A_DATABASE + _BESIDE
