@@ -293,6 +293,7 @@ class Scoring:
 
     def _forget_all(self) -> None:
         calls.forget_recent()
+        scores.forget_missing()
         self.steering.clear()
         self.parking.clear()
         self.scheduler.clear()

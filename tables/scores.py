@@ -67,7 +67,16 @@ def outcome_of(row: Row, round_number: int) -> Json:
     return next((past for past in row.get("past", ()) if past["round"] == round_number), row)
 
 
+# Tasks that `ended` found no row of: whoever applies what becomes of them asks next, and would look through all files
+# of the table again. A row is written only by who has loaded it, so what is in here has none.
+_missing: set[tuple[int, bytes]] = set()
+_MOST_MISSING = 16_384
+
+
 def load(partition: int, key: bytes) -> Row | None:
+    if (partition, key) in _missing:
+        _missing.remove((partition, key))
+        return None
     value = table.get_row(partition, key)
     return None if value is None else decode(value)
 
@@ -87,9 +96,17 @@ def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
     """Status and number of the newest round of a task that has ended; what scoring asks for each task."""
     value = table.get_row(partition, key)
     if value is None:
+        if len(_missing) >= _MOST_MISSING:
+            _missing.clear()
+        _missing.add((partition, key))
         return None
     row = decode(value)
     return row["status"], row["round"]
+
+
+def forget_missing() -> None:
+    """Look for every row anew from now on: tables were recovered, or are another worker's."""
+    _missing.clear()
 
 
 # --- queries -------------------------------------------------------------------------------------
