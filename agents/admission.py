@@ -1,4 +1,4 @@
-"""Who may start: a gate a scorer, made of its breaker, its own limits and those of its provider.
+"""Who may start: a gate a project and scorer, made of the scorer's breaker, its limits there, and its provider's.
 
 A lane whose gate has no room is passed over, so what waits there holds no place and makes no event.
 """
@@ -139,7 +139,7 @@ class Admission:
 
     def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
         self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
-        self._gates: dict[str, tuple[BoundScorer, Gate]] = {}
+        self._gates: dict[tuple[str, str], tuple[BoundScorer, Gate]] = {}  # by project id and scorer ref
         self._wake = wake
         self._processes_of_one = processes_of_one
         self._open = _Open()
@@ -147,18 +147,19 @@ class Admission:
         self._share = 0.0
         breakers.when_changed.append(wake)
 
-    def gate(self, bound: BoundScorer) -> Gate:
-        """The gate of a scorer, as its policy says now."""
-        known = self._gates.get(bound.ref)
+    def gate(self, project_id: str, bound: BoundScorer) -> Gate:
+        """The gate of a scorer in a project, as its policy says there now."""
+        where = (project_id, bound.ref)
+        known = self._gates.get(where)
         if known is not None and known[0] is bound:
             return known[1]
         gate = self._make(bound, known[1] if known else None)
-        self._gates[bound.ref] = (bound, gate)
+        self._gates[where] = (bound, gate)
         return gate
 
-    def room(self, bound: BoundScorer) -> int:
-        """How many tasks of a scorer may start now; if none, the scheduler is woken when that changes."""
-        gate = self.gate(bound)
+    def room(self, project_id: str, bound: BoundScorer) -> int:
+        """How many tasks of a scorer in a project may start now; if none, the scheduler is woken when that changes."""
+        gate = self.gate(project_id, bound)
         room = gate.room()
         if room <= 0:
             self._wake_in(gate.ready_in())

@@ -1,17 +1,19 @@
 """How much a scorer may still cost today in a project, on this worker.
 
-Each worker holds a share of what is neither spent nor held by others: what is under way, taken to cost what an attempt
-has cost on average, and what may begin until it asks again. While it asks, it says that it holds the most that it may
-take, so that of two that ask at the same time one sees what the other takes. So a day costs its cap, and at most the
-last attempt of each worker more.
+Each worker holds a share of what is neither spent nor held by others: what is under way, each taken to cost what the
+dearest of the last attempts did, and what may begin until it asks again. While it asks, it says that it holds the most
+that it may take, so that of two that ask at the same time one sees what the other takes. A few attempts tell little of
+what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
+last attempt of each worker more, unless attempts get dearer than any of the last ones.
 """
 
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time as clock
 
 from agents.limits import PLENTY
@@ -24,6 +26,7 @@ from tables import in_flight, spending, unpriced
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds after which nobody asks any more what is left
 _DAY = 86_400
+_LAST = 64  # attempts, of which the dearest counts
 
 Where = tuple[str, str]  # project id, scorer ref
 
@@ -45,6 +48,20 @@ class _Known:
         return self.cap - (self.cost or 0) - self.since
 
 
+@dataclass(slots=True)
+class _Costs:
+    """What the attempts cost that have ended here, in picodollars."""
+
+    attempts: int = 0
+    last: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
+    dearest: int = 0  # of the last ones
+
+    def add(self, cost: int) -> None:
+        self.attempts += 1
+        self.last.append(cost)
+        self.dearest = max(self.last)
+
+
 class Budgets:
     """Follows the spending of scorers that have a cap. `wake` is called when there may be room again."""
 
@@ -52,7 +69,7 @@ class Budgets:
         self._day_start = day_start.hour * 3600 + day_start.minute * 60 + day_start.second
         self._wake = wake
         self._known: dict[Where, _Known] = {}
-        self._attempts: dict[Where, tuple[int, int]] = {}  # how many, and what they cost together
+        self._costs: dict[Where, _Costs] = {}
         self._wanted = asyncio.Event()
         self.share = 0.0
 
@@ -82,11 +99,9 @@ class Budgets:
         return self._affordable(where, known.held) if known.left > 0 and known.held > 0 else 0
 
     def _affordable(self, where: Where, held: int) -> int:
-        attempts, cost = self._attempts.get(where, (0, 0))
-        if attempts and not cost:
-            return PLENTY
-        affordable = held * attempts // cost if attempts else 1
-        return max(affordable, 1) - in_flight.of_lane(*where)
+        costs = self._costs.get(where, _Costs())
+        affordable = max(held // costs.dearest, 1) if costs.dearest else PLENTY
+        return min(affordable, costs.attempts + 1) - in_flight.of_lane(*where)
 
     def spent(self, project_id: str, scorer_ref: str, cost: int) -> None:
         """An attempt was recorded here that cost so many picodollars."""
@@ -95,8 +110,7 @@ class Budgets:
         if known is not None:
             known.since += cost
             known.held -= cost
-            attempts, before = self._attempts.get(where, (0, 0))
-            self._attempts[where] = (attempts + 1, before + cost)
+            self._costs.setdefault(where, _Costs()).add(cost)
 
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
@@ -145,8 +159,7 @@ class Budgets:
 
     def _under_way(self, where: Where) -> int:
         """What all that is under way here is taken to cost."""
-        attempts, cost = self._attempts.get(where, (0, 0))
-        return math.ceil(in_flight.of_lane(*where) * cost / attempts) if attempts else 0
+        return in_flight.of_lane(*where) * self._costs.get(where, _Costs()).dearest
 
 
 def day_of(at: float, day_start: int) -> int:

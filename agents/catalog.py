@@ -1,5 +1,5 @@
-"""The scorers that this worker can run, by ref. A ref never changes its meaning, so what is found is kept for ever;
-only how it is run is looked up again."""
+"""The scorers that this worker can run, by project and ref. A ref never changes its meaning, so what is found is kept
+for ever; only how it is run is looked up again, which each project says for itself."""
 
 import asyncio
 import dataclasses
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _ASK_AGAIN = 5.0  # seconds until a ref that was not found is looked up again
 _LOOK_AGAIN = 10.0  # seconds until it is seen that a scorer was published again with another policy
 
+Where = tuple[str, str]  # project id, scorer ref
+
 
 class Catalog:
     """Finds scorers by ref: those of the code, and those published in the log."""
@@ -24,23 +26,24 @@ class Catalog:
     def __init__(self, registry: Registry, defaults: Policy) -> None:
         self._registry = registry
         self._defaults = defaults
-        self._known = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
-        self._published: dict[str, str] = {}  # ref → a project that asked for it
-        self._missing: dict[str, float] = {}  # ref → when it may be asked for again
-        self._asking: set[str] = set()
+        self._of_code = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
+        self._published: dict[Where, BoundScorer] = {}
+        self._missing: dict[Where, float] = {}  # when it may be asked for again
+        self._asking: set[Where] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def get(self, ref: str) -> BoundScorer | None:
-        return self._known.get(ref)
+    def get(self, project_id: str, ref: str) -> BoundScorer | None:
+        """The scorer, with the policy that holds in the project."""
+        return self._of_code.get(ref) or self._published.get((project_id, ref))
 
-    def is_missing(self, ref: str) -> bool:
+    def is_missing(self, project_id: str, ref: str) -> bool:
         """Whether the ref was looked for lately, and this worker has no code for it."""
-        return self._missing.get(ref, 0.0) > asyncio.get_running_loop().time()
+        return self._missing.get((project_id, ref), 0.0) > asyncio.get_running_loop().time()
 
     def ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
         """Look a ref up at its owner; `then` is called once it is known or known to be missing."""
-        if ref not in self._asking:
-            self._asking.add(ref)
+        if (project_id, ref) not in self._asking:
+            self._asking.add((project_id, ref))
             task = asyncio.create_task(self._ask(project_id, ref, then))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -52,25 +55,24 @@ class Catalog:
             await asyncio.sleep(1)
         else:
             if bound is not None:
-                self._known[ref] = bound
-                self._published[ref] = project_id
+                self._published[project_id, ref] = bound
             else:
-                self._missing[ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
+                self._missing[project_id, ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
         finally:
-            self._asking.discard(ref)
+            self._asking.discard((project_id, ref))
             then()
 
     async def refresh(self) -> None:
         """Follow, for ever, how published scorers are to be run; everything else about a ref never changes."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
-            for ref, project_id in list(self._published.items()):
+            for project_id, ref in list(self._published):
                 try:
                     bound = await self._find(project_id, ref)
                 except cluster.Unavailable:
                     continue
                 if bound is not None:
-                    self._known[ref] = bound
+                    self._published[project_id, ref] = bound
 
     async def _find(self, project_id: str, ref: str) -> BoundScorer | None:
         try:

@@ -36,8 +36,8 @@ class Room:
         threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds none; as many as there
         are places may be on their way to the tables.
         """
-        bound = self._catalog.get(scorer_ref)
-        if bound is None and not self._catalog.is_missing(scorer_ref):
+        bound = self._catalog.get(project_id, scorer_ref)
+        if bound is None and not self._catalog.is_missing(project_id, scorer_ref):
             self._catalog.ask(project_id, scorer_ref, self._wake)
             return 0
         if in_flight.held_bytes() > CALL_BYTES:
@@ -53,5 +53,5 @@ class Room:
         """How many tasks of a scorer may start as far as that is the scorer's own affair."""
         if bound.mode == "async" and not self._runner.ready(bound, self._wake):
             return 0
-        room = self.admission.room(bound)
+        room = self.admission.room(project_id, bound)
         return room if room <= 0 else min(room, self.budgets.room(project_id, bound))

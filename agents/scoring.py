@@ -79,8 +79,13 @@ class Scoring:
         row = tasks.load(task.partition, task.key)
         if row is None or (row.status == "retrying" and row.due > time.time()):
             return
-        if self.steering.wanted(task.partition, row.targets):
-            self._run(unpark(task.partition, task.key, row))
+        task = unpark(task.partition, task.key, row)
+        ended = scores.ended(task.partition, task.key)
+        if ended is not None and ended[1] >= row.round:
+            # A worker that had lost the partition parked it beside the one that ran it: it has ended as its score says.
+            self._say(self._enter(task), events.ScoreCancelled(**task.facts(task.targets)))
+        elif self.steering.wanted(task.partition, task.targets):
+            self._run(task)
 
     def stop(self, entry: Entry) -> None:
         """End a task that runs and that no request wants any more.
@@ -90,7 +95,8 @@ class Scoring:
         """
         self.attempts.cancel(entry.key)
         spent = {} if entry.run is None else self._spent(entry.run)
-        event = events.ScoreCancelled(**entry.task.facts([]), **spent)
+        # The places of the requests that had it run: what it took until now is theirs.
+        event = events.ScoreCancelled(**entry.task.facts(entry.withdrawn), **spent)
         self._send(entry, event.encode(), event.at, keep_place=True)
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
@@ -112,7 +118,7 @@ class Scoring:
         self._say(self._enter(task), events.TaskJoined(**task.facts(task.targets)))
 
     def _run(self, task: Task) -> None:
-        bound = self.catalog.get(task.scorer_ref)
+        bound = self.catalog.get(task.project_id, task.scorer_ref)
         if bound is not None and self.room.admitted(task.project_id, bound) <= 0:
             self.scheduler.put_back(task)
             return
@@ -132,7 +138,7 @@ class Scoring:
             self._fail(task, entry, error, call)
             return
         task.attempts += 1
-        attempt = self.room.admission.gate(bound).enter(size, task.attempts - task.excused)
+        attempt = self.room.admission.gate(task.project_id, bound).enter(size, task.attempts - task.excused)
         if bound.inline_for(call):
             self.attempts.run_inline(entry, bound, call_row, attempt)
         else:
@@ -243,7 +249,8 @@ class Scoring:
         self._wake.set()
 
     def _spent(self, run: Run) -> dict[str, Any]:
-        return {"spent": run.spent(), "day": self.room.budgets.day() if run.asked else None}
+        spent = run.spent()  # also if only an earlier attempt asked, which a kill cut off
+        return {"spent": spent, "day": self.room.budgets.day() if run.asked or spent is not None else None}
 
     # --- partitions come and go ---
 

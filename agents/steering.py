@@ -48,7 +48,7 @@ class Steering:
             self._stop(partition, request_id)
         if self._scoring.scheduler.is_open(partition):
             changed = controls.begin(partition, request_id)
-            work = self._spawn(self._carry_out(partition, request_id, lambda: _resolve(changed), done))
+            work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
         else:
             self._early.append((partition, request_id, number, done))
@@ -122,13 +122,14 @@ class Steering:
         return self._orders.setdefault((partition, request_id), asyncio.Lock())
 
     async def _carry_out(
-        self, partition: int, request_id: str, changed: Callable[[], None], done: Callable[[], None]
+        self, partition: int, request_id: str, number: int, changed: Callable[[], None], done: Callable[[], None]
     ) -> None:
         async with self._order(partition, request_id):
             await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
             changed()
             await self._withdraw_parked(partition, request_id)
-            self._stopped.discard((partition, request_id))
+            if number == controls.last(partition, request_id):  # else a cancel may have come meanwhile
+                self._stopped.discard((partition, request_id))
         owed = _Owed(done)
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)

@@ -1,7 +1,8 @@
 """Logged calls: one row a call, merged from its start and its end.
 
 A call is there once its end is there. For each part the first one wins; the same part again changes nothing, another
-one is a rewrite, which is refused. So the row does not depend on how often or in which order parts are delivered.
+one is a rewrite, which is refused. So the row does not depend on how often or in which order parts are delivered, but
+for parts that are too large together, of which the later one is refused.
 """
 
 from collections.abc import Iterator

@@ -63,6 +63,12 @@ def is_cancelled(partition: int, request_id: str) -> bool:
     return row is not None and row.cancelled
 
 
+def last(partition: int, request_id: str) -> int:
+    """The number of the newest control of a request, 0 if it has none."""
+    row = load(partition, request_id)
+    return 0 if row is None else len(row.controls)
+
+
 def save(partition: int, request_id: str, row: Row) -> None:
     table.put_row(partition, request_id.encode(), row.encode())
 

@@ -56,8 +56,10 @@ async def budgets(bound: BoundScorer, others: Others) -> Any:
     made.share = 0.5
     made.room(PROJECT, bound)
     await made.ask()
-    made.spent(PROJECT, bound.ref, USD)
+    for _ in range(CAP):  # so that nothing but the cap bounds how many may begin
+        made.spent(PROJECT, bound.ref, USD)
     others.spent = 1
+    await made.ask()
     others.seen.clear()
     return made
 
@@ -101,3 +103,30 @@ async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds(
     others.answers = True
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 24
+
+
+async def test_no_more_begin_than_one_more_than_have_shown_what_they_cost(bound: BoundScorer, others: Others) -> None:
+    budgets = Budgets(Settings().day_start, lambda: None)
+    budgets.share = 1.0
+    budgets.room(PROJECT, bound)
+    await budgets.ask()
+    rooms = []
+    for cost in (USD // 10_000, 0, 0):  # one that was cheap, and two whose answers did not say
+        rooms.append(budgets.room(PROJECT, bound))
+        budgets.spent(PROJECT, bound.ref, cost)
+    assert rooms == [1, 2, 3]
+
+
+async def test_what_may_begin_is_taken_to_cost_what_the_dearest_of_the_last_attempts_did(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    for _ in range(10):
+        budgets.spent(PROJECT, bound.ref, 0)
+    budgets.spent(PROJECT, bound.ref, 10 * USD)
+    others.spent = 20
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == (CAP - 20) // 2 // 10
+    for _ in range(64):
+        budgets.spent(PROJECT, bound.ref, USD // 10)
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) > CAP

@@ -3,17 +3,30 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from agents import recorder
-from agents.lanes import unpark
+from agents.lanes import Task, unpark
+from agents.runs import Run
 from agents.scoring import scoring
 from app import ids
-from app.events import AttemptFailed, Error, OfTask, ScoreEvents, ScoreFailed, ScoreSucceeded, Target
+from app.events import (
+    AttemptFailed,
+    Error,
+    OfTask,
+    ProviderAsked,
+    ScoreCancelled,
+    ScoreEvents,
+    ScoreFailed,
+    ScoreSucceeded,
+    Target,
+    decode_score_events,
+)
+from app.scorers import Registry
 from app.spent import Spent
-from tables import folds, in_flight, tasks
+from tables import begun, calls, folds, in_flight, progress, scores, tasks
 from tables.at import At
 from tables.base import tables
 
@@ -31,8 +44,25 @@ def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     scoring.parking.clear()
 
 
-def deliver(offset: int, event: OfTask) -> None:
+def deliver(offset: int, event: OfTask | ProviderAsked) -> None:
     recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The events that scoring sends."""
+    events: list[Any] = []
+
+    def put(partition: int, encoded: bytes) -> None:
+        events.extend(decode_score_events(ScoreEvents.join([encoded])).events)
+
+    monkeypatch.setattr(scoring.outbox, "put", put)
+    return events
+
+
+def attempt_of(lost: int) -> Run:
+    """One that has asked nobody, after `lost` requests that a kill cut off."""
+    return Run(Registry.load().parameterless()[0], cast(calls.Row, {"call": {}, "parts": {"end": "e"}}), lost)
 
 
 def failed_attempt(number: int) -> AttemptFailed:
@@ -82,3 +112,65 @@ def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_
     with pytest.raises(folds.CannotApply, match="64"):
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
     assert [row for table in tables for row in table.scan(0)] == []
+
+
+async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: list[Any]) -> None:
+    task = Task(0, KEY, "p", "c", REF, "", [], attempts=1)
+    entry = in_flight.Entry(0, KEY, "p", REF, [], since=1.0, task=task, run=attempt_of(0))
+    entry.withdrawn.append(Target("r", 0, 0, 0))
+    entry.run.asked, entry.run.report.unanswered = True, 1
+    in_flight.add(entry)
+    scoring.stop(entry)
+    [event] = said
+    deliver(5, event)
+    row = progress.load(0, "r", 0, 0)
+    assert row.spent is not None
+    assert (row.spent.unanswered, row.get(0)) == (1, progress.State.CANCELLED)
+
+
+async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(said: list[Any]) -> None:
+    deliver(5, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
+    row = begun.load(0, KEY)
+    assert row is not None
+    task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
+    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+    in_flight.add(entry)
+    scoring._ended(entry, attempt_of(row[1]), b"1", False)
+    [event] = said
+    assert event.spent.unanswered == 1
+    deliver(6, event)
+    assert begun.load(0, KEY) is None
+
+
+async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_says(said: list[Any]) -> None:
+    deliver(5, failed_attempt(1))
+    deliver(6, ScoreSucceeded(**TASK, attempts=1, at=2.0, output=1))
+    parked = tasks.load(0, KEY)
+    assert parked is not None
+    scoring.start(unpark(0, KEY, parked))
+    [event] = said
+    assert isinstance(event, ScoreCancelled)
+    deliver(7, event)
+    assert tasks.load(0, KEY) is None
+    assert scores.ended(0, KEY) == ("succeeded", 1)
+    assert progress.load(0, "r", 0, 0).get(0) is progress.State.SUCCEEDED
+
+
+async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked_tasks_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steering, targets = scoring.steering, [Target("r", 0, 0, 0)]
+    newest = 1
+    monkeypatch.setattr("tables.controls.last", lambda *_: newest)
+
+    async def up_to_date(*_: object) -> None:
+        """Nothing is owed: only what is remembered of the cancel is looked at."""
+
+    monkeypatch.setattr(steering, "_bring_up_to_date", up_to_date)
+    monkeypatch.setattr(steering, "_withdraw_parked", up_to_date)
+    newest = 2
+    steering._stop(0, "r")  # the second control, which waits for the first
+    await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
+    assert steering.wanted(0, targets) == []
+    await steering._carry_out(0, "r", 2, lambda: None, lambda: None)
+    assert steering.wanted(0, targets) == targets

@@ -1,0 +1,59 @@
+"""How a scorer is run is what the project says whose task it is, whoever else publishes the same scorer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agents.admission import Admission
+from agents.catalog import Catalog, default_policy
+from app import cluster
+from app.scorers import Registry
+from app.settings import Settings
+
+REGISTRY = Registry.load()
+REF = REGISTRY.bind("brief", "length", {"max": 3}).ref
+POLICIES = {
+    "acme": {"usd_per_day": 100.0, "timeout": 60.0, "concurrency": 7},
+    "other": {"usd_per_day": 0.01, "timeout": 1.0, "concurrency": 1},
+}
+
+
+@pytest.fixture
+async def catalog(monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    """Both projects have asked for their scorer, which has the same name and parameters."""
+
+    async def owner(query: object, key: bytes, project: str | None, name: str, digest: str) -> dict[str, Any] | None:
+        if project is None:
+            return None
+        return {"name": name, "kind": "length", "params": {"max": 3}, "policy": POLICIES[project], "source": None}
+
+    monkeypatch.setattr(cluster, "owner", owner)
+    catalog = Catalog(REGISTRY, default_policy(Settings()))
+    for project in POLICIES:
+        found = asyncio.Event()
+        catalog.ask(project, REF, found.set)
+        await found.wait()
+    return catalog
+
+
+@pytest.mark.parametrize("project", POLICIES)
+async def test_each_project_has_its_own_policy_for_the_same_ref(catalog: Catalog, project: str) -> None:
+    bound = catalog.get(project, REF)
+    assert bound is not None
+    assert bound.ref == REF
+    assert bound.policy.model_dump(include=set(POLICIES[project])) == POLICIES[project]
+
+
+async def test_a_project_that_has_not_asked_gets_nothing_of_what_another_said(catalog: Catalog) -> None:
+    assert catalog.get("third", REF) is None
+
+
+async def test_limits_of_one_project_do_not_hold_for_another(catalog: Catalog) -> None:
+    admission = Admission({}, lambda: None, 2)
+    admission.take_share(1.0)
+    for _ in range(2):  # they take turns, and each finds its own
+        rooms = {
+            project: admission.room(project, found) for project in POLICIES if (found := catalog.get(project, REF))
+        }
+        assert rooms == {"acme": 7, "other": 1}
