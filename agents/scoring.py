@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from agents.attempts import Attempts
 from agents.catalog import Catalog, default_policy, load_registry
-from agents.lanes import Task, unpark
+from agents.lanes import Chunk, Task, unpark
 from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.retries import next_attempt
@@ -39,11 +39,11 @@ class Scoring:
         self.runner = Runner()
         self.outbox = Outbox()
         self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self._ended)
-        self.steering = Steering(self)
         self._wake = asyncio.Event()
         self.room = Room(self.settings, self.catalog, self.runner, self._wake.set)
-        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self.steering.admit, self._end_turn)
+        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._admit, self._end_turn)
         self.parking = Parking(self.scheduler.resume)
+        self.steering = Steering(self.scheduler, self.parking, self.outbox, self.stop, self.withdraw)
         self._epoch = 0  # counts assignments
 
     # --- a task ---
@@ -304,6 +304,9 @@ class Scoring:
         self.steering.clear()
         self.parking.clear()
         self.scheduler.clear()
+
+    def _admit(self, chunk: Chunk) -> None:
+        self.steering.admit(chunk)
 
     def _end_turn(self) -> None:
         """Tasks were started: let out what that brought."""

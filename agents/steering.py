@@ -8,10 +8,13 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from agents.lanes import Chunk
+from agents.outbox import Outbox
+from agents.parking import Parking
+from agents.scheduler import Scheduler
 from app import events, ids, topics
 from app.events import Control, RequestCancelled, Target
 from app.exits import EXIT_STUCK, die
@@ -22,9 +25,6 @@ from tables import chunks, controls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 from tables.progress import State
 
-if TYPE_CHECKING:
-    from agents.scoring import Scoring
-
 log = logging.getLogger(__name__)
 
 _EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
@@ -33,8 +33,20 @@ _EVENTS = 256  # that share a record, and that are on their way to the recorder 
 class Steering:
     """Carries out the controls of requests on the partitions of this worker."""
 
-    def __init__(self, scoring: "Scoring") -> None:
-        self._scoring = scoring
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        parking: Parking,
+        outbox: Outbox,
+        stop: Callable[[Entry], None],
+        withdraw: Callable[[int, bytes, tasks.Row, list[Target]], Entry],
+    ) -> None:
+        """`stop` ends a task that runs, and `withdraw` takes targets from one that is parked: see `agents.scoring`."""
+        self._scheduler = scheduler
+        self._parking = parking
+        self._outbox = outbox
+        self._end = stop
+        self._take_from_parked = withdraw
         self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
         self._stopped: set[tuple[int, str]] = set()  # cancelled, and parked tasks may still be parked for it
         self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
@@ -46,7 +58,7 @@ class Steering:
         assert row is not None
         if row.cancelled and number == len(row.controls):
             self._stop(partition, request_id)
-        if self._scoring.scheduler.is_open(partition):
+        if self._scheduler.is_open(partition):
             changed = controls.begin(partition, request_id)
             work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
@@ -100,7 +112,7 @@ class Steering:
     def _stop(self, partition: int, request_id: str) -> None:
         """Start nothing more of a request, and end what runs for no other."""
         self._stopped.add((partition, request_id))
-        self._scoring.scheduler.drop(partition, request_id)
+        self._scheduler.drop(partition, request_id)
         for entry in list(in_flight.entries()):
             if entry.partition == partition:
                 entry.later = [task for task in entry.later if task.parked or not _is_for(task.targets, request_id)]
@@ -113,7 +125,7 @@ class Steering:
         entry.targets = [target for target in entry.targets if target not in gone]
         entry.withdrawn.extend(gone)
         if not entry.targets:
-            self._scoring.stop(entry)
+            self._end(entry)
 
     # --- at the speed of the log ---
 
@@ -134,7 +146,7 @@ class Steering:
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)
             chunk.when_settled.append(owed.one())
-            self._scoring.scheduler.work_on(chunk)
+            self._scheduler.work_on(chunk)
             await asyncio.sleep(0)
         owed.all_named()
 
@@ -143,7 +155,7 @@ class Steering:
             row = chunks.load(chunk.partition, chunk.request_id, chunk.number)
             assert row is not None, "a chunk's row is put before it is added"
             await self._bring_up_to_date(chunk.partition, chunk.request_id, iter([row]))
-        self._scoring.scheduler.work_on(chunk)
+        self._scheduler.work_on(chunk)
 
     async def _bring_up_to_date(self, partition: int, request_id: str, rows: Iterator[chunks.Row]) -> None:
         """Have all controls of the request applied to the progress of these chunks."""
@@ -166,7 +178,7 @@ class Steering:
             await positions.reached(topics.score_events.name, partition, (await sent).offset)
 
     def _send(self, partition: int, encoded: list[bytes]) -> "asyncio.Future[Any]":
-        self._scoring.outbox.flush()
+        self._outbox.flush()
         sent = None
         for begin in range(0, len(encoded), _EVENTS):
             record = events.ScoreEvents.join(encoded[begin : begin + _EVENTS])
@@ -180,7 +192,7 @@ class Steering:
             entry.partition == partition and _is_for([*entry.targets, *entry.withdrawn], request_id)
             for entry in in_flight.entries()
         )
-        if not on_their_way and not self._scoring.parking.any(partition):
+        if not on_their_way and not self._parking.any(partition):
             return
         number = 0
         turns = Turns()
@@ -207,7 +219,7 @@ class Steering:
         gone = [] if row is None else _unwanted(partition, request_id, row.targets)
         if row is None or not gone:
             return None
-        return self._scoring.withdraw(partition, key, row, gone)
+        return self._take_from_parked(partition, key, row, gone)
 
 
 class _Owed:

@@ -26,6 +26,7 @@ R = TypeVar("R")
 Query = Callable[Concatenate[int, P], R]
 
 # Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
+_MOVED = "the partition has moved to another worker"
 _behind: set[int] = set()
 
 # Partitions whose worker did not answer while the current HTTP request was gathered from all.
@@ -140,9 +141,14 @@ async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: 
     """
     check_ready()
     if partition not in partitions_here():
-        raise Unavailable("the partition has moved to another worker")
+        raise Unavailable(_MOVED)
     answer = query(partition, *args, **kwargs)
-    return cast(R, await answer) if inspect.isawaitable(answer) else answer
+    if not inspect.isawaitable(answer):
+        return answer
+    waited_for = cast(R, await answer)
+    if partition not in partitions_here():
+        raise Unavailable(_MOVED)
+    return waited_for
 
 
 async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection
 
 
 class Positions:
@@ -34,7 +35,7 @@ class Positions:
         return sum(self._applied.values())
 
     async def reached(self, topic: str, partition: int, offset: int) -> None:
-        """Wait until the record at `offset` has been applied."""
+        """Wait until the record at `offset` has been applied, or its partition is another worker's."""
         if self.get(topic, partition) >= offset:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -42,8 +43,15 @@ class Positions:
         await future
 
     def forget(self, topic: str, partition: int) -> None:
-        """The partition was taken away."""
+        """The partition's records come again, from some offset on."""
         self._applied.pop((topic, partition), None)
+
+    def keep(self, owned: Collection[tuple[str, int]]) -> None:
+        """Other partitions are another worker's: whoever waits for one here goes on, and has to see that it moved."""
+        for where in self._waiting.keys() - owned:
+            for _, future in self._waiting.pop(where):
+                if not future.done():
+                    future.set_result(None)
 
 
 positions = Positions()

@@ -2,7 +2,9 @@
 
 import re
 import socket
+from collections.abc import Iterable
 from datetime import time
+from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +18,7 @@ from app import providers
 from app.providers import Provider
 
 PREFIX = "CALLSCORE_"
+_CLIENT_VARIABLES = {"CALLSCORE_URL", "CALLSCORE_API_KEY"}  # which are alike to settings, and meant for commands
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -191,6 +194,17 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Of these names of variables, those that look like a setting's and are none, and which they look like."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    found = {}
+    for name in sorted(set(names) - known - _CLIENT_VARIABLES):
+        alike = get_close_matches(name, known, 1, cutoff=0.85) if name.startswith(PREFIX) else []
+        if alike:
+            found[name] = alike[0]
+    return found
 
 
 @lru_cache(maxsize=1)

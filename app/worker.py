@@ -4,7 +4,8 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from agents.shares import Shares
 from agents.watchdog import Watchdog
 from app import cluster, heap, open_files, slices, topics
 from app.embedded import shared
-from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt
+from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app, kafka_cluster
 from app.kafka import setup
@@ -36,8 +37,10 @@ from tables.buffers import Buffers
 
 log = logging.getLogger(__name__)
 
+_HOPELESS = (LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch)
 
 shares = Shares(scoring.room.take_share)
+_said_ready = False
 
 
 class ScoringService(Service):
@@ -95,20 +98,35 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     cluster.assigned()
     shares.reassigned()
     scoring.reassigned(cluster.partitions_here())
-    for tp in app.consumer.assignment():
-        positions.forget(tp.topic, tp.partition)
+    owned = {(tp.topic, tp.partition) for tp in app.consumer.assignment()}
+    for where in owned:
+        positions.forget(*where)
+    positions.keep(owned)
     agents.fan_out.tickets.forget()
     agents.controls.tickets.forget()
 
 
 def open_partitions() -> None:
     """The tables are recovered: each partition is scored as soon as its recorder has caught up."""
+    opened = []
     for tp in app.consumer.assignment():
         committed = app.consumer._committed_offset.get(tp)
         if committed and positions.get(tp.topic, tp.partition) < committed - 1:
             positions.applied(tp.topic, tp.partition, committed - 1)
         if tp.topic == topics.score_events.name:
-            app.add_future(scoring.open(tp.partition))
+            opened.append(app.add_future(scoring.open(tp.partition)))
+    app.add_future(say_ready(opened))
+
+
+async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
+    """Tell whoever started the worker that it answers, the first time that it does."""
+    global _said_ready
+    await asyncio.gather(*opened)
+    with suppress(cluster.Unavailable):
+        cluster.check_ready()
+        if not _said_ready:
+            _said_ready = True
+            print(f"callscore is ready: {get_settings().url}", flush=True)
 
 
 def kafka_topics() -> dict[str, Mapping[str, str]]:
@@ -144,7 +162,7 @@ def run() -> int:
             loop.run_until_complete(open_log(Path(urlsplit(settings.broker_url).path), settings.partitions))
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return EXIT_HOPELESS if isinstance(error, LogBlockCorrupt) else 1
+        return EXIT_HOPELESS if isinstance(error, _HOPELESS) else 1
     worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
     # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.

@@ -38,7 +38,10 @@ def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, 
     known = row["parts"].get(part)
     if known is not None:
         return row, "unchanged" if known == digest else "call_rewritten"
-    present = {name: value for name, value in event.call.items() if value is not None}
+    # A null says nothing, but as the output it says that the call ended with none.
+    present = {
+        name: value for name, value in event.call.items() if value is not None or (name, part) == ("output", "end")
+    }
     call = {**row["call"], **present} if part == "end" else {**present, **row["call"]}
     merged = {"offset": offset, "parts": {**row["parts"], part: digest}, "call": call}
     if len(encode(call)) > MAX_CALL_BYTES:

@@ -27,7 +27,7 @@ class State(IntEnum):
     QUEUED = 0
     WAITING_FOR_CALL = 1
     RETRYING = 2
-    PAUSED = 3
+    PAUSED = 3  # of no byte: so views call what waits for a scorer that is paused
     SUCCEEDED = 4
     REUSED = 5  # succeeded, and needed no run
     FAILED = 6

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from app.client.http import Client
+from app.client.output import note
 
 
 class Redriven(NamedTuple):
@@ -22,10 +23,17 @@ async def find(client: Client, letter_id: str) -> dict[str, Any]:
 
 
 async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Redriven:
-    """Have the records of letters tried again that match and have not been, up to now."""
+    """Have the records of letters tried again that match and have not been, up to now.
+
+    Raises CommandError if there is no letter that is named.
+    """
     body: dict[str, Any] = dict(filters)
     if letter_ids:
         body["ids"] = list(letter_ids)
+        for letter_id in letter_ids:
+            letter = await find(client, letter_id)
+            if letter["redriven_at"] is not None:
+                note(f"The record of {letter_id} was tried again before, at {letter['redriven_at']}.")
     tried = 0
     while True:
         answer = await client.post("/dead-letters/redrive", orjson.dumps(body))

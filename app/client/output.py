@@ -53,23 +53,28 @@ def note(line: str) -> None:
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), fold: bool = False
 ) -> None:
-    """A table; on a terminal its last column gets the room that is left and is cut, or folded, to fit."""
+    """A table; on a terminal its last column gets the room that is left and is cut, or folded, to fit.
+
+    Where there is no room for the others, all are folded: nobody can use half an id.
+    """
     console = stdout()
     cells = [[Text("\n".join(clean(line) for line in cell.split("\n"))) for cell in row] for row in rows]
     grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    room = console.width
+    widths = [
+        max(cell_len(line) for text in [heading, *(row[number].plain for row in cells)] for line in text.split("\n"))
+        for number, heading in enumerate(headings)
+    ]
+    room = console.width - sum(widths[:-1]) - _GAP * len(widths[:-1])
+    tight = room < cell_len(headings[-1])
     for number, heading in enumerate(headings):
         last = number == len(headings) - 1
         grid.add_column(
             heading,
             justify="right" if heading in right else "left",
-            no_wrap=not (last and fold),
-            overflow="fold" if fold or not last else "ellipsis",
-            min_width=cell_len(heading),
-            max_width=max(room, _NARROWEST) if last else None,
-        )
-        room -= _GAP + max(
-            cell_len(line) for text in [heading, *(row[number].plain for row in cells)] for line in text.split("\n")
+            no_wrap=not (tight or (last and fold)),
+            overflow="fold" if tight or fold or not last else "ellipsis",
+            min_width=None if tight else cell_len(heading),
+            max_width=max(room, _NARROWEST) if last and not tight else None,
         )
     for row in cells:
         grid.add_row(*row)

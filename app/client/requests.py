@@ -90,6 +90,11 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
         only["scorer_refs"] = [ref for scorer in scorers for ref in _named(request["scorer_refs"], scorer)]
     if not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
         note("Nothing of it has failed or was cancelled, so nothing is tried again.")
+    elif errors and request["tasks"]["failed"]:
+        failed = {str(task["reason"]["type"]) async for task in _failed(client, request_id) if task["reason"]}
+        if unknown := sorted(set(errors) - failed):
+            named = ", ".join(repr(clean(error)) for error in unknown)
+            note(f"None of it failed with {named}; there are: {clean(', '.join(sorted(failed)), 200)}")
     await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
 
 
@@ -98,6 +103,12 @@ def _named(refs: Sequence[str], scorer: str) -> list[str]:
     if not found:
         raise BadInput(f"The request has no scorer {clean(scorer)!r}; see which it has with: callscore status")
     return found
+
+
+_WAITING_FROM = 200  # tasks that wait, of which it is told for what
+_AWAITED = {
+    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS)"
+}
 
 
 def _path(request_id: str) -> str:
@@ -180,21 +191,24 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
 
 
 async def waits(client: Client, request: dict[str, Any]) -> list[str]:
-    """For what tasks of a request wait that only somebody else can end: a paused scorer, a call that is not logged."""
+    """For what tasks of a request wait that only somebody else can end: a paused scorer, a call, a scorer's code."""
     lines = []
     for state in ("paused", "waiting_for_call"):
         if not (count := request["tasks"][state]):
             continue
         params = {"status": state}
-        found = [task async for task in client.items(f"{_path(request['request_id'])}/tasks", params, 1)]
+        found = [task async for task in client.items(f"{_path(request['request_id'])}/tasks", params, _WAITING_FROM)]
         if not found:
             continue  # not any more
         if state == "paused":
             reason, next_at = _reason(found[0]["reason"]), found[0]["next_at"]
             lines.append(f"{plural(count, 'task')} paused: {reason}; next try {next_at}")
         else:
+            first_by_reason = {str(task["reason"]): task for task in reversed(found)}
             wait = "waits" if count == 1 else "wait"
-            lines.append(f"{plural(count, 'task')} {wait} for a call that is not logged, until {found[0]['next_at']}")
+            who = f"{plural(count, 'task')} {wait}" if len(first_by_reason) == 1 else "some tasks wait"
+            for reason, task in first_by_reason.items():
+                lines.append(f"{who} for {_AWAITED.get(reason, 'a call that is not logged')}, until {task['next_at']}")
     return lines
 
 

@@ -69,8 +69,8 @@ def redrive(letter_ids: tuple[str, ...], filters: dict[str, str], everything: bo
 
     Each is tried again once; one that fails again is a new dead letter.
     """
-    if not (letter_ids or filters or everything):
-        raise click.UsageError("Say which: by ID, by a filter, or --all.", click.get_current_context())
+    if sum(map(bool, (letter_ids, filters, everything))) != 1:
+        raise click.UsageError("Say which in one way: by ID, by filters, or --all.", click.get_current_context())
     asyncio.run(_redrive(service, filters, letter_ids))
 
 

@@ -87,6 +87,8 @@ def _check_port(settings: "Settings") -> None:
 
 
 def _greet(settings: "Settings") -> None:
+    from app.settings import misspelt
+
     lines = [
         f"callscore answers at {_url(settings)} as soon as it is ready; Ctrl-C stops it.",
         f"Data: {settings.data_dir.absolute()}" + ("" if settings.embedded else f", log: {settings.broker}"),
@@ -97,6 +99,12 @@ def _greet(settings: "Settings") -> None:
         f"The key of provider {name} is not set: it is asked without one as long as nobody sets {provider.key}."
         for name, provider in settings.providers.items()
         if provider.key is not None and provider.api_key is None
+    )
+    keys = {provider.key for provider in settings.providers.values()}
+    lines.extend(
+        f"{name} is no setting, so it is ignored: do you mean {meant}?"
+        for name, meant in misspelt(os.environ).items()
+        if name not in keys
     )
     for line in lines:
         click.echo(line)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("request_id", required=False)
-@click.option("--cancel", "order", flag_value="cancel", help="Withdraw what has not ended of the request.")
-@click.option("--retry", "order", flag_value="retry", help="Try again what failed or was cancelled of it.")
+@click.option("--cancel", is_flag=True, help="Withdraw what has not ended of the request.")
+@click.option("--retry", is_flag=True, help="Try again what failed or was cancelled of it.")
 @click.option("--scorer", "scorers", metavar="REF_OR_NAME", multiple=True, help="With --retry: only these. Repeatable.")
 @click.option("--error", "errors", metavar="TYPE", multiple=True, help="With --retry: only what failed so. Repeatable.")
 @click.option("--watch", is_flag=True, help="Show its progress until it is finished.")
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @service_options
 def status(
     request_id: str | None,
-    order: str | None,
+    cancel: bool,
+    retry: bool,
     scorers: tuple[str, ...],
     errors: tuple[str, ...],
     watch: bool,
@@ -33,13 +34,16 @@ def status(
     service: "Service",
 ) -> int:
     """How score requests stand: the newest, or one in full; also cancels one, or tries it again."""
-    if request_id is None and (order or watch):
+    if request_id is None and (cancel or retry or watch):
         raise click.UsageError("Name the request.", click.get_current_context())
-    if order != "retry" and (scorers or errors):
+    if cancel and retry:
+        raise click.UsageError("Choose one of --cancel and --retry.", click.get_current_context())
+    if not retry and (scorers or errors):
         raise click.UsageError("--scorer and --error go with --retry.", click.get_current_context())
     if request_id is None:
         asyncio.run(_list(service, limit, as_json))
         return 0
+    order = "cancel" if cancel else "retry" if retry else None
     return asyncio.run(_one(service, request_id, order, scorers, errors, watch, as_json))
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app import cluster, ids, topics
 from app.events import Control, RequestCancelled, RequestRetried
@@ -25,13 +25,22 @@ Text = Annotated[str, StringConstraints(max_length=2_000)]
 
 
 class Retry(BaseModel):
-    """What of a request is to be tried again: by how it ended, by scorer, by type of error; all, if left out."""
+    """What of a request is to be tried again: by how it ended, by scorer, by type of error; all, if left out.
+
+    With types of errors it is only what failed, since nothing else has one.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     statuses: Annotated[list[Literal["failed", "cancelled"]], Field(max_length=_MOST)] = ["failed", "cancelled"]
     scorer_refs: Annotated[list[Text], Field(max_length=_MOST)] | None = None
     error_types: Annotated[list[Text], Field(max_length=_MOST)] | None = None
+
+    @model_validator(mode="after")
+    def _only_what_failed_has_an_error(self) -> Self:
+        if self.error_types is not None and "failed" not in self.statuses:
+            raise ValueError("error_types go with the status failed: what was cancelled has no error")
+        return self
 
 
 async def cancel_request(request: web.Request) -> web.Response:

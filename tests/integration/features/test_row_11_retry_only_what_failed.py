@@ -95,7 +95,13 @@ def test_a_filter_says_what_is_tried_again(gated: Service, gates: Callable[[str,
     retry(gated, request, statuses=["cancelled"])
     retry(gated, request, error_types=["TimeoutError"])
     assert rounds()["raises", gated_ref] == 2
-    bad_bodies: list[object] = [{"status": ["failed"]}, {"statuses": ["succeeded"]}, {"scorer_refs": "x"}, []]
+    bad_bodies: list[object] = [
+        {"status": ["failed"]},
+        {"statuses": ["succeeded"]},
+        {"scorer_refs": "x"},
+        {"statuses": ["cancelled"], "error_types": ["LookupError"]},
+        [],
+    ]
     for body in bad_bodies:
         answer = gated.post(f"/score-requests/{request}/retry", body)
         assert answer.status == 422

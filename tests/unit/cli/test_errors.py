@@ -228,7 +228,30 @@ async def test_a_terminal_gets_80_columns_and_no_control_characters(callscore: C
     assert max(map(len, visible)) <= 80
 
 
-async def _on_a_terminal(callscore: Command, *arguments: str) -> str:
+async def test_a_narrow_terminal_gets_all_of_every_id(callscore: Command, service: FakeService) -> None:
+    service.scores = [
+        {
+            "project_id": "a/b", "call_id": "0123456789abcdef" * 2, "scorer_ref": "callscore:///scorer/a_long_name:1",
+            "scorer_name": "a_long_name", "status": "succeeded", "output": {"passed": True}, "attempts": 1,
+            "revision": 1, "scored_at": "2026-01-01T00:00:00Z", "op_name": None, "lineage": {},
+        }
+    ]  # fmt: skip
+    out = await _on_a_terminal(callscore, "scores", "--project", "a/b", columns=40)
+    rows = [line.replace("\x1b[1m", "").replace("\x1b[0m", "").rstrip("\r") for line in out.split("\n")]
+    assert max(map(len, rows)) <= 40
+    columns = ["".join(row[start:end].strip() for row in rows[1:]) for start, end in _spans(rows)]
+    assert columns[:3] == ["0123456789abcdef" * 2, "a_long_name", "succeeded"]
+
+
+def _spans(rows: list[str]) -> list[tuple[int, int]]:
+    """Where columns begin and end: between them no row has anything."""
+    width = max(map(len, rows))
+    used = [any(row[at : at + 1].strip() for row in rows) for at in range(width)] + [False]
+    starts = [at for at in range(width) if used[at] and (at == 0 or not used[at - 1])]
+    return [(start, used.index(False, start)) for start in starts]
+
+
+async def _on_a_terminal(callscore: Command, *arguments: str, columns: int = 80) -> str:
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -238,7 +261,7 @@ async def _on_a_terminal(callscore: Command, *arguments: str) -> str:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**callscore.env, "COLUMNS": "80", "TERM": "xterm"},
+        env={**callscore.env, "COLUMNS": str(columns), "TERM": "xterm"},
     )
     os.close(theirs)
     assert await process.wait() == 0

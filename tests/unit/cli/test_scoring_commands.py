@@ -358,7 +358,14 @@ async def test_status_cancels_and_tries_again(callscore: Command, service: FakeS
     assert service.ordered == [("cancel", "r7", {}), ("retry", "r7", {}), ("retry", "r7", filtered)]
     unknown = await callscore("status", "r7", "--retry", "--scorer", "nobody")
     assert (unknown.code, "nobody" in unknown.err) == (2, True)
-    for wrong in (("--cancel",), ("--watch",), ("r7", "--scorer", "refusal"), ("r7", "--cancel", "--error", "x")):
+    for wrong in (
+        ("--cancel",),
+        ("--watch",),
+        ("r7", "--scorer", "refusal"),
+        ("r7", "--cancel", "--error", "x"),
+        ("r7", "--cancel", "--retry"),
+        ("r7", "--retry", "--cancel"),
+    ):
         assert (await callscore("status", *wrong)).code == 2
     assert len(service.ordered) == 3
 
@@ -368,6 +375,29 @@ async def test_trying_again_says_so_if_there_is_nothing_to_try(callscore: Comman
     assert "nothing is tried again" in (await callscore("status", "r7", "--retry")).err
     service.counts = {"succeeded": 1, "cancelled": 1}
     assert "nothing is tried again" not in (await callscore("status", "r7", "--retry")).err
+
+
+async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: Command, service: FakeService) -> None:
+    service.status, service.counts = "completed", {"failed": 2}
+    service.tasks = [{"status": "failed", "reason": {"type": "TimeoutError", "message": ""}}] * 2
+    assert "None of it" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
+    told = (await callscore("status", "r7", "--retry", "--error", "timeout")).err
+    assert told == "None of it failed with 'timeout'; there are: TimeoutError\n"
+
+
+async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, service: FakeService) -> None:
+    service.status, service.counts = "running", {"waiting_for_call": 3}
+    call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
+    code = {**call, "reason": "scorer_version_unavailable"}
+    service.tasks = [code] * 3
+    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS)"
+    assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
+    service.tasks = [call, code, code]
+    told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
+    assert sorted(line.split(",")[0].split(None, 1)[1] for line in told) == [
+        "some tasks wait for a call that is not logged",
+        "some tasks wait for the code of their scorer",
+    ]
 
 
 def test_a_cancelled_task_says_what_became_of_it() -> None:

@@ -54,6 +54,28 @@ async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: st
     assert await sample_shown(command) == first
 
 
+async def test_it_says_when_it_is_ready_and_what_is_no_setting(command: Command, nobody: str, tmp_path: Path) -> None:
+    command.env |= {
+        "CALLSCORE_WEB_PORT": nobody.rpartition(":")[2],
+        "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
+        "CALLSCORE_SCORRERS": "mine",
+        "CALLSCORE_TEST_OF_OURS": "1",
+    }
+    process = await command.start("up")
+    assert process.stdout is not None
+    lines: list[str] = []
+    async with asyncio.timeout(90):
+        while not lines or not lines[-1].startswith("callscore is ready"):
+            lines.append((await process.stdout.readline()).decode())
+    async with Client(Service(nobody)) as client:
+        assert await client.get("/readyz")
+    process.send_signal(signal.SIGINT)
+    await command.end(process)
+    assert lines[-1] == f"callscore is ready: {nobody}\n"
+    told = [line for line in lines if "is no setting" in line]
+    assert told == ["CALLSCORE_SCORRERS is no setting, so it is ignored: do you mean CALLSCORE_SCORERS?\n"]
+
+
 async def test_what_goes_without_a_key_is_said_and_the_sample_is_skipped(
     command: Command, nobody: str, tmp_path: Path
 ) -> None:

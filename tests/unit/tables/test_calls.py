@@ -1,11 +1,13 @@
 """What scoring reads of a call is what is in its table, however often it has read it before."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from app import ids
+from app.events import CallLogged
 from tables import calls
 
 KEY = ids.call_key("p", "c")
@@ -21,6 +23,17 @@ STARTED_TOO: calls.Row = {
 def _without_a_log(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls.table, "has_changelog", False)
     calls.forget_recent()
+
+
+@pytest.mark.parametrize("part", ["complete", "end"])
+def test_a_call_that_ended_with_no_output_has_null_as_its_output_and_one_that_does_not_say_has_none(part: Any) -> None:
+    said = {"id": "c", "ended_at": "2026-01-01T00:00:00Z", "exception": None}
+    for given, found in (({"output": None}, {"output": None}), ({}, {})):
+        event = CallLogged(project_id="p", call_id="c", part=part, call={**said, **given}, logged_at=1.0)
+        row, verdict = calls.merge(None, event, 1)
+        assert row is not None
+        assert verdict == "stored"
+        assert row["call"] == {"id": "c", "ended_at": "2026-01-01T00:00:00Z", **found}
 
 
 def test_a_call_that_is_logged_further_is_read_anew() -> None:
