@@ -6,9 +6,7 @@ With --kafka on a real Kafka, into kafka-latest: that needs a JDK 17 and Maven. 
 import argparse
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,9 @@ from bench.growth import growth
 from bench.model import model
 from bench.no_op import no_op
 from bench.reading import reading
+from bench.stage import stage
 from bench.submitting import submitting
 from bench.waiting import waiting
-from kafka.broker import Runtime
 from kafka.cluster import Cluster
 
 TASKS = 100_000
@@ -49,21 +47,6 @@ def main() -> None:
         results |= found if isinstance(found, dict) else {name: found}
         reached = {"goals": goals.table(results, on_kafka=options.kafka)}
         report.save("kafka-latest" if options.kafka else "latest", reached | results)  # after each, as they take long
-
-
-@contextmanager
-def stage(on_kafka: bool) -> Iterator[tuple[Cluster | None, Path]]:
-    """A folder, and a Kafka if one is wanted."""
-    with tempfile.TemporaryDirectory(prefix="callscore-bench-") as folder:
-        if not on_kafka:
-            yield None, Path(folder)
-            return
-        kafka = Cluster(Path(folder) / "kafka", runtime=Runtime())
-        kafka.start()
-        try:
-            yield kafka, Path(folder)
-        finally:
-            kafka.kill()
 
 
 if __name__ == "__main__":

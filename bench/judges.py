@@ -1,15 +1,15 @@
-"""`python -m bench.judges [calls.jsonl.gz]`: 1,000 calls judged by a judge that takes 200 ms, 200 at a time.
+"""`python -m bench.judges [--kafka] [calls.jsonl.gz]`: 1,000 calls judged by one that takes 200 ms, 200 at a time.
 
 The calls are lines with `instruction` and `output`, or made here. The judge is a real HTTP server in another process.
+With --kafka on a real Kafka, as `python -m bench` has it.
 """
 
+import argparse
 import asyncio
 import gzip
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ import uvloop
 
 from bench import load, machine, report
 from bench.judge import PromptJudge
+from bench.stage import stage
+from bench.workers import Workers
+from kafka.cluster import Cluster
 from tests.judge import KEY
 from tests.judging import NUMBER, bill
 from tests.service import Service
@@ -51,16 +54,17 @@ def log(service: Service, prefix: str, calls: list[dict[str, Any]]) -> list[str]
     return ids
 
 
-def measure(folder: Path, path: str | None) -> dict[str, object]:
+def measure(kafka: Cluster | None, folder: Path, path: str | None) -> dict[str, object]:
     command = [sys.executable, "-m", "bench.judges", "serve", str(folder)]
     judge = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert judge.stdin is not None
     assert judge.stdout is not None
     assert judge.stdout.readline() == "ready\n"
-    service = Service(folder / "data", partitions=load.PARTITIONS, providers=folder / "providers.toml")
+    workers = Workers(kafka, folder, providers=folder / "providers.toml")
+    [service] = workers.all
     service.extra_environment = {"JUDGE_KEY": KEY}
     try:
-        service.start()
+        workers.start()
         params = {"provider": "local", "model": "judge-1", "prompt": PROMPT, "scale": NUMBER}
         published = service.post("/scorers", {"name": "good", "kind": "llm_judge", "params": params})
         calls = calls_of(path)
@@ -70,7 +74,7 @@ def measure(folder: Path, path: str | None) -> dict[str, object]:
         counted, request = asyncio.run(load.score(service, ids, [published.json["ref"]], pause=0.1))
         used, by_judge = machine.cpu_seconds(service.pid) - before[0], machine.cpu_seconds(judge.pid) - before[1]
     finally:
-        service.kill()
+        workers.kill()
         told = json.loads(judge.communicate("")[0])
     seconds = load.seconds_of(request)
     ideal = CALLS / AT_ONCE * SECONDS
@@ -95,12 +99,13 @@ def main() -> None:
     if sys.argv[1:2] == ["serve"]:
         serve(Path(sys.argv[2]))
         return
-    folder = Path(tempfile.mkdtemp(prefix="callscore-bench-"))
-    try:
-        results = measure(folder, sys.argv[1] if len(sys.argv) > 1 else None)
-    finally:
-        shutil.rmtree(folder)
-    report.save("judges", results)
+    parser = argparse.ArgumentParser(prog="python -m bench.judges", description=__doc__)
+    parser.add_argument("calls", nargs="?", help="lines with `instruction` and `output`; made here by default")
+    parser.add_argument("--kafka", action="store_true", help="on a Kafka of one broker")
+    options = parser.parse_args()
+    with stage(options.kafka) as (kafka, folder):
+        results = measure(kafka, folder, options.calls)
+    report.save("kafka-judges" if options.kafka else "judges", results)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ async def publish(service: Service, number: int, of_kind: OfKind = contains) -> 
             kind, params = of_kind(n)
             body = {"name": f"bench-{n}", "kind": kind, "params": params, "project_id": PROJECT}
             async with session.post("/scorers", json=body) as answer:
+                answer.raise_for_status()
                 refs.append((await answer.json())["ref"])
     return refs
 
