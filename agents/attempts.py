@@ -14,17 +14,16 @@ from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
 from app import cluster, events, ids
-from app.scorers import BoundScorer, Runner, ScorerError
+from app.scorers import BoundScorer, Outcome, Runner, ScorerError
 from tables import begun, calls, judgements
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
 
-Outcome = bytes | ScorerError
 Ended = Callable[[Entry, Run, Outcome, bool], None]
 
 
-class Running(Protocol):
+class Cancellable(Protocol):
     """What goes on beside all else until it ends or is cancelled."""
 
     def cancel(self) -> Any:
@@ -39,7 +38,7 @@ class Attempts:
         self._outbox = outbox
         self._timeout = timeout
         self._ended = ended
-        self._running: dict[bytes, tuple[Running, Attempt]] = {}
+        self._running: dict[bytes, tuple[Cancellable, Attempt]] = {}
         self._asking_again: set[asyncio.Task[None]] = set()
         self.writable = asyncio.Event()  # while it is not set, outcomes wait
         self.writable.set()

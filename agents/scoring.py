@@ -23,7 +23,7 @@ from agents.runs import Run, op_name
 from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
-from app.scorers import Runner, ScorerError
+from app.scorers import Outcome, Runner, ScorerError
 from app.settings import get_settings
 from tables import calls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
@@ -146,7 +146,7 @@ class Scoring:
 
     # --- what became of it ---
 
-    def _ended(self, entry: Entry, run: Run, outcome: bytes | ScorerError, paused: bool) -> None:
+    def _ended(self, entry: Entry, run: Run, outcome: Outcome, paused: bool) -> None:
         """An attempt ended, while its scorer's breaker was open or not."""
         try:
             if isinstance(outcome, ScorerError):

@@ -19,7 +19,7 @@ from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
-from app.scorers.report import MOST_TOKENS, Report, report
+from app.scorers.report import MOST_TOKENS, Outcome, Report, report
 from app.scorers.runner import Runner
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Kind",
     "MissingInput",
     "NoJudgement",
+    "Outcome",
     "Policy",
     "Registry",
     "Report",

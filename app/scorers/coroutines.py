@@ -4,12 +4,11 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from app.scorers.base import ScorerFunction
 from app.scorers.errors import SAID_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
-from app.scorers.report import Report, current
+from app.scorers.report import Done, Outcome, Report, current
 from app.scorers.worker import encode_checked
 
 logger = logging.getLogger(__name__)
@@ -21,16 +20,13 @@ MAX_ABANDONED = 16
 """Runs of one scorer that may still be alive after they ignored their cancellation."""
 
 
-Done = Callable[[bytes | ScorerError], None]
-
-
-class Running:
+class RunningCoroutine:
     """One run of an async scorer: a task of the event loop, and the timer that ends it."""
 
     __slots__ = ("_done", "_owner", "_ref", "_task", "_timer")
 
     def __init__(
-        self, owner: "Coroutines", ref: str, task: "asyncio.Task[bytes | ScorerError]", seconds: float, done: Done
+        self, owner: "Coroutines", ref: str, task: "asyncio.Task[Outcome]", seconds: float, done: Done
     ) -> None:
         self._owner = owner
         self._ref = ref
@@ -54,7 +50,7 @@ class Running:
             self.cancel()
             done(ScorerTimeout(f"It ran longer than its time-out of {seconds:g} s."))
 
-    def _ended(self, task: "asyncio.Task[bytes | ScorerError]") -> None:
+    def _ended(self, task: "asyncio.Task[Outcome]") -> None:
         done, self._done = self._done, None
         if done is not None:
             self._timer.cancel()
@@ -81,7 +77,7 @@ class Coroutines:
         seconds: float,
         report: Report,
         done: Done,
-    ) -> Running:
+    ) -> RunningCoroutine:
         """Run for at most `seconds`; the scorer fills `report`. `done` gets what came of it, unless it is cancelled.
 
         `done` is called in time even if the scorer does not end. Raises ScorerTimeout if too many of its runs are
@@ -95,14 +91,14 @@ class Coroutines:
         context = contextvars.Context()
         context.run(current.set, report)
         task = asyncio.get_running_loop().create_task(_score(target, arguments), context=context)
-        return Running(self, ref, task, seconds, done)
+        return RunningCoroutine(self, ref, task, seconds, done)
 
-    def stop(self, ref: str, task: "asyncio.Task[bytes | ScorerError]") -> None:
+    def stop(self, ref: str, task: "asyncio.Task[Outcome]") -> None:
         """Cancel a run; it is counted if it is still there a moment later."""
         task.cancel()
         asyncio.get_running_loop().call_later(CANCEL_GRACE, self._abandon, ref, task)
 
-    def _abandon(self, ref: str, task: "asyncio.Task[bytes | ScorerError]") -> None:
+    def _abandon(self, ref: str, task: "asyncio.Task[Outcome]") -> None:
         if task.done():
             return
         self._abandoned[ref] += 1
@@ -117,7 +113,7 @@ class Coroutines:
             del self._abandoned[ref]
 
 
-async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> bytes | ScorerError:
+async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> Outcome:
     """Returns errors: asyncio lets a SystemExit that leaves a task end the event loop."""
     try:
         output = await target(**arguments)
@@ -133,7 +129,7 @@ async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> bytes | S
         return error
 
 
-def _outcome(task: "asyncio.Task[bytes | ScorerError]") -> bytes | ScorerError:
+def _outcome(task: "asyncio.Task[Outcome]") -> Outcome:
     if task.cancelled():
         return ScorerRaised("CancelledError", "The scorer cancelled itself.", "")
     return task.result()

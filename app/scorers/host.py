@@ -15,9 +15,9 @@ import uvloop
 from app.scorers.base import ScorerFunction
 from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
-from app.scorers.coroutines import Coroutines, Running
+from app.scorers.coroutines import Coroutines, RunningCoroutine
 from app.scorers.errors import ScorerError, ScorerRaised
-from app.scorers.report import Report, end_of
+from app.scorers.report import Outcome, Report, end_of
 from app.scorers.worker import belong_to_the_service, target_of_source
 
 _SIGN_EVERY = 1.0
@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.running: Running | None = None
+        self.running: RunningCoroutine | None = None
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.promised: asyncio.Future[None] | None = None  # the word that comes unasked, until somebody waits for it
         self.words = 0  # that were taken
@@ -127,7 +127,7 @@ class Host:
             if not told.done():
                 told.set_result(None)
 
-    def _done(self, number: int, run: Run, outcome: bytes | ScorerError) -> None:
+    def _done(self, number: int, run: Run, outcome: Outcome) -> None:
         self._forget(number)
         self._channel.send(("ended", number, *end_of(outcome, run.report)))
 

@@ -17,13 +17,12 @@ from typing import Any
 
 from app.scorers.bound import BoundScorer
 from app.scorers.channel import Channel, Message
-from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
+from app.scorers.errors import ScorerDied, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
-from app.scorers.report import Report, Told
+from app.scorers.report import Done, Outcome, Report, Told
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[bytes | ScorerError], None]
 Asking = Callable[[Callable[[], None]], None]
 """Told when a scorer is about to ask somebody, at the start if it always does; it may, once what `Asking` was given
 has been called."""
@@ -35,13 +34,13 @@ _LOOK_EVERY = 1.0
 _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.scorers.host import main; main()"
 
 
-class Running:
+class HostedRun:
     """One run of an async scorer."""
 
     __slots__ = ("_host", "_number", "asking", "done", "due", "report", "seconds", "words")
 
     def __init__(
-        self, host: "Host", number: int, seconds: float, report: Report, done: Done, asking: Asking | None
+        self, host: "HostProcess", number: int, seconds: float, report: Report, done: Done, asking: Asking | None
     ) -> None:
         self._host = host
         self._number = number
@@ -63,7 +62,7 @@ class Running:
         else:
             self.asking(self._may_ask)
 
-    def tell(self, outcome: bytes | ScorerError) -> None:
+    def tell(self, outcome: Outcome) -> None:
         """Say what came of it."""
         try:
             self.done(outcome)
@@ -76,13 +75,13 @@ class Running:
             self.report.unanswered += 1  # should it end without telling more
 
 
-class Host:
+class HostProcess:
     """One process, from when it is first needed until it ends, by itself or because it hangs."""
 
-    def __init__(self, ended: Callable[["Host"], None]) -> None:
+    def __init__(self, ended: Callable[["HostProcess"], None]) -> None:
         self._ended = ended
         self._numbers = itertools.count(1)
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, HostedRun] = {}
         self._loaded: set[str] = set()  # refs
         self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
         self._heard_at = asyncio.get_running_loop().time()
@@ -99,11 +98,11 @@ class Host:
         report: Report,
         done: Done,
         asking: Asking | None,
-    ) -> Running:
+    ) -> HostedRun:
         """Run a scorer; see `Hosts.begin`."""
         self._load(bound)
         number = next(self._numbers)
-        running = Running(self, number, seconds, report, done, asking)
+        running = HostedRun(self, number, seconds, report, done, asking)
         self.channel.send(("run", number, bound.ref, arguments, seconds, report.task_id, bound.asks))
         self._running[number] = running
         if bound.asks:
@@ -172,7 +171,7 @@ class Host:
             running.report.unanswered += running.words - words  # which it had not heard when it said that
             running.ask()
 
-    def _has_ended(self, number: int, outcome: bytes | ScorerError, told: Told) -> None:
+    def _has_ended(self, number: int, outcome: Outcome, told: Told) -> None:
         running = self._running.get(number)
         if running is not None:
             running.report.take(told)
@@ -235,7 +234,7 @@ class Hosts:
     """Runs async scorers. It belongs to the event loop that it is used on."""
 
     def __init__(self) -> None:
-        self._of: dict[str, Host] = {}
+        self._of: dict[str, HostProcess] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._useless: set[str] = set()  # refs that the last host which was to load them did not
         self.closed = False
@@ -256,7 +255,7 @@ class Hosts:
         report: Report,
         done: Done,
         asking: Asking | None = None,
-    ) -> Running:
+    ) -> HostedRun:
         """Run for at most `seconds`, and take over into `report` what the scorer tells. Returns at once.
 
         `done` gets the score as JSON bytes or why there is none, unless the run is cancelled. Raises ScorerDied if it
@@ -279,16 +278,16 @@ class Hosts:
         if self._lives:
             await asyncio.wait(self._lives)
 
-    def _host_of(self, bound: BoundScorer) -> Host:
+    def _host_of(self, bound: BoundScorer) -> HostProcess:
         package = bound.code.package
         host = self._of.get(package)
         if host is None or host.channel.lost.done():  # which it will say in a moment
-            host = self._of[package] = Host(lambda ended: self._forget(package, ended))
+            host = self._of[package] = HostProcess(lambda ended: self._forget(package, ended))
             self._lives.add(host.life)
             host.life.add_done_callback(self._lives.discard)
         return host
 
-    def _forget(self, package: str, host: Host) -> None:
+    def _forget(self, package: str, host: HostProcess) -> None:
         self._useless = host.left_of(self._useless)
         if self._of.get(package) is host:
             del self._of[package]

@@ -18,6 +18,12 @@ MOST_TOKENS = 10**9  # of one request
 MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
 Told = tuple[bytes, tuple[int, ...]]  # a lineage as JSON, and amounts
+
+Outcome = bytes | ScorerError
+"""What came of a run: the score as JSON, or why there is none."""
+
+Done = Callable[[Outcome], None]
+
 _AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "unanswered")
 
 
@@ -128,7 +134,7 @@ class InvalidReport(Exception):
         self.told = told
 
 
-def end_of(outcome: bytes | ScorerError, report: Report) -> tuple[bytes | ScorerError, Told]:
+def end_of(outcome: Outcome, report: Report) -> tuple[Outcome, Told]:
     """What came of a run, and what it tells, as another process can take it."""
     try:
         told = report.told()

@@ -9,9 +9,9 @@ from typing import Self
 from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import ScorerError
-from app.scorers.hosts import Asking, Done, Hosts, Running
+from app.scorers.hosts import Asking, HostedRun, Hosts
 from app.scorers.processes import WorkerProcesses
-from app.scorers.report import Report
+from app.scorers.report import Done, Outcome, Report
 from app.scorers.worker import call_scorer
 
 DEFAULT_PROCESSES = 16
@@ -96,7 +96,7 @@ class Runner:
         report: Report,
         done: Done,
         asking: Asking | None = None,
-    ) -> Running:
+    ) -> HostedRun:
         """Start an async scorer. `done` gets the score as JSON bytes or the error, unless this is cancelled before.
 
         As `run`, without a task of the event loop for whoever waits. Raises ScorerError.
@@ -115,9 +115,9 @@ class Runner:
         report: Report,
         asking: Asking | None,
     ) -> bytes:
-        outcome: asyncio.Future[bytes | ScorerError] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-        def done(came: bytes | ScorerError) -> None:
+        def done(came: Outcome) -> None:
             if not outcome.done():
                 outcome.set_result(came)
 

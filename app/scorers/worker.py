@@ -22,7 +22,7 @@ from app.scorers.errors import (
     ScorerVersionUnavailable,
 )
 from app.scorers.outputs import encode_output
-from app.scorers.report import Report, Told, current, end_of
+from app.scorers.report import Outcome, Report, Told, current, end_of
 from app.scorers.starts import StartAnnouncer
 
 _ORPHAN_GRACE = 30.0
@@ -45,7 +45,7 @@ class Job(NamedTuple):
 class Reply(NamedTuple):
     """JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be pickled."""
 
-    outcome: bytes | ScorerError
+    outcome: Outcome
     told: Told
 
 
@@ -57,7 +57,7 @@ def run_job(job: Job) -> Reply:
     return Reply(*end_of(_outcome(job), report))
 
 
-def _outcome(job: Job) -> bytes | ScorerError:
+def _outcome(job: Job) -> Outcome:
     with _standard_files_kept():
         try:
             target = target_of_source(job.source)

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from agents.admission import Attempt
-from agents.attempts import Attempts, Outcome
+from agents.attempts import Attempts
 from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
-from app.scorers import BoundScorer, Registry, Runner
+from app.scorers import BoundScorer, Outcome, Registry, Runner
 from tables import calls, in_flight
 
 CALL_ROW = cast(calls.Row, {"call": {"id": "c", "output": "o"}, "parts": {"end": "e"}})
