@@ -157,9 +157,8 @@ class Admission:
         self._gates[where] = (bound, gate)
         return gate
 
-    def room(self, project_id: str, bound: BoundScorer) -> int:
-        """How many tasks of a scorer in a project may start now; if none, the scheduler is woken when that changes."""
-        gate = self.gate(project_id, bound)
+    def room(self, gate: Gate) -> int:
+        """How many tasks may pass a gate now; if none, the scheduler is woken when that changes."""
         room = gate.room()
         if room <= 0:
             self._wake_in(gate.ready_in())

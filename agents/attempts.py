@@ -13,7 +13,7 @@ from agents.admission import Attempt
 from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
-from app import cluster, events, ids
+from app import cluster, events
 from app.scorers import BoundScorer, Outcome, Runner, ScorerError
 from tables import begun, calls, judgements
 from tables.in_flight import Entry
@@ -58,8 +58,7 @@ class Attempts:
         """Start an attempt that goes on beside all else, until it ends or is cancelled."""
         task = entry.task
         entry.run = run = Run(bound, call_row, self._lost(task, bound))
-        run.report.task_id = ids.task_id(task.project_id, task.call_id, task.scorer_ref, task.occasion)
-        run.report.scorer_ref = task.scorer_ref
+        run.report.task = (task.project_id, task.call_id, task.scorer_ref, task.occasion)
         if bound.mode == "async" and not bound.policy.cache:
             self._begin(entry, run, attempt)
         else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from agents.admission import Admission
+from agents.admission import Admission, Gate
 from agents.budgets import Budgets
 from agents.catalog import Catalog
 from app.scorers import BoundScorer, Runner
@@ -47,11 +47,18 @@ class Room:
         free = settings.concurrency - in_flight.places()
         said = in_flight.size() - in_flight.places()
         room = min(SLICE, free - held, settings.scorer_concurrency - held, settings.concurrency - said)
-        return room if bound is None or room <= 0 else min(room, self.admitted(project_id, bound))
+        if bound is None or room <= 0:
+            return room
+        return min(room, self._admitted(project_id, bound, self.admission.gate(project_id, bound)))
 
-    def admitted(self, project_id: str, bound: BoundScorer) -> int:
+    def gate(self, project_id: str, bound: BoundScorer) -> Gate | None:
+        """The gate that one task of a scorer may pass now; None if it may not start."""
+        gate = self.admission.gate(project_id, bound)
+        return gate if self._admitted(project_id, bound, gate) > 0 else None
+
+    def _admitted(self, project_id: str, bound: BoundScorer, gate: Gate) -> int:
         """How many tasks of a scorer may start as far as that is the scorer's own affair."""
         if bound.mode == "async" and not self._runner.ready(bound, self._wake):
             return 0
-        room = self.admission.room(project_id, bound)
+        room = self.admission.room(gate)
         return room if room <= 0 else min(room, self.budgets.room(project_id, bound))

@@ -119,7 +119,8 @@ class Scoring:
 
     def _run(self, task: Task) -> None:
         bound = self.catalog.get(task.project_id, task.scorer_ref)
-        if bound is not None and self.room.admitted(task.project_id, bound) <= 0:
+        gate = None if bound is None else self.room.gate(task.project_id, bound)
+        if bound is not None and gate is None:
             self.scheduler.put_back(task)
             return
         entry = self._enter(task)
@@ -128,7 +129,7 @@ class Scoring:
         if call_row is None:
             self._wait(task, entry, "waiting_for_call", "call_not_found", f"call {task.call_id} did not arrive")
             return
-        if bound is None:
+        if bound is None or gate is None:
             message = f"no worker has the code of {task.scorer_ref}"
             self._wait(task, entry, "scorer_version_unavailable", "scorer_version_unavailable", message)
             return
@@ -138,7 +139,7 @@ class Scoring:
             self._fail(task, entry, error, call)
             return
         task.attempts += 1
-        attempt = self.room.admission.gate(task.project_id, bound).enter(size, task.attempts - task.excused)
+        attempt = gate.enter(size, task.attempts - task.excused)
         if bound.inline_for(call):
             self.attempts.run_inline(entry, bound, call_row, attempt)
         else:

@@ -43,6 +43,11 @@ class BoundScorer:
         return ScorerSource(self.code, self.code_digest, json.dumps(self.params).encode())
 
     @cached_property
+    def package(self) -> str:
+        """The package that its code is of."""
+        return self.code.package
+
+    @cached_property
     def mode(self) -> Mode:
         """`inline`: built-in, on the event loop while texts are small, else in a worker process; `async`: a coroutine
         in a host; `process`: always in a worker process."""

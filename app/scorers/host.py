@@ -17,7 +17,7 @@ from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, RunningCoroutine
 from app.scorers.errors import ScorerError, ScorerRaised
-from app.scorers.report import Outcome, Report, end_of
+from app.scorers.report import Outcome, Report, Task, end_of
 from app.scorers.worker import belong_to_the_service, target_of_source
 
 _SIGN_EVERY = 1.0
@@ -44,8 +44,8 @@ class Run:
 class Host:
     """Runs what the service sends, until that goes away.
 
-    It gets ("load", ref, source), which it answers with ("loaded", ref), ("run", number, ref, arguments, seconds, task
-    id, promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended", number, outcome, told),
+    It gets ("load", ref, source), which it answers with ("loaded", ref), ("run", number, ref, arguments, seconds, task,
+    promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended", number, outcome, told),
     where told is what a report tells, and ("alive",) while nothing keeps its event loop. A
     scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked if
     it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and numbers, so
@@ -88,9 +88,9 @@ class Host:
         self._channel.flush()  # before a scorer that blocks runs, since that would look like a load that never ends
 
     def _run(
-        self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task_id: str, promised: bool
+        self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: Task, promised: bool
     ) -> None:
-        run = self._runs[number] = Run(Report(task_id, ref))
+        run = self._runs[number] = Run(Report(task))
         run.report.on_asking = partial(self._ask, number, run)
         if promised:
             run.promised = run.waits()

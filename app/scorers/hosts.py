@@ -13,11 +13,12 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from app.scorers.bound import BoundScorer
 from app.scorers.channel import Channel, Message
-from app.scorers.errors import ScorerDied, ScorerTimeout
+from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
 from app.scorers.report import Done, Outcome, Report, Told
 
@@ -100,18 +101,33 @@ class HostProcess:
         asking: Asking | None,
     ) -> HostedRun:
         """Run a scorer; see `Hosts.begin`."""
-        self._load(bound)
         number = next(self._numbers)
-        running = HostedRun(self, number, seconds, report, done, asking)
-        self.channel.send(("run", number, bound.ref, arguments, seconds, report.task_id, bound.asks))
-        self._running[number] = running
-        if bound.asks:
-            try:
-                running.ask()  # now, so that this is written while the scorer makes up its question
-            except BaseException:
-                running.cancel()
-                raise
+        running = self._running[number] = HostedRun(self, number, seconds, report, done, asking)
+        if bound.ref in self._loaded:
+            self._start(number, bound, arguments)
+        else:
+            # Later: what it is loaded by might be read together with what blocks the host, and never be answered.
+            self._load(bound)
+            self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
         return running
+
+    def _start(self, number: int, bound: BoundScorer, arguments: dict[str, Any]) -> None:
+        running = self._running[number]
+        try:
+            self.channel.send(("run", number, bound.ref, arguments, running.seconds, running.report.task, bound.asks))
+            if bound.asks:
+                running.ask()  # now, so that this is written while the scorer makes up its question
+        except BaseException:
+            running.cancel()
+            raise
+
+    def _start_later(self, number: int, bound: BoundScorer, arguments: dict[str, Any]) -> None:
+        running = self._running.get(number)  # unless it was stopped meanwhile, or its host has ended
+        if running is not None:
+            try:
+                self._start(number, bound, arguments)
+            except Exception as error:
+                running.tell(ScorerError(repr(error)))
 
     def stop(self, number: int) -> None:
         """Stop a run, of which nobody is told any more."""
@@ -279,7 +295,7 @@ class Hosts:
             await asyncio.wait(self._lives)
 
     def _host_of(self, bound: BoundScorer) -> HostProcess:
-        package = bound.code.package
+        package = bound.package
         host = self._of.get(package)
         if host is None or host.channel.lost.done():  # which it will say in a moment
             host = self._of[package] = HostProcess(lambda ended: self._forget(package, ended))

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from app import ids
 from app.scorers.errors import InvalidOutput, NoJudgement, ScorerError, ScorerRaised, portable
 from app.scorers.outputs import encode_output
 
@@ -17,6 +18,7 @@ MAX_LINEAGE_BYTES = 16 * 1024
 MOST_TOKENS = 10**9  # of one request
 MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
+Task = tuple[str, str, str, str]  # project id, call id, scorer ref, occasion
 Told = tuple[bytes, tuple[int, ...]]  # a lineage as JSON, and amounts
 
 Outcome = bytes | ScorerError
@@ -29,10 +31,10 @@ _AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "un
 
 @dataclass(slots=True)
 class Report:
-    """Filled by the scorer while its attempt runs. The ids are of what the attempt is of."""
+    """Filled by the scorer while its attempt runs."""
 
-    task_id: str = ""
-    scorer_ref: str = ""
+    task: Task = ("", "", "", "")
+    """What the attempt is of."""
 
     lineage: dict[str, Any] = field(default_factory=dict)
     """What the score was made with: `model`, `parameters`, `prompt_digest`, … JSON values that show no payload."""
@@ -53,6 +55,15 @@ class Report:
 
     on_asking: Callable[[], Awaitable[None]] | None = None
     """Awaited before a request is sent."""
+
+    @property
+    def scorer_ref(self) -> str:
+        return self.task[2]
+
+    @property
+    def task_id(self) -> str:
+        """The same for all attempts at the task."""
+        return ids.task_id(*self.task)
 
     def made_with(self, **lineage: Any) -> None:
         """Add to the lineage of the score. Raises InvalidOutput if that is not JSON, or too much."""

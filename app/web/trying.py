@@ -83,7 +83,7 @@ async def _scorer(request: web.Request, body: Trial) -> tuple[BoundScorer, Polic
 
 
 async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:
-    report = Report(task_id=ids.new_request_id(), scorer_ref=bound.ref)
+    report = Report(("", "", bound.ref, ids.new_request_id()))  # of no task, and unlike all others
     timeout = policy.over(bound.policy).timeout or get_settings().scorer_timeout
     started = time.perf_counter()
     shown: dict[str, Any] = {"scorer_ref": bound.ref}

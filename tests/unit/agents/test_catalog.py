@@ -53,7 +53,6 @@ async def test_limits_of_one_project_do_not_hold_for_another(catalog: Catalog) -
     admission = Admission({}, lambda: None, 2)
     admission.take_share(1.0)
     for _ in range(2):  # they take turns, and each finds its own
-        rooms = {
-            project: admission.room(project, found) for project in POLICIES if (found := catalog.get(project, REF))
-        }
+        found = {project: catalog.get(project, REF) for project in POLICIES}
+        rooms = {project: admission.room(admission.gate(project, bound)) for project, bound in found.items() if bound}
         assert rooms == {"acme": 7, "other": 1}
