@@ -1,4 +1,6 @@
-"""Who may start: a gate a project and scorer, made of the scorer's breaker, its limits there, and its provider's.
+"""Who may start: a gate a scorer, made of its breaker, its own limits, its processes' and those of its provider.
+
+A project that publishes a scorer for itself says itself how it is run there, and has a gate of its own.
 
 A lane whose gate has no room is passed over, so what waits there holds no place and makes no event.
 """
@@ -52,10 +54,18 @@ class Attempt:
 class Gate:
     """What the tasks of one scorer pass when they start."""
 
-    def __init__(self, breaker: Breaker, own: Limiter, provider: Limiter | None, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        breaker: Breaker,
+        own: Limiter,
+        provider: Limiter | None,
+        wake: Callable[[], None],
+        processes: Limiter | None = None,
+    ) -> None:
         self.own = own
         self._breaker = breaker
-        self._limiters = [own] if provider is None else [own, provider]
+        self._asks = provider is not None
+        self._limiters = [limiter for limiter in (processes, own, provider) if limiter is not None]
         self._wake = wake
         self.answer_tokens = 0
 
@@ -114,7 +124,7 @@ class Gate:
 
     def failure(self, error: ScorerError) -> Failure:
         """What the failure means; a scorer that asks a provider and does not end has waited for it."""
-        if isinstance(error, ScorerTimeout) and len(self._limiters) > 1:
+        if isinstance(error, ScorerTimeout) and self._asks:
             return Failure.UNAVAILABLE
         return error.failure
 
@@ -139,7 +149,8 @@ class Admission:
 
     def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
         self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
-        self._gates: dict[tuple[str, str], tuple[BoundScorer, Gate]] = {}  # by project id and scorer ref
+        self._gates: dict[tuple[str | None, str], tuple[BoundScorer, Gate]] = {}  # by whose it is, and its ref
+        self._processes: dict[str, Limiter] = {}  # by ref
         self._wake = wake
         self._processes_of_one = processes_of_one
         self._open = _Open()
@@ -147,9 +158,9 @@ class Admission:
         self._share = 0.0
         breakers.when_changed.append(wake)
 
-    def gate(self, project_id: str, bound: BoundScorer) -> Gate:
-        """The gate of a scorer in a project, as its policy says there now."""
-        where = (project_id, bound.ref)
+    def gate(self, bound: BoundScorer) -> Gate:
+        """The gate of a scorer, as its policy says now."""
+        where = (bound.project_id, bound.ref)
         known = self._gates.get(where)
         if known is not None and known[0] is bound:
             return known[1]
@@ -182,18 +193,20 @@ class Admission:
             return self._open
         limiter = known.own if known is not None and known is not self._open else Limiter(own, self._share)
         limiter.limit(own)
+        processes = provider = None
         if bound.mode == "process":
             # One that waits for a process has begun only as far as limits know: many would ask together later.
-            limiter.at_most = self._processes_of_one
-        provider = None
+            processes = self._processes.setdefault(bound.ref, Limiter(Limits(), self._share))
+            processes.at_most = self._processes_of_one
         if policy.provider is not None:
             provider = self._providers.setdefault(policy.provider, Limiter(Limits(), self._share))
-        gate = Gate(breakers.of(bound.ref), limiter, provider, self._wake)
+        gate = Gate(breakers.of(bound.ref), limiter, provider, self._wake, processes)
         gate.answer_tokens = policy.answer_tokens or 0
         return gate
 
     def _limiters(self) -> Iterable[Limiter]:
         yield from self._providers.values()
+        yield from self._processes.values()
         for _, gate in self._gates.values():
             yield gate.own
 

@@ -10,6 +10,7 @@ from typing import Any
 from app import cluster, ids
 from app.scorers import BadRef, BoundScorer, Policy, Registry, parse_ref
 from app.settings import Settings, get_settings
+from app.slices import Turns
 from tables import scorers
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Catalog:
         self._defaults = defaults
         self._of_code = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
         self._published: dict[Where, BoundScorer] = {}
+        self._of_all: dict[str, BoundScorer] = {}  # of those, what no project has published for itself, by ref
         self._missing: dict[Where, float] = {}  # when it may be asked for again
         self._asking: set[Where] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,7 +57,7 @@ class Catalog:
             await asyncio.sleep(1)
         else:
             if bound is not None:
-                self._published[project_id, ref] = bound
+                self._keep(project_id, bound)
             else:
                 self._missing[project_id, ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
         finally:
@@ -64,15 +66,25 @@ class Catalog:
 
     async def refresh(self) -> None:
         """Follow, for ever, how published scorers are to be run; everything else about a ref never changes."""
+        turns = Turns()
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
             for project_id, ref in list(self._published):
+                await turns.breathe()
                 try:
                     bound = await self._find(project_id, ref)
                 except cluster.Unavailable:
                     continue
                 if bound is not None:
-                    self._published[project_id, ref] = bound
+                    self._keep(project_id, bound)
+
+    def _keep(self, project_id: str, bound: BoundScorer) -> None:
+        if bound.project_id is None:  # one for all of its projects, so that they share its limits
+            known = self._of_all.get(bound.ref)
+            if known is not None and known.policy == bound.policy:
+                bound = known
+            self._of_all[bound.ref] = bound
+        self._published[project_id, bound.ref] = bound
 
     async def _find(self, project_id: str, ref: str) -> BoundScorer | None:
         try:
@@ -84,7 +96,8 @@ class Catalog:
                 scorers.version, ids.scorer_key(project, name), project, name, digest
             )
             if found is not None:
-                return self._bind(found, ref)
+                bound = self._bind(found, ref)
+                return bound and dataclasses.replace(bound, project_id=project)
         return None
 
     def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:

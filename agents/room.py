@@ -49,11 +49,11 @@ class Room:
         room = min(SLICE, free - held, settings.scorer_concurrency - held, settings.concurrency - said)
         if bound is None or room <= 0:
             return room
-        return min(room, self._admitted(project_id, bound, self.admission.gate(project_id, bound)))
+        return min(room, self._admitted(project_id, bound, self.admission.gate(bound)))
 
     def gate(self, project_id: str, bound: BoundScorer) -> Gate | None:
         """The gate that one task of a scorer may pass now; None if it may not start."""
-        gate = self.admission.gate(project_id, bound)
+        gate = self.admission.gate(bound)
         return gate if self._admitted(project_id, bound, gate) > 0 else None
 
     def _admitted(self, project_id: str, bound: BoundScorer, gate: Gate) -> int:

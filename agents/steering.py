@@ -140,8 +140,8 @@ class Steering:
             await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
             changed()
             await self._withdraw_parked(partition, request_id)
-            if number == controls.last(partition, request_id):  # else a cancel may have come meanwhile
-                self._stopped.discard((partition, request_id))
+            if number == controls.last(partition, request_id) or not controls.is_cancelled(partition, request_id):
+                self._stopped.discard((partition, request_id))  # else a cancel has come meanwhile
         owed = _Owed(done)
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)

@@ -25,8 +25,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Query = Callable[Concatenate[int, P], R]
 
-# Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
 _MOVED = "the partition has moved to another worker"
+
+# Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
 _behind: set[int] = set()
 
 # Partitions whose worker did not answer while the current HTTP request was gathered from all.
@@ -229,8 +230,8 @@ async def catch_up(partition: int) -> bool:
     ends = {topic.name: await _end_in_the_end(topic.name, partition) for topic in topics.ALL}
     for topic, end in ends.items():
         await positions.reached(topic, partition, end - 1)
-    if assignment != app.rebalancing_count:
-        return False
+        if assignment != app.rebalancing_count:
+            return False
     _behind.discard(partition)
     return True
 

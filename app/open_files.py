@@ -14,10 +14,10 @@ def limit() -> int:
     return _MOST[0] if soft == resource.RLIM_INFINITY else soft
 
 
-def raise_limit() -> None:
+def raise_limit(needed: int = 0) -> None:
     """Take as many as the system lets this process have: shells give 256 or 1,024, and few programs need more."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for most in _MOST:
+    for most in (max(needed, _MOST[0]), _MOST[1]):
         wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
         if limit() < wanted:
             with suppress(ValueError, OSError):

@@ -151,10 +151,12 @@ def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
     heap.tune()
-    allowed, needed = open_files.limit(), open_files.needed(len(tables) * settings.partitions)
-    if needed > allowed:
-        print(f"Error: {_too_few_files(allowed, needed)}", file=sys.stderr)
-        return EXIT_HOPELESS
+    needed = open_files.needed(len(tables) * settings.partitions)
+    open_files.raise_limit(needed)
+    if needed > open_files.limit():
+        print(f"Error: {_too_few_files(open_files.limit(), needed)}", file=sys.stderr)
+        if settings.embedded:  # else others may have most of the partitions
+            return EXIT_HOPELESS
     mode.loop.use("uvloop")
     loop = asyncio.new_event_loop()
     try:

@@ -17,6 +17,7 @@ import rocksdict
 from faust.stores import rocksdb
 from faust.types import TP
 
+from app import open_files
 from app.faust_app import app
 
 MIB = 1024**2
@@ -60,7 +61,8 @@ class Store(rocksdb.Store):
     def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
-        options.set_max_open_files(512)  # RocksDB keeps them in 64 parts: with 64, two files in one part take turns
+        # RocksDB keeps them in 64 parts: with 64, two files in one part close each other.
+        options.set_max_open_files(min(512, max(64, open_files.limit() // (len(tables) * app.conf.topic_partitions))))
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
         options.set_arena_block_size(_ARENA_BLOCK_BYTES)

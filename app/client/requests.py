@@ -91,8 +91,10 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
     if not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
         note("Nothing of it has failed or was cancelled, so nothing is tried again.")
     elif errors and request["tasks"]["failed"]:
-        failed = {str(task["reason"]["type"]) async for task in _failed(client, request_id) if task["reason"]}
-        if unknown := sorted(set(errors) - failed):
+        looked_at = [task async for task in _failed(client, request_id)]
+        failed = {str(task["reason"]) for task in looked_at}
+        unknown = sorted(set(errors) - failed)
+        if unknown and len(looked_at) < _REASONS_FROM:  # else there may be others
             named = ", ".join(repr(clean(error)) for error in unknown)
             note(f"None of it failed with {named}; there are: {clean(', '.join(sorted(failed)), 200)}")
     await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))

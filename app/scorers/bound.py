@@ -36,6 +36,8 @@ class BoundScorer:
     code: CodeRef = field(repr=False)
     code_digest: str = field(repr=False)
     policy: Policy = field(default=Policy(), repr=False)
+    project_id: str | None = None
+    """The project that says how it is run; None if that holds for all."""
 
     @cached_property
     def source(self) -> ScorerSource:

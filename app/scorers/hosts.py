@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import itertools
 import logging
+import math
 import os
 import socket
 import sys
@@ -50,7 +51,7 @@ class HostedRun:
         self.done = done
         self.asking = asking
         self.words = 0  # that somebody may be asked
-        self.due = asyncio.get_running_loop().time() + seconds  # its host ends it then
+        self.due = math.inf  # when its host ends it, once it has begun
 
     def cancel(self) -> None:
         """Stop it; nobody is told what came of it."""
@@ -115,6 +116,7 @@ class HostProcess:
         running = self._running[number]
         try:
             self.channel.send(("run", number, bound.ref, arguments, running.seconds, running.report.task, bound.asks))
+            running.due = asyncio.get_running_loop().time() + running.seconds
             if bound.asks:
                 running.ask()  # now, so that this is written while the scorer makes up its question
         except BaseException:

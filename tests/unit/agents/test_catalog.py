@@ -18,19 +18,21 @@ POLICIES = {
     "other": {"usd_per_day": 0.01, "timeout": 1.0, "concurrency": 1},
 }
 
+OF_ALL = {"concurrency": 3}  # where no project says it
+
 
 @pytest.fixture
 async def catalog(monkeypatch: pytest.MonkeyPatch) -> Catalog:
     """Both projects have asked for their scorer, which has the same name and parameters."""
 
     async def owner(query: object, key: bytes, project: str | None, name: str, digest: str) -> dict[str, Any] | None:
-        if project is None:
-            return None
-        return {"name": name, "kind": "length", "params": {"max": 3}, "policy": POLICIES[project], "source": None}
+        policy = OF_ALL if project is None else POLICIES.get(project)
+        found = {"name": name, "kind": "length", "params": {"max": 3}, "policy": policy, "source": None}
+        return None if policy is None else found
 
     monkeypatch.setattr(cluster, "owner", owner)
     catalog = Catalog(REGISTRY, default_policy(Settings()))
-    for project in POLICIES:
+    for project in (*POLICIES, "one", "two"):
         found = asyncio.Event()
         catalog.ask(project, REF, found.set)
         await found.wait()
@@ -54,5 +56,15 @@ async def test_limits_of_one_project_do_not_hold_for_another(catalog: Catalog) -
     admission.take_share(1.0)
     for _ in range(2):  # they take turns, and each finds its own
         found = {project: catalog.get(project, REF) for project in POLICIES}
-        rooms = {project: admission.room(admission.gate(project, bound)) for project, bound in found.items() if bound}
+        rooms = {project: admission.room(admission.gate(bound)) for project, bound in found.items() if bound}
         assert rooms == {"acme": 7, "other": 1}
+
+
+async def test_projects_that_say_nothing_share_the_limits_of_a_scorer(catalog: Catalog) -> None:
+    admission = Admission({}, lambda: None, 2)
+    admission.take_share(1.0)
+    one, two = catalog.get("one", REF), catalog.get("two", REF)
+    assert one is not None
+    assert two is not None
+    admission.gate(one).enter(0, 1)
+    assert [admission.room(admission.gate(bound)) for bound in (one, two)] == [2, 2]

@@ -162,6 +162,7 @@ async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked
     steering, targets = scoring.steering, [Target("r", 0, 0, 0)]
     newest = 1
     monkeypatch.setattr("tables.controls.last", lambda *_: newest)
+    monkeypatch.setattr("tables.controls.is_cancelled", lambda *_: True)
 
     async def up_to_date(*_: object) -> None:
         """Nothing is owed: only what is remembered of the cancel is looked at."""
@@ -173,4 +174,21 @@ async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == []
     await steering._carry_out(0, "r", 2, lambda: None, lambda: None)
+    assert steering.wanted(0, targets) == targets
+
+
+async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_is_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steering, targets = scoring.steering, [Target("r", 0, 0, 0)]
+
+    async def up_to_date(*_: object) -> None:
+        """Both are applied by whoever is first."""
+
+    monkeypatch.setattr(steering, "_bring_up_to_date", up_to_date)
+    monkeypatch.setattr(steering, "_withdraw_parked", up_to_date)
+    monkeypatch.setattr("tables.controls.last", lambda *_: 2)
+    monkeypatch.setattr("tables.controls.is_cancelled", lambda *_: False)
+    steering._stop(0, "r")  # the first control, obeyed before the second came
+    await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == targets

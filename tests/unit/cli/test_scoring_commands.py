@@ -379,7 +379,7 @@ async def test_trying_again_says_so_if_there_is_nothing_to_try(callscore: Comman
 
 async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "completed", {"failed": 2}
-    service.tasks = [{"status": "failed", "reason": {"type": "TimeoutError", "message": ""}}] * 2
+    service.tasks = [{"status": "failed", "reason": "TimeoutError"}] * 2
     assert "None of it" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
     told = (await callscore("status", "r7", "--retry", "--error", "timeout")).err
     assert told == "None of it failed with 'timeout'; there are: TimeoutError\n"
