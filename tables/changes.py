@@ -12,6 +12,7 @@ from app.events import (
     AttemptFailed,
     OfTask,
     ProviderAsked,
+    ScoreCancelled,
     ScoreEvent,
     ScoreSucceeded,
     TaskJoined,
@@ -99,7 +100,9 @@ class Changes:
             row = self._of(target[:3])
             if event.spent is not None and row.offset < self._offset:
                 row.spent = spent_in_all(row.spent, event.spent)
-            if row.opened(target.call) == target.opened:
+            # A request that is cancelled marks its tasks itself, all at the moment when that was asked.
+            stopped = state == "cancelled" and isinstance(event, ScoreCancelled)
+            if row.opened(target.call) == target.opened and not stopped:
                 self._mark(row, target[:3], [target.call], _STATES[state], event.at)
 
     def reuse(self, event: TasksReused) -> None:
