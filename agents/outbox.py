@@ -22,7 +22,7 @@ class _Batch:
 
     events: list[bytes] = field(default_factory=list)
     size: int = 0
-    reused: TasksReused | None = None  # grows until one of another chunk × scorer comes, or the record is full or due
+    reused: TasksReused | None = None  # grows until one of another chunk × scorer comes, or a flush
     waiting: list[Callable[[bool], None]] = field(default_factory=list)  # to know whether it is in the log
 
 

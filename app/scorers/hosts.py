@@ -107,7 +107,7 @@ class HostProcess:
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:
-            # Later: what it is loaded by might be read together with what blocks the host, and never be answered.
+            # Not before it says that it has: were it to block at once, it would look like a load that never ends.
             self._load(bound)
             self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
         return running

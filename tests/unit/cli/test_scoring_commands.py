@@ -7,13 +7,12 @@ from pathlib import Path
 
 from app.client import requests
 from app.client.scorers import parameters
-from app.client.scores import brief
 from app.client.summary import comparison
 from app.client.text import clean, json_line
 from app.keys import KeyFile
 
 from .command import Command
-from .fake_service import REFUSAL, FakeService, problem
+from .fake_service import REFUSAL, FakeService
 
 
 def scorer(name: str, ref: str, project: str | None = None) -> dict[str, object]:
@@ -346,82 +345,3 @@ def test_text_is_made_safe() -> None:
     assert clean("abcdef", 4) == "abc…"
     assert json.loads(json_line({"a": "\x1b\x9b\u202e\x7f"})) == {"a": "\x1b\x9b\u202e\x7f"}
     assert json_line("\x9b") == '"\\u009b"'
-
-
-async def test_status_cancels_and_tries_again(callscore: Command, service: FakeService) -> None:
-    service.status, service.counts = "running", {"failed": 2, "queued": 1}
-    assert (await callscore("status", "r7", "--cancel")).code == 0
-    assert (await callscore("status", "r7", "--retry")).code == 0
-    only = ("--scorer", "refusal", "--error", "TimeoutError", "--error", "rate_limited")
-    assert (await callscore("status", "r7", "--retry", *only)).code == 0
-    filtered = {"error_types": ["TimeoutError", "rate_limited"], "scorer_refs": [REFUSAL]}
-    assert service.ordered == [("cancel", "r7", {}), ("retry", "r7", {}), ("retry", "r7", filtered)]
-    unknown = await callscore("status", "r7", "--retry", "--scorer", "nobody")
-    assert (unknown.code, "nobody" in unknown.err) == (2, True)
-    for wrong in (
-        ("--cancel",),
-        ("--watch",),
-        ("r7", "--scorer", "refusal"),
-        ("r7", "--cancel", "--error", "x"),
-        ("r7", "--cancel", "--retry"),
-        ("r7", "--retry", "--cancel"),
-    ):
-        assert (await callscore("status", *wrong)).code == 2
-    assert len(service.ordered) == 3
-
-
-async def test_trying_again_says_so_if_there_is_nothing_to_try(callscore: Command, service: FakeService) -> None:
-    service.status, service.counts = "completed", {"succeeded": 2}
-    assert "nothing is tried again" in (await callscore("status", "r7", "--retry")).err
-    service.counts = {"succeeded": 1, "cancelled": 1}
-    assert "nothing is tried again" not in (await callscore("status", "r7", "--retry")).err
-
-
-async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: Command, service: FakeService) -> None:
-    service.status, service.counts = "completed", {"failed": 2}
-    service.tasks = [{"status": "failed", "reason": "TimeoutError"}] * 2
-    assert "None of it" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
-    told = (await callscore("status", "r7", "--retry", "--error", "timeout")).err
-    assert told == "None of it failed with 'timeout'; there are: TimeoutError\n"
-
-
-async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, service: FakeService) -> None:
-    service.status, service.counts = "running", {"waiting_for_call": 3}
-    call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
-    code = {**call, "reason": "scorer_version_unavailable"}
-    service.tasks = [code] * 3
-    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS)"
-    assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
-    service.tasks = [call, code, code]
-    told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
-    assert sorted(line.split(",")[0].split(None, 1)[1] for line in told) == [
-        "some tasks wait for a call that is not logged",
-        "some tasks wait for the code of their scorer",
-    ]
-
-
-def test_a_cancelled_task_says_what_became_of_it() -> None:
-    assert brief({"status": "cancelled", "output": None}) == "its request was cancelled"
-
-
-async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_refused(
-    callscore: Command, service: FakeService
-) -> None:
-    for status, code in (("cancelled", 0), ("completed", 1)):
-        service.status, service.first = status, [problem(409, f"The request is {status}", "path", "request_id")]
-        ended = await callscore("status", "r7", "--cancel")
-        assert ended.code == code
-    assert "The request is completed" in ended.err
-
-
-async def test_status_watches_until_the_request_is_finished_through_streams_that_end_early(
-    callscore: Command, service: FakeService
-) -> None:
-    service.status, service.counts = "running", {"succeeded": 1, "queued": 1}
-    watching = await callscore.start("status", "r7", "--watch", "--json")
-    await service.looked.wait()
-    service.status, service.counts = "completed", {"succeeded": 2}
-    ended = await callscore.end(watching)
-    assert (ended.code, json.loads(ended.out)["tasks"]["succeeded"]) == (0, 2)
-    service.counts = {"succeeded": 1, "failed": 1}
-    assert (await callscore("status", "r7", "--watch", "--json")).code == 1
