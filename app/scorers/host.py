@@ -85,6 +85,7 @@ class Host:
     def _load(self, ref: str, source: ScorerSource) -> None:
         self._targets[ref] = _target_or_why(source)
         self._channel.send(("loaded", ref))
+        self._channel.flush()  # before a scorer that blocks runs, since that would look like a load that never ends
 
     def _run(
         self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: Task, promised: bool
