@@ -44,12 +44,12 @@ class Run:
 class Host:
     """Runs what the service sends, until that goes away.
 
-    It gets ("load", ref, source), which it answers with ("loaded", ref), ("run", number, ref, arguments, seconds, task,
-    promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended", number, outcome, told),
-    where told is what a report tells, and ("alive",) while nothing keeps its event loop. A
-    scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked if
-    it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and numbers, so
-    that nothing a scorer made runs in the service.
+    It gets ("load", ref, source), which it answers with ("loading", ref) and ("loaded", ref), ("run", number, ref,
+    arguments, seconds, task, promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended",
+    number, outcome, told), where told is what a report tells, and ("alive",) while nothing keeps its event loop. A
+    scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked
+    if it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and
+    numbers, so that nothing a scorer made runs in the service.
     """
 
     def __init__(self) -> None:
@@ -83,9 +83,14 @@ class Host:
             self._stop(*rest)
 
     def _load(self, ref: str, source: ScorerSource) -> None:
+        self._say_now("loading", ref)
         self._targets[ref] = _target_or_why(source)
-        self._channel.send(("loaded", ref))
-        self._channel.flush()  # before a scorer that blocks runs, since that would look like a load that never ends
+        self._say_now("loaded", ref)
+
+    def _say_now(self, what: str, ref: str) -> None:
+        """Before what may take long: a load has more time than a scorer that does not await."""
+        self._channel.send((what, ref))
+        self._channel.flush()
 
     def _run(
         self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: Task, promised: bool

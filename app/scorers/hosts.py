@@ -30,7 +30,7 @@ Asking = Callable[[Callable[[], None]], None]
 has been called."""
 
 MOST_SILENT = 10.0
-"""Seconds without a sign of a host's event loop after which it hangs. While it loads a scorer: START_ALLOWANCE."""
+"""Seconds without a sign of a host's event loop after which it hangs. While it starts or loads: START_ALLOWANCE."""
 _LOOK_EVERY = 1.0
 
 _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.scorers.host import main; main()"
@@ -87,6 +87,7 @@ class HostProcess:
         self._loaded: set[str] = set()  # refs
         self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
         self._heard_at = asyncio.get_running_loop().time()
+        self._loads = True  # a scorer, by the last that was heard of it; or it has yet to start
         self._hung = self._closed = False
         self.channel = Channel(self._received)
         # An empty context: nothing that follows may see, or write through, a stream event that is current now.
@@ -169,6 +170,7 @@ class HostProcess:
     def _received(self, message: Message) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         what, *rest = message
+        self._loads = what == "loading"
         if what == "loaded":
             self._has_loaded(*rest)
         elif what == "asking":
@@ -227,7 +229,7 @@ class HostProcess:
                 looked_at = now()
                 await asyncio.wait(ends, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
                 if now() - looked_at < 2 * _LOOK_EVERY:  # else it is this process that has not listened
-                    self._hung = now() - self._heard_at > (START_ALLOWANCE if self._loading else MOST_SILENT)
+                    self._hung = now() - self._heard_at > (START_ALLOWANCE if self._loads else MOST_SILENT)
         finally:
             ended.cancel()
 
@@ -235,7 +237,7 @@ class HostProcess:
         now = asyncio.get_running_loop().time()
         running, self._running = self._running, {}
         for run in running.values():
-            if self._hung and self._loading:
+            if self._hung and self._loads:
                 run.tell(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
             elif self._hung and run.due < now:
                 run.tell(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))

@@ -177,6 +177,9 @@ async def where(output: str) -> int:
 
 @scorer
 async def blocks_for_ever(output: str) -> None:
+    """Makes a file of the output's name if that is a path."""
+    if output.startswith("/"):
+        Path(output).touch()
     signal.pause()
 
 

@@ -100,6 +100,24 @@ def test_a_scorer_that_blocks_its_host_is_timed_out_and_the_next_run_has_another
     go(scenario())
 
 
+def test_a_host_that_is_blocked_is_not_taken_for_one_that_loads_what_it_has_yet_to_read(
+    go: Go, bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            blocks = runner.run(bind("blocks_for_ever"), CALL | {"output": str(tmp_path / "a")}, 0.1)
+            blocked = asyncio.create_task(blocks)
+            await _until((tmp_path / "a").exists)
+            with pytest.raises(ScorerDied, match="did not await"):
+                await runner.run(bind("where"), CALL, GENEROUS)  # which its host would have to load
+            with pytest.raises(ScorerTimeout, match="hung"):
+                await blocked
+
+    go(scenario())
+
+
 def test_a_scorer_that_ends_its_host_harms_no_other_package(
     go: Go, bind: Bind, write_module: Callable[[str, str], None]
 ) -> None:
