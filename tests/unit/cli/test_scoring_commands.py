@@ -175,6 +175,13 @@ async def test_ids_come_from_stdin_and_count_once(callscore: Command, service: F
     assert posted.headers["Idempotency-Key"]
 
 
+async def test_lines_of_calls_are_not_taken_for_ids_of_calls(callscore: Command, service: FakeService) -> None:
+    arguments = ("submit", "--project", "a/b", "--scorer", REFUSAL, "--calls-from", "-")
+    ended = await callscore(*arguments, given=b'{"id": "c1", "output": "x"}\n')
+    assert (ended.code, service.submitted) == (2, [])
+    assert "jq -r .id FILE" in ended.err
+
+
 async def test_a_project_without_calls_is_an_error(callscore: Command, service: FakeService) -> None:
     ended = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL)
     assert (ended.code, service.submitted) == (1, [])
