@@ -10,6 +10,7 @@ import pytest
 
 from tests.asking import Asking
 from tests.brokers import Broker, broker, mark_repeated
+from tests.browser import page
 from tests.disk import make_disk
 from tests.faults.shim import shim, shim_library
 from tests.judge import Judge
@@ -18,7 +19,17 @@ from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_broker
 from tests.provider import Provider
 from tests.service import Service
 
-__all__ = ["_three_brokers", "broker", "kafka", "make_disk", "make_kafka", "shim", "shim_library", "three_brokers"]
+__all__ = [
+    "_three_brokers",
+    "broker",
+    "kafka",
+    "make_disk",
+    "make_kafka",
+    "page",
+    "shim",
+    "shim_library",
+    "three_brokers",
+]
 
 # A shell that starts the tests in the background has SIGINT ignored, which every process that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
