@@ -1,7 +1,7 @@
 """Keeps dead letters in tables/dead_letters, and has their records tried again when somebody orders it.
 
 A record is tried again by appending it once more where it lay, with a header that names its letter. Of all orders for a
-letter only the first is carried out.
+letter only the first is carried out; one that dismisses it takes no more than its row.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from agents.stream import REDRIVE_OF, Record, consume
 from app import topics
-from app.events import DeadLetter, LetterRedriven
+from app.events import LetterEvent
 from app.faust_app import app
 from tables import dead_letters, folds
 
@@ -22,7 +22,7 @@ async def keep(stream: Any) -> None:
     await consume(stream, folds.DEAD_LETTERS.decode, handle)
 
 
-def handle(record: Record, event: DeadLetter | LetterRedriven) -> None:
+def handle(record: Record, event: LetterEvent) -> None:
     row, is_new = folds.DEAD_LETTERS.apply(record.at, event)
     if row is not None and is_new:
         _letters.labels(topics.plain(row.letter.topic), row.letter.reason).inc()

@@ -329,14 +329,23 @@ class DeadLetter(Event):
 
 
 class LetterRedriven(Event):
-    """Somebody wants the record of a dead letter tried again; the first order for a letter counts."""
+    """Somebody wants the record of a dead letter tried again; the first order for a letter counts, whichever it is."""
 
     letter_id: str
     asked_by: str | None
     asked_at: float
 
 
-LetterEvent = DeadLetter | LetterRedriven
+class LetterDismissed(Event):
+    """Somebody wants a dead letter closed without its record being tried again; as above, the first order counts."""
+
+    letter_id: str
+    asked_by: str | None
+    asked_at: float
+
+
+LetterOrder = LetterRedriven | LetterDismissed
+LetterEvent = DeadLetter | LetterOrder
 
 decode_call = Decoder(CallLogged).decode
 decode_scorer = Decoder(ScorerPublished).decode

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import orjson
+from msgspec import UNSET, UnsetType
 from msgspec.json import Decoder
 
 from app import ids, topics
-from app.events import DeadLetter, LetterRedriven
+from app.events import DeadLetter, LetterDismissed, LetterEvent, LetterRedriven
 from app.structs import Struct
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -19,13 +20,18 @@ _OF_PROJECTS = (topics.calls.name, topics.scorers.name)  # whose keys begin with
 
 
 class Row(Struct):
-    """The letter about a record, and who has it tried again. `offset` is the letter's own."""
+    """The letter about a record, and who has it tried again, or dismissed it. `offset` is the letter's own."""
 
     offset: int
     letter: DeadLetter
     project_id: str | None = None
     redriven: LetterRedriven | None = None
     redriven_offset: int | None = None  # where that is, in the letter's partition
+    dismissed: LetterDismissed | UnsetType = UNSET  # left out, as it was of all rows before letters could be dismissed
+
+    def is_open(self) -> bool:
+        """Whether nobody has decided yet what becomes of it."""
+        return self.redriven is None and self.dismissed is UNSET
 
 
 _decode = Decoder(Row).decode
@@ -43,12 +49,14 @@ def partition_in(letter_id: str) -> int | None:
     return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else None
 
 
-def fold(row: Row | None, event: DeadLetter | LetterRedriven, offset: int) -> Row | None:
-    """The row after an event: of a record that was buried again, as of an order that was repeated, the first one."""
+def fold(row: Row | None, event: LetterEvent, offset: int) -> Row | None:
+    """The row after an event: of a record that was buried again, as of orders for a letter, the first one."""
     if isinstance(event, DeadLetter):
         return row or Row(offset=offset, letter=event, project_id=_project_of(event))
-    if row is None or row.redriven is not None or offset < row.offset:
+    if row is None or not row.is_open() or offset < row.offset:
         return row
+    if isinstance(event, LetterDismissed):
+        return row.replace(dismissed=event)
     return row.replace(redriven=event, redriven_offset=offset)
 
 
@@ -92,6 +100,7 @@ class Filters(TypedDict):
     since: float | None
     until: float | None
     redriven: bool | None
+    dismissed: NotRequired[bool | None]  # workers of before leave it out
 
 
 Json = dict[str, Any]
@@ -129,6 +138,7 @@ def matches(letter: Mapping[str, Any], filters: Filters) -> bool:
     return (
         all(filters[name] in (None, letter[name]) for name in ("project_id", "topic", "reason"))
         and filters["redriven"] in (None, letter["redriven"] is not None)
+        and filters.get("dismissed") in (None, letter.get("dismissed") is not None)
         and (since is None or at >= since)
         and (until is None or at <= until)
     )
@@ -143,4 +153,5 @@ def _shown(row: Row, whole: bool = False) -> Json:
         "project_id": row.project_id,
         "bytes": len(letter.key or b"") + len(letter.value or b""),
         "redriven": row.redriven and row.redriven.as_dict(),
+        "dismissed": row.dismissed.as_dict() if row.dismissed else None,
     }

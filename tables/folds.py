@@ -11,7 +11,7 @@ from app.events import (
     CallLogged,
     Control,
     DeadLetter,
-    LetterRedriven,
+    LetterEvent,
     RequestAccepted,
     RequestClaimed,
     ScoreEvents,
@@ -126,7 +126,7 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     return changes
 
 
-def _letter(at: At, event: DeadLetter | LetterRedriven) -> tuple[dead_letters.Row | None, bool]:
+def _letter(at: At, event: LetterEvent) -> tuple[dead_letters.Row | None, bool]:
     """Returns the row of the letter, None if there is none, and whether it is new."""
     letter_id = dead_letters.id_of(event) if isinstance(event, DeadLetter) else event.letter_id
     known = dead_letters.load(at.partition, letter_id)

@@ -10,10 +10,10 @@ from app.client.http import Client
 from app.client.output import note
 
 
-class Redriven(NamedTuple):
-    """How many records are tried again, and how many cannot be, as their letters have not kept them."""
+class Ordered(NamedTuple):
+    """How many letters were tried again or dismissed, and how many cannot be, as they have not kept their records."""
 
-    tried: int
+    letters: int
     left_out: int
 
 
@@ -22,22 +22,39 @@ async def find(client: Client, letter_id: str) -> dict[str, Any]:
     return await client.get(f"/dead-letters/{quote(letter_id, safe='')}")
 
 
-async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Redriven:
-    """Have the records of letters tried again that match and have not been, up to now.
+def closed(letter: Mapping[str, Any]) -> str | None:
+    """What became of a letter and when; None while it is open."""
+    if letter["redriven_at"] is not None:
+        return f"tried again at {letter['redriven_at']}"
+    return None if letter["dismissed_at"] is None else f"dismissed at {letter['dismissed_at']}"
+
+
+async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Ordered:
+    """Have the records of open letters tried again that match up to now.
 
     Raises CommandError if there is no letter that is named.
     """
+    return await _order(client, "redrive", "redriven", filters, letter_ids)
+
+
+async def dismiss(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Ordered:
+    """Close open letters that match up to now without trying their records again. As `redrive`."""
+    return await _order(client, "dismiss", "dismissed", filters, letter_ids)
+
+
+async def _order(
+    client: Client, order: str, done: str, filters: Mapping[str, str], letter_ids: Sequence[str]
+) -> Ordered:
     body: dict[str, Any] = dict(filters)
     if letter_ids:
         body["ids"] = list(letter_ids)
         for letter_id in letter_ids:
-            letter = await find(client, letter_id)
-            if letter["redriven_at"] is not None:
-                note(f"The record of {letter_id} was tried again before, at {letter['redriven_at']}.")
-    tried = 0
+            if (before := closed(await find(client, letter_id))) is not None:
+                note(f"{letter_id} was {before}, and stays so.")
+    letters = 0
     while True:
-        answer = await client.post("/dead-letters/redrive", orjson.dumps(body))
-        tried += answer["redriven"]
+        answer = await client.post(f"/dead-letters/{order}", orjson.dumps(body))
+        letters += answer[done]
         body["until"] = answer["until"]
         if not answer["more"]:
-            return Redriven(tried, answer["left_out"])
+            return Ordered(letters, answer["left_out"])

@@ -1,4 +1,4 @@
-"""`/dead-letters`: records that could not be processed, and trying them again.
+"""`/dead-letters`: records that could not be processed, trying them again, and dismissing them.
 
 Those that name a project are for its keys; all of them, also those that nobody can read, for keys of every project.
 """
@@ -6,13 +6,13 @@ Those that name a project are for its keys; all of them, also those that nobody 
 import base64
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app import cluster, raw, topics
-from app.events import LetterRedriven
+from app.events import LetterDismissed, LetterOrder, LetterRedriven
 from app.web import log_writes
 from app.web.auth import USER, check_read
 from app.web.bodies import read_json, validate
@@ -35,7 +35,7 @@ class Which(BaseModel):
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 
-    def filters(self, redriven: bool | None) -> Filters:
+    def filters(self, redriven: bool | None, dismissed: bool | None) -> Filters:
         return {
             "project_id": self.project_id,
             "topic": self.topic,
@@ -43,15 +43,17 @@ class Which(BaseModel):
             "since": None if self.since is None else self.since.timestamp(),
             "until": None if self.until is None else self.until.timestamp(),
             "redriven": redriven,
+            "dismissed": dismissed,
         }
 
 
 class LettersQuery(Which, PageQuery):
     redriven: bool | None = None
+    dismissed: bool | None = None
 
 
-class Redrive(Which):
-    """What to try again; whatever is left out does not restrict it, but for what was tried again before."""
+class Order(Which):
+    """Which letters an order is for, of those that are open; whatever is left out does not restrict it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +66,7 @@ async def list_letters(request: web.Request) -> web.Response:
     _check(request, query.project_id)
     if query.after is None:
         await log_writes.all_seen(topics.dead_letters)
-    filters = query.filters(query.redriven)
+    filters = query.filters(query.redriven, query.dismissed)
     found, next_key = await collect(dead_letters.page, query.after, query.limit, True, filters)
     return json_response(listing([_letter(letter) for letter in found], next_key))
 
@@ -86,32 +88,62 @@ async def redrive_letters(request: web.Request) -> web.Response:
     It is answered when the orders are durable: `redriven` of them; `more` says to ask again, with `until`, since what
     fails again makes new letters. `left_out` are letters whose record was too large to be kept in them.
     """
+    found = await _open_letters(request)
+    kept = [letter for letter in found.letters if not letter["left_out"]]
+    return await _ordered(request, LetterRedriven, "redriven", kept, found)
+
+
+async def dismiss_letters(request: web.Request) -> web.Response:
+    """Close dead letters without trying their records again, at most 1,000; answered as `redrive_letters`.
+
+    Nothing is lost of them, and any letter can be dismissed, also one that has not kept its record.
+    """
+    found = await _open_letters(request)
+    return await _ordered(request, LetterDismissed, "dismissed", found.letters, found)
+
+
+class _Open(NamedTuple):
+    """Letters that an order is for: whose records were written up to `until`, and whether there are more of them."""
+
+    letters: list[dict[str, Any]]
+    until: datetime
+    more: bool
+
+
+async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
-    which = validate(Redrive, await read_json(request))
-    _check(request, which.project_id)
+    order = validate(Order, await read_json(request))
+    _check(request, order.project_id)
     await log_writes.all_seen(topics.dead_letters)
-    until = datetime.now(UTC) if which.until is None else which.until
-    filters = which.model_copy(update={"until": until}).filters(redriven=False)
-    if which.ids is None:
+    until = datetime.now(UTC) if order.until is None else order.until
+    filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
+    if order.ids is None:
         found, next_key = await collect(dead_letters.page, None, _AT_ONCE, True, filters)
-    else:
-        named = [letter for letter in await _named(which.ids) if letter is not None]
-        found, next_key = [letter for letter in named if dead_letters.matches(letter, filters)], None
-    ordered = [letter for letter in found if not letter["left_out"]]
-    await log_writes.durable([_order(request, letter) for letter in ordered])
+        return _Open(found, until, next_key is not None)
+    named = [letter for letter in await _named(order.ids) if letter is not None]
+    return _Open([letter for letter in named if dead_letters.matches(letter, filters)], until, False)
+
+
+async def _ordered(
+    request: web.Request, order: type[LetterOrder], name: str, letters: list[dict[str, Any]], found: _Open
+) -> web.Response:
+    """The answer once the orders for these letters are durable; `name` is what it calls their number."""
+    who, when = request[USER].name, time.time()
+    orders = [order(letter_id=letter["id"], asked_by=who, asked_at=when) for letter in letters]
+    await log_writes.durable(
+        [
+            log_writes.append(topics.dead_letters, one.letter_id.encode(), one.encode(), letter["partition"])
+            for one, letter in zip(orders, letters, strict=True)
+        ]
+    )
     return json_response(
         {
-            "redriven": len(ordered),
-            "left_out": len(found) - len(ordered),
-            "until": timestamp(until.timestamp()),
-            "more": next_key is not None,
+            name: len(letters),
+            "left_out": len(found.letters) - len(letters),
+            "until": timestamp(found.until.timestamp()),
+            "more": found.more,
         }
     )
-
-
-def _order(request: web.Request, letter: dict[str, Any]) -> log_writes.Writing:
-    order = LetterRedriven(letter_id=letter["id"], asked_by=request[USER].name, asked_at=time.time())
-    return log_writes.append(topics.dead_letters, letter["id"].encode(), order.encode(), letter["partition"])
 
 
 async def _named(letter_ids: list[str]) -> list[dict[str, Any] | None]:
@@ -123,7 +155,7 @@ async def _named(letter_ids: list[str]) -> list[dict[str, Any] | None]:
 
 def _letter(letter: dict[str, Any]) -> dict[str, Any]:
     """A letter as clients see it."""
-    redriven = letter["redriven"]
+    redriven, dismissed = letter["redriven"], letter.get("dismissed")  # workers of before say nothing of the latter
     return {
         "id": letter["id"],
         "topic": letter["topic"],
@@ -139,6 +171,8 @@ def _letter(letter: dict[str, Any]) -> dict[str, Any]:
         "redrive_of": letter["redrive_of"],
         "redriven_at": None if redriven is None else timestamp(redriven["asked_at"]),
         "redriven_by": None if redriven is None else redriven["asked_by"],
+        "dismissed_at": None if dismissed is None else timestamp(dismissed["asked_at"]),
+        "dismissed_by": None if dismissed is None else dismissed["asked_by"],
     }
 
 

@@ -192,6 +192,7 @@ PATHS: dict[str, Any] = {
             parameter("since", TIME),
             parameter("until", TIME),
             parameter("redriven", {"type": "boolean"}),
+            parameter("dismissed", {"type": "boolean", "description": "With both false: what is open."}),
             *_PAGE,
         )
     },
@@ -206,9 +207,17 @@ PATHS: dict[str, Any] = {
     "/dead-letters/redrive": {
         "post": operation(
             "Dead letters",
-            "Try records again, at most 1,000 of those that match; each only once",
+            "Try records again, at most 1,000 of the open letters that match; each only once",
             "Redriven",
-            body="Redrive",
+            body="LetterOrder",
+        )
+    },
+    "/dead-letters/dismiss": {
+        "post": operation(
+            "Dead letters",
+            "Close at most 1,000 of the open letters that match, without trying their records again",
+            "Dismissed",
+            body="LetterOrder",
         )
     },
     "/breakers": {

@@ -31,6 +31,12 @@ _LETTER: dict[str, Schema] = {
     "redrive_of": {**nullable(STRING), "description": "The letter whose record this is, tried again."},
     "redriven_at": nullable(TIME),
     "redriven_by": nullable(STRING),
+    "dismissed_at": {**nullable(TIME), "description": "When it was closed without trying its record again."},
+    "dismissed_by": nullable(STRING),
+}
+_MORE: dict[str, Schema] = {
+    "until": {**TIME, "description": "Only records written up to then were meant."},
+    "more": {"type": "boolean", "description": "There are more: ask again, with this `until`."},
 }
 
 GAP_REASONS = get_args(Reason)
@@ -97,7 +103,7 @@ SCHEMAS: dict[str, Schema] = {
         },
         optional=("key", "key_base64", "value", "value_base64"),
     ),
-    "Redrive": {
+    "LetterOrder": {
         **struct(
             {
                 "ids": nullable(array(STRING)),
@@ -108,7 +114,7 @@ SCHEMAS: dict[str, Schema] = {
                 "until": nullable(TIME),
             },
             optional=("ids", "project_id", "topic", "reason", "since", "until"),
-            description="What to try again; whatever is left out does not restrict it.",
+            description="Which letters, of those that are open; whatever is left out does not restrict it.",
         ),
         "additionalProperties": False,
     },
@@ -116,8 +122,14 @@ SCHEMAS: dict[str, Schema] = {
         {
             "redriven": INTEGER,
             "left_out": {**INTEGER, "description": "Letters whose record was too large to be kept in them."},
-            "until": {**TIME, "description": "Only records written up to then were meant."},
-            "more": {"type": "boolean", "description": "There are more: ask again, with this `until`."},
+            **_MORE,
+        }
+    ),
+    "Dismissed": struct(
+        {
+            "dismissed": INTEGER,
+            "left_out": {**INTEGER, "description": "Always 0: any letter can be dismissed."},
+            **_MORE,
         }
     ),
     "LetterPage": page_of("Letter"),

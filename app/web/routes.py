@@ -47,6 +47,7 @@ ROUTES = (
     web.get("/dead-letters", dead_letters.list_letters),
     web.get("/dead-letters/{letter_id}", dead_letters.get_letter),
     web.post("/dead-letters/redrive", dead_letters.redrive_letters),
+    web.post("/dead-letters/dismiss", dead_letters.dismiss_letters),
     web.post("/scorers/try", trying.try_scorer),
     web.get("/breakers", breakers.list_breakers),
     web.post("/breakers/{scorer}/close", breakers.close_breaker),

@@ -99,6 +99,7 @@ def fill(service: Service) -> None:
     for _ in attempts(30):
         if len(service.items("/dead-letters")) == 2:
             break
+    assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
 
 
 def _log_in_parts(service: Service, call_id: str) -> None:

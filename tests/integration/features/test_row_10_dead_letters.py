@@ -1,7 +1,8 @@
-"""Row 10: what cannot be processed becomes a dead letter that says why, and is tried again by filter, once."""
+"""Row 10: what cannot be processed becomes a dead letter that says why, and is tried again or dismissed, once."""
 
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 from app import ids
+from app.events import LetterDismissed, LetterRedriven
 from app.keys import add_key
 from tests import stored
-from tests.log_command import run, said
+from tests.log_command import run, said, verified
 from tests.service import PARTITIONS, Service, attempts, complete_call
 
 PROJECT = "acme/letters"
@@ -205,8 +207,87 @@ def test_row_10_what_fails_again_is_a_new_letter_that_names_the_first(service: S
     assert service.post("/dead-letters/redrive", {"since": again["logged_at"]}).json["redriven"] == 1
 
 
+def rewritten(service: Service, *call_ids: str) -> list[dict[str, Any]]:
+    """Log calls, each a second time with other content; the letters that there are then."""
+    for output in ("first", "second"):
+        service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in call_ids])
+    return wait_for_letters(service, len(call_ids))
+
+
+def test_row_10_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_found(service: Service) -> None:
+    found = rewritten(service, "one", "two", "three")
+    first = found[0]["id"]
+    assert callscore(service, "dismiss", first) == ["1 letter dismissed."]
+    [letter] = letters(service, dismissed="true")
+    assert (letter["id"], letter["dismissed_by"], letter["redriven_at"]) == (first, None, None)
+    assert service.get(f"/dead-letters/{first}").json["value"]["call"]["output"] == "second"
+    assert letters(service, dismissed="false", redriven="false") == found[1:]
+    assert [json.loads(line) for line in callscore(service, "list", "--dismissed", "--json")] == [letter]
+    assert [json.loads(line) for line in callscore(service, "list", "--open", "--json")] == found[1:]
+    assert f" dismissed at {letter['dismissed_at']} " in callscore(service, "list")[1]
+
+    again = run(service, "dead-letters", "redrive", first)
+    assert said(again) == ["0 records tried again."]
+    assert again.stderr.decode() == f"{first} was dismissed at {letter['dismissed_at']}, and stays so.\n"
+    assert callscore(service, "dismiss", "--topic", "scorers") == ["0 letters dismissed."]
+    assert callscore(service, "dismiss", "--reason", "call_rewritten", "--project", PROJECT) == ["2 letters dismissed."]
+    assert callscore(service, "redrive", "--all") == ["0 records tried again."]
+    assert callscore(service, "dismiss", "--all") == ["0 letters dismissed."]
+    assert callscore(service, "list", "--open") == ["There are no dead letters."]
+    assert [shown["id"] for shown in letters(service, dismissed="true")] == [shown["id"] for shown in found]
+
+
+def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
+    [letter] = rewritten(service, "one")
+    assert callscore(service, "redrive", letter["id"]) == ["1 record tried again."]
+    again, first = wait_for_letters(service, 2)
+    body = {"ids": [first["id"], again["id"], "none"]}
+    answer = service.post("/dead-letters/dismiss", body).json
+    assert answer == {"dismissed": 1, "left_out": 0, "until": answer["until"], "more": False}
+    again, first = letters(service)
+    assert letters(service, redriven="true", dismissed="false") == [first]
+    assert letters(service, redriven="false", dismissed="true") == [again]
+
+
+def test_row_10_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    service.stop()
+    stored.log(service).append("calls", [stored.Record(0, 0, b"poison", b"x" * 1_900_000)])
+    service.start()
+    [letter] = wait_for_letters(service, 1)
+    assert letter["left_out"]
+    assert service.post("/dead-letters/redrive", {}).json["left_out"] == 1
+    assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
+    assert service.post("/dead-letters/redrive", {}).json["left_out"] == 0
+
+
+def test_row_10_the_first_order_for_a_letter_counts_also_when_the_tables_are_made_anew(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service().start()
+    redriven, dismissed, left = rewritten(service, "one", "two", "three")
+    service.stop()
+    both = (LetterRedriven, LetterDismissed)
+    orders = [
+        stored.Record(letter["partition"], 0, None, order(letter_id=letter["id"], asked_by=None, asked_at=1.0).encode())
+        for letter, given in ((redriven, both), (dismissed, reversed(both)))
+        for order in given
+    ]
+    stored.log(service).append("dead-letters", orders)
+    service.start()
+    found = wait_for_letters(service, 4)
+    assert [letter["id"] for letter in found if letter["redriven_at"]] == [redriven["id"]]
+    assert [letter["id"] for letter in found if letter["dismissed_at"]] == [dismissed["id"]]
+    assert left in found
+    service.stop()
+    assert "dead-letters 4" in verified(service)
+    shutil.rmtree(service.data_dir / "instance-0")
+    service.start()
+    assert letters(service) == found
+
+
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_row_10_a_key_sees_and_redrives_the_letters_of_its_projects_only(
+def test_row_10_a_key_sees_and_closes_the_letters_of_its_projects_only(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     file = tmp_path / "keys"
@@ -230,11 +311,20 @@ def test_row_10_a_key_sees_and_redrives_the_letters_of_its_projects_only(
     assert service.get(f"/dead-letters?project_id={PROJECT}", **ask("bob")).status == 404
     assert service.get(f"/dead-letters/{letter['id']}", **ask("bob")).status == 404
     assert service.get(f"/dead-letters/{letter['id']}", **ask("ann")).status == 200
-    assert service.post("/dead-letters/redrive", {}, **ask("ann")).status == 403
-    assert service.post("/dead-letters/redrive", {"project_id": PROJECT}, **ask("bob")).status == 404
+    for order, done in (("redrive", "redriven"), ("dismiss", "dismissed")):
+        assert service.post(f"/dead-letters/{order}", {}, **ask("ann")).status == 403
+        assert service.post(f"/dead-letters/{order}", {"ids": [letter["id"]]}, **ask("bob")).status == 403
+        assert service.post(f"/dead-letters/{order}", {"project_id": PROJECT}, **ask("bob")).status == 404
+        elsewhere = {"ids": [letter["id"]], "project_id": "other/letters"}
+        assert service.post(f"/dead-letters/{order}", elsewhere, **ask("bob")).json[done] == 0
     assert service.post("/dead-letters/redrive", {"project_id": PROJECT}, **ask("ann")).json["redriven"] == 1
     for _ in attempts(30):
         first = service.get(f"/dead-letters/{letter['id']}", **ask("ann")).json
         if first["redriven_at"]:
             break
     assert first["redriven_by"] == "ann"
+    for _ in attempts(30):
+        if service.post("/dead-letters/dismiss", {"project_id": PROJECT}, **ask("ann")).json["dismissed"]:
+            break
+    again, _ = service.get("/dead-letters", **ask("op")).json["items"]
+    assert (again["redrive_of"], again["dismissed_by"]) == (first["id"], "ann")

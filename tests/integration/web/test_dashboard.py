@@ -69,3 +69,5 @@ def test_a_record_that_could_not_be_processed_is_shown_until_somebody_has_seen_t
     service.log_calls(PROJECT, [{"id": call_id, "output": "another output"}])
     page.goto(service.url)
     expect(page.locator("#attention tr").filter(has_text="call_rewritten")).to_contain_text(re.compile(call_id))
+    assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
+    expect(page.locator("#attention")).to_be_empty()

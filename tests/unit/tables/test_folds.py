@@ -7,12 +7,15 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from app.events import (
     AttemptFailed,
     CallLogged,
     DeadLetter,
     Error,
+    LetterDismissed,
+    LetterOrder,
     LetterRedriven,
     RequestAccepted,
     RequestCancelled,
@@ -68,11 +71,18 @@ LETTER = DeadLetter(
 )
 
 
-def letters() -> st.SearchStrategy[DeadLetter | LetterRedriven]:
+ORDERS: list[type[LetterOrder]] = [LetterRedriven, LetterDismissed]
+
+
+def ordered(order: type[LetterOrder], who: str | None = None, at: float = 3.0) -> LetterOrder:
+    return order(letter_id=dead_letters.id_of(LETTER), asked_by=who, asked_at=at)
+
+
+def letters() -> st.SearchStrategy[DeadLetter | LetterOrder]:
     times = st.floats(2, 9)
     return st.one_of(
         times.map(lambda at: LETTER.replace(at=at)),
-        times.map(lambda at: LetterRedriven(letter_id=dead_letters.id_of(LETTER), asked_by=None, asked_at=at)),
+        st.builds(ordered, st.sampled_from(ORDERS), st.none(), times),
     )
 
 
@@ -210,12 +220,25 @@ def test_the_first_terminal_event_of_each_round_wins(events: list[scores.Termina
     assert {number: scores.outcome_of(row, number)["status"] for number in expected} == expected
 
 
-def test_a_letter_is_redriven_by_the_first_order_only() -> None:
-    orders = [
-        LetterRedriven(letter_id=dead_letters.id_of(LETTER), asked_by=who, asked_at=1.0) for who in ("ann", "bob")
-    ]
-    row = fold_all(dead_letters.fold, [orders[0], LETTER, *orders, LETTER])
-    assert (row.letter, row.redriven, row.redriven_offset) == (LETTER, orders[0], 2)
+@pytest.mark.parametrize("later", ORDERS)
+def test_a_letter_is_redriven_by_the_first_order_only(later: type[LetterOrder]) -> None:
+    first, other = ordered(LetterRedriven, "ann"), ordered(later, "bob")
+    row = fold_all(dead_letters.fold, [first, LETTER, first, other, LETTER])
+    assert (row.letter, row.redriven, row.redriven_offset) == (LETTER, first, 2)
+    assert row.dismissed is UNSET
+
+
+@pytest.mark.parametrize("later", ORDERS)
+def test_a_letter_is_dismissed_by_the_first_order_only(later: type[LetterOrder]) -> None:
+    first, other = ordered(LetterDismissed, "ann"), ordered(later, "bob")
+    row = fold_all(dead_letters.fold, [first, LETTER, first, other, LETTER])
+    assert (row.letter, row.dismissed) == (LETTER, first)
+    assert (row.redriven, row.redriven_offset) == (None, None)
+
+
+def test_the_row_of_a_letter_that_nobody_dismissed_is_as_it_was_before_any_could_be() -> None:
+    row = fold_all(dead_letters.fold, [LETTER, ordered(LetterRedriven)])
+    assert row.as_dict().keys() == {"offset", "letter", "project_id", "redriven", "redriven_offset"}
 
 
 def test_a_failed_row_has_no_output() -> None:

@@ -44,6 +44,7 @@ CLOSED = [
     ("GET", "/no/such/path"),
     ("GET", "/dead-letters"),
     ("POST", "/dead-letters/redrive"),
+    ("POST", "/dead-letters/dismiss"),
     ("GET", "/internal/rows"),
     ("GET", "/internal/rows/0"),
 ]
@@ -88,7 +89,10 @@ def test_another_projects_submission_is_403_and_its_reads_are_404(locked: Client
         "/scores/gaps/summary?scorer_ref=s",
     ):
         assert locked.get(f"{path}&project_id=other/flow", Authorization=bearer).status == 404
-    assert locked.post("/dead-letters/redrive", {"project_id": "other/flow"}, Authorization=bearer).status == 404
+    for order in ("redrive", "dismiss"):
+        path = f"/dead-letters/{order}"
+        assert locked.post(path, {"project_id": "other/flow"}, Authorization=bearer).status == 404
+        assert locked.post(path, {}, Authorization=bearer).status == 403
 
 
 @pytest.mark.parametrize("path", ["/dead-letters", "/internal/rows", "/internal/rows/0"])
