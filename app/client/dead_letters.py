@@ -8,6 +8,8 @@ import orjson
 
 from app.client.http import Client
 from app.client.output import note
+from app.client.progress import Bar, bar
+from app.client.text import plural
 
 
 class Ordered(NamedTuple):
@@ -30,20 +32,22 @@ def closed(letter: Mapping[str, Any]) -> str | None:
 
 
 async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Ordered:
-    """Have the records of open letters tried again that match up to now.
+    """Have the records of open letters tried again that match up to now. Shows its progress.
 
     Raises CommandError if there is no letter that is named.
     """
-    return await _order(client, "redrive", "redriven", filters, letter_ids)
+    with bar("Trying again") as shown:
+        return await _order(client, "redrive", "redriven", filters, letter_ids, shown)
 
 
 async def dismiss(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Ordered:
     """Close open letters that match up to now without trying their records again. As `redrive`."""
-    return await _order(client, "dismiss", "dismissed", filters, letter_ids)
+    with bar("Dismissing") as shown:
+        return await _order(client, "dismiss", "dismissed", filters, letter_ids, shown)
 
 
 async def _order(
-    client: Client, order: str, done: str, filters: Mapping[str, str], letter_ids: Sequence[str]
+    client: Client, order: str, done: str, filters: Mapping[str, str], letter_ids: Sequence[str], shown: Bar
 ) -> Ordered:
     body: dict[str, Any] = dict(filters)
     if letter_ids:
@@ -58,3 +62,4 @@ async def _order(
         body["until"] = answer["until"]
         if not answer["more"]:
             return Ordered(letters, answer["left_out"])
+        shown.show(letters, None, plural(letters, "letter"))
