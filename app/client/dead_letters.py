@@ -55,11 +55,12 @@ async def _order(
         for letter_id in letter_ids:
             if (before := closed(await find(client, letter_id))) is not None:
                 note(f"{letter_id} was {before}, and stays so.")
-    letters = 0
+    letters = left_out = 0
     while True:
         answer = await client.post(f"/dead-letters/{order}", orjson.dumps(body))
         letters += answer[done]
-        body["until"] = answer["until"]
+        left_out += answer["left_out"]
         if not answer["more"]:
-            return Ordered(letters, answer["left_out"])
+            return Ordered(letters, left_out)
+        body |= {"until": answer["until"], "cursor": answer["next_cursor"]}
         shown.show(letters, None, plural(letters, "letter"))

@@ -17,7 +17,7 @@ from app.web import log_writes
 from app.web.auth import USER, check_read
 from app.web.bodies import read_json, validate
 from app.web.errors import not_found, problem
-from app.web.paging import collect, listing
+from app.web.paging import collect, decode_cursor, encode_cursor, listing
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from tables import dead_letters
@@ -58,6 +58,7 @@ class Order(Which):
     model_config = ConfigDict(extra="forbid")
 
     ids: Annotated[list[str], Field(max_length=_AT_ONCE)] | None = None
+    cursor: str | None = None
 
 
 async def list_letters(request: web.Request) -> web.Response:
@@ -86,7 +87,8 @@ async def redrive_letters(request: web.Request) -> web.Response:
     """Append the records of dead letters once more, at most 1,000; each only the first time that it is asked for.
 
     It is answered when the orders are durable: `redriven` of them; `more` says to ask again, with `until`, since what
-    fails again makes new letters. `left_out` are letters whose record was too large to be kept in them.
+    fails again makes new letters, and with `next_cursor` as the cursor, so that nothing is looked at twice. `left_out`
+    are letters whose record was too large to be kept in them.
     """
     found = await _open_letters(request)
     kept = [letter for letter in found.letters if not letter["left_out"]]
@@ -103,25 +105,26 @@ async def dismiss_letters(request: web.Request) -> web.Response:
 
 
 class _Open(NamedTuple):
-    """Letters that an order is for: whose records were written up to `until`, and whether there are more of them."""
+    """Letters that an order is for: whose records were written up to `until`; behind `next_key` there may be more."""
 
     letters: list[dict[str, Any]]
     until: datetime
-    more: bool
+    next_key: str | None
 
 
 async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
     order = validate(Order, await read_json(request))
     _check(request, order.project_id)
+    after = decode_cursor(order.cursor, "body")
     await log_writes.all_seen(topics.dead_letters)
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
     if order.ids is None:
-        found, next_key = await collect(dead_letters.page, None, _AT_ONCE, True, filters)
-        return _Open(found, until, next_key is not None)
+        found, next_key = await collect(dead_letters.page, after, _AT_ONCE, True, filters)
+        return _Open(found, until, next_key)
     named = [letter for letter in await _named(order.ids) if letter is not None]
-    return _Open([letter for letter in named if dead_letters.matches(letter, filters)], until, False)
+    return _Open([letter for letter in named if dead_letters.matches(letter, filters)], until, None)
 
 
 async def _ordered(
@@ -141,7 +144,8 @@ async def _ordered(
             name: len(letters),
             "left_out": len(found.letters) - len(letters),
             "until": timestamp(found.until.timestamp()),
-            "more": found.more,
+            "more": found.next_key is not None,
+            "next_cursor": encode_cursor(found.next_key),
         }
     )
 

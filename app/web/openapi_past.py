@@ -36,7 +36,8 @@ _LETTER: dict[str, Schema] = {
 }
 _MORE: dict[str, Schema] = {
     "until": {**TIME, "description": "Only records written up to then were meant."},
-    "more": {"type": "boolean", "description": "There are more: ask again, with this `until`."},
+    "more": {"type": "boolean", "description": "Ask again, with this `until` and this cursor, as there may be more."},
+    "next_cursor": nullable(STRING),
 }
 
 GAP_REASONS = get_args(Reason)
@@ -112,8 +113,9 @@ SCHEMAS: dict[str, Schema] = {
                 "reason": nullable(STRING),
                 "since": nullable(TIME),
                 "until": nullable(TIME),
+                "cursor": nullable(STRING),
             },
-            optional=("ids", "project_id", "topic", "reason", "since", "until"),
+            optional=("ids", "project_id", "topic", "reason", "since", "until", "cursor"),
             description="Which letters, of those that are open; whatever is left out does not restrict it.",
         ),
         "additionalProperties": False,

@@ -24,8 +24,8 @@ def encode_cursor(key: str | None) -> str | None:
     return None if key is None else base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str | None) -> str | None:
-    """The key behind a cursor.
+def decode_cursor(cursor: str | None, where: str = "query") -> str | None:
+    """The key behind a cursor, which came in the query, or in the body.
 
     Raises:
         ApiError: 422, it is none of ours.
@@ -35,11 +35,11 @@ def decode_cursor(cursor: str | None) -> str | None:
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise bad_cursor() from None
+        raise bad_cursor(where) from None
 
 
-def bad_cursor() -> ApiError:
-    return problem(422, ["query", "cursor"], "The cursor is not one that this list gave out", "invalid_cursor")
+def bad_cursor(where: str = "query") -> ApiError:
+    return problem(422, [where, "cursor"], "The cursor is not one that this list gave out", "invalid_cursor")
 
 
 def listing(items: list[Any], next_key: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import ids
-from app.events import LetterDismissed, LetterRedriven
+from app.events import DeadLetter, LetterDismissed, LetterRedriven
 from app.keys import add_key
 from tests import stored
 from tests.log_command import run, said, verified
@@ -243,7 +243,7 @@ def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
     again, first = wait_for_letters(service, 2)
     body = {"ids": [first["id"], again["id"], "none"]}
     answer = service.post("/dead-letters/dismiss", body).json
-    assert answer == {"dismissed": 1, "left_out": 0, "until": answer["until"], "more": False}
+    assert answer == {"dismissed": 1, "left_out": 0, "until": answer["until"], "more": False, "next_cursor": None}
     again, first = letters(service)
     assert letters(service, redriven="true", dismissed="false") == [first]
     assert letters(service, redriven="false", dismissed="true") == [again]
@@ -259,6 +259,22 @@ def test_row_10_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_serv
     assert service.post("/dead-letters/redrive", {}).json["left_out"] == 1
     assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
     assert service.post("/dead-letters/redrive", {}).json["left_out"] == 0
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_row_10_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_carried_out_for(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service().start()
+    service.stop()
+    letter = DeadLetter(topic="calls", partition=0, offset=0, key=None, value=b"{", reason="", detail="", at=0.0)
+    found = [letter.replace(offset=n, at=float(n), left_out=n > 1) for n in range(1_502)]
+    stored.log(service).append("dead-letters", [stored.Record(0, 0, None, letter.encode()) for letter in found])
+    service.start()
+    ended = run(service, "dead-letters", "redrive", "--all")
+    assert said(ended) == ["2 records tried again."]
+    assert "1,500 records too large to be kept in a letter" in ended.stderr.decode()
+    assert service.post("/dead-letters/redrive", {"cursor": "!"}).json["detail"][0]["loc"] == ["body", "cursor"]
 
 
 def test_row_10_the_first_order_for_a_letter_counts_also_when_the_tables_are_made_anew(

@@ -15,7 +15,7 @@ UNTIL = "2026-01-31T12:00:00Z"
 
 
 def answer(done: str, number: int, more: bool) -> Answer:
-    return 200, {}, orjson.dumps({done: number, "left_out": 0, "until": UNTIL, "more": more})
+    return 200, {}, orjson.dumps({done: number, "left_out": 0, "until": UNTIL, "more": more, "next_cursor": "c"})
 
 
 @pytest.mark.parametrize(
