@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from app import topics
-from app.events import DeadLetter
+from app.events import BuryReason, DeadLetter
 from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
@@ -97,7 +97,7 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
     return result
 
 
-def bury(record: Record, reason: str, detail: str) -> None:
+def bury(record: Record, reason: BuryReason, detail: str) -> None:
     """Keep a record that could not be applied on the dead-letter topic."""
     _buried[reason] += 1
     if _buried[reason] <= _TOLD or _buried[reason] % 1000 == 0:  # a file imported twice may bring a million

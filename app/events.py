@@ -311,6 +311,8 @@ Control = RequestCancelled | RequestRetried
 
 # --- dead-letters --------------------------------------------------------------------------------
 
+BuryReason = Literal["undecodable", "unknown_version", "call_rewritten", "call_too_large"]
+
 
 class DeadLetter(Event):
     """A record that could not be processed, and why; in JSON its bytes are base64, null where there were none."""
@@ -321,7 +323,7 @@ class DeadLetter(Event):
     key: bytes | None
     value: bytes | None
     left_out: bool = False  # the value, which was too large for a letter: the log still has it
-    reason: str
+    reason: str  # a BuryReason, or one of a later version
     detail: str
     logged_at: float | None = None  # when the record was appended
     redrive_of: str | None = None  # the letter whose record this is, tried again

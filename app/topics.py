@@ -94,6 +94,9 @@ def plain(name: str) -> str:
     return name.removeprefix(_prefix)
 
 
+NAMES = tuple(plain(topic.name) for topic in ALL)
+
+
 def named(name: str) -> Topic | None:
     """The topic with a name, if it is one of ours."""
     return next((topic for topic in ALL if topic.name == name), None)

@@ -8,6 +8,7 @@ import msgspec
 
 from app import ids, topics
 from app.events import (
+    BuryReason,
     CallLogged,
     Control,
     DeadLetter,
@@ -36,7 +37,7 @@ R = TypeVar("R")
 class CannotApply(Exception):
     """A record that can never be applied; it becomes a dead letter with this reason and detail."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: BuryReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app import cluster, raw, topics
-from app.events import LetterDismissed, LetterOrder, LetterRedriven
+from app.events import BuryReason, LetterDismissed, LetterOrder, LetterRedriven
 from app.web import log_writes
 from app.web.auth import USER, check_read
 from app.web.bodies import read_json, validate
@@ -26,12 +26,18 @@ from tables.dead_letters import Filters
 _AT_ONCE = 1_000
 
 
+def _known(topic: str) -> str:
+    if topic not in topics.NAMES:
+        raise ValueError(f"there is no topic {topic!r}; there are: {', '.join(topics.NAMES)}")
+    return topic
+
+
 class Which(BaseModel):
     """Which letters: whose record says that it is of this project, by its topic, when it was written, the reason."""
 
     project_id: Id | None = None
-    topic: str | None = None
-    reason: str | None = None
+    topic: Annotated[str, AfterValidator(_known)] | None = None
+    reason: BuryReason | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 

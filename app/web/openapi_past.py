@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+from app import topics
+from app.events import BuryReason
 from app.web.openapi_schemas import (
     INTEGER,
     STRING,
@@ -16,12 +18,16 @@ from app.web.openapi_schemas import (
 )
 from tables.gaps import Reason
 
+GAP_REASONS = get_args(Reason)
+LETTER_REASONS = get_args(BuryReason)
+LETTER_TOPICS = topics.NAMES
+
 _LETTER: dict[str, Schema] = {
     "id": STRING,
     "topic": STRING,
     "partition": INTEGER,
     "offset": INTEGER,
-    "reason": {**STRING, "description": "Such as undecodable, unknown_version, call_rewritten or call_too_large."},
+    "reason": {**STRING, "description": f"{', '.join(LETTER_REASONS)}, or one of a later version."},
     "detail": STRING,
     "project_id": {**nullable(STRING), "description": "Whose record it is, as far as it says so."},
     "bytes": {**INTEGER, "description": "Of the record that is kept."},
@@ -40,7 +46,6 @@ _MORE: dict[str, Schema] = {
     "next_cursor": nullable(STRING),
 }
 
-GAP_REASONS = get_args(Reason)
 _BY_NAME: Schema = {"type": "object", "additionalProperties": INTEGER}
 
 SCHEMAS: dict[str, Schema] = {
@@ -109,8 +114,8 @@ SCHEMAS: dict[str, Schema] = {
             {
                 "ids": nullable(array(STRING)),
                 "project_id": nullable(STRING),
-                "topic": nullable(STRING),
-                "reason": nullable(STRING),
+                "topic": nullable(enum(*LETTER_TOPICS)),
+                "reason": nullable(enum(*LETTER_REASONS)),
                 "since": nullable(TIME),
                 "until": nullable(TIME),
                 "cursor": nullable(STRING),

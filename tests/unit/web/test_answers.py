@@ -31,6 +31,8 @@ from tests.unit.web.client import Client, running
         ("GET", "/scores/gaps?project_id=a&scorer_ref=s&reason=lost", 422, "literal_error"),
         ("GET", "/scores?project_id=a&as_of=2026-01-01T00:00:00", 422, "timezone_aware"),
         ("GET", "/dead-letters?since=yesterday", 422, "datetime_from_date_parsing"),
+        ("GET", "/dead-letters?topic=typo", 422, "value_error"),
+        ("GET", "/dead-letters?reason=typo", 422, "literal_error"),
     ],
 )
 def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str, status: int, type: str) -> None:
@@ -41,6 +43,17 @@ def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str,
     assert detail["type"] == type
     if status == 422:
         assert detail["loc"][0] == "query"
+
+
+def test_a_redrive_of_letters_that_cannot_be_is_refused_with_what_there_is(client: Client) -> None:
+    answer = client.post("/dead-letters/redrive", {"topic": "typo", "reason": "typo"})
+    assert answer.status == 422
+    topic, reason = answer.json["detail"]
+    assert (topic["loc"], reason["loc"]) == (["body", "topic"], ["body", "reason"])
+    assert topic["msg"].endswith(
+        "there is no topic 'typo'; there are: calls, scorers, score-requests, controls, score-events, dead-letters"
+    )
+    assert "'undecodable', 'unknown_version', 'call_rewritten' or 'call_too_large'" in reason["msg"]
 
 
 @pytest.mark.parametrize(
