@@ -13,6 +13,10 @@ class BadInput(CommandError):
     exit_code = 2
 
 
+class UnknownScorer(CommandError):
+    """No scorer that can be used has the name."""
+
+
 class Unreachable(CommandError):
     """Nothing that speaks callscore's language answers at the address."""
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.client.errors import CommandError
+from app.client import summary
+from app.client.errors import CommandError, UnknownScorer
 from app.client.http import Client
 from app.client.text import clean, json_line
 
@@ -82,7 +83,7 @@ async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]
     """The refs for names and refs; a name means its latest version, the project's own before everybody's.
 
     Raises:
-        CommandError: no scorer has that name.
+        UnknownScorer: no scorer has that name.
     """
     if all(is_ref(text) for text in wanted):
         return list(wanted)
@@ -93,8 +94,30 @@ async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]
         known.setdefault(scorer["name"], scorer["ref"])
     for text in wanted:
         if not is_ref(text) and text not in known:
-            raise CommandError(await _unknown(client, project, text, known))
+            raise UnknownScorer(await _unknown(client, project, text, known))
     return list(dict.fromkeys(text if is_ref(text) else known[text] for text in wanted))
+
+
+async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
+    """The ref for a ref, or for the name of a scorer whose scores are asked for, also if its code is gone.
+
+    Raises:
+        UnknownScorer: no scorer has that name, nor has any score.
+        CommandError: scores have that name by several refs, none of which can be used now.
+    """
+    try:
+        return (await refs(client, project, [wanted]))[0]
+    except UnknownScorer:
+        items = await summary.fetch(client, project)
+        found = sorted({item["scorer_ref"] for item in items if item["scorer_name"] == wanted})
+        if not found:
+            raise
+    if len(found) > 1:
+        raise CommandError(
+            f"No code of {wanted!r} is installed, and {len(found)} versions of it have scores in {project}; "
+            f"name one by its ref: {', '.join(found)}"
+        )
+    return found[0]
 
 
 async def _unknown(client: Client, project: str, name: str, known: Iterable[str]) -> str:

@@ -194,7 +194,7 @@ async def _compare(service: "Service", project: str, one: str, other: str, limit
     from app.client.text import clean, json_line
 
     async with Client(service, on_wait=note) as client:
-        refs = [(await client_scorers.refs(client, project, [name]))[0] for name in (one, other)]
+        refs = [await client_scorers.ref_of_scores(client, project, name) for name in (one, other)]
         pairs = await agreement.pairs(client, project, refs[0], refs[1])
     found = agreement.compare(pairs, limit)
     if found["calls"] == 0:

@@ -77,11 +77,11 @@ async def _scores(
 ) -> None:
     from app.client.http import Client
     from app.client.output import note
-    from app.client.scorers import refs
+    from app.client.scorers import ref_of_scores
 
     async with Client(service, on_wait=note) as client:
         if scorer is not None:
-            [params["scorer_ref"]] = await refs(client, params["project_id"], [scorer])
+            params["scorer_ref"] = await ref_of_scores(client, params["project_id"], scorer)
         if as_json:
             await _json(client, params, limit)
         elif as_csv:
@@ -117,11 +117,11 @@ async def _summary(
     from app.client import summary
     from app.client.http import Client
     from app.client.output import note, say, table
-    from app.client.scorers import refs
+    from app.client.scorers import ref_of_scores
     from app.client.text import json_line
 
     async with Client(service, on_wait=note) as client:
-        ref = None if scorer is None else (await refs(client, project, [scorer]))[0]
+        ref = None if scorer is None else await ref_of_scores(client, project, scorer)
         found = await summary.fetch(client, project, by, ref, as_of)
     if as_json:
         for item in found:

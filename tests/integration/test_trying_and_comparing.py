@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.judging import LABEL, NUMBER, PROJECT, Judging, judged, log_outputs, publish, scores
@@ -68,3 +69,19 @@ def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Ju
     done = command(service, "scorers", "compare", "one", "refusal")
     assert done.returncode == 1
     assert "No call" in done.stderr
+
+
+def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers").start()
+    [call] = log_outputs(service, ["text"])
+    service.wait_finished(service.submit(PROJECT, [call], service.refs("in_process")))
+    service.stop()
+    without = service.another(scorers="")
+    try:
+        without.start()
+        assert "in_process" not in [scorer["name"] for scorer in without.items("/scorers")]
+        shown = command(without, "scores", "--scorer", "in_process", "--json")
+        assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
+        assert command(without, "submit", "--scorer", "in_process").returncode == 1
+    finally:
+        without.kill()

@@ -243,6 +243,25 @@ async def test_scores_filters_reach_the_service(callscore: Command, service: Fak
     assert query == {"project_id": "a/b", "call_id": "c 1", "scorer_ref": REFUSAL, "status": "failed"}
 
 
+async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
+    callscore: Command, service: FakeService
+) -> None:
+    old, older = "callscore:///scorer/gone:2", "callscore:///scorer/gone:1"
+    service.summary = [summarized(REFUSAL, None, {}), summarized(old, None, {})]
+    for words in ((), ("--json",), ("--summary",)):
+        assert (await callscore("scores", "--project", "a/b", "--scorer", "gone", *words)).code == 0
+        assert service.seen[-1].query["scorer_ref"] == old
+    service.summary.append(summarized(older, None, {}))
+    ended = await callscore("scores", "--project", "a/b", "--scorer", "gone")
+    assert (ended.code, ended.err) == (
+        1,
+        "No code of 'gone' is installed, and 2 versions of it have scores in a/b; "
+        f"name one by its ref: {older}, {old}\n",
+    )
+    ended = await callscore("scores", "--project", "a/b", "--scorer", "never")
+    assert (ended.code, ended.err) == (1, "There is no scorer named 'never' in a/b; there are: none.\n")
+
+
 async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(
     callscore: Command, service: FakeService
 ) -> None:
