@@ -1,14 +1,28 @@
-"""Scores as rows of a table, of CSV, and as short text."""
+"""Scores as rows of a table, of CSV, and as short text; and why there are none."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from app.client.http import Client
 from app.client.text import clean, json_line
 
 CSV_COLUMNS = (
     "call_id", "scorer_name", "scorer_ref", "status", "passed", "score", "output", "error_type", "error_message",
     "attempts", "revision", "scored_at", "op_name",
 )  # fmt: skip
+
+
+async def why_none(client: Client, project: str, otherwise: str) -> str:
+    """Why no scores were found: the project has no calls, or these have no scores; `otherwise` if it has some."""
+    if await _has_any(client, "/scores", project):
+        return otherwise
+    if await _has_any(client, "/calls", project):
+        return f"No call of {project} has a score yet; ask for some with: callscore submit --project {project}"
+    return f"The project {project} has no calls; import some with: callscore calls import"
+
+
+async def _has_any(client: Client, view: str, project: str) -> bool:
+    return bool((await client.get(view, {"project_id": project, "limit": "1"}))["items"])
 
 
 def passed(score: Mapping[str, Any]) -> bool | None:

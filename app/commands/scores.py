@@ -118,11 +118,15 @@ async def _summary(
     from app.client.http import Client
     from app.client.output import note, say, table
     from app.client.scorers import ref_of_scores
+    from app.client.scores import why_none
     from app.client.text import json_line
 
     async with Client(service, on_wait=note) as client:
         ref = None if scorer is None else await ref_of_scores(client, project, scorer)
         found = await summary.fetch(client, project, by, ref, as_of)
+        if not found and not as_json:
+            none = "No scores match." if ref is None else f"There are no scores by {ref}."
+            say(await why_none(client, project, none))
     if as_json:
         for item in found:
             say(json_line(item))
@@ -130,8 +134,6 @@ async def _summary(
         table(*summary.comparison(found))
         if by is not None and all(item["group"] is None for item in found):
             note(f"No call has {by}.")
-    else:
-        say("There are no scores." if ref is None else f"There are no scores by {ref}.")
 
 
 async def _json(client: "Client", params: dict[str, str], limit: int | None) -> None:
@@ -152,11 +154,11 @@ async def _csv(client: "Client", params: dict[str, str], limit: int | None) -> N
 
 async def _table(client: "Client", params: dict[str, str], limit: int) -> None:
     from app.client.output import note, say, table
-    from app.client.scores import brief
+    from app.client.scores import brief, why_none
 
     found = [score async for score in client.items("/scores", params, limit + 1)]
     if not found:
-        say("No scores match.")
+        say(await why_none(client, params["project_id"], "No scores match."))
         return
     rows = [[score["call_id"], score["scorer_name"], score["status"], brief(score)] for score in found[:limit]]
     table(["CALL", "SCORER", "STATUS", "RESULT"], rows)

@@ -36,6 +36,8 @@ class FakeService:
     counts: dict[str, int] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
+    of_other_times: list[dict[str, Any]] = field(default_factory=list)
+    """Scores that are there only where no time is asked for."""
     gaps: dict[str, list[str]] = field(default_factory=dict)
     """Calls that lack a score, by scorer ref."""
     kinds: list[dict[str, Any]] = field(default_factory=list)
@@ -57,7 +59,7 @@ class FakeService:
         app.router.add_post("/score-requests/{id}/{order:cancel|retry}", self._order)
         app.router.add_get("/score-requests/{id}/events", self._follow)
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
-        app.router.add_get("/scores", lambda request: self._list(request, self.scores))
+        app.router.add_get("/scores", self._scores)
         app.router.add_get("/scores/gaps", self._gaps)
         app.router.add_get("/scores/summary", lambda request: self._whole({"items": self.summary}))
         return app
@@ -94,6 +96,9 @@ class FakeService:
         return web.json_response(
             {"items": items[start:end], "next_cursor": str(end) if end < len(items) else None}, dumps=_dumps
         )
+
+    async def _scores(self, request: web.Request) -> web.Response:
+        return await self._list(request, self.scores + ([] if "as_of" in request.query else self.of_other_times))
 
     async def _gaps(self, request: web.Request) -> web.Response:
         return await self._list(request, [{"call_id": call} for call in self.gaps[request.query["scorer_ref"]]])

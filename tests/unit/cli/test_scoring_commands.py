@@ -5,6 +5,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from app.client import requests
 from app.client.scorers import parameters
 from app.client.summary import comparison
@@ -235,8 +237,23 @@ async def test_the_table_says_how_to_see_more(callscore: Command, service: FakeS
     assert "\x1b" not in ended.out
 
 
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+async def test_why_there_are_no_scores_is_said(
+    callscore: Command, service: FakeService, words: tuple[str, ...]
+) -> None:
+    asked = ("scores", "--project", "a/b", "--as-of", "2026-01-31T12:00:00Z", *words)
+    ended = await callscore(*asked)
+    nothing = "The project a/b has no calls; import some with: callscore calls import\n"
+    assert (ended.code, ended.out) == (0, nothing)
+    service.calls = {"c1": {"id": "c1"}}
+    unscored = "No call of a/b has a score yet; ask for some with: callscore submit --project a/b\n"
+    assert (await callscore(*asked)).out == unscored
+    service.of_other_times = [score("c1")]
+    assert (await callscore(*asked)).out == "No scores match.\n"
+
+
 async def test_scores_filters_reach_the_service(callscore: Command, service: FakeService) -> None:
-    service.scorers = [scorer("refusal", REFUSAL)]
+    service.scorers, service.scores = [scorer("refusal", REFUSAL)], [score("c 1")]
     await callscore("scores", "--project", "a/b", "--call", "c 1", "--scorer", "refusal", "--status", "failed")
     query = dict(service.seen[-1].query)
     assert query.pop("limit")
@@ -247,7 +264,7 @@ async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
     callscore: Command, service: FakeService
 ) -> None:
     old, older = "callscore:///scorer/gone:2", "callscore:///scorer/gone:1"
-    service.summary = [summarized(REFUSAL, None, {}), summarized(old, None, {})]
+    service.summary, service.scores = [summarized(REFUSAL, None, {}), summarized(old, None, {})], [score("c1")]
     for words in ((), ("--json",), ("--summary",)):
         assert (await callscore("scores", "--project", "a/b", "--scorer", "gone", *words)).code == 0
         assert service.seen[-1].query["scorer_ref"] == old
@@ -312,7 +329,7 @@ async def test_columns_by_what_no_call_has_are_told(callscore: Command, service:
     service.summary = [summarized(REFUSAL, None, {})]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
     assert ended.err == "No call has attributes.nope.\n"
-    service.summary = []
+    service.summary, service.scores = [], [score("c1")]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--scorer", REFUSAL)
     assert ended.out == f"There are no scores by {REFUSAL}.\n"
 
