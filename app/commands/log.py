@@ -118,7 +118,7 @@ def compact(directory: Path | None, topic: str | None) -> None:
 def export_(file: Path) -> None:
     """Write all of the log to FILE (- for stdout; compressed if it ends in .gz), embedded or Kafka's.
 
-    Every worker must be stopped. callscore log import makes the log anew from it.
+    FILE must be new. Every worker must be stopped. callscore log import makes the log anew from it.
     """
     from app.client import output
 

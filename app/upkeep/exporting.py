@@ -12,9 +12,11 @@ async def export_log(path: Path) -> dict[str, int]:
     """Export all primary topics of the settings' log, which no worker may use; returns how many records each has.
 
     Raises:
+        BadInput: the file is there already.
         CommandError: the log is in use, or cannot be read.
         OSError: the file cannot be written.
     """
+    lines.check_new(path)
     with sentences(), kafka.sentences():
         async with source(get_settings()) as log:
             ends = await log.ends()

@@ -23,7 +23,7 @@ from typing import IO, Any, Literal
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from app.client.errors import CommandError
+from app.client.errors import BadInput, CommandError
 from app.embedded.record import Record
 
 VERSION = 1
@@ -150,6 +150,12 @@ def reading(path: Path) -> Iterator[Reader]:
         return
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         yield Reader(file, str(path))
+
+
+def check_new(path: Path) -> None:
+    """Return if an export can be written there without writing over anything. Raises BadInput."""
+    if path != STANDARD and path.exists():
+        raise BadInput(f"{path} is there already: name a new file.")
 
 
 @contextmanager

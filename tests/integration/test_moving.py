@@ -157,6 +157,14 @@ def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Mov
 
 
 @embedded_only
+def test_an_export_writes_over_no_file(moved: Moved) -> None:
+    before = moved.file.read_bytes()
+    again = callscore(moved.service, "export", str(moved.file))
+    assert (again.returncode, again.stderr.decode()) == (2, f"{moved.file} is there already: name a new file.\n")
+    assert moved.file.read_bytes() == before
+
+
+@embedded_only
 def test_moving_there_and_back_changes_nothing(moved: Moved, tmp_path: Path) -> None:
     there = Service(tmp_path / "there", partitions=5, scorers=PLUGINS, call_wait=CALL_WAIT)
     done(callscore(there, "import", str(moved.file)))
