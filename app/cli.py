@@ -31,7 +31,8 @@ class InOrder(click.Group):
 def cli() -> None:
     """Apply scorers to logged LLM calls.
 
-    Exit codes: 0 all well, 1 something failed, 2 usage or bad settings, 130 interrupted.
+    Exit codes: 0 all well, 1 something failed or was refused, 2 an option, value or setting cannot be used, 130
+    interrupted.
     """
 
 

@@ -50,9 +50,9 @@ def done(ended: "subprocess.CompletedProcess[bytes]") -> str:
     return ended.stderr.decode()
 
 
-def refused(ended: "subprocess.CompletedProcess[bytes]") -> str:
+def refused(ended: "subprocess.CompletedProcess[bytes]", code: int = 1) -> str:
     """The one sentence with which a command failed."""
-    assert ended.returncode == 1, (ended.returncode, ended.stderr)
+    assert ended.returncode == code, (ended.returncode, ended.stderr)
     [sentence] = ended.stderr.decode().splitlines()
     return sentence
 

@@ -13,7 +13,7 @@ class BadInput(CommandError):
     exit_code = 2
 
 
-class UnknownScorer(CommandError):
+class UnknownScorer(BadInput):
     """No scorer that can be used has the name."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.client import summary
-from app.client.errors import CommandError, UnknownScorer
+from app.client.errors import BadInput, UnknownScorer
 from app.client.http import Client
 from app.client.text import clean, json_line
 
@@ -103,7 +103,7 @@ async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
 
     Raises:
         UnknownScorer: no scorer has that name, nor has any score.
-        CommandError: scores have that name by several refs, none of which can be used now.
+        BadInput: scores have that name by several refs, none of which can be used now.
     """
     try:
         return (await refs(client, project, [wanted]))[0]
@@ -113,7 +113,7 @@ async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
         if not found:
             raise
     if len(found) > 1:
-        raise CommandError(
+        raise BadInput(
             f"No code of {wanted!r} is installed, and {len(found)} versions of it have scores in {project}; "
             f"name one by its ref: {', '.join(found)}"
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from app.commands.projects import Project
 from app.commands.service_options import service_options
+from app.commands.times import Time
 
 if TYPE_CHECKING:
     from app.client.http import Service
@@ -29,12 +31,19 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--project", "project_id", type=Project(), help="Only of this project. Default: all.")
     @click.option("--topic", help="Only records of this topic, e.g. calls.")
     @click.option("--reason", help="Only with this reason, e.g. undecodable.")
-    @click.option("--since", metavar="TIME", help="Only records written then or later, e.g. 2026-01-31T12:00:00Z.")
-    @click.option("--until", metavar="TIME", help="Only records written then or earlier.")
+    @click.option(
+        "--since", type=Time(), metavar="TIME", help="Only records written then or later, e.g. 2026-01-31T12:00:00Z."
+    )
+    @click.option("--until", type=Time(), metavar="TIME", help="Only records written then or earlier.")
     @wraps(function)
     def with_filters(*args: Any, **kwargs: Any) -> Any:
         given = {name: kwargs.pop(name) for name in _FILTERS}
-        return function(*args, filters={name: value for name, value in given.items() if value is not None}, **kwargs)
+        filters = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in given.items()
+            if value is not None
+        }
+        return function(*args, filters=filters, **kwargs)
 
     return with_filters
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from app.commands.names import Name
+
 
 @click.group()
 def keys() -> None:
@@ -12,8 +14,16 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--user", required=True, help="Whose key it is; requests carry this name.")
-@click.option("--project", "projects", metavar="GLOB", multiple=True, required=True, help="E.g. 'acme/*'. Repeatable.")
+@click.option("--user", type=Name(), required=True, help="Whose key it is; requests carry this name.")
+@click.option(
+    "--project",
+    "projects",
+    type=Name(),
+    metavar="GLOB",
+    multiple=True,
+    required=True,
+    help="E.g. 'acme/*'. Repeatable.",
+)
 def add(file: Path, user: str, projects: tuple[str, ...]) -> None:
     """Make a key, add its hash to FILE, and print the key, this once."""
     from app.client.errors import CommandError

@@ -8,24 +8,10 @@ import click
 
 from app.commands.service_options import service_options
 from app.commands.settings import checked_settings
+from app.commands.times import Time
 
 if TYPE_CHECKING:
     from app.client.http import Service
-
-
-class Time(click.ParamType):
-    """A time with its zone, as Unix seconds."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            self.fail(f"{value!r} is not a time with its zone, such as 2026-01-31T12:00:00Z.", param, ctx)
-        return found.timestamp()
 
 
 @click.command(short_help="Make all tables anew from the log.")
@@ -33,7 +19,7 @@ class Time(click.ParamType):
 @click.option("--as-of", type=Time(), metavar="TIME", help="As they were then, e.g. 2026-01-31T12:00:00Z.")
 @click.option("--verify", is_flag=True, help="Compare them with those that the service has, and name what differs.")
 @service_options
-def replay(directory: Path | None, as_of: float | None, verify: bool, service: "Service") -> int:
+def replay(directory: Path | None, as_of: datetime | None, verify: bool, service: "Service") -> int:
     """Make all tables anew in DIR from the log alone, embedded or Kafka's, also while it is in use.
 
     --verify needs no DIR: it compares them with the tables of the service that runs, at the same position of the log,
@@ -47,11 +33,11 @@ def replay(directory: Path | None, as_of: float | None, verify: bool, service: "
     return _verify(service) if directory is None else _replay(directory, as_of)
 
 
-def _replay(directory: Path, as_of: float | None) -> int:
+def _replay(directory: Path, as_of: datetime | None) -> int:
     from app.client.output import say
     from app.upkeep.replay import replay
 
-    done = replay(directory, as_of)
+    done = replay(directory, None if as_of is None else as_of.timestamp())
     say(f"{_applied(done.applied.records, done.applied.seconds, done.applied.letters)}.")
     say(f"{directory / 'tables'} has {_by_table(done.rows)}.")
     return 0

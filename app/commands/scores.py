@@ -3,29 +3,32 @@
 import asyncio
 import csv
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from app.commands.projects import project_option
 from app.commands.service_options import service_options
+from app.commands.times import Time
 
 if TYPE_CHECKING:
     from app.client.http import Client, Service
 
 _TABLE_ROWS = 50
+_STATUSES = ("succeeded", "failed", "cancelled")
 
 
 @click.command()
 @project_option
 @click.option("--call", metavar="ID", help="Only of this call.")
 @click.option("--scorer", metavar="REF_OR_NAME", help="Only of this scorer.")
-@click.option("--status", help="Only with this status, e.g. failed.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
 @click.option("--summary", is_flag=True, help="A scorer a row: its pass rate, or its mean score.")
 @click.option("--by", metavar="PATH", help="A column for each attributes.NAME, inputs.NAME or op_name; with --summary.")
 @click.option("--gaps", is_flag=True, help="The calls that have no succeeded score of the --scorer, and why.")
-@click.option("--as-of", metavar="TIME", help="What they were then, e.g. 2026-01-31T12:00:00Z.")
+@click.option("--as-of", type=Time(), metavar="TIME", help="What they were then, e.g. 2026-01-31T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a line of headings.")
 @service_options
@@ -38,7 +41,7 @@ def scores(
     summary: bool,
     by: str | None,
     gaps: bool,
-    as_of: str | None,
+    as_of: datetime | None,
     as_json: bool,
     as_csv: bool,
     service: "Service",
@@ -57,8 +60,9 @@ def scores(
         raise click.UsageError("--by goes with --summary.", click.get_current_context())
     if by is not None and by != "op_name" and not by.startswith(("attributes.", "inputs.")):
         raise click.UsageError("--by is op_name, attributes.NAME or inputs.NAME.", click.get_current_context())
+    at = None if as_of is None else as_of.isoformat()
     if summary:
-        asyncio.run(_summary(service, project, scorer, by, as_of, as_json))
+        asyncio.run(_summary(service, project, scorer, by, at, as_json))
         return
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.", click.get_current_context())
@@ -67,8 +71,8 @@ def scores(
         params["call_id"] = call
     if status is not None:
         params["status"] = status
-    if as_of is not None:
-        params["as_of"] = as_of
+    if at is not None:
+        params["as_of"] = at
     asyncio.run(_scores(service, params, scorer, limit, as_json, as_csv))
 
 

@@ -71,7 +71,7 @@ async def _submit(
     as_json: bool,
 ) -> int:
     from app.client import requests
-    from app.client.errors import CommandError
+    from app.client.errors import BadInput, CommandError
     from app.client.http import Client
     from app.client.output import note, say
     from app.client.scorers import refs
@@ -87,8 +87,9 @@ async def _submit(
         else:
             parts = requests.parts(await requests.call_ids(client, project) if chosen is None else chosen)
             if not parts:
-                nothing = f"The project {project} has no calls" if chosen is None else "No call ids were given"
-                raise CommandError(f"{nothing}; import some with: callscore calls import")
+                if chosen is not None:
+                    raise BadInput("No call ids were given: the file of --calls-from has none.")
+                raise CommandError(f"The project {project} has no calls; import some with: callscore calls import")
             if len(parts) > 1:
                 total = number(sum(map(len, parts)))
                 note(f"{total} calls are more than one request takes, so they become {len(parts)} requests.")

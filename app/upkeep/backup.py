@@ -22,6 +22,7 @@ def back_up(directory: Path, service: Service) -> None:
 
     Raises:
         CommandError: it cannot be made.
+        BadInput: there is something at that place.
         OSError: the directory cannot be written.
     """
     with sentences():

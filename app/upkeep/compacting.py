@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.client.errors import BadInput
 from app.embedded.cleaning import CleanedStats
 from app.embedded.errors import NoLog
 from app.embedded.log import Log
@@ -15,7 +16,8 @@ async def compact(directory: Path | None, topic: str | None) -> dict[str, Cleane
     """Compact a topic now, or every topic whose config asks for it; returns by topic what was removed.
 
     Raises:
-        CommandError: the log is in use or cannot be written, or there is no such topic.
+        CommandError: the log is in use or cannot be written.
+        BadInput: there is no such topic, or it is not compacted.
     """
     with sentences():
         path = directory or places.log_path(get_settings())
@@ -23,6 +25,10 @@ async def compact(directory: Path | None, topic: str | None) -> dict[str, Cleane
             raise NoLog(path)
         log = Log(path)
         try:
+            if topic is not None and topic not in log.topics:
+                raise BadInput(
+                    f"There is no topic {topic} in the log; it has {', '.join(sorted(log.topics)) or 'none'}."
+                )
             compacted = [name for name, found in log.topics.items() if Policy.of(found.config).compact]
             chosen = sorted(compacted) if topic is None else [topic]
             return {name: await log.compact(name) for name in chosen}

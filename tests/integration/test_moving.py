@@ -160,7 +160,7 @@ def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Mov
 def test_an_export_writes_over_no_file(moved: Moved) -> None:
     before = moved.file.read_bytes()
     again = callscore(moved.service, "export", str(moved.file))
-    assert (again.returncode, again.stderr.decode()) == (2, f"{moved.file} is there already: name a new file.\n")
+    assert refused(again, code=2) == f"{moved.file} is there already: name a new file."
     assert moved.file.read_bytes() == before
 
 

@@ -82,6 +82,6 @@ def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_serv
         assert "in_process" not in [scorer["name"] for scorer in without.items("/scorers")]
         shown = command(without, "scores", "--scorer", "in_process", "--json")
         assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
-        assert command(without, "submit", "--scorer", "in_process").returncode == 1
+        assert command(without, "submit", "--scorer", "in_process").returncode == 2
     finally:
         without.kill()

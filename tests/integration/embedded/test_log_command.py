@@ -128,7 +128,9 @@ def test_compacted_changelogs_keep_the_newest_record_of_each_key_and_the_tables(
     left = [record for record in lines(service, "dump") if "changelog" in record["topic"]]
     assert len(left) == len(changelogs) - removed
     assert done(callscore(service, "check")) == "The log is whole.\n"
-    assert "calls is kept whole, so it is not compacted" in refused(callscore(service, "compact", "--topic", "calls"))
+    whole = refused(callscore(service, "compact", "--topic", "calls"), code=2)
+    assert "calls is kept whole, so it is not compacted" in whole
+    assert "There is no topic typo in the log" in refused(callscore(service, "compact", "--topic", "typo"), code=2)
     shutil.rmtree(service.data_dir / "instance-0")
     service.start()
     assert len(service.items(f"/scores?project_id={PROJECT}")) == 51
@@ -198,7 +200,7 @@ def test_a_backup_of_a_stopped_log_is_whole_and_replaces_nothing(service: Servic
     service.stop()
     done(callscore(service, "backup", str(tmp_path / "backup")))
     assert lines(service, "dump", "--dir", str(tmp_path / "backup")) == lines(service, "dump")
-    assert "There is something at" in refused(callscore(service, "backup", str(tmp_path / "backup")))
+    assert "There is something at" in refused(callscore(service, "backup", str(tmp_path / "backup")), code=2)
 
 
 def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(

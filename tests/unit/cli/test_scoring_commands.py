@@ -78,7 +78,7 @@ async def test_a_name_means_the_project_s_own_latest_version(callscore: Command,
 async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Command, service: FakeService) -> None:
     service.scorers = [scorer("refusal", REFUSAL)]
     ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")
-    assert (ended.code, ended.err) == (1, "There is no scorer named 'tone' in a/b; there are: refusal.\n")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'tone' in a/b; there are: refusal.\n")
 
 
 KIND = {
@@ -93,7 +93,7 @@ async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
 ) -> None:
     service.scorers, service.kinds = [scorer("refusal", REFUSAL)], [KIND]
     ended = await callscore("submit", "--project", "a/b", "--scorer", "AtMost", "c1")
-    assert ended.code == 1
+    assert ended.code == 2
     assert ended.err == (
         "'AtMost' is a kind of scorer, which has to be published with its parameters first: "
         "callscore scorers publish NAME --kind AtMost --param words=… --project a/b\n"
@@ -271,12 +271,12 @@ async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
     service.summary.append(summarized(older, None, {}))
     ended = await callscore("scores", "--project", "a/b", "--scorer", "gone")
     assert (ended.code, ended.err) == (
-        1,
+        2,
         "No code of 'gone' is installed, and 2 versions of it have scores in a/b; "
         f"name one by its ref: {older}, {old}\n",
     )
     ended = await callscore("scores", "--project", "a/b", "--scorer", "never")
-    assert (ended.code, ended.err) == (1, "There is no scorer named 'never' in a/b; there are: none.\n")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'never' in a/b; there are: none.\n")
 
 
 async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(

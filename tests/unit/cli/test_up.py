@@ -137,6 +137,6 @@ async def test_a_bad_parameter_and_an_unknown_request_are_one_sentence(up: Comma
     unknown = await up("status", "no-such-request")
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
     assert "has no such request (or your key may not see it)" in unknown.err
-    status = await up("scores", "--project", "me/mine", "--status", "nonsense")
-    assert (status.code, status.err.count("\n")) == (1, 1)
-    assert "query.status" in status.err
+    reason = await up("dead-letters", "list", "--reason", "nonsense")
+    assert (reason.code, reason.err.count("\n")) == (1, 1)
+    assert "query.reason" in reason.err
