@@ -149,7 +149,8 @@ class Settings(BaseSettings):
         """
         found = self.providers.get(name)
         if found is None:
-            raise SettingsError(f"{PREFIX}PROVIDERS names no provider {name!r}")
+            named = ", ".join(sorted(self.providers)) or "none"
+            raise SettingsError(f"{PREFIX}PROVIDERS of this worker names no provider {name!r}; it names: {named}")
         return found
 
     @property

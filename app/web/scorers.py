@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
+from app.judges.askable import refusal
 from app.judges.prices import lacks_price, never_tells_cost
 from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
-from app.settings import get_settings
+from app.settings import SettingsError, get_settings
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json, validate
@@ -86,6 +87,8 @@ async def publish_scorer(request: web.Request) -> web.Response:
         raise problem(422, ["body", "name"], message, "name_taken")
     bound = bind(registry, body.name, body.kind, body.params)
     check_cap(bound, body.policy, "body", "policy", "usd_per_day")
+    check_askable(bound, "body", "params")
+    _check_provider(body.policy)
     event = ScorerPublished(
         ref=bound.ref,
         project_id=body.project_id,
@@ -141,6 +144,24 @@ def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
     if cap is not None and lacks is not None:
         message = f"It may cost {cap:g} USD a day, which could not be counted: {lacks}; add it, 0 if it is free"
         raise problem(422, loc, message, "price_unknown")
+
+
+def check_askable(bound: BoundScorer, *loc: str) -> None:
+    """Return unless it is known that the scorer could only fail, since nobody may be asked. Raises ApiError, 422.
+
+    Workers have the same settings, or one would fail what another one scores: so this one speaks for all.
+    """
+    refused = refusal(bound.scorer)
+    if refused is not None:
+        raise problem(422, loc, f"Its tasks would all fail: {refused}", refused.type)
+
+
+def _check_provider(policy: Policy) -> None:
+    try:
+        if policy.provider is not None:
+            get_settings().provider(policy.provider)
+    except SettingsError as error:
+        raise problem(422, ["body", "policy", "provider"], str(error), "provider_unknown") from None
 
 
 def encode(event: ScorerPublished) -> bytes:

@@ -19,7 +19,7 @@ from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json
 from app.web.errors import ApiError, not_found, problem
 from app.web.responses import json_response
-from app.web.scorers import REGISTRY, bind, check_cap, encode
+from app.web.scorers import REGISTRY, bind, check_askable, check_cap, encode
 from tables import scorers
 
 
@@ -49,6 +49,7 @@ async def create_object(request: web.Request) -> web.Response:
     if kind != weave.KEPT:
         bound = bind(request.app[REGISTRY], obj.object_id, kind, params)
         check_cap(bound, Policy(), "body", "obj", "val")
+        check_askable(bound, "body", "obj", "val")
         params = dict(bound.params)
     event = ScorerPublished(
         ref=f"weave:///{obj.project_id}/object/{obj.object_id}:{digest}",

@@ -134,3 +134,20 @@ def test_a_provider_is_asked_through_the_proxy_that_the_environment_names(judgin
     service.start()
     assert judged(service, ["one"], publish(service))["tasks"]["succeeded"] == 1
     assert len(judging.judge.bodies) == 1
+
+
+def test_a_provider_that_settings_do_not_name_is_refused_at_publishing(judging: Judging) -> None:
+    service = judging.start()
+    params = {"provider": "local", "model": "judge-1", "prompt": "{output}", "scale": {"type": "boolean"}}
+    judge = {"name": "polite", "kind": "llm_judge", "params": params}
+    contains = {"name": "x", "kind": "contains", "params": {"text": "x"}}
+    for body, loc in (
+        (judge | {"params": params | {"provider": "nobody"}}, ["body", "params"]),
+        (judge | {"policy": {"provider": "nobody"}}, ["body", "policy", "provider"]),
+        (contains | {"policy": {"provider": "nobody"}}, ["body", "policy", "provider"]),
+    ):
+        answer = service.post("/scorers", body)
+        [detail] = answer.json["detail"]
+        assert (answer.status, detail["type"], detail["loc"]) == (422, "provider_unknown", loc)
+        assert "CALLSCORE_PROVIDERS of this worker names no provider 'nobody'; it names: local" in detail["msg"]
+    assert service.post("/scorers", contains | {"policy": {"provider": "local"}}).status == 201

@@ -100,6 +100,7 @@ def test_weaves_objects_are_read_back_and_what_cannot_run_is_said(judging: Judgi
         (judge(f"weave:///{PROJECT}/object/Missing:abc"), "has not been published"),
         (judge(f"weave:///other/project/object/Model:{digest}"), "has not been published"),
         (judge(model("gpt-5")), "provider/model"),
+        (judge(model("nobody/gpt-5")), "names no provider 'nobody'; it names: local"),
         (judge(model(n_times=3)), "n_times"),
         (judge(model(messages_template=[{"role": "user", "content": "x"}])), "role system"),
     ):

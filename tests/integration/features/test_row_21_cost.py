@@ -158,7 +158,7 @@ def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_
 
 
 def test_row_21_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(judging: Judging) -> None:
-    service = judging.start()
+    service = judging.start(remote_hosts="example.com")
     params = {"endpoint_url": "https://example.com/score"}
     body = {"name": "far", "kind": "remote", "params": params, "project_id": PROJECT}
     answer = service.post("/scorers", body | {"policy": {"usd_per_day": 5}})

@@ -117,19 +117,54 @@ def test_row_26_each_way_in_which_an_endpoint_answers_ends_as_documented(service
     assert score["error"]["type"] == "request_too_large"
 
 
-def test_row_26_nobody_is_asked_who_is_not_allowed_and_no_key_goes_astray(service: Service, endpoint: Endpoint) -> None:
-    forbidden = {
+def forbidden(endpoint: Endpoint) -> dict[str, str]:
+    """Urls that the service may not ask; all but the last can be told from its settings."""
+    return {
+        "with-a-user": f"http://me:secret@127.0.0.1:{endpoint.port}/score",
         "not-named": f"https://example.invalid:{endpoint.port}/score",
         "another-port": "http://127.0.0.1:1/score",
-        "by-a-name-that-resolves-to-loopback": f"https://localhost:{endpoint.port}/score",
         "no-https": f"http://localhost:{endpoint.port}/score",
         "metadata": "https://169.254.169.254/latest/meta-data",
-        "with-a-user": f"http://me:secret@127.0.0.1:{endpoint.port}/score",
         "as-a-number": f"http://2130706433:{endpoint.port}/score",
+        "by-a-name-that-resolves-to-loopback": f"https://localhost:{endpoint.port}/score",
     }
-    refs = {publish(service, url, name=name): name for name, url in forbidden.items()}
-    judged(service, ["text"], *refs)
-    for score in scores(service):
+
+
+def test_row_26_what_could_only_fail_is_not_published_and_the_setting_is_named(
+    service: Service, endpoint: Endpoint
+) -> None:
+    urls = forbidden(endpoint)
+    del urls["by-a-name-that-resolves-to-loopback"]
+    bodies = {name: {"name": name, "kind": "remote", "params": {"endpoint_url": url}} for name, url in urls.items()}
+    for name, body in bodies.items():
+        [detail] = service.post("/scorers", body).json["detail"]
+        assert (detail["type"], detail["loc"]) == ("endpoint_forbidden", ["body", "params"]), name
+    [detail] = service.post("/scorers", bodies["not-named"]).json["detail"]
+    assert "example.invalid is not among the hosts that CALLSCORE_REMOTE_HOSTS allows" in detail["msg"]
+    params = {"endpoint_url": endpoint.url, "provider": "typo"}
+    [detail] = service.post("/scorers", {"name": "far", "kind": "remote", "params": params}).json["detail"]
+    assert detail["type"] == "provider_unknown"
+    assert "remote" not in [scorer["kind"] for scorer in service.items("/scorers")]
+
+
+def test_row_26_nobody_is_asked_who_is_not_allowed_any_more_and_no_key_goes_astray(
+    service: Service, endpoint: Endpoint
+) -> None:
+    urls = forbidden(endpoint)
+    del urls["with-a-user"]
+    service.stop()
+    allowed = "example.invalid,127.0.0.1:1,localhost,169.254.169.254,2130706433"
+    former = service.another(remote_private_hosts=allowed)
+    try:
+        former.start()
+        refs = [publish(former, url, name=name) for name, url in urls.items()]
+        former.stop()
+    finally:
+        former.kill()
+    judged(service.start(), ["text"], *refs)
+    found = scores(service)
+    assert len(found) == len(refs)
+    for score in found:
         assert (score["status"], score["error"]["type"]) == ("failed", "endpoint_forbidden"), score
         assert score["attempts"] == 1
     assert endpoint.seen == []
