@@ -14,7 +14,7 @@ from app.client.errors import BadInput, Refused
 from app.client.http import Client
 from app.client.output import note
 from app.client.progress import bar
-from app.client.text import clean, number, plural, seconds
+from app.client.text import clean, number, plural, rate, seconds
 
 MAX_IDS = 100_000
 MAX_ID_BYTES = 24 << 20  # the service takes bodies of up to 32 MiB
@@ -128,19 +128,23 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             tasks = total(latest.values())
             done = sum(tasks[state] for state in TERMINAL)
             done_before = done if done_before is None else done_before
-            rate = (done - done_before) / max(time.monotonic() - started, 1e-6)
-            words = f"{number(done)} of {plural(tasks['total'], 'task')}, {number(round(rate))}/s"
-            if tasks["failed"]:
-                words += f", {number(tasks['failed'])} failed"
-            for state, said in (("paused", "paused"), ("waiting_for_call", "waiting for their call")):
-                if tasks[state]:
-                    words += f", {number(tasks[state])} {said}"
-            shown.show(done, tasks["total"], words)
+            shown.show(done, tasks["total"], words(tasks, done - done_before, time.monotonic() - started))
             if request["request_id"] not in told and (waiting := await waits(client, request)):
                 told.add(request["request_id"])
                 for line in waiting:
                     note(f"{line}.")
     return [latest[request_id] for request_id in request_ids]
+
+
+def words(tasks: Counter[str], ended: int, elapsed: float) -> str:
+    """How far the work is, of which so many tasks have ended in this time, and what is in its way."""
+    parts = [f"{number(sum(tasks[state] for state in TERMINAL))} of {plural(tasks['total'], 'task')}"]
+    if ended:  # else nobody can tell yet
+        parts.append(rate(ended / max(elapsed, 1e-6)))
+    for state, said in (("failed", "failed"), ("paused", "paused"), ("waiting_for_call", "waiting for their call")):
+        if tasks[state]:
+            parts.append(f"{number(tasks[state])} {said}")
+    return ", ".join(parts)
 
 
 async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
@@ -188,8 +192,8 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
     counts = ", ".join(f"{number(tasks[state])} {state.replace('_', ' ')}" for state in states) or "nothing to do"
     reused = f" ({number(tasks['reused'])} reused)" if tasks["reused"] else ""
     run = tasks["total"] - tasks["reused"]
-    rate = f", {number(round(run / elapsed))}/s" if run and elapsed > 0 else ""
-    return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{rate}"
+    fast = f", {rate(run / elapsed)}" if run and elapsed > 0 else ""
+    return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{fast}"
 
 
 async def waits(client: Client, request: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import orjson
 _INVISIBLE = "\\x7f-\\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _UNSAFE = re.compile(f"[\\x00-\\x1f{_INVISIBLE}\\ud800-\\udfff]")
 _UNSAFE_IN_JSON = re.compile(f"[{_INVISIBLE}]")
+_UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 
 def clean(text: str, limit: int | None = None) -> str:
@@ -26,6 +27,13 @@ def json_line(value: Any) -> str:
 def number(value: int) -> str:
     """12345 as 12,345."""
     return f"{value:,}"
+
+
+def rate(per_second: float) -> str:
+    """How often, in the unit in which it is not less than once: 1,200/s, 2.5/s, 30/min, 4/h."""
+    unit, length = next(((unit, length) for unit, length in _UNITS if per_second * length >= 1), _UNITS[-1])
+    often = per_second * length
+    return f"{number(round(often))}/{unit}" if often >= 10 else f"{often:.2g}/{unit}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,22 @@ def test_the_rate_counts_only_what_was_run() -> None:
     assert told(0) == "100 tasks: 100 succeeded in 2.0 s, 50/s"
     assert told(90) == "100 tasks: 100 succeeded (90 reused) in 2.0 s, 5/s"
     assert told(100) == "100 tasks: 100 succeeded (100 reused) in 2.0 s"
+
+
+def test_the_rate_of_slow_scorers_is_no_zero() -> None:
+    def told(ended: int, elapsed: float) -> str:
+        tasks = Counter(total=40, succeeded=ended, queued=40 - ended)
+        return requests.words(tasks, ended, elapsed)
+
+    assert told(3, 30.0) == "3 of 40 tasks, 6/min"
+    assert told(3, 2.0) == "3 of 40 tasks, 1.5/s"
+    assert told(1, 1800.0) == "1 of 40 tasks, 2/h"
+    assert told(0, 30.0) == "0 of 40 tasks"
+    assert told(40, 0.01) == "40 of 40 tasks, 4,000/s"
+    slow = requests.summary([{"tasks": {"total": 40, "succeeded": 38, "failed": 2, "reused": 0}}], 100.0)
+    assert slow == "40 tasks: 38 succeeded, 2 failed in 1 min 40 s, 24/min"
+    hindered = Counter(total=9, succeeded=1, failed=2, paused=3, waiting_for_call=3)
+    assert requests.words(hindered, 3, 1.0) == "3 of 9 tasks, 3/s, 2 failed, 3 paused, 3 waiting for their call"
 
 
 async def test_status_of_one_shows_the_three_most_frequent_reasons(callscore: Command, service: FakeService) -> None:
