@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from app.client import scores
 from app.client.http import Client
+from app.client.text import clean
 
 Value = float | str | bool
 Pair = tuple[str, Value, Value]  # call id, and what each says
@@ -39,21 +40,54 @@ def comparable(score: Mapping[str, Any]) -> Value | None:
 
 
 def compare(pairs: Sequence[Pair], limit: int) -> dict[str, Any]:
-    """Numbers are correlated, anything else is counted.
+    """Numbers are correlated, anything else is counted; numbers and whether calls passed are told by each other.
 
     Returns:
         `calls`; of numbers `pearson` and `spearman` (None where all are equal) and `mean_difference`; of anything else
-        `agreement` (the share of equal ones), `kappa` (Cohen's: what of it is no chance) and `confusion`; and the
-        `limit` `disagreements` that are largest.
+        `agreement` (the share of equal ones), `kappa` (Cohen's: what of it is no chance) and `confusion`; of numbers
+        and whether calls passed, which `passed_by` (`one` or `other`) says, the correlations and the numbers
+        `by_passed`: how many there are, and their mean; and the `limit` `disagreements` that are largest.
     """
-    found: dict[str, Any] = {"calls": len(pairs), "confusion": [], "disagreements": []}
+    found: dict[str, Any] = {"calls": len(pairs), "confusion": [], "by_passed": [], "disagreements": []}
     if not pairs:
         return found
+    one, other = ({_type(pair[side]) for pair in pairs} for side in (1, 2))
+    if (one, other) == ({"passed"}, {"number"}):
+        return found | _by_passed(pairs, "one", limit)
+    if (one, other) == ({"number"}, {"passed"}):
+        return found | _by_passed(pairs, "other", limit)
     if not any(isinstance(value, str) for _, *both in pairs for value in both) and not all(
         isinstance(value, bool) for _, *both in pairs for value in both
     ):
         return found | _numbers([(call_id, float(mine), float(yours)) for call_id, mine, yours in pairs], limit)
     return found | _kinds(pairs, limit)
+
+
+def _type(value: Value) -> str:
+    return "passed" if isinstance(value, bool) else "label" if isinstance(value, str) else "number"
+
+
+def _by_passed(pairs: Sequence[Pair], passed_by: Literal["one", "other"], limit: int) -> dict[str, Any]:
+    side = 1 if passed_by == "one" else 2
+    passed, numbers = [pair[side] is True for pair in pairs], [float(pair[3 - side]) for pair in pairs]
+    parts = {
+        part: [number for number, own in zip(numbers, passed, strict=True) if own is part] for part in (True, False)
+    }
+    means = {part: math.fsum(found) / len(found) if found else None for part, found in parts.items()}
+
+    def misplaced(place: int) -> float:
+        """How much nearer a number is to the mean of those calls that its own is not one of."""
+        own, others = means[passed[place]], means[not passed[place]]
+        return 0.0 if own is None or others is None else abs(numbers[place] - own) - abs(numbers[place] - others)
+
+    against = sorted((-misplaced(place), pair) for place, pair in enumerate(pairs) if misplaced(place) > 0)
+    return {
+        "passed_by": passed_by,
+        "by_passed": [{"passed": part, "calls": len(parts[part]), "mean": means[part]} for part in parts],
+        "pearson": correlation(passed, numbers),
+        "spearman": correlation(ranks(passed), ranks(numbers)),
+        "disagreements": _shown([pair for _, pair in against], limit),
+    }
 
 
 def _numbers(pairs: list[tuple[str, float, float]], limit: int) -> dict[str, Any]:
@@ -120,13 +154,32 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """What was found, in a few words."""
     said = [f"{found['calls']} calls were scored by both."]
     if "pearson" in found:
+        more = f"; the first gives {found['mean_difference']:+.3g} on average" if "mean_difference" in found else ""
         said.append(
-            f"Correlation {_number(found['pearson'])} (Pearson), {_number(found['spearman'])} (Spearman); "
-            f"the first gives {found['mean_difference']:+.3g} on average."
+            f"Correlation {_number(found['pearson'])} (Pearson), {_number(found['spearman'])} (Spearman){more}."
         )
     else:
         said.append(f"They agree on {found['agreement']:.1%}; kappa {_number(found['kappa'])}.")
     return said
+
+
+def table(found: Mapping[str, Any], one: str, other: str) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of what was counted of two scorers with these names; no rows if nothing was."""
+    if found["by_passed"]:
+        judge, scale = (one, other) if found["passed_by"] == "one" else (other, one)
+        parts = [
+            [
+                "yes" if part["passed"] else "no",
+                f"{part['calls']:,}",
+                "-" if part["mean"] is None else f"{part['mean']:.3g}",
+            ]
+            for part in found["by_passed"]
+        ]
+        return [f"PASSED {judge}", "CALLS", f"MEAN OF {scale}"], parts
+    kinds = sorted({str(cell[name]) for cell in found["confusion"] for name in ("one", "other")})
+    counts = {(str(cell["one"]), str(cell["other"])): str(cell["calls"]) for cell in found["confusion"]}
+    rows = [[clean(mine), *(counts.get((mine, yours), "0") for yours in kinds)] for mine in kinds]
+    return [f"{one} \\ {other}", *kinds], rows
 
 
 def _number(value: float | None) -> str:

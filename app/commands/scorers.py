@@ -191,7 +191,7 @@ async def _compare(service: "Service", project: str, one: str, other: str, limit
     from app.client.errors import CommandError
     from app.client.http import Client
     from app.client.output import note, say, table
-    from app.client.text import clean, json_line
+    from app.client.text import json_line
 
     async with Client(service, on_wait=note) as client:
         refs = [await client_scorers.ref_of_scores(client, project, name) for name in (one, other)]
@@ -204,11 +204,9 @@ async def _compare(service: "Service", project: str, one: str, other: str, limit
         return
     for line in agreement.lines(found):
         say(line)
-    if found["confusion"]:
-        kinds = sorted({str(cell[name]) for cell in found["confusion"] for name in ("one", "other")})
-        counts = {(str(cell["one"]), str(cell["other"])): str(cell["calls"]) for cell in found["confusion"]}
-        rows = [[clean(mine), *(counts.get((mine, yours), "0") for yours in kinds)] for mine in kinds]
-        table([f"{one} \\ {other}", *kinds], rows)
+    headings, rows = agreement.table(found, one, other)
+    if rows:
+        table(headings, rows)
     if found["disagreements"]:
         rows = [[item["call_id"], json_line(item["one"]), json_line(item["other"])] for item in found["disagreements"]]
         table(["CALL", one, other], rows, fold=True)

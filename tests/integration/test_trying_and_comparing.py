@@ -66,6 +66,13 @@ def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Ju
     shown = command(service, "scorers", "compare", "label", "label").stdout
     assert "They agree on 100.0%" in shown
     assert all(name in shown for name in LABEL["labels"])
+    service.wait_finished(service.submit(PROJECT, [f"call-{n:05d}" for n in range(30)], service.refs("not_empty")))
+    shown = command(service, "scorers", "compare", "not_empty", "one").stdout
+    assert [line.split()[:2] for line in shown.splitlines()[2:5]] == [
+        ["PASSED", "not_empty"],
+        ["yes", "29"],
+        ["no", "1"],
+    ]
     done = command(service, "scorers", "compare", "one", "refusal")
     assert done.returncode == 1
     assert "No call" in done.stderr

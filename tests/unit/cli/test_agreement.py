@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.client.agreement import Pair, comparable, compare, correlation, ranks
+from app.client.agreement import Pair, comparable, compare, correlation, lines, ranks, table
 
 
 def test_numbers_are_correlated_and_the_largest_differences_come_first() -> None:
@@ -41,6 +41,35 @@ def test_passed_is_a_kind_unless_the_other_gives_numbers() -> None:
     assert "pearson" in compare([("a", True, 0.5), ("b", False, 0.1)], 1)
     assert compare([("a", True, True)], 1)["kappa"] is None
     assert compare([("a", 1.0, 1.0)], 1)["pearson"] is None
+
+
+@pytest.mark.parametrize("passed_by", ["one", "other"])
+def test_numbers_are_told_by_whether_the_calls_passed(passed_by: str) -> None:
+    said = {"a": (True, 9.0), "b": (True, 8.0), "c": (True, 2.0), "d": (False, 1.0), "e": (False, 3.0), "f": (False, 7)}
+    swapped = passed_by == "other"
+    pairs: list[Pair] = [
+        (call, number, passed) if swapped else (call, passed, number) for call, (passed, number) in said.items()
+    ]
+    found = compare(pairs, 10)
+    assert found["passed_by"] == passed_by
+    assert [(part["passed"], part["calls"]) for part in found["by_passed"]] == [(True, 3), (False, 3)]
+    assert [part["mean"] for part in found["by_passed"]] == pytest.approx([19 / 3, 11 / 3])
+    assert found["pearson"] == pytest.approx((19 / 3 - 11 / 3) / 2 / math.sqrt(58 / 6))  # point-biserial
+    # Nearer to the mean of the others than to that of their own: c passed with 2, f did not with 7.
+    assert [item["call_id"] for item in found["disagreements"]] == ["c", "f"]
+    assert [item["call_id"] for item in compare(pairs, 1)["disagreements"]] == ["c"]
+    names = ("lengthy", "refusal") if swapped else ("refusal", "lengthy")
+    assert table(found, *names) == (
+        ["PASSED refusal", "CALLS", "MEAN OF lengthy"],
+        [["yes", "3", "6.33"], ["no", "3", "3.67"]],
+    )
+    assert lines(found)[1].endswith("(Spearman).")
+
+
+def test_where_all_calls_passed_there_is_no_mean_of_others() -> None:
+    found = compare([("a", True, 0.5), ("b", True, 0.1)], 10)
+    assert table(found, "x", "y")[1] == [["yes", "2", "0.3"], ["no", "0", "-"]]
+    assert (found["pearson"], found["disagreements"]) == (None, [])
 
 
 def test_what_is_compared_of_a_score() -> None:
