@@ -2,6 +2,7 @@
 
 import time
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from app import ids
@@ -45,11 +46,10 @@ class Run:
     def lineage(self) -> dict[str, Any]:
         """What the score was made of, with and how; the place in the log is known to who reads it."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
-        parts = self.call_row["parts"]
         return {
             "scorer_kind": self.bound.kind,
             "scorer_digest": self.bound.digest,
-            "input_digest": parts["end"] if "start" not in parts else ids.digest(parts["start"], parts["end"]),
+            "input_digest": _digest_of_parts(**self.call_row["parts"]),
             "latency_ms": round(seconds * 1000, 3),
             **self.report.lineage,
         }
@@ -57,6 +57,12 @@ class Run:
     def spent(self) -> Spent | None:
         """What it took; None if nobody was asked."""
         return Spent.of(self.report, self._lost)
+
+
+@lru_cache(1024)
+def _digest_of_parts(end: str, start: str | None = None) -> str:
+    """One for all scorers of a call, which mostly come one behind the other."""
+    return end if start is None else ids.digest(start, end)
 
 
 def op_name(call: dict[str, object]) -> str | None:

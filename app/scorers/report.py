@@ -130,8 +130,7 @@ class Report:
         """Take over what the attempt tells from another process, in place of what it has told before."""
         lineage, amounts = told
         self.lineage |= orjson.loads(lineage)
-        for name, amount in zip(_AMOUNTS, amounts, strict=True):
-            setattr(self, name, amount)
+        self.requests, self.input_tokens, self.output_tokens, self.cost, self.unpriced, self.unanswered = amounts
 
 
 NOTHING: Told = (b"{}", (0,) * len(_AMOUNTS))
