@@ -28,7 +28,8 @@ def closed(letter: Mapping[str, Any]) -> str | None:
     """What became of a letter and when; None while it is open."""
     if letter["redriven_at"] is not None:
         return f"tried again at {letter['redriven_at']}"
-    return None if letter["dismissed_at"] is None else f"dismissed at {letter['dismissed_at']}"
+    dismissed_at = letter.get("dismissed_at")  # of which a service of before says nothing
+    return None if dismissed_at is None else f"dismissed at {dismissed_at}"
 
 
 async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Ordered:
@@ -62,5 +63,7 @@ async def _order(
         left_out += answer["left_out"]
         if not answer["more"]:
             return Ordered(letters, left_out)
-        body |= {"until": answer["until"], "cursor": answer["next_cursor"]}
+        body["until"] = answer["until"]
+        if "next_cursor" in answer:  # else the service is of before, and looks at all of them anew
+            body["cursor"] = answer["next_cursor"]
         shown.show(letters, None, plural(letters, "letter"))

@@ -28,3 +28,5 @@ class Refused(CommandError):
         super().__init__(sentence)
         self.status = status
         self.reason = reason
+        if status == 422:
+            self.exit_code = BadInput.exit_code

@@ -108,8 +108,7 @@ async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
     try:
         return (await refs(client, project, [wanted]))[0]
     except UnknownScorer:
-        items = await summary.fetch(client, project)
-        found = sorted({item["scorer_ref"] for item in items if item["scorer_name"] == wanted})
+        found = await refs_with_scores(client, project, wanted)
         if not found:
             raise
     if len(found) > 1:
@@ -118,6 +117,12 @@ async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
             f"name one by its ref: {', '.join(found)}"
         )
     return found[0]
+
+
+async def refs_with_scores(client: Client, project: str, name: str) -> list[str]:
+    """The refs of a name by which there are scores, whether their code is here or not."""
+    items = await summary.fetch(client, project)
+    return sorted({item["scorer_ref"] for item in items if item["scorer_name"] == name})
 
 
 async def _unknown(client: Client, project: str, name: str, known: Iterable[str]) -> str:

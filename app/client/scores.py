@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.client.http import Client
+from app.client.scorers import refs_with_scores
 from app.client.text import clean, json_line
 
 CSV_COLUMNS = (
@@ -12,10 +13,14 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-async def why_none(client: Client, project: str, otherwise: str) -> str:
-    """Why no scores were found: the project has no calls, or these have no scores; `otherwise` if it has some."""
+async def why_none(client: Client, project: str, otherwise: str, scorer: str | None = None) -> str:
+    """Why no scores were found: the project has no calls, or these have no scores; `otherwise` if it has some.
+
+    Also where the scores of a `scorer` are, by its name, if another version made them.
+    """
     if await _has_any(client, "/scores", project):
-        return otherwise
+        made_by = [] if scorer is None else await refs_with_scores(client, project, scorer)
+        return f"{otherwise} Other versions of {scorer} have some: {', '.join(made_by)}" if made_by else otherwise
     if await _has_any(client, "/calls", project):
         return f"No call of {project} has a score yet; ask for some with: callscore submit --project {project}"
     return f"The project {project} has no calls; import some with: callscore calls import"

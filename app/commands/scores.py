@@ -91,7 +91,7 @@ async def _scores(
         elif as_csv:
             await _csv(client, params, limit)
         else:
-            await _table(client, params, limit or _TABLE_ROWS)
+            await _table(client, params, scorer, limit or _TABLE_ROWS)
 
 
 async def _gaps(service: "Service", project: str, scorer: str, limit: int | None, as_json: bool) -> None:
@@ -130,7 +130,7 @@ async def _summary(
         found = await summary.fetch(client, project, by, ref, as_of)
         if not found and not as_json:
             none = "No scores match." if ref is None else f"There are no scores by {ref}."
-            say(await why_none(client, project, none))
+            say(await why_none(client, project, none, scorer))
     if as_json:
         for item in found:
             say(json_line(item))
@@ -156,13 +156,13 @@ async def _csv(client: "Client", params: dict[str, str], limit: int | None) -> N
         writer.writerow(csv_row(score))
 
 
-async def _table(client: "Client", params: dict[str, str], limit: int) -> None:
+async def _table(client: "Client", params: dict[str, str], scorer: str | None, limit: int) -> None:
     from app.client.output import note, say, table
     from app.client.scores import brief, why_none
 
     found = [score async for score in client.items("/scores", params, limit + 1)]
     if not found:
-        say(await why_none(client, params["project_id"], "No scores match."))
+        say(await why_none(client, params["project_id"], "No scores match.", scorer))
         return
     rows = [[score["call_id"], score["scorer_name"], score["status"], brief(score)] for score in found[:limit]]
     table(["CALL", "SCORER", "STATUS", "RESULT"], rows)

@@ -94,7 +94,8 @@ async def redrive_letters(request: web.Request) -> web.Response:
 
     It is answered when the orders are durable: `redriven` of them; `more` says to ask again, with `until`, since what
     fails again makes new letters, and with `next_cursor` as the cursor, so that nothing is looked at twice. `left_out`
-    are letters whose record was too large to be kept in them.
+    are letters whose record was too large to be kept in them. Of two orders for one letter that are sent at once both
+    count it, and the first one in the log is what happens.
     """
     found = await _open_letters(request)
     kept = [letter for letter in found.letters if not letter["left_out"]]
@@ -121,7 +122,8 @@ class _Open(NamedTuple):
 async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
     order = validate(Order, await read_json(request))
-    _check(request, order.project_id)
+    if order.ids is None or order.project_id is not None:
+        _check(request, order.project_id)
     after = decode_cursor(order.cursor, "body")
     await log_writes.all_seen(topics.dead_letters)
     until = datetime.now(UTC) if order.until is None else order.until
@@ -130,7 +132,8 @@ async def _open_letters(request: web.Request) -> _Open:
         found, next_key = await collect(dead_letters.page, after, _AT_ONCE, True, filters)
         return _Open(found, until, next_key)
     named = [letter for letter in await _named(order.ids) if letter is not None]
-    return _Open([letter for letter in named if dead_letters.matches(letter, filters)], until, None)
+    seen = [letter for letter in named if _may_see(request, letter["project_id"])]
+    return _Open([letter for letter in seen if dead_letters.matches(letter, filters)], until, None)
 
 
 async def _ordered(

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
-from app.judges.askable import refusal
+from app.judges.askable import refusal, unknown
 from app.judges.prices import lacks_price, never_tells_cost
 from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
-from app.settings import SettingsError, get_settings
+from app.settings import get_settings
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_json, validate
@@ -87,7 +87,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         raise problem(422, ["body", "name"], message, "name_taken")
     bound = bind(registry, body.name, body.kind, body.params)
     check_cap(bound, body.policy, "body", "policy", "usd_per_day")
-    check_askable(bound, "body", "params")
+    await check_askable(bound, body.project_id, bound.digest, "body", "params")
     _check_provider(body.policy)
     event = ScorerPublished(
         ref=bound.ref,
@@ -146,22 +146,26 @@ def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
         raise problem(422, loc, message, "price_unknown")
 
 
-def check_askable(bound: BoundScorer, *loc: str) -> None:
-    """Return unless it is known that the scorer could only fail, since nobody may be asked. Raises ApiError, 422.
+async def check_askable(bound: BoundScorer, project_id: str | None, digest: str, *loc: str) -> None:
+    """Return unless settings let the scorer ask nobody; what is published already may be published again.
 
-    Workers have the same settings, or one would fail what another one scores: so this one speaks for all.
+    Workers have the same settings, or one would fail what another one scores: so this one speaks for all. Raises
+    ApiError, 422.
     """
-    refused = refusal(bound.scorer)
-    if refused is not None:
-        raise problem(422, loc, f"Its tasks would all fail: {refused}", refused.type)
+    refused = refusal(bound)
+    if refused is not None and not await _is_published(project_id, bound.name, digest):
+        raise problem(422, loc, f"Nobody could be asked: {refused}", refused.type)
 
 
 def _check_provider(policy: Policy) -> None:
-    try:
-        if policy.provider is not None:
-            get_settings().provider(policy.provider)
-    except SettingsError as error:
-        raise problem(422, ["body", "policy", "provider"], str(error), "provider_unknown") from None
+    refused = unknown(policy)
+    if refused is not None:
+        raise problem(422, ["body", "policy", "provider"], str(refused), refused.type)
+
+
+async def _is_published(project_id: str | None, name: str, digest: str) -> bool:
+    key = ids.scorer_key(project_id, name)
+    return await cluster.owner(scorers.version, key, project_id, name, digest) is not None
 
 
 def encode(event: ScorerPublished) -> bytes:

@@ -329,11 +329,11 @@ def test_row_10_a_key_sees_and_closes_the_letters_of_its_projects_only(
     assert service.get(f"/dead-letters/{letter['id']}", **ask("ann")).status == 200
     for order, done in (("redrive", "redriven"), ("dismiss", "dismissed")):
         assert service.post(f"/dead-letters/{order}", {}, **ask("ann")).status == 403
-        assert service.post(f"/dead-letters/{order}", {"ids": [letter["id"]]}, **ask("bob")).status == 403
+        assert service.post(f"/dead-letters/{order}", {"ids": [letter["id"]]}, **ask("bob")).json[done] == 0
         assert service.post(f"/dead-letters/{order}", {"project_id": PROJECT}, **ask("bob")).status == 404
         elsewhere = {"ids": [letter["id"]], "project_id": "other/letters"}
         assert service.post(f"/dead-letters/{order}", elsewhere, **ask("bob")).json[done] == 0
-    assert service.post("/dead-letters/redrive", {"project_id": PROJECT}, **ask("ann")).json["redriven"] == 1
+    assert service.post("/dead-letters/redrive", {"ids": [letter["id"]]}, **ask("ann")).json["redriven"] == 1
     for _ in attempts(30):
         first = service.get(f"/dead-letters/{letter['id']}", **ask("ann")).json
         if first["redriven_at"]:

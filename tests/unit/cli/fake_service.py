@@ -42,6 +42,7 @@ class FakeService:
     """Calls that lack a score, by scorer ref."""
     kinds: list[dict[str, Any]] = field(default_factory=list)
     summary: list[dict[str, Any]] = field(default_factory=list)
+    summary_of_other_times: list[dict[str, Any]] = field(default_factory=list)
     status: str = "completed"
     reused: int = 0
     page: int = 1000
@@ -61,7 +62,7 @@ class FakeService:
         app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
         app.router.add_get("/scores", self._scores)
         app.router.add_get("/scores/gaps", self._gaps)
-        app.router.add_get("/scores/summary", lambda request: self._whole({"items": self.summary}))
+        app.router.add_get("/scores/summary", self._summary)
         return app
 
     @web.middleware
@@ -89,6 +90,11 @@ class FakeService:
         if refused:
             return web.json_response({"reason": f"call {refused[0]} is refused"}, status=422)
         return web.json_response({})
+
+    async def _summary(self, request: web.Request) -> web.Response:
+        return await self._whole(
+            {"items": self.summary + ([] if "as_of" in request.query else self.summary_of_other_times)}
+        )
 
     async def _list(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
         start = int(request.query.get("cursor", "0"))

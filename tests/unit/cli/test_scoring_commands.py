@@ -199,6 +199,8 @@ async def test_lines_of_calls_are_not_taken_for_ids_of_calls(callscore: Command,
     ended = await callscore(*arguments, given=b'{"id": "c1", "output": "x"}\n')
     assert (ended.code, service.submitted) == (2, [])
     assert "jq -r .id FILE" in ended.err
+    ended = await callscore(*arguments, given=b"{550e8400-e29b-41d4-a716-446655440000}\n")
+    assert ended.code == 0  # which is an id
 
 
 async def test_a_project_without_calls_is_an_error(callscore: Command, service: FakeService) -> None:
@@ -294,6 +296,18 @@ async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
     )
     ended = await callscore("scores", "--project", "a/b", "--scorer", "never")
     assert (ended.code, ended.err) == (2, "There is no scorer named 'never' in a/b; there are: none.\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+async def test_scores_of_other_versions_of_a_scorer_are_told_of_where_the_latest_has_none(
+    callscore: Command, service: FakeService, words: tuple[str, ...]
+) -> None:
+    former = "callscore:///scorer/refusal:0"
+    service.scorers, service.of_other_times = [scorer("refusal", REFUSAL)], [score("c1")]
+    asked = ("scores", "--project", "a/b", "--scorer", "refusal", "--as-of", "2026-01-31T12:00:00Z", *words)
+    assert "Other versions" not in (await callscore(*asked)).out
+    service.summary_of_other_times = [summarized(former, None, {})]
+    assert (await callscore(*asked)).out.endswith(f" Other versions of refusal have some: {former}\n")
 
 
 async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(
