@@ -8,6 +8,7 @@ prices.small = { input = 0.1, output = 0.4 }   # of the model `small`: USD for a
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -34,6 +35,9 @@ class Price(BaseModel):
     output: float = Field(ge=0)
 
 
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
+
 class Provider(BaseModel):
     """One provider. `key` names the environment variable that has its key."""
 
@@ -50,6 +54,13 @@ class Provider(BaseModel):
         url = URL(text)
         if url.scheme not in ("http", "https") or not url.host or url.user is not None:
             raise ValueError("base_url must be an http:// or https:// url, without user and password")
+        return text
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_name(cls, text: str | None) -> str | None:
+        if text is not None and not _VARIABLE.fullmatch(text):
+            raise ValueError("key is the name of an environment variable, such as MY_KEY, and not the key itself")
         return text
 
     @property

@@ -5,12 +5,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from urllib.parse import quote
 
 from app.client.checkpoint import Checkpoint, Progress
-from app.client.errors import Refused
+from app.client.errors import BadInput, Refused
 from app.client.feed import feed
 from app.client.fields import BadLine, Fields, NoOutput
 from app.client.http import Client
@@ -22,9 +23,29 @@ from app.client.text import clean, number
 MAX_BATCH_CALLS = 200
 MAX_BATCH_BYTES = 4 << 20
 MAX_COMPLAINTS = 10
+_LOOKED_AT_BYTES = 4 << 20
 _IN_FLIGHT = 4
 _ABOUT_THE_CALL = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
+
+
+def check_fields(path: str, fields: Fields) -> None:
+    """Return unless a file that is small enough to be looked at first has no line with a field that is named.
+
+    Raises BadInput: what is imported stays as it is, so that a wrong name could not be put right.
+    """
+    if path == "-" or Path(path).stat().st_size > _LOOKED_AT_BYTES:
+        return
+    seen = replace(fields, unseen=set(), first=[])
+    source = Source.open(path)
+    try:
+        found = [len(batch.calls) for batch in batches(source.lines(), seen)]
+    finally:
+        source.close()
+    if any(found) and seen.unseen:
+        missing = ", ".join(repr(name) for name in sorted(seen.unseen))
+        names = clean(", ".join(seen.first), 500)
+        raise BadInput(f"No line has the field {missing}, so nothing was imported; the first has {names}.")
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:

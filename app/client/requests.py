@@ -197,18 +197,18 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
 
 
 async def waits(client: Client, request: dict[str, Any]) -> list[str]:
-    """For what tasks of a request wait that only somebody else can end: a paused scorer, a call, a scorer's code."""
+    """For what tasks of a request wait: a paused scorer, the next attempt, a call, a scorer's code."""
     lines = []
-    for state in ("paused", "waiting_for_call"):
+    for state in ("paused", "retrying", "waiting_for_call"):
         if not (count := request["tasks"][state]):
             continue
         params = {"status": state}
         found = [task async for task in client.items(f"{_path(request['request_id'])}/tasks", params, _WAITING_FROM)]
         if not found:
             continue  # not any more
-        if state == "paused":
+        if state in ("paused", "retrying"):
             reason, next_at = _reason(found[0]["reason"]), found[0]["next_at"]
-            lines.append(f"{plural(count, 'task')} paused: {reason}; next try {next_at}")
+            lines.append(f"{plural(count, 'task')} {state}: {reason}; next try {next_at}")
         else:
             first_by_reason = {str(task["reason"]): task for task in reversed(found)}
             wait = "waits" if count == 1 else "wait"

@@ -78,14 +78,38 @@ def import_(
     return asyncio.run(_import(service, file, fields, limit, restart))
 
 
+@calls.command(short_help="One call, as it was logged.")
+@click.argument("call_id", metavar="ID")
+@project_option
+@service_options
+def show(call_id: str, project: str, service: "Service") -> None:
+    """The call ID of a project, as JSON."""
+    asyncio.run(_show(service, project, call_id))
+
+
+async def _show(service: "Service", project: str, call_id: str) -> None:
+    from app.client.errors import CommandError
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.text import clean, json_line
+
+    async with Client(service, on_wait=note) as client:
+        params = {"project_id": project, "call_id": call_id}
+        found = [call async for call in client.items("/calls", params, 1)]
+    if not found:
+        raise CommandError(f"The project {project} has no call {clean(call_id)!r}, or it has not ended.")
+    say(json_line(found[0]))
+
+
 async def _import(service: "Service", file: str, fields: "Fields", limit: int | None, restart: bool) -> int:
     from app.client.checkpoint import Checkpoint
     from app.client.http import Client
-    from app.client.importing import Import, rewrites
+    from app.client.importing import Import, check_fields, rewrites
     from app.client.lines import Source
     from app.client.output import note, say
     from app.client.text import number, plural, seconds
 
+    check_fields(file, fields)
     source = Source.open(file)
     checkpoint = None if source.size is None else Checkpoint.of(Path(file), repr(fields), limit, service.url)
     if checkpoint and restart:
@@ -107,7 +131,8 @@ async def _import(service: "Service", file: str, fields: "Fields", limit: int | 
             note(f"No line has the field {path!r}.")
     if rewritten:
         note(
-            "Some of these calls were there already with other content, which stays. See which with: "
+            "Some of these calls were there already with other content, which stays; what is to replace it needs other "
+            "ids, or another project. See which with: "
             f"callscore dead-letters list --project {fields.project} --reason call_rewritten --since {since}"
         )
     return 1 if done.rejected or rewritten else 0

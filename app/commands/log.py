@@ -54,13 +54,16 @@ def check(directory: Path | None) -> int:
     No service may run on it. A backup can be checked at any time, with --dir.
     """
     from app.client import output
+    from app.client.text import plural
     from app.upkeep import reading
 
     problems = 0
     for problem in reading.check(directory):
         output.say(problem)
         problems += 1
-    output.note("The log is whole." if not problems else f"{problems} problems; restore the log from a backup.")
+    output.note(
+        "The log is whole." if not problems else f"{plural(problems, 'problem')}; restore the log from a backup."
+    )
     return 1 if problems else 0
 
 

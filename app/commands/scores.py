@@ -108,10 +108,14 @@ async def _gaps(service: "Service", project: str, scorer: str, limit: int | None
                 say(json_line(gap))
             return
         counted = await client.get("/scores/gaps/summary", params)
-        found = [gap async for gap in client.items("/scores/gaps", params, limit or _TABLE_ROWS)]
+        most = limit or _TABLE_ROWS
+        found = [gap async for gap in client.items("/scores/gaps", params, most + 1)]
     reasons = "".join(f", {number(count)} {reason.replace('_', ' ')}" for reason, count in counted["reasons"].items())
     if found:
-        table(["CALL", "REASON", "ERROR"], [[gap["call_id"], gap["reason"], brief_error(gap)] for gap in found])
+        rows = [[gap["call_id"], gap["reason"], brief_error(gap)] for gap in found[:most]]
+        table(["CALL", "REASON", "ERROR"], rows)
+    if len(found) > most:
+        note(f"The first {most} are shown; more with --limit N, all with --json.")
     say(f"{number(counted['scored'])} of {plural(counted['calls'], 'call')} have a score{reasons}.")
 
 

@@ -96,7 +96,7 @@ def _greet(settings: "Settings") -> None:
     if settings.api_keys is None:
         lines.append("Without CALLSCORE_API_KEYS anyone on this machine may call it; no other machine can.")
     lines.extend(
-        f"The key of provider {name} is not set: it is asked without one as long as nobody sets {provider.key}."
+        f"The key of provider {name} is not set: until the variable is set that `key` names, it is asked without one."
         for name, provider in settings.providers.items()
         if provider.key is not None and provider.api_key is None
     )

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app import topics
+from app import cluster, ids, topics
 from app.web import log_writes
 from app.web.auth import check_read
 from app.web.paging import collect, listing
@@ -13,6 +13,7 @@ from tables import calls
 
 class CallsQuery(PageQuery):
     project_id: Id
+    call_id: Id | None = None
 
 
 async def list_calls(request: web.Request) -> web.Response:
@@ -22,5 +23,9 @@ async def list_calls(request: web.Request) -> web.Response:
     if query.after is None:
         # Who lists calls right after logging them means those too.
         await log_writes.all_seen(topics.calls)
+    if query.call_id is not None:
+        key = ids.call_key(query.project_id, query.call_id)
+        found = await cluster.owner(calls.find_call, key, query.project_id, query.call_id)
+        return json_response(listing([] if found is None else [found], None))
     items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id)
     return json_response(listing(items, next_key))

@@ -95,7 +95,9 @@ PATHS: dict[str, Any] = {
         "parameters": [_PREFER, _IDEMPOTENCY, _RESCORE],
         **contract.CALLS_SCORE,
     },
-    "/calls": {"get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, *_PAGE)},
+    "/calls": {
+        "get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, parameter("call_id"), *_PAGE)
+    },
     "/score-requests": {
         "get": operation("Requests", "Requests, newest first", "RequestPage", parameter("project_id"), *_PAGE)
     },

@@ -93,7 +93,7 @@ def describe(
     Returns:
         The shape of `GET /score-requests/{id}`; `rate` is tasks that were run per second since the request, to three
         digits, null when none has been yet; `eta` the time at which it will be finished at that rate, null when
-        unknown or finished.
+        unknown, as while tasks are paused or wait for their call, or finished.
     """
     total = header["calls"] * len(header["scorer_refs"])
     reused = states.get("REUSED", 0)
@@ -125,7 +125,8 @@ def describe(
         "requested_at": timestamp(header["requested_at"]),
         "finished_at": None if ended is None else timestamp(ended),
         "rate": rate,
-        "eta": _eta(now, total - terminal, rate),
+        # What waits for something else than its turn ends when that comes, which no rate tells.
+        "eta": None if tasks["paused"] or tasks["waiting_for_call"] else _eta(now, total - terminal, rate),
     }
 
 

@@ -17,6 +17,13 @@ from app.providers import read
             (f'[local]\nbase_url = "{url}"', r"providers.toml, local.base_url: .* must be an http:// or https:// url")
             for url in ("judge:8000", "ftp://judge", "http://", "http://me:secret@judge/v1")
         ),
+        *(
+            (
+                f'[local]\nbase_url = "http://judge"\nkey = "{key}"',
+                r"providers.toml, local.key: .* and not the key itself$",
+            )
+            for key in ("sk-secret", "secret of mine", "")
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:

@@ -42,6 +42,7 @@ class FakeService:
     """Calls that lack a score, by scorer ref."""
     kinds: list[dict[str, Any]] = field(default_factory=list)
     summary: list[dict[str, Any]] = field(default_factory=list)
+    cost: dict[str, Any] | None = None
     summary_of_other_times: list[dict[str, Any]] = field(default_factory=list)
     status: str = "completed"
     reused: int = 0
@@ -150,7 +151,7 @@ class FakeService:
         return {
             "request_id": request_id, "project_id": "a/b", "status": self.status, "tasks": tasks,
             "scorer_refs": [REFUSAL], "requested_by": None, "requested_at": "2026-01-01T00:00:00Z",
-            "finished_at": "2026-01-01T00:00:01Z", "rate": 1.0, "eta": None,
+            "finished_at": "2026-01-01T00:00:01Z", "rate": 1.0, "eta": None, "cost": self.cost,
         }  # fmt: skip
 
 

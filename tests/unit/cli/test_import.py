@@ -79,7 +79,7 @@ async def test_complaints_about_lines_are_capped(callscore: Command, service: Fa
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     told = ended.err.splitlines()
     assert [line.split(":")[0] for line in told] == [*(f"line {number}" for number in range(2, 12)), "and 490 more"]
-    assert told[0].endswith("(column 1)")
+    assert told[0].endswith("(column 1); one JSON object is expected")
     assert all(line.count("line") == 1 for line in told[:10])
 
 
@@ -121,10 +121,17 @@ async def test_limit_takes_the_first_lines(callscore: Command, service: FakeServ
     assert sorted(call["inputs"]["question"] for call in service.calls.values()) == ["q0", "q1", "q2", "q3"]
 
 
-async def test_a_field_that_no_line_has_is_mentioned(callscore: Command, tmp_path: Path) -> None:
+async def test_a_field_that_no_line_has_is_refused_before_anything_is_sent_or_mentioned_where_that_cannot_be_told(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
     path = write(tmp_path / "calls.jsonl", 2)
-    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--attribute", "modle")
+    named = ("--project", "a/b", "--attribute", "modle")
+    ended = await callscore("calls", "import", str(path), *named)
+    assert (ended.code, service.calls) == (2, {})
+    assert ended.err.startswith("No line has the field 'modle', so nothing was imported; the first has ")
+    ended = await callscore("calls", "import", "-", *named, given=path.read_bytes())
     assert (ended.code, ended.err) == (0, "No line has the field 'modle'.\n")
+    assert len(service.calls) == 2
 
 
 async def test_an_interrupted_import_continues_where_it_stopped(

@@ -45,6 +45,20 @@ async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: 
     assert told == "None of it failed with 'timeout'; there are: TimeoutError\n"
 
 
+async def test_why_tasks_are_tried_again_and_what_a_request_cost_is_said(
+    callscore: Command, service: FakeService
+) -> None:
+    service.status, service.counts = "running", {"retrying": 2}
+    service.tasks = [{"status": "retrying", "reason": "RetryLater: full", "next_at": "2026-01-01T00:10:00Z"}] * 2
+    told = (await callscore("status", "r7")).out
+    assert "waiting      2 tasks retrying: RetryLater: full; next try 2026-01-01T00:10:00Z\n" in told
+    assert "\ncost " not in told
+    service.cost = {"usd": 0.000513, "requests": 20, "input_tokens": 1500, "output_tokens": 80}
+    service.cost |= {"unpriced_requests": 0, "unanswered_requests": 1}
+    told = (await callscore("status", "r7")).out
+    assert "cost         0.000513 USD for 20 requests, 1,500 + 80 tokens; not counted: 1 without an answer\n" in told
+
+
 async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "running", {"waiting_for_call": 3}
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}

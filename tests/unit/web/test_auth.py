@@ -35,6 +35,7 @@ CLOSED = [
     ("GET", "/score-requests/x"),
     ("GET", "/scores?project_id=acme/flow"),
     ("GET", "/calls?project_id=acme/flow"),
+    ("GET", "/calls?project_id=acme/flow&call_id=c1"),
     ("GET", "/scorers"),
     ("POST", "/scorers"),
     ("POST", "/calls/score"),

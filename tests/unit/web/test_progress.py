@@ -80,6 +80,8 @@ def test_a_request_under_way_says_when_it_will_be_finished() -> None:
     described = describe(HEADER, {"SUCCEEDED": 20}, 1009.0, 0, 1010.0)
     assert (described["status"], described["finished_at"], described["rate"]) == ("running", None, 2.0)
     assert described["eta"] == "1970-01-01T00:17:30.000000Z"  # the other 80 in 40 s
+    for waits in ("PAUSED", "WAITING_FOR_CALL"):  # which ends when it ends, at whatever rate
+        assert describe(HEADER, {"SUCCEEDED": 20, waits: 1}, 1009.0, 0, 1010.0)["eta"] is None
 
 
 @pytest.mark.parametrize("now", [1000.0, 900.0, 1e9])
