@@ -156,9 +156,7 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadLine(
-            f"not valid JSON: {error.msg} (column {error.colno}); one JSON object is expected"
-        ) from None
+        raise BadLine(f"not valid JSON: {error.msg} (column {error.colno}); one JSON object is expected") from None
     if not isinstance(row, dict):
         raise BadLine("not a JSON object")
     return row

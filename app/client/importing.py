@@ -29,23 +29,25 @@ _ABOUT_THE_CALL = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
 
 
-def check_fields(path: str, fields: Fields) -> None:
-    """Return unless a file that is small enough to be looked at first has no line with a field that is named.
+def look_at(path: str, fields: Fields, limit: int | None = None) -> int:
+    """Look at the first `limit` lines of a file before all else, if it is small: how many repeat one before them.
 
-    Raises BadInput: what is imported stays as it is, so that a wrong name could not be put right.
+    Raises BadInput if no line has a field that is named: what is imported stays as it is, so that a wrong name could
+    not be put right.
     """
     if path == "-" or Path(path).stat().st_size > _LOOKED_AT_BYTES:
-        return
+        return 0
     seen = replace(fields, unseen=set(), first=[])
     source = Source.open(path)
     try:
-        found = [len(batch.calls) for batch in batches(source.lines(), seen)]
+        found = [call for batch in batches(islice(source.lines(), limit), seen) for _, call in batch.calls]
     finally:
         source.close()
-    if any(found) and seen.unseen:
+    if found and seen.unseen:
         missing = ", ".join(repr(name) for name in sorted(seen.unseen))
         names = clean(", ".join(seen.first), 500)
         raise BadInput(f"No line has the field {missing}, so nothing was imported; the first has {names}.")
+    return len(found) - len(set(found))
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:

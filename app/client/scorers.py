@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.client import summary
-from app.client.errors import BadInput, UnknownScorer
+from app.client.errors import BadInput, Refused, UnknownScorer
 from app.client.http import Client
 from app.client.text import clean, json_line
 
@@ -70,7 +70,21 @@ async def publish(
         body["project_id"] = project
     if policy:
         body["policy"] = policy
-    return await client.post("/scorers", orjson.dumps(body))
+    try:
+        return await client.post("/scorers", orjson.dumps(body))
+    except Refused as error:
+        if "body.params" in error.reason:
+            raise BadInput(f"{error} {await _takes(client, kind)}") from None
+        raise
+
+
+async def _takes(client: Client, kind: str) -> str:
+    """What parameters a kind has, for who has named or filled in others."""
+    for one in await kinds(client):
+        if one["kind"] == kind:
+            named = "; ".join(f"{name} ({type_}, {default})" for name, type_, default, _ in parameters(one["params"]))
+            return f"{kind} takes: {named or 'no parameters'}."
+    return ""
 
 
 async def try_once(client: Client, project: str, ref: str, call_id: str) -> dict[str, Any]:

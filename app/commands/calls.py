@@ -104,12 +104,12 @@ async def _show(service: "Service", project: str, call_id: str) -> None:
 async def _import(service: "Service", file: str, fields: "Fields", limit: int | None, restart: bool) -> int:
     from app.client.checkpoint import Checkpoint
     from app.client.http import Client
-    from app.client.importing import Import, check_fields, rewrites
+    from app.client.importing import Import, look_at, rewrites
     from app.client.lines import Source
     from app.client.output import note, say
     from app.client.text import number, plural, seconds
 
-    check_fields(file, fields)
+    repeated = look_at(file, fields, limit)
     source = Source.open(file)
     checkpoint = None if source.size is None else Checkpoint.of(Path(file), repr(fields), limit, service.url)
     if checkpoint and restart:
@@ -126,6 +126,11 @@ async def _import(service: "Service", file: str, fields: "Fields", limit: int | 
     rate = round((done.imported - before) / elapsed)
     sent = plural(done.imported, "call")
     say(f"{sent} sent, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
+    if repeated:
+        note(
+            f"{plural(repeated, 'line')} repeated an earlier one and became no call of their own; "
+            "--id names the field of an id."
+        )
     if done.imported and not run.resumed_at:
         for path in sorted(fields.unseen):
             note(f"No line has the field {path!r}.")

@@ -50,8 +50,8 @@ def publish(
     """
     if pairs and params is not None:
         raise click.UsageError("Give --param or --params, not both.", click.get_current_context())
-    given = _object(params) if params is not None else dict(_pair(pair) for pair in pairs)
-    policy = dict(_pair(pair, "--policy") for pair in policies)
+    given = _object(params) if params is not None else _named(pairs, "--param")
+    policy = _named(policies, "--policy")
     asyncio.run(_publish(service, name, kind, given, policy, project, as_json))
 
 
@@ -88,7 +88,16 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _pair(pair: str, option: str = "--param") -> tuple[str, Any]:
+def _named(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in (_pair(pair, option) for pair in pairs):
+        if name in found:
+            raise click.UsageError(f"{option} {name} is given twice.", click.get_current_context())
+        found[name] = value
+    return found
+
+
+def _pair(pair: str, option: str) -> tuple[str, Any]:
     name, equals, text = pair.partition("=")
     if not (name and equals):
         raise click.UsageError(f"{option} must be name=value, not {pair!r}.", click.get_current_context())

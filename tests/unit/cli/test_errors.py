@@ -87,6 +87,7 @@ async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, servic
         ("scores", "--project", "a/b", "--summary", "--csv"),
         ("submit", "--project", "a/b"),
         ("scorers", "publish", "x", "--kind", "contains", "--param", "text"),
+        ("scorers", "publish", "x", "--kind", "contains", "--param", "text=a", "--param", "text=b"),
         ("scorers", "publish", "x", "--kind", "contains", "--params", "[1]"),
         ("calls", "import", "-", "--project", "a/b", "--input", "a.x,b.x"),
         ("scores", "--project", "a/b", "--status", "typo"),

@@ -134,6 +134,16 @@ async def test_a_field_that_no_line_has_is_refused_before_anything_is_sent_or_me
     assert len(service.calls) == 2
 
 
+async def test_lines_that_become_one_call_are_told_of(callscore: Command, service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"id": 1, "output": "yes"}\n' * 3 + b'{"id": 2, "output": "yes"}\n')
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    assert (ended.code, len(service.calls)) == (0, 2)
+    assert (
+        ended.err == "2 lines repeated an earlier one and became no call of their own; --id names the field of an id.\n"
+    )
+
+
 async def test_an_interrupted_import_continues_where_it_stopped(
     callscore: Command, service: FakeService, tmp_path: Path
 ) -> None:

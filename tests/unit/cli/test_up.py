@@ -139,6 +139,7 @@ async def test_a_bad_parameter_and_an_unknown_request_are_one_sentence(up: Comma
     published = await up("scorers", "publish", "s", "--kind", "length", "--param", "min=many")
     assert published.code == 2
     assert "body.params.min" in published.err
+    assert " length takes: min (" in published.err
     unknown = await up("status", "no-such-request")
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
     assert "has no such request (or your key may not see it)" in unknown.err
