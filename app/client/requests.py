@@ -121,7 +121,7 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
     """Show progress until every request is finished; the requests as they ended."""
     latest: dict[str, dict[str, Any]] = {}
     started, done_before = time.monotonic(), None
-    told: set[str] = set()  # of which requests it was said what some of their tasks wait for
+    told: set[tuple[str, str]] = set()  # of which requests it was said what tasks in which state wait for
     with bar("Scoring") as shown:
         async for request in _progress(client, request_ids):
             latest[request["request_id"]] = request
@@ -129,10 +129,11 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             done = sum(tasks[state] for state in TERMINAL)
             done_before = done if done_before is None else done_before
             shown.show(done, tasks["total"], words(tasks, done - done_before, time.monotonic() - started))
-            if request["request_id"] not in told and (waiting := await waits(client, request)):
-                told.add(request["request_id"])
-                for line in waiting:
-                    note(f"{line}.")
+            for state in _WAITING:
+                if (request["request_id"], state) not in told and (lines := await _waits(client, request, state)):
+                    told.add((request["request_id"], state))
+                    for line in lines:
+                        note(f"{line}.")
     return [latest[request_id] for request_id in request_ids]
 
 
@@ -196,26 +197,30 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
     return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{fast}"
 
 
+_WAITING = ("paused", "retrying", "waiting_for_call")
+
+
 async def waits(client: Client, request: dict[str, Any]) -> list[str]:
     """For what tasks of a request wait: a paused scorer, the next attempt, a call, a scorer's code."""
-    lines = []
-    for state in ("paused", "retrying", "waiting_for_call"):
-        if not (count := request["tasks"][state]):
-            continue
-        params = {"status": state}
-        found = [task async for task in client.items(f"{_path(request['request_id'])}/tasks", params, _WAITING_FROM)]
-        if not found:
-            continue  # not any more
-        if state in ("paused", "retrying"):
-            reason, next_at = _reason(found[0]["reason"]), found[0]["next_at"]
-            lines.append(f"{plural(count, 'task')} {state}: {reason}; next try {next_at}")
-        else:
-            first_by_reason = {str(task["reason"]): task for task in reversed(found)}
-            wait = "waits" if count == 1 else "wait"
-            who = f"{plural(count, 'task')} {wait}" if len(first_by_reason) == 1 else "some tasks wait"
-            for reason, task in first_by_reason.items():
-                lines.append(f"{who} for {_AWAITED.get(reason, 'a call that is not logged')}, until {task['next_at']}")
-    return lines
+    return [line for state in _WAITING for line in await _waits(client, request, state)]
+
+
+async def _waits(client: Client, request: dict[str, Any], state: str) -> list[str]:
+    count = request["tasks"][state]
+    params = {"status": state}
+    path = f"{_path(request['request_id'])}/tasks"
+    found = [task async for task in client.items(path, params, _WAITING_FROM)] if count else []
+    if not found:
+        return []  # not any more
+    if state != "waiting_for_call":
+        return [f"{plural(count, 'task')} {state}: {_reason(found[0]['reason'])}; next try {found[0]['next_at']}"]
+    first_by_reason = {str(task["reason"]): task for task in reversed(found)}
+    wait = "waits" if count == 1 else "wait"
+    who = f"{plural(count, 'task')} {wait}" if len(first_by_reason) == 1 else "some tasks wait"
+    return [
+        f"{who} for {_AWAITED.get(reason, 'a call that is not logged')}, until {task['next_at']}"
+        for reason, task in first_by_reason.items()
+    ]
 
 
 async def reasons(client: Client, requests: Sequence[dict[str, Any]], most: int = 3) -> list[tuple[str, int]]:

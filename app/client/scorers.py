@@ -1,6 +1,7 @@
 """Scorers: listing them, publishing one, and finding the ref behind a name."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -73,8 +74,9 @@ async def publish(
     try:
         return await client.post("/scorers", orjson.dumps(body))
     except Refused as error:
-        if "body.params" in error.reason:
-            raise BadInput(f"{error} {await _takes(client, kind)}") from None
+        if error.status == 422 and "body.params." in error.reason:
+            with suppress(Refused):
+                raise BadInput(f"{error} {await _takes(client, kind)}") from None
         raise
 
 

@@ -13,13 +13,16 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-async def why_none(client: Client, project: str, otherwise: str, scorer: str | None = None) -> str:
+async def why_none(
+    client: Client, project: str, otherwise: str, scorer: str | None = None, ref: str | None = None
+) -> str:
     """Why no scores were found: the project has no calls, or these have no scores; `otherwise` if it has some.
 
-    Also where the scores of a `scorer` are, by its name, if another version made them.
+    Also where the scores of a `scorer` are, by its name, if another version than `ref` made them.
     """
     if await _has_any(client, "/scores", project):
-        made_by = [] if scorer is None else await refs_with_scores(client, project, scorer)
+        refs = [] if scorer is None else await refs_with_scores(client, project, scorer)
+        made_by = [] if ref in refs else refs
         return f"{otherwise} Other versions of {scorer} have some: {', '.join(made_by)}" if made_by else otherwise
     if await _has_any(client, "/calls", project):
         return f"No call of {project} has a score yet; ask for some with: callscore submit --project {project}"

@@ -128,8 +128,8 @@ async def _import(service: "Service", file: str, fields: "Fields", limit: int | 
     say(f"{sent} sent, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
     if repeated:
         note(
-            f"{plural(repeated, 'line')} repeated an earlier one and became no call of their own; "
-            "--id names the field of an id."
+            f"{plural(repeated, 'line')} repeated an earlier one and became no call of their own"
+            + ("; --id names the field of an id." if fields.id is None else ".")
         )
     if done.imported and not run.resumed_at:
         for path in sorted(fields.unseen):

@@ -134,7 +134,7 @@ async def _summary(
         found = await summary.fetch(client, project, by, ref, as_of)
         if not found and not as_json:
             none = "No scores match." if ref is None else f"There are no scores by {ref}."
-            say(await why_none(client, project, none, scorer))
+            say(await why_none(client, project, none, scorer, ref))
     if as_json:
         for item in found:
             say(json_line(item))
@@ -166,7 +166,7 @@ async def _table(client: "Client", params: dict[str, str], scorer: str | None, l
 
     found = [score async for score in client.items("/scores", params, limit + 1)]
     if not found:
-        say(await why_none(client, params["project_id"], "No scores match.", scorer))
+        say(await why_none(client, params["project_id"], "No scores match.", scorer, params.get("scorer_ref")))
         return
     rows = [[score["call_id"], score["scorer_name"], score["status"], brief(score)] for score in found[:limit]]
     table(["CALL", "SCORER", "STATUS", "RESULT"], rows)

@@ -2,6 +2,8 @@
 
 from yarl import URL
 
+from app.judges.autoevals import AutoEvals
+from app.judges.llm import LlmJudge
 from app.judges.remote import RemoteScorer
 from app.scorers import BoundScorer, NoJudgement, Policy
 from app.settings import SettingsError, get_settings
@@ -18,7 +20,7 @@ def refusal(bound: BoundScorer) -> NoJudgement | None:
             bound.scorer._check(URL(bound.scorer.endpoint_url))
         except NoJudgement as error:
             return error
-    return unknown(bound.policy)
+    return unknown(bound.policy) if isinstance(bound.scorer, LlmJudge | AutoEvals | RemoteScorer) else None
 
 
 def unknown(policy: Policy) -> NoJudgement | None:

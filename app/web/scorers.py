@@ -87,8 +87,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         raise problem(422, ["body", "name"], message, "name_taken")
     bound = bind(registry, body.name, body.kind, body.params)
     check_cap(bound, body.policy, "body", "policy", "usd_per_day")
-    await check_askable(bound, body.project_id, bound.digest, "body", "params")
-    _check_provider(body.policy)
+    await check_askable(bound, body.policy, body.project_id, bound.digest, "body", "params")
     event = ScorerPublished(
         ref=bound.ref,
         project_id=body.project_id,
@@ -146,26 +145,21 @@ def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
         raise problem(422, loc, message, "price_unknown")
 
 
-async def check_askable(bound: BoundScorer, project_id: str | None, digest: str, *loc: str) -> None:
-    """Return unless settings let the scorer ask nobody; what is published already may be published again.
+async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | None, digest: str, *loc: str) -> None:
+    """Return unless settings let the scorer ask nobody, or do not name the provider of its policy.
 
-    Workers have the same settings, or one would fail what another one scores: so this one speaks for all. Raises
-    ApiError, 422.
+    What was published so may be published again, as programs do at each start. Workers have the same settings, or one
+    would fail what another one scores: so this one speaks for all. Raises ApiError, 422.
     """
     refused = refusal(bound)
-    if refused is not None and not await _is_published(project_id, bound.name, digest):
+    if refused is None:
+        refused, loc = unknown(policy.over(bound.policy)), ("body", "policy", "provider")
+    if refused is None:
+        return
+    key = ids.scorer_key(project_id, bound.name)
+    known = await cluster.owner(scorers.version, key, project_id, bound.name, digest)
+    if known is None or known["policy"].get("provider") != policy.provider:
         raise problem(422, loc, f"Nobody could be asked: {refused}", refused.type)
-
-
-def _check_provider(policy: Policy) -> None:
-    refused = unknown(policy)
-    if refused is not None:
-        raise problem(422, ["body", "policy", "provider"], str(refused), refused.type)
-
-
-async def _is_published(project_id: str | None, name: str, digest: str) -> bool:
-    key = ids.scorer_key(project_id, name)
-    return await cluster.owner(scorers.version, key, project_id, name, digest) is not None
 
 
 def encode(event: ScorerPublished) -> bytes:

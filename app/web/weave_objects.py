@@ -49,7 +49,7 @@ async def create_object(request: web.Request) -> web.Response:
     if kind != weave.KEPT:
         bound = bind(request.app[REGISTRY], obj.object_id, kind, params)
         check_cap(bound, Policy(), "body", "obj", "val")
-        await check_askable(bound, obj.project_id, digest, "body", "obj", "val")
+        await check_askable(bound, Policy(), obj.project_id, digest, "body", "obj", "val")
         params = dict(bound.params)
     event = ScorerPublished(
         ref=f"weave:///{obj.project_id}/object/{obj.object_id}:{digest}",

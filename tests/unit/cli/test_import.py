@@ -132,6 +132,8 @@ async def test_a_field_that_no_line_has_is_refused_before_anything_is_sent_or_me
     ended = await callscore("calls", "import", "-", *named, given=path.read_bytes())
     assert (ended.code, ended.err) == (0, "No line has the field 'modle'.\n")
     assert len(service.calls) == 2
+    ended = await callscore("calls", "import", str(path), *named, "--limit", "1")
+    assert (ended.code, ended.err) == (0, "No line has the field 'modle'.\n")
 
 
 async def test_lines_that_become_one_call_are_told_of(callscore: Command, service: FakeService, tmp_path: Path) -> None:
@@ -139,9 +141,20 @@ async def test_lines_that_become_one_call_are_told_of(callscore: Command, servic
     path.write_bytes(b'{"id": 1, "output": "yes"}\n' * 3 + b'{"id": 2, "output": "yes"}\n')
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     assert (ended.code, len(service.calls)) == (0, 2)
-    assert (
-        ended.err == "2 lines repeated an earlier one and became no call of their own; --id names the field of an id.\n"
-    )
+    told = "2 lines repeated an earlier one and became no call of their own"
+    assert ended.err == f"{told}; --id names the field of an id.\n"
+    assert (await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")).err == f"{told}.\n"
+
+
+async def test_a_damaged_file_is_imported_as_far_as_it_can_be_read(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl.gz"
+    rows = b"".join(b'{"id": %d, "output": "%d"}\n' % (number, number**9) for number in range(20_000))
+    path.write_bytes(gzip.compress(rows)[:-20])
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")
+    assert "cannot be read beyond line" in ended.err
+    assert len(service.calls) > 1_000
 
 
 async def test_an_interrupted_import_continues_where_it_stopped(

@@ -199,6 +199,8 @@ async def test_lines_of_calls_are_not_taken_for_ids_of_calls(callscore: Command,
     ended = await callscore(*arguments, given=b'{"id": "c1", "output": "x"}\n')
     assert (ended.code, service.submitted) == (2, [])
     assert "jq -r .id FILE" in ended.err
+    ended = await callscore(*arguments, given=b'{\n  "id": "c1"\n}\n')
+    assert (ended.code, service.submitted) == (2, [])
     ended = await callscore(*arguments, given=b"{550e8400-e29b-41d4-a716-446655440000}\n")
     assert ended.code == 0  # which is an id
 
@@ -305,6 +307,8 @@ async def test_scores_of_other_versions_of_a_scorer_are_told_of_where_the_latest
     former = "callscore:///scorer/refusal:0"
     service.scorers, service.of_other_times = [scorer("refusal", REFUSAL)], [score("c1")]
     asked = ("scores", "--project", "a/b", "--scorer", "refusal", "--as-of", "2026-01-31T12:00:00Z", *words)
+    assert "Other versions" not in (await callscore(*asked)).out
+    service.summary_of_other_times = [summarized(REFUSAL, None, {})]
     assert "Other versions" not in (await callscore(*asked)).out
     service.summary_of_other_times = [summarized(former, None, {})]
     assert (await callscore(*asked)).out.endswith(f" Other versions of refusal have some: {former}\n")
