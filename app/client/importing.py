@@ -5,14 +5,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from urllib.parse import quote
 
 from app.client.checkpoint import Checkpoint, Progress
-from app.client.errors import BadInput, CommandError, Refused
+from app.client.errors import Refused
 from app.client.feed import feed
 from app.client.fields import BadLine, Fields, NoOutput
 from app.client.http import Client
@@ -24,52 +22,9 @@ from app.client.text import clean, number
 MAX_BATCH_CALLS = 200
 MAX_BATCH_BYTES = 4 << 20
 MAX_COMPLAINTS = 10
-_LOOKED_AT_BYTES = 4 << 20
 _IN_FLIGHT = 4
 _ABOUT_THE_CALL = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
-
-
-def look_at(path: str, fields: Fields, limit: int | None = None) -> int:
-    """Look at the first `limit` lines of a file before all else, if it is small: how many repeat one before them.
-
-    Raises BadInput if no line has a field that is named: what is imported stays as it is, so that a wrong name could
-    not be put right.
-    """
-    seen = replace(fields, unseen=set(), first=[])
-    calls: set[bytes] = set()
-    number_of_calls = 0
-    try:
-        for batch in batches(islice(_lines_of_small(path), limit), seen):
-            calls.update(blake2b(call, digest_size=16).digest() for _, call in batch.calls)
-            number_of_calls += len(batch.calls)
-    except (_Large, CommandError):
-        return 0  # what cannot be read is told by the import, of what is behind
-    if calls and seen.unseen and limit is None:
-        missing = ", ".join(repr(name) for name in sorted(seen.unseen))
-        names = clean(", ".join(seen.first), 500)
-        raise BadInput(
-            f"No line has the field {missing}, so nothing was imported; the first has {names}. "
-            "To import it all the same: callscore calls import - < FILE"
-        )
-    return number_of_calls - len(calls)
-
-
-class _Large(Exception):
-    """More than is looked at before all else."""
-
-
-def _lines_of_small(path: str) -> Iterator[Line]:
-    if path == "-" or not Path(path).is_file():
-        raise _Large
-    source = Source.open(path)
-    try:
-        for line in source.lines():
-            if line.offset > _LOOKED_AT_BYTES:
-                raise _Large
-            yield line
-    finally:
-        source.close()
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:

@@ -104,9 +104,10 @@ async def _show(service: "Service", project: str, call_id: str) -> None:
 async def _import(service: "Service", file: str, fields: "Fields", limit: int | None, restart: bool) -> int:
     from app.client.checkpoint import Checkpoint
     from app.client.http import Client
-    from app.client.importing import Import, look_at, rewrites
+    from app.client.importing import Import, rewrites
     from app.client.lines import Source
     from app.client.output import note, say
+    from app.client.preview import look_at
     from app.client.text import number, plural, seconds
 
     repeated = look_at(file, fields, limit)

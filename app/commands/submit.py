@@ -57,9 +57,8 @@ def _read(calls_from: TextIO) -> list[str]:
         ids = [line.strip() for line in calls_from if line.strip()]
     except UnicodeDecodeError:
         raise click.UsageError("The file of call ids is not UTF-8.", click.get_current_context()) from None
-    if any(
-        line.startswith("{") and not _BRACED.fullmatch(line) for line in ids
-    ):  # else tasks would wait for calls of such names
+    # Tasks would wait for calls of such names.
+    if any(line.startswith("{") and not _BRACED.fullmatch(line) for line in ids):
         message = "--calls-from takes one id a line, and no JSON. From lines of calls: jq -r .id FILE"
         raise click.UsageError(message, click.get_current_context())
     return ids

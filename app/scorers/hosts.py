@@ -108,7 +108,7 @@ class HostProcess:
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:
-            # Not before it says that it has: were it to block at once, it would look like a load that never ends.
+            # Not before it says that it has: until then nobody is about to be asked, and its time has not begun.
             self._load(bound)
             self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
         return running

@@ -162,3 +162,24 @@ def _dumps(value: Any) -> str:
 def problem(status: int, msg: str, *loc: str | int) -> Answer:
     """An error as the service words it."""
     return status, {}, orjson.dumps({"detail": [{"loc": loc, "msg": msg, "type": "t"}]})
+
+
+def scorer(name: str, ref: str, project: str | None = None) -> dict[str, object]:
+    return {"ref": ref, "name": name, "kind": "k", "description": "d", "params": {}, "project_id": project}
+
+
+def score(call: str, **more: object) -> dict[str, object]:
+    return {
+        "project_id": "a/b", "call_id": call, "scorer_ref": REFUSAL, "scorer_name": "refusal", "status": "succeeded",
+        "output": {"passed": True}, "attempts": 1, "revision": 1, "scored_at": "2026-01-01T00:00:00Z",
+        "op_name": "answer", "lineage": {}, **more,
+    }  # fmt: skip
+
+
+def summarized(ref: str, group: str | None, outputs: dict[str, object], failed: int = 0) -> dict[str, object]:
+    name = ref.rpartition("/")[2].partition(":")[0]
+    succeeded = 2 if outputs else 0
+    return {
+        "scorer_ref": ref, "scorer_name": name, "group": group, "succeeded": succeeded, "failed": failed,
+        "failures": {"E": failed} if failed else {}, "outputs": outputs, "outputs_complete": True,
+    }  # fmt: skip

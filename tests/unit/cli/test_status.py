@@ -99,3 +99,18 @@ async def test_status_watches_until_the_request_is_finished_through_streams_that
     assert (ended.code, json.loads(ended.out)["tasks"]["succeeded"]) == (0, 2)
     service.counts = {"succeeded": 1, "failed": 1}
     assert (await callscore("status", "r7", "--watch", "--json")).code == 1
+
+
+async def test_status_of_one_shows_the_three_most_frequent_reasons(callscore: Command, service: FakeService) -> None:
+    service.counts, service.tasks = {"failed": 10}, [{"reason": reason} for reason in "aaaabbbccd"]
+    lines = (await callscore("status", "r7")).out.splitlines()
+    assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == ["4: a", "3: b", "2: c"]
+
+
+async def test_status_lists_and_shows_one(callscore: Command, service: FakeService) -> None:
+    service.counts = {"succeeded": 3, "failed": 1}
+    listed = await callscore("status")
+    assert listed.out.splitlines()[1].split()[:6] == ["r0", "a/b", "completed", "100", "%", "4"]
+    shown = await callscore("status", "r7")
+    assert "tasks        3 succeeded, 1 failed\n" in shown.out
+    assert json.loads((await callscore("status", "r7", "--json")).out)["request_id"] == "r7"

@@ -1,0 +1,84 @@
+"""callscore scorers, and how a scorer is named in other commands."""
+
+import json
+
+from app.client.scorers import parameters
+
+from .command import Command
+from .fake_service import REFUSAL, FakeService, scorer
+
+KIND = {
+    "kind": "AtMost",
+    "description": "Few words.",
+    "params": {"properties": {"words": {"type": "integer"}}, "required": ["words"], "title": "AtMost"},
+}
+
+
+async def test_a_name_means_the_project_s_own_latest_version(callscore: Command, service: FakeService) -> None:
+    service.scorers = [
+        scorer("tone", "callscore:///scorer/tone:everybody"),
+        scorer("tone", "callscore:///scorer/tone:new", "a/b"),
+        scorer("tone", "callscore:///scorer/tone:old", "a/b"),
+    ]
+    service.counts = {"succeeded": 1}
+    assert (await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")).code == 0
+    assert service.submitted[0]["scorer_refs"] == ["callscore:///scorer/tone:new"]
+
+
+async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Command, service: FakeService) -> None:
+    service.scorers = [scorer("refusal", REFUSAL)]
+    ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'tone' in a/b; there are: refusal.\n")
+
+
+async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
+    callscore: Command, service: FakeService
+) -> None:
+    service.scorers, service.kinds = [scorer("refusal", REFUSAL)], [KIND]
+    ended = await callscore("submit", "--project", "a/b", "--scorer", "AtMost", "c1")
+    assert ended.code == 2
+    assert ended.err == (
+        "'AtMost' is a kind of scorer, which has to be published with its parameters first: "
+        "callscore scorers publish NAME --kind AtMost --param words=… --project a/b\n"
+    )
+
+
+async def test_kinds_are_listed_with_their_parameters(callscore: Command, service: FakeService) -> None:
+    field = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}], "default": None}
+    unit = {"enum": ["characters", "words"], "default": "words", "description": "What is counted."}
+    service.kinds = [KIND, {"kind": "k", "description": "d", "params": {"properties": {"some": field, "unit": unit}}}]
+    ended = await callscore("scorers", "--kinds")
+    shown = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert shown == [
+        "KIND PARAMETER TYPE DEFAULT DESCRIPTION",
+        "AtMost Few words.",
+        "words integer required",
+        "k d",
+        "some array of string or null null",
+        'unit "characters" or "words" "words" What is counted.',
+    ]
+    listed = await callscore("scorers", "--kinds", "--json")
+    assert [json.loads(line) for line in listed.out.splitlines()] == service.kinds
+
+
+def test_defaults_of_parameters_are_short() -> None:
+    default = {"temperature": 0.0, "top_p": None, "seed": None}
+    long = {"type": "string", "default": "x" * 100}
+    found = parameters({"properties": {"parameters": {"type": "object", "default": default}, "long": long}})
+    assert found[0][2] == '{"temperature":0.0}'
+    assert len(found[1][2]) <= 30
+
+
+async def test_publishing_for_all_projects_is_said(callscore: Command) -> None:
+    arguments = ("scorers", "publish", "s", "--kind", "contains", "--param", "text=refund")
+    assert "for all projects" in (await callscore(*arguments)).err
+    assert (await callscore(*arguments, "--project", "a/b")).err == ""
+
+
+async def test_publishing_reads_parameters_as_json_else_as_text(callscore: Command, service: FakeService) -> None:
+    arguments = ("scorers", "publish", "s", "--kind", "contains", "--param", "text=refund", "--param", "n=3")
+    ended = await callscore(*arguments, "--param", 'q="42"', "--param", "e=a=b")
+    assert (ended.code, ended.out) == (0, "callscore:///scorer/s:1\n")
+    assert service.scorers[0]["params"] == {"text": "refund", "n": 3, "q": "42", "e": "a=b"}
+    assert (await callscore("scorers", "publish", "s", "--kind", "length", "--params", '{"max": 9}')).code == 0
+    assert service.scorers[1]["params"] == {"max": 9}

@@ -1,0 +1,163 @@
+"""callscore scores: rows, summaries, and why there are none."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from app.client.summary import comparison
+
+from .command import Command
+from .fake_service import REFUSAL, FakeService, score, scorer, summarized
+
+
+async def test_scores_and_their_summary_can_be_asked_as_of_a_time(callscore: Command, service: FakeService) -> None:
+    service.scores = [score("c1")]
+    for words in (["--json"], ["--summary", "--json"]):
+        ended = await callscore("scores", "--project", "a/b", "--as-of", "2026-01-31T12:00:00+00:00", *words)
+        assert ended.code == 0
+        assert service.seen[-1].query["as_of"] == "2026-01-31T12:00:00+00:00"
+
+
+async def test_scores_json_pages_to_the_end(callscore: Command, service: FakeService) -> None:
+    service.scores = [score(f"c{number}") for number in range(25)]
+    service.page = 10
+    ended = await callscore("scores", "--project", "a/b", "--json")
+    assert [json.loads(line)["call_id"] for line in ended.out.splitlines()] == [f"c{n}" for n in range(25)]
+    limited = await callscore("scores", "--project", "a/b", "--json", "--limit", "12")
+    assert limited.out.count("\n") == 12
+
+
+async def test_scores_csv_keeps_everything_in_its_column(callscore: Command, service: FakeService) -> None:
+    failed = {"status": "failed", "output": None, "error": {"type": "ValueError", "message": 'a,"b"\n\x1bc'}}
+    service.scores = [
+        score("c1", output={"score": 0.5, "why": "x,\x9by"}),
+        score("c2", **failed),
+        score("c3", output=True),
+    ]
+    ended = await callscore("scores", "--project", "a/b", "--csv")
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    assert [row["call_id"] for row in rows] == ["c1", "c2", "c3"]
+    assert (rows[0]["score"], json.loads(rows[0]["output"])) == ("0.5", {"score": 0.5, "why": "x,\x9by"})
+    assert (rows[1]["error_type"], rows[1]["error_message"], rows[1]["output"]) == ("ValueError", 'a,"b"\\n\\x1bc', "")
+    assert rows[2]["passed"] == "true"
+    assert "\x9b" not in ended.out
+
+
+async def test_the_table_says_how_to_see_more(callscore: Command, service: FakeService) -> None:
+    service.scores = [score(f"c{number}") for number in range(60)]
+    ended = await callscore("scores", "--project", "a/b")
+    assert ended.out.count("\n") == 51
+    assert ended.err == "The first 50 are shown; more with --limit N, all with --json or --csv.\n"
+    assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+async def test_why_there_are_no_scores_is_said(
+    callscore: Command, service: FakeService, words: tuple[str, ...]
+) -> None:
+    asked = ("scores", "--project", "a/b", "--as-of", "2026-01-31T12:00:00Z", *words)
+    ended = await callscore(*asked)
+    nothing = "The project a/b has no calls; import some with: callscore calls import\n"
+    assert (ended.code, ended.out) == (0, nothing)
+    service.calls = {"c1": {"id": "c1"}}
+    unscored = "No call of a/b has a score yet; ask for some with: callscore submit --project a/b\n"
+    assert (await callscore(*asked)).out == unscored
+    service.of_other_times = [score("c1")]
+    assert (await callscore(*asked)).out == "No scores match.\n"
+
+
+async def test_scores_filters_reach_the_service(callscore: Command, service: FakeService) -> None:
+    service.scorers, service.scores = [scorer("refusal", REFUSAL)], [score("c 1")]
+    await callscore("scores", "--project", "a/b", "--call", "c 1", "--scorer", "refusal", "--status", "failed")
+    query = dict(service.seen[-1].query)
+    assert query.pop("limit")
+    assert query == {"project_id": "a/b", "call_id": "c 1", "scorer_ref": REFUSAL, "status": "failed"}
+
+
+async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
+    callscore: Command, service: FakeService
+) -> None:
+    old, older = "callscore:///scorer/gone:2", "callscore:///scorer/gone:1"
+    service.summary, service.scores = [summarized(REFUSAL, None, {}), summarized(old, None, {})], [score("c1")]
+    for words in ((), ("--json",), ("--summary",)):
+        assert (await callscore("scores", "--project", "a/b", "--scorer", "gone", *words)).code == 0
+        assert service.seen[-1].query["scorer_ref"] == old
+    service.summary.append(summarized(older, None, {}))
+    ended = await callscore("scores", "--project", "a/b", "--scorer", "gone")
+    assert (ended.code, ended.err) == (
+        2,
+        "No code of 'gone' is installed, and 2 versions of it have scores in a/b; "
+        f"name one by its ref: {older}, {old}\n",
+    )
+    ended = await callscore("scores", "--project", "a/b", "--scorer", "never")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'never' in a/b; there are: none.\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+async def test_scores_of_other_versions_of_a_scorer_are_told_of_where_the_latest_has_none(
+    callscore: Command, service: FakeService, words: tuple[str, ...]
+) -> None:
+    former = "callscore:///scorer/refusal:0"
+    service.scorers, service.of_other_times = [scorer("refusal", REFUSAL)], [score("c1")]
+    asked = ("scores", "--project", "a/b", "--scorer", "refusal", "--as-of", "2026-01-31T12:00:00Z", *words)
+    assert "Other versions" not in (await callscore(*asked)).out
+    service.summary_of_other_times = [summarized(REFUSAL, None, {})]
+    assert "Other versions" not in (await callscore(*asked)).out
+    service.summary_of_other_times = [summarized(former, None, {})]
+    assert (await callscore(*asked)).out.endswith(f" Other versions of refusal have some: {former}\n")
+
+
+async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(
+    callscore: Command, service: FakeService
+) -> None:
+    error = {"type": "LookupError", "message": "no such thing", "traceback": "Traceback (most recent call last)…"}
+    service.scores = [score("c1", status="failed", output=None, error=error)]
+    arguments = ("scores", "--project", "a/b", "--status", "failed")
+    table = (await callscore(*arguments)).out
+    assert "LookupError: no such thing" in table
+    assert "Traceback" not in table
+    assert json.loads((await callscore(*arguments, "--json")).out)["error"] == error
+
+
+async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Command, service: FakeService) -> None:
+    passed: dict[str, object] = {"type": "boolean", "n": 2, "true": 0.5}
+    mean = {"type": "number", "n": 2, "mean": 0.75}
+    tone, tone_2 = (f"callscore:///scorer/tone:{letter * 40}" for letter in "ab")
+    service.summary = [
+        summarized("callscore:///scorer/plain:1", "m1", {"text": {"type": "string", "n": 2}}),
+        summarized(REFUSAL, "m1", {"passed": passed, "score": mean}, 1),
+        summarized(REFUSAL, None, {"passed": {**passed, "true": 1.0}}),
+        summarized(tone, "m1", {"": mean}),
+        summarized(tone, "m2", {}, 1234),
+        summarized(tone_2, "m2", {"": passed}),
+    ]
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.model")
+    assert dict(service.seen[-1].query) == {"project_id": "a/b", "group_by": "attributes.model"}
+    assert [[cell.strip() for cell in line.split("  ") if cell] for line in ended.out.splitlines()] == [
+        ["SCORER", "SHOWN", "m1", "m2", "(none)"],
+        ["plain", "scored", "2", "-", "-"],
+        ["refusal", "passed", "50%, 1 failed", "-", "100%"],
+        ["tone:aaaaaaaa", "mean", "0.75", "-, 1,234 failed", "-"],
+        ["tone:bbbbbbbb", "passed", "-", "50%", "-"],
+    ]
+    listed = await callscore("scores", "--project", "a/b", "--summary", "--json")
+    assert [json.loads(line) for line in listed.out.splitlines()] == service.summary
+
+
+async def test_columns_by_what_no_call_has_are_told(callscore: Command, service: FakeService) -> None:
+    service.summary = [summarized(REFUSAL, None, {})]
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
+    assert ended.err == "No call has attributes.nope.\n"
+    service.summary, service.scores = [], [score("c1")]
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--scorer", REFUSAL)
+    assert ended.out == f"There are no scores by {REFUSAL}.\n"
+
+
+def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
+    shares = (0.0, 0.0004, 0.2, 0.996, 0.9999, 1.0)
+    items = [
+        summarized(REFUSAL, str(n), {"passed": {"type": "boolean", "true": share}}) for n, share in enumerate(shares)
+    ]
+    assert comparison(items)[1][0][2:] == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
