@@ -96,10 +96,11 @@ class Host:
         self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: Task, promised: bool
     ) -> None:
         run = self._runs[number] = Run(Report(task))
-        run.report.on_asking = partial(self._ask, number, run)
+        # By its number: a run that holds itself is left for the garbage collector, which then stops all for 0.2 s.
+        run.report.on_asking = partial(self._ask, number)
         if promised:
             run.promised = run.waits()
-        done = partial(self._done, number, run)
+        done = partial(self._done, number)
         target = self._targets[ref]
         if isinstance(target, ScorerError):
             done(target)
@@ -114,9 +115,10 @@ class Host:
         if run is not None and run.running is not None:
             run.running.cancel()
 
-    async def _ask(self, number: int, run: Run) -> None:
+    async def _ask(self, number: int) -> None:
         """Have the service write that somebody is about to be asked, and wait until it has."""
-        if number not in self._runs:
+        run = self._runs.get(number)
+        if run is None:
             raise asyncio.CancelledError  # it is over: nobody would write that
         told, run.promised = run.promised, None
         if told is None:
@@ -132,9 +134,10 @@ class Host:
             if not told.done():
                 told.set_result(None)
 
-    def _done(self, number: int, run: Run, outcome: Outcome) -> None:
-        self._forget(number)
-        self._channel.send(("ended", number, *end_of(outcome, run.report)))
+    def _done(self, number: int, outcome: Outcome) -> None:
+        run = self._forget(number)
+        if run is not None:
+            self._channel.send(("ended", number, *end_of(outcome, run.report)))
 
     def _forget(self, number: int) -> Run | None:
         run = self._runs.pop(number, None)

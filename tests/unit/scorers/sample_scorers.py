@@ -1,6 +1,7 @@
 """Scorers that behave, and scorers that do not, for the tests of this folder."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -173,6 +174,12 @@ async def changes_its_input(output: str, inputs: dict[str, Any]) -> int:
 async def where(output: str) -> int:
     """In which process it runs."""
     return os.getpid()
+
+
+@scorer
+async def garbage(output: str) -> int:
+    """How many objects of its process only the garbage collector finds."""
+    return gc.collect()
 
 
 @scorer

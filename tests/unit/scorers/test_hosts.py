@@ -41,6 +41,28 @@ def test_an_async_scorer_runs_beside_the_service_and_those_of_a_package_share_a_
     go(scenario())
 
 
+def test_what_has_run_in_a_host_leaves_nothing_to_the_garbage_collector_which_would_stop_all_that_runs(
+    go: Go, bind: Bind
+) -> None:
+    runs = 50
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+
+            async def found(kind: str, **params: int) -> int:
+                await runner.run(bind("garbage"), CALL, GENEROUS)
+                many = (runner.run(bind(kind, **params), CALL, GENEROUS, Report()) for _ in range(runs))
+                await asyncio.gather(*many, return_exceptions=True)
+                return int(await runner.run(bind("garbage"), CALL, GENEROUS))
+
+            await found("async_length")  # what loading leaves
+            assert await found("async_length") < runs
+            assert await found("AsksAlways", times=2) < runs
+            assert await found("async_nan") < runs
+
+    go(scenario())
+
+
 def test_nothing_lies_in_the_temporary_folder_of_who_is_killed_unless_a_worker_process_ran(
     go: Go, bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
