@@ -142,7 +142,7 @@ class Scheduler:
     def _turn(self) -> bool:
         """Start tasks for a moment, since a call may be large; returns whether there may be more to do."""
         more = True
-        until = time.perf_counter() + pace().turn
+        until = time.perf_counter() + pace().start
         while more and time.perf_counter() < until:
             more = self._start_some()
         self._end_turn()

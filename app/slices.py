@@ -17,12 +17,13 @@ class Pace:
     """How much is done at once of what nobody waits for."""
 
     turn: float  # seconds of work in one turn of the event loop
+    start: float  # the same, of starting tasks: more, since what is started may wait for others meanwhile
     events: int  # that share a record, at most
     switch: float  # seconds until another thread may run: the log's, which says what is durable
 
 
-PATIENT = Pace(turn=0.003, events=256, switch=0.002)
-HURRIED = Pace(turn=0.0005, events=32, switch=0.0005)
+PATIENT = Pace(turn=0.003, start=0.012, events=256, switch=0.002)
+HURRIED = Pace(turn=0.0005, start=0.0005, events=32, switch=0.0005)
 
 _pace = PATIENT
 _hurry_until = 0.0
