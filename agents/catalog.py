@@ -102,15 +102,10 @@ class Catalog:
 
     def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:
         try:
-            bound = self._registry.bind(found["name"], found["kind"], found["params"])
+            bound = self._registry.bind_published(ref, found)
             published = Policy.model_validate(found["policy"])
         except Exception as error:  # a user's validator may raise anything
             log.warning("scorer %s cannot be made here: %r", ref, error)
-            return None
-        if found["source"] is not None:  # Weave's digest is of its object, not of the code here
-            bound = dataclasses.replace(bound, ref=ref)
-        if bound.ref != ref:
-            log.warning("scorer %s: the code of kind %s here is another version", ref, found["kind"])
             return None
         return self._complete(bound, published)
 

@@ -23,7 +23,7 @@ from agents.runs import Run, op_name
 from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
-from app.scorers import Outcome, Runner, ScorerError
+from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
 from tables import calls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
@@ -175,6 +175,11 @@ class Scoring:
             traceback=getattr(error, "traceback", None),
             raw=getattr(error, "raw", None),
         )
+        if isinstance(error, ScorerVersionUnavailable):  # it did not run, and waits as if no worker had its code
+            task.excused += 1
+            message = f"{described.message} No worker had the code of {task.scorer_ref}"
+            self._wait(task, entry, "scorer_version_unavailable", error.type, message, self._spent(run))
+            return
         following = next_attempt(run.bound.policy, task, error, paused)
         if following is None:
             self._fail(task, entry, described, run.call_row["call"], run.lineage(), self._spent(run))
@@ -208,15 +213,30 @@ class Scoring:
         )
         self._say(entry, event)
 
-    def _wait(self, task: Task, entry: Entry, reason: events.ParkReason, error_type: str, message: str) -> None:
+    def _wait(
+        self,
+        task: Task,
+        entry: Entry,
+        reason: events.ParkReason,
+        error_type: str,
+        message: str,
+        spent: dict[str, Any] | None = None,
+    ) -> None:
         """Park the task until what it lacks arrives; fail it once it has waited long enough."""
         now = time.time()
         until = task.due if task.due is not None else now + self.settings.call_wait
         if now >= until:
             message = f"{message} within {self.settings.call_wait:g} s"
-            self._fail(task, entry, events.Error(type=error_type, message=message))
+            self._fail(task, entry, events.Error(type=error_type, message=message), spent=spent)
             return
-        event = events.TaskParked(**task.facts(entry.targets), withdrawn=entry.withdrawn, reason=reason, until=until)
+        event = events.TaskParked(
+            **task.facts(entry.targets),
+            withdrawn=entry.withdrawn,
+            reason=reason,
+            until=until,
+            excused=task.excused,
+            **(spent or {}),
+        )
         self._say(entry, event)
 
     # --- in flight ---

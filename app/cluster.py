@@ -97,6 +97,13 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> d
     return dict(sorted(found.items()))
 
 
+def whole(found: dict[int, R]) -> dict[int, R]:
+    """What `everywhere` found, if every partition has answered. Raises Unavailable."""
+    if len(found) < topics.partitions():
+        raise Unavailable("a worker does not answer")
+    return found
+
+
 async def every_worker(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[str, R]:
     """`query` on every worker, asked through one of its partitions: url → answer, without those that do not answer.
 
@@ -199,9 +206,9 @@ async def caught_up(topic: topics.Topic, key: bytes) -> None:
     await owner(_reach_end, key, topic.name)
 
 
-async def all_caught_up(topic: topics.Topic) -> None:
-    """Wait until everything that `topic` holds now is in the tables, in every partition."""
-    await everywhere(_reach_end, topic.name)
+async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
+    """Wait until everything that `topic` holds now is in the tables; returns which partitions answered."""
+    return await everywhere(_reach_end, topic.name)
 
 
 async def _wait_for_end(partition: int, topic: str) -> bool:

@@ -178,6 +178,7 @@ class TaskParked(TaskWaits):
 
     reason: ParkReason
     until: float
+    excused: int = 0  # as of AttemptFailed
 
 
 class TaskJoined(TaskEvent):

@@ -134,10 +134,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _workers_know_each_other(self) -> Self:
-        if not self.embedded and not is_loopback(self.web_host) and not self.cluster_secret:
+        if self.embedded or self.cluster_secret:
+            return self
+        if not is_loopback(self.web_host) or self.api_keys is not None:
             raise ValueError(
-                f"{PREFIX}CLUSTER_SECRET must be set where workers on Kafka talk to each other beyond this machine "
-                "(any long random text, the same for all of them)"
+                f"{PREFIX}CLUSTER_SECRET must be set where workers on Kafka talk to each other beyond this machine, or "
+                "API keys are wanted (any long random text, the same for all of them)"
             )
         return self
 

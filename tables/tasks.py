@@ -59,7 +59,7 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         error=event.error if isinstance(event, AttemptFailed) else None,
         since=event.at,
         due=event.next_at if isinstance(event, AttemptFailed) else event.until,
-        excused=event.excused if isinstance(event, AttemptFailed) else 0,
+        excused=event.excused,
         trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
         spent=spent_in_all(event.earlier, event.spent),
     )

@@ -21,6 +21,7 @@ from app.client.text import clean
 PAGE = 1000
 _MISSING = re.compile(r"(\w+) not found$")
 _BUSY = (429, 503)
+_UNANSWERED = "Callscore-Unanswered-Partitions"
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 5.0
 
@@ -36,8 +37,9 @@ class Service:
 class Client:
     """One connection pool to one service; use it as an async context manager.
 
-    A request is repeated while the service is busy (429, 503) or, once it has answered before, away for a moment,
-    for up to `patience` seconds in all. Every POST that callscore takes may safely be repeated.
+    A request is repeated while the service is busy (429, 503), while one of its workers does not say what it holds,
+    or, once it has answered before, while it is away for a moment, for up to `patience` seconds in all. Every POST that
+    callscore takes may safely be repeated.
     """
 
     def __init__(
@@ -117,15 +119,17 @@ class Client:
         while True:
             pause = 0.0
             try:
-                status, answer, pause = await self._once(method, path, params, body, headers)
+                status, answer, told = await self._once(method, path, params, body, headers)
             except (TimeoutError, aiohttp.ClientError) as error:
                 trouble = self._trouble(error)
             else:
                 self._has_answered = True
-                if 200 <= status < 300:
+                pause = _retry_after(told.get("Retry-After"))
+                silent = told.get(_UNANSWERED) if method == "GET" else None
+                if 200 <= status < 300 and silent is None:
                     return self._object(answer)
-                trouble = self._refused(status, answer)
-                if status not in _BUSY:
+                trouble = self._refused(status, answer) if silent is None else self._incomplete(silent)
+                if status not in _BUSY and silent is None:
                     raise trouble
             await patience.spend(trouble, pause)
 
@@ -202,13 +206,20 @@ class Client:
         params: Mapping[str, str] | None,
         body: bytes | None,
         headers: Mapping[str, str] | None,
-    ) -> tuple[int, bytes, float]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         url = URL(self.service.url + path, encoded=True)
         given = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
         async with self._session.request(
             method, url, params=params, data=body, headers=given, allow_redirects=False
         ) as response:
-            return response.status, await response.read(), _retry_after(response.headers.get("Retry-After"))
+            return response.status, await response.read(), response.headers
+
+    def _incomplete(self, silent: str) -> Unreachable:
+        """What is not shown, since what is missing of it would be taken for not there."""
+        return Unreachable(
+            f"A worker of the service at {self.service.url} does not answer, so what it holds would be missing "
+            f"(partitions {clean(silent, 100)})."
+        )
 
     def _unreachable(self, error: aiohttp.ClientConnectionError) -> Unreachable:
         url = self.service.url

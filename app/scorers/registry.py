@@ -1,10 +1,12 @@
 """Every kind of scorer that this process knows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
 from app.scorers.bound import BoundScorer
+from app.scorers.errors import ScorerVersionUnavailable
 from app.scorers.kinds import Kind
 from app.scorers.plugins import builtin_kinds, installed_kinds, module_kinds
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
@@ -49,6 +51,18 @@ class Registry:
             raise UnknownKind(f"There is no kind of scorer {kind!r}; there are: {', '.join(sorted(self._kinds))}.")
         bound = found.bind(name, params)
         parse_ref(bound.ref)
+        return bound
+
+    def bind_published(self, ref: str, version: Mapping[str, Any]) -> BoundScorer:
+        """The scorer of a version that was published, ready to run.
+
+        Raises ScorerVersionUnavailable if the code here is another one, and as `bind`.
+        """
+        bound = self.bind(version["name"], version["kind"], version["params"])
+        if version["source"] is not None:  # Weave's digest is of its object, not of the code here
+            return replace(bound, ref=ref)
+        if bound.ref != ref:
+            raise ScorerVersionUnavailable(f"The code of kind {version['kind']} here is another version than {ref}.")
         return bound
 
     def parameterless(self) -> list[BoundScorer]:

@@ -19,5 +19,5 @@ async def settled(as_of: datetime | None) -> float | None:
     seconds = as_of.timestamp()
     if seconds > time.time():
         raise problem(422, ["query", "as_of"], "The time has not come yet", "as_of_in_the_future")
-    await log_writes.all_seen(topics.score_events)
+    await log_writes.all_seen_everywhere(topics.score_events)
     return seconds

@@ -19,6 +19,7 @@ from app.web.responses import json_response
 from tables import controls
 
 _MOST = 1_000
+_SHOWN = 10
 _EFFECT_SECONDS = 10.0  # that an order, which is durable, may take to be carried out before it is answered
 
 Text = Annotated[str, StringConstraints(max_length=2_000)]
@@ -64,6 +65,7 @@ async def retry_request(request: web.Request) -> web.Response:
     queries.parse(queries.Query, request)
     body = validate(Retry, await read_json(request)) if request.can_read_body else Retry()
     header, described = await _find(request)
+    _check_scorers(body, header)
     if not any(described["tasks"][status] for status in body.statuses) and not cluster.unanswered.get():
         return json_response(described)  # nothing to do, or it is under way: the order was sent again
     control = RequestRetried(
@@ -76,6 +78,18 @@ async def retry_request(request: web.Request) -> web.Response:
         asked_at=time.time(),
     )
     return await _order(control, header, described)
+
+
+def _check_scorers(body: Retry, header: dict[str, Any]) -> None:
+    """Refuse refs that are none of the request's: nothing would be tried again, and nobody would be told."""
+    known = header["scorer_refs"]
+    for index, ref in enumerate(body.scorer_refs or ()):
+        if ref not in known:
+            where: list[str | int] = ["body", "scorer_refs", index]
+            those = ", ".join(map(ascii, known[:_SHOWN]))
+            raise problem(
+                422, where, f"{ref!a} is none of the request's scorers, which are {those}", "scorer_ref_not_found"
+            )
 
 
 async def _find(request: web.Request) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -98,8 +112,8 @@ async def _order(control: Control, header: dict[str, Any], before: dict[str, Any
     offsets = [copy.acknowledged.result().offset for copy in copies]
     try:
         async with asyncio.timeout(_EFFECT_SECONDS):
-            await cluster.everywhere(controls.in_effect, control.request_id, offsets)
+            cluster.whole(await cluster.everywhere(controls.in_effect, control.request_id, offsets))
             (described,) = await describe_all([header], time.time())
     except (TimeoutError, cluster.Unavailable):
         return json_response(before, status=202)
-    return json_response(described)
+    return json_response(before, status=202) if cluster.unanswered.get() else json_response(described)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from app import ids
+
 BINS = 10
 TOP = 20
 MAX_PATHS = 200
@@ -29,6 +31,13 @@ def leaves(value: Any, path: str = "") -> Iterator[Leaf]:
         yield path, value
 
 
+def _short(value: str) -> str:
+    """A text as it is shown and counted: of two that only begin alike, each is counted for itself."""
+    if len(value) <= _SHOWN_CHARACTERS:
+        return value
+    return f"{value[:_SHOWN_CHARACTERS]}… ({len(value)} characters, {ids.digest(value)[:8]})"
+
+
 class Distribution:
     """The values at one path."""
 
@@ -48,7 +57,7 @@ class Distribution:
             self.falses += not value
         elif isinstance(value, str):
             self.strings_seen += 1
-            short = value[:_SHOWN_CHARACTERS]
+            short = _short(value)
             if short in self.strings or len(self.strings) < MAX_DISTINCT:
                 self.strings[short] += 1
         else:

@@ -5,12 +5,14 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app import cluster, topics
 from app.web.errors import unavailable
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
 _CATCH_UP_SECONDS = 20.0  # as above: one who waits is better off than one who is told to ask again
@@ -90,14 +92,22 @@ async def seen(topic: topics.Topic, key: bytes) -> None:
 
 
 async def all_seen(topic: topics.Topic) -> None:
-    """Return once everything that is in the topic now is in the tables. Raises as `seen`."""
+    """Return once everything that is in the topic now is in the tables, but for those of a worker that does not answer.
+
+    Raises as `seen`.
+    """
     await _in_time(cluster.all_caught_up(topic))
 
 
-async def _in_time(caught_up: Coroutine[Any, Any, None]) -> None:
+async def all_seen_everywhere(topic: topics.Topic) -> None:
+    """Return once everything that is in the topic now is in the tables. Raises as `seen`, also if a worker is away."""
+    cluster.whole(await _in_time(cluster.all_caught_up(topic)))
+
+
+async def _in_time(caught_up: Coroutine[Any, Any, T]) -> T:
     try:
         async with asyncio.timeout(_CATCH_UP_SECONDS):
-            await caught_up
+            return await caught_up
     except TimeoutError:
         raise unavailable("The tables are behind the log; ask again") from None
 

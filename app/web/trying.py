@@ -7,17 +7,19 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from app import cluster, ids
+from app import cluster, ids, topics
 from app.events import Error
-from app.scorers import BadRef, BoundScorer, Policy, Report, Runner, ScorerError, parse_ref
+from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerError, parse_ref
 from app.settings import get_settings
 from app.spent import Spent
+from app.web import log_writes
 from app.web.auth import check_write
 from app.web.bodies import read_json, validate
 from app.web.costs import cost
 from app.web.errors import not_found, problem
 from app.web.responses import json_response
 from app.web.scorers import REGISTRY, bind
+from app.web.submit import RESOLVER
 from tables import calls, scorers
 
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
@@ -46,7 +48,9 @@ async def try_scorer(request: web.Request) -> web.Response:
     body = validate(Trial, await read_json(request))
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
-    call = await cluster.owner(calls.find_call, _call_key(body), body.project_id, body.call_id)
+    key = _call_key(body)
+    await log_writes.seen(topics.calls, key)  # who tries it right after logging the call means that one
+    call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
         raise not_found("Call")
     return json_response(await _run(request.app[RUNNER], bound, policy, call))
@@ -65,21 +69,27 @@ async def _scorer(request: web.Request, body: Trial) -> tuple[BoundScorer, Polic
     if body.scorer_ref is None:
         assert body.kind is not None
         return bind(registry, body.kind, body.kind, body.params), Policy()
-    try:
-        ref = parse_ref(body.scorer_ref)
-    except BadRef as error:
-        raise problem(422, ["body", "scorer_ref"], str(error), "scorer_ref_not_found") from None
-    for project in (body.project_id, None):
-        key = ids.scorer_key(project, ref.name)
-        version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
-        if version is not None:
-            bound = bind(registry, version["name"], version["kind"], version["params"])
-            return bound, Policy.model_validate(version["policy"])
+    refs, mistakes = await request.app[RESOLVER].resolve_all(body.project_id, [body.scorer_ref], "scorer_ref")
+    if mistakes:
+        raise problem(422, ["body", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
+    (ref,) = refs
     for bound in registry.parameterless():
-        if bound.name == ref.name and ref.digest in ("latest", bound.digest):
+        if bound.ref == ref:
             return bound, Policy()
-    message = f"{body.scorer_ref!a} names no scorer that this project can use."
-    raise problem(422, ["body", "scorer_ref"], message, "scorer_ref_not_found")
+    name, digest = parse_ref(ref).name, parse_ref(ref).digest
+    for project in (body.project_id, None):
+        version = await cluster.owner(scorers.version, ids.scorer_key(project, name), project, name, digest)
+        if version is not None and version["ref"] == ref:
+            return _bound(registry, ref, version), Policy.model_validate(version["policy"])
+    raise problem(422, ["body", "scorer_ref"], f"{ref} is gone.", "scorer_ref_not_found")
+
+
+def _bound(registry: Registry, ref: str, version: dict[str, Any]) -> BoundScorer:
+    try:
+        return registry.bind_published(ref, version)
+    except Exception as error:  # a user's validator may raise anything
+        message = f"{ref} cannot be run here: {error}"
+        raise problem(422, ["body", "scorer_ref"], message, "scorer_version_unavailable") from None
 
 
 async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:

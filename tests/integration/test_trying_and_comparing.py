@@ -1,6 +1,8 @@
 """A scorer can be tried before it is paid for often, and two can be compared, by view and by command."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +49,53 @@ def test_a_scorer_is_run_once_on_a_call_and_nothing_is_recorded(judging: Judging
     assert done.returncode == 1
     assert "judgement_unreadable" in done.stdout
     assert "nothing makes me say more" in done.stdout
+
+
+CODE = """from app.scorers import Scorer
+class Version(Scorer):
+    number: int
+    def score(self, *, output: str) -> dict:
+        return {"version": %d}
+"""
+
+
+def test_a_version_whose_code_has_changed_is_not_tried_with_the_code_there_is(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    module = tmp_path / "versions.py"
+    module.write_text(CODE % 1)
+    service = make_service(scorers="versions", call_wait=600)
+    service.extra_environment = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    service.start()
+    body = {"name": "versioned", "kind": "Version", "params": {"number": 1}, "project_id": PROJECT}
+    ref = service.post("/scorers", body).json["ref"]
+    [call] = log_outputs(service, ["text"])
+    trial = {"project_id": PROJECT, "call_id": call, "scorer_ref": ref}
+    tried = service.post("/scorers/try", trial).json
+    assert tried["status"] == "succeeded", tried
+    assert tried["output"] == {"version": 1}
+    # Saved while the service runs: no process that is started from now on has the code of the ref.
+    module.write_text(CODE % 2)
+    for child in Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    request = service.submit(PROJECT, [call], [ref])
+    while service.status(request)["tasks"]["waiting_for_call"] == 0:
+        pass
+    [task] = service.items(f"/score-requests/{request}/tasks")
+    assert (task["status"], task["reason"]) == ("waiting_for_call", "scorer_version_unavailable")
+    service.stop()
+    service.start()
+    refused = service.post("/scorers/try", trial)
+    assert refused.status == 422
+    assert refused.json["detail"][0]["type"] == "scorer_version_unavailable"
+    assert service.post("/scorers/try", trial | {"scorer_ref": "weave:///acme/other/object/versioned:1"}).status == 422
+    module.write_text(CODE % 1)
+    service.stop()
+    service.start()
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 1
 
 
 def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Judging) -> None:

@@ -99,6 +99,8 @@ def test_a_filter_says_what_is_tried_again(gated: Service, gates: Callable[[str,
         {"status": ["failed"]},
         {"statuses": ["succeeded"]},
         {"scorer_refs": "x"},
+        {"scorer_refs": [gated_ref, gated.refs("not_empty")[0]]},  # which it does not have
+        {"scorer_refs": [f"{raises.rpartition(':')[0]}:latest"]},
         {"statuses": ["cancelled"], "error_types": ["LookupError"]},
         [],
     ]

@@ -22,9 +22,10 @@ from app.events import (
     ScoreFailed,
     ScoreSucceeded,
     Target,
+    TaskParked,
     decode_score_events,
 )
-from app.scorers import Registry
+from app.scorers import Registry, ScorerVersionUnavailable
 from app.spent import Spent
 from tables import begun, calls, folds, in_flight, progress, scores, tasks
 from tables.at import At
@@ -112,6 +113,30 @@ def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_
     with pytest.raises(folds.CannotApply, match="64"):
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
     assert [row for table in tables for row in table.scan(0)] == []
+
+
+async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_counts(said: list[Any]) -> None:
+    for attempts in (1, 2):
+        task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=attempts, excused=attempts - 1)
+        entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+        in_flight.add(entry)
+        scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+        deliver(4 + attempts, said[-1])
+        row = tasks.load(0, KEY)
+        assert row is not None
+        assert (row.status, row.reason) == ("waiting_for_call", "scorer_version_unavailable")
+        assert row.attempts == row.excused == attempts
+        assert row.due > time.time() + 1
+    assert isinstance(said[-1], TaskParked)
+    assert row is not None
+    late = unpark(0, KEY, row)
+    late.due = time.time() - 1
+    entry = in_flight.Entry(0, KEY, "p", REF, late.targets, since=1.0, task=late)
+    in_flight.add(entry)
+    scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    assert isinstance(said[-1], ScoreFailed)
+    assert said[-1].error.type == "scorer_version_unavailable"
+    assert said[-1].error.message == f"Its source changed. No worker had the code of {REF} within 600 s"
 
 
 async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: list[Any]) -> None:

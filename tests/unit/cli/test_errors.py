@@ -11,7 +11,7 @@ from app.client.errors import Refused, Unreachable
 from app.client.http import Client, Service
 
 from .command import Command
-from .fake_service import Answer, FakeService, problem
+from .fake_service import REFUSAL, Answer, FakeService, problem
 
 
 async def test_when_nothing_answers_it_says_how_to_start_the_service(command: Command, nobody: str) -> None:
@@ -118,12 +118,17 @@ async def test_wrong_usage_names_the_help_of_the_command(callscore: Command) -> 
 
 
 async def test_bad_settings_exit_2_with_one_sentence(command: Command) -> None:
+    keys = command.folder / "keys"
+    keys.touch()
     for name, value, told in (
         ("CALLSCORE_WEB_PORT", "no", "CALLSCORE_WEB_PORT='no'"),
         ("CALLSCORE_WEB_HOST", "0.0.0.0", "callscore keys add"),
         ("CALLSCORE_BROKER", "kafka://127.0.0.1:1", "callscore worker"),
+        ("CALLSCORE_BROKER", "kafka://127.0.0.1:1 with keys", "CALLSCORE_CLUSTER_SECRET must be set"),
     ):
-        command.env[name] = value
+        command.env[name], with_keys, _ = value.partition(" with keys")
+        if with_keys:
+            command.env["CALLSCORE_API_KEYS"] = str(keys)
         ended = await command("up")
         del command.env[name]
         assert (ended.code, ended.out) == (2, "")
@@ -148,6 +153,23 @@ async def test_a_busy_service_is_asked_again_after_the_time_it_names(callscore: 
     assert time.monotonic() - started >= 1.3
     assert len(service.seen) == 3
     assert "is not ready: rebalancing; trying again" in ended.err
+
+
+async def test_what_a_silent_worker_would_be_missing_from_is_asked_for_again_and_not_shown(
+    callscore: Command, service: FakeService
+) -> None:
+    part = (200, {"Callscore-Unanswered-Partitions": "1,3"}, b'{"items": [], "next_cursor": null}')
+    service.first = [part, part]
+    service.scorers = [{"ref": REFUSAL, "name": "whole", "kind": "refusal", "params": {}, "description": ""}]
+    ended = await callscore("scorers")
+    assert ended.code == 0
+    assert "whole" in ended.out
+    assert "A worker of the service at" in ended.err
+    assert "(partitions 1,3); trying again" in ended.err
+    service.first = [part] * 100
+    async with Client(Service(service.url), patience=1.0) as client:
+        with pytest.raises(Unreachable, match="does not answer, so what it holds would be missing"):
+            await client.get("/scorers")
 
 
 async def test_patience_ends(service: FakeService) -> None:

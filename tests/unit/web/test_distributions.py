@@ -35,6 +35,16 @@ def test_mean_and_percentiles_are_those_of_the_statistics_module(values: list[in
     assert described["p95"] == pytest.approx(cuts[-1])
 
 
+def test_long_texts_that_begin_alike_are_counted_apart() -> None:
+    summary = Summary()
+    for end in ("a", "b", "b"):
+        summary.add(True, "x" * 300 + end)
+    described = summary.paths[""].describe(None)
+    assert [top["n"] for top in described["top"]] == [2, 1]
+    assert described["complete"] is True
+    assert all(len(top["value"]) < 240 for top in described["top"])
+
+
 def test_the_largest_numbers_have_a_mean() -> None:
     largest = sys.float_info.max
     assert describe_numbers(array("d", [largest] * 7))["mean"] == pytest.approx(largest)

@@ -1,0 +1,60 @@
+"""A worker that does not answer, and has not been found out yet: nothing that lacks what it holds passes for whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.web.responses import timestamp
+from tests.kafka import KafkaCluster
+from tests.service import Service, attempts
+
+PROJECT = "acme/silent"
+CALLS = 100
+
+
+@pytest.fixture
+def workers(kafka: KafkaCluster, tmp_path: Path) -> Iterator[list[Service]]:
+    first = Service(tmp_path / "data", broker=kafka.broker, kafka_prefix=f"{tmp_path.name}-")
+    both = [first, first.another()]
+    for worker in both:
+        worker.start()
+    yield both
+    for worker in both:
+        worker.kill()
+
+
+def whole(worker: Service) -> bool:
+    """Whether it hears from every partition."""
+    answer = worker.get(f"/scores?project_id={PROJECT}&limit=1")
+    return answer.status == 200 and answer.headers["Callscore-Unanswered-Partitions"] is None
+
+
+def test_a_project_is_submitted_whole_or_not_at_all(workers: list[Service]) -> None:
+    silent, left = workers
+    assert any(whole(worker) for _ in attempts(60.0) for worker in workers)
+    left.log_calls(PROJECT, [{"id": f"call-{n}", "output": "x"} for n in range(CALLS)])
+    assert len(left.items(f"/calls?project_id={PROJECT}&limit=1000")) == CALLS
+    asked_at = timestamp(time.time())
+    os.kill(silent.pid, signal.SIGSTOP)
+    callscore = Path(sys.executable).parent / "callscore"
+    command = [str(callscore), "submit", "--project", PROJECT, "--scorer", "not_empty", "--url", left.url]
+    # All at once: after ten seconds it is found out.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as submitting:
+        with ThreadPoolExecutor() as threads:
+            asking = threads.submit(left.get, f"/scores?project_id={PROJECT}&as_of={asked_at}")
+            part = left.get(f"/calls?project_id={PROJECT}&limit=1000")
+        assert (part.status, part.headers["Callscore-Unanswered-Partitions"] is None) == (200, False)
+        assert 0 < len(part.json["items"]) < CALLS
+        assert asking.result().status == 503  # it could be another answer later
+        _, told = submitting.communicate(timeout=90)
+    assert submitting.returncode == 0, told
+    assert "does not answer" in told
+    scores = left.items(f"/scores?project_id={PROJECT}&limit=1000")
+    assert len(scores) == CALLS
