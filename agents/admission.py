@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from agents import limits
 from agents.limits import PLENTY, Limiter
 from app.providers import Limits, Provider
-from app.scorers import BoundScorer, Failure, MissingInput, ScorerError, ScorerTimeout
+from app.scorers import BoundScorer, Failure, MissingInput, ScorerError, ScorerTimeout, ScorerVersionUnavailable
 from tables import breakers
 from tables.breakers import Breaker
 
@@ -103,7 +103,7 @@ class Gate:
         self._wake()
 
     def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
-        if isinstance(error, MissingInput):  # the call's fault: nobody was asked
+        if isinstance(error, MissingInput | ScorerVersionUnavailable):  # the scorer did not run: nobody was asked
             self.left(probe)
             return False
         failure = self.failure(error)

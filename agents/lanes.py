@@ -30,7 +30,8 @@ class Task:
     targets: list[Target]
     round: int = 1
     attempts: int = 0  # made so far in this round
-    due: float | None = None  # until when it waits for its call; None if it has not begun to wait
+    due: float | None = None  # until when it waits; None if it has not begun to
+    waits_for: str | None = None  # why it waits until then
     parked: bool = False  # it has a row in tables/tasks
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # from when on its budget in time runs
@@ -200,6 +201,7 @@ def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
         row.round,
         row.attempts,
         row.due if row.status == "waiting_for_call" else None,
+        row.reason if row.status == "waiting_for_call" else None,
         parked=True,
         excused=row.excused,
         trying_since=row.trying_since,

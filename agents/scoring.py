@@ -224,7 +224,7 @@ class Scoring:
     ) -> None:
         """Park the task until what it lacks arrives; fail it once it has waited long enough."""
         now = time.time()
-        until = task.due if task.due is not None else now + self.settings.call_wait
+        until = task.due if task.due is not None and task.waits_for == reason else now + self.settings.call_wait
         if now >= until:
             message = f"{message} within {self.settings.call_wait:g} s"
             self._fail(task, entry, events.Error(type=error_type, message=message), spent=spent)

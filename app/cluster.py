@@ -9,7 +9,8 @@ import asyncio
 import importlib
 import inspect
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -97,10 +98,21 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> d
     return dict(sorted(found.items()))
 
 
+@contextmanager
+def noting() -> Iterator[set[int]]:
+    """The partitions that do not answer meanwhile, and are noted nowhere else."""
+    noted: set[int] = set()
+    token = unanswered.set(noted)
+    try:
+        yield noted
+    finally:
+        unanswered.reset(token)
+
+
 def whole(found: dict[int, R]) -> dict[int, R]:
     """What `everywhere` found, if every partition has answered. Raises Unavailable."""
     if len(found) < topics.partitions():
-        raise Unavailable("a worker does not answer")
+        raise Unavailable("a worker does not answer, or is behind")
     return found
 
 
@@ -207,8 +219,12 @@ async def caught_up(topic: topics.Topic, key: bytes) -> None:
 
 
 async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
-    """Wait until everything that `topic` holds now is in the tables; returns which partitions answered."""
-    return await everywhere(_reach_end, topic.name)
+    """Wait until everything that `topic` holds now is in the tables; returns which partitions say so in time.
+
+    Others are not noted in `unanswered`, since only what came last may be missing from them.
+    """
+    with noting():
+        return await everywhere(_reach_end, topic.name)
 
 
 async def _wait_for_end(partition: int, topic: str) -> bool:

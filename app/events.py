@@ -178,7 +178,7 @@ class TaskParked(TaskWaits):
 
     reason: ParkReason
     until: float
-    excused: int = 0  # as of AttemptFailed
+    excused: int = 0  # as of AttemptFailed; its budget in time begins anew, since to wait is not to try
 
 
 class TaskJoined(TaskEvent):

@@ -50,10 +50,10 @@ async def ask(
 def is_peer(secret: str | None) -> bool:
     """Whether who sends this secret is a worker of this cluster.
 
-    Where neither a secret nor keys are set, everyone on this machine may ask anything anyway.
+    Where no secret is set, there are no keys either, and everyone on this machine may ask anything anyway.
     """
     settings = get_settings()
-    if settings.embedded or secret is None or (settings.api_keys and not settings.cluster_secret):
+    if settings.embedded or secret is None:
         return False
     return hmac.compare_digest(secret.encode(), (settings.cluster_secret or "").encode())
 

@@ -10,7 +10,7 @@ from itertools import islice
 from urllib.parse import quote
 
 from app.client.checkpoint import Checkpoint, Progress
-from app.client.errors import Refused
+from app.client.errors import Refused, Unreachable
 from app.client.feed import feed
 from app.client.fields import BadLine, Fields, NoOutput
 from app.client.http import Client
@@ -32,7 +32,7 @@ async def rewrites(client: Client, project: str, since: str) -> bool:
 
     False as well if the service does not tell this key.
     """
-    with suppress(Refused):
+    with suppress(Refused, Unreachable):  # the calls are there, whoever is away just now
         async for _ in client.items("/calls", {"project_id": project}, 1):
             pass  # asked, since it answers once all that was logged is in the tables
         params = {"project_id": project, "reason": "call_rewritten", "since": since}

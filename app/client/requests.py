@@ -109,7 +109,8 @@ def _named(refs: Sequence[str], scorer: str) -> list[str]:
 
 _WAITING_FROM = 200  # tasks that wait, of which it is told for what
 _AWAITED = {
-    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS)"
+    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS; "
+    "after an edit, restart)"
 }
 
 

@@ -88,6 +88,7 @@ async def _one(
     as_json: bool,
 ) -> int:
     from app.client import requests
+    from app.client.errors import Unreachable
     from app.client.http import Client
     from app.client.output import note, say
     from app.client.text import json_line
@@ -97,10 +98,15 @@ async def _one(
             await requests.cancel(client, request_id)
         elif order == "retry":
             await requests.retry(client, request_id, scorers, errors)
-        if watch:
-            (request,) = await requests.watch(client, [request_id])
-        else:
-            request = await requests.find(client, request_id)
+        try:
+            if watch:
+                (request,) = await requests.watch(client, [request_id])
+            else:
+                request = await requests.find(client, request_id)
+        except Unreachable:
+            if order is not None:
+                note(f"The order to {order} it is taken; how it stands is not known.")
+            raise
         reasons = [] if as_json else await requests.reasons(client, [request])
         waits = [] if as_json else await requests.waits(client, request)
     if as_json:

@@ -30,7 +30,7 @@ class AutoEvals(Scorer):
     @classmethod
     def _is_installed(cls, name: str) -> str:
         if find_spec("autoevals") is None:
-            raise ValueError("the package autoevals is not installed beside callscore: .venv/bin/pip install -e '.[autoevals]'")
+            raise ValueError("the package autoevals is not installed: .venv/bin/pip install -e '.[autoevals]'")
         return name
 
     @property

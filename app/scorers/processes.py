@@ -45,7 +45,10 @@ class WorkerProcesses:
             reply = await self._run(bound, arguments, seconds)
         report.take(reply.told)
         if isinstance(reply.outcome, ScorerError):
-            raise reply.outcome
+            try:
+                raise reply.outcome
+            finally:
+                del reply  # which would hold this frame, and the frame it
         return reply.outcome
 
     async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> Reply:

@@ -128,7 +128,10 @@ class Runner:
             running.cancel()
             raise
         if isinstance(came, ScorerError):
-            raise came
+            try:
+                raise came
+            finally:
+                del came, outcome  # which would hold this frame, and the frame them
         return came
 
 

@@ -111,9 +111,10 @@ async def _order(control: Control, header: dict[str, Any], before: dict[str, Any
     await log_writes.durable(copies)
     offsets = [copy.acknowledged.result().offset for copy in copies]
     try:
-        async with asyncio.timeout(_EFFECT_SECONDS):
-            cluster.whole(await cluster.everywhere(controls.in_effect, control.request_id, offsets))
-            (described,) = await describe_all([header], time.time())
+        with cluster.noting() as silent:
+            async with asyncio.timeout(_EFFECT_SECONDS):
+                cluster.whole(await cluster.everywhere(controls.in_effect, control.request_id, offsets))
+                (described,) = await describe_all([header], time.time())
     except (TimeoutError, cluster.Unavailable):
         return json_response(before, status=202)
-    return json_response(before, status=202) if cluster.unanswered.get() else json_response(described)
+    return json_response(before, status=202) if silent else json_response(described)

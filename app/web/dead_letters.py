@@ -129,7 +129,10 @@ async def _open_letters(request: web.Request) -> _Open:
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
     if order.ids is None:
-        found, next_key = await collect(dead_letters.page, after, _AT_ONCE, True, filters)
+        with cluster.noting() as silent:
+            found, next_key = await collect(dead_letters.page, after, _AT_ONCE, True, filters)
+        if silent:  # the order would pass over its letters
+            raise cluster.Unavailable("a worker does not answer")
         return _Open(found, until, next_key)
     named = [letter for letter in await _named(order.ids) if letter is not None]
     seen = [letter for letter in named if _may_see(request, letter["project_id"])]
@@ -161,7 +164,7 @@ async def _ordered(
 
 async def _named(letter_ids: list[str]) -> list[dict[str, Any] | None]:
     """The letters with these ids."""
-    answers = await cluster.everywhere(dead_letters.find_all, letter_ids)
+    answers = cluster.whole(await cluster.everywhere(dead_letters.find_all, letter_ids))
     found = {letter["id"]: letter for letters in answers.values() for letter in letters}
     return [found.get(letter_id) for letter_id in letter_ids]
 

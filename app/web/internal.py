@@ -36,12 +36,8 @@ async def back_up(request: web.Request) -> web.Response:
 @web.middleware
 async def note_unanswered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Say in a header which partitions are missing from an answer that was gathered from all workers."""
-    noted: set[int] = set()
-    token = cluster.unanswered.set(noted)
-    try:
+    with cluster.noting() as noted:
         response = await handler(request)
-    finally:
-        cluster.unanswered.reset(token)
     if noted:
         response.headers["Callscore-Unanswered-Partitions"] = ",".join(str(partition) for partition in sorted(noted))
     return response

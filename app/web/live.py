@@ -119,9 +119,8 @@ class Watch:
             self._end()
 
     async def _look(self) -> None:
-        missing: set[int] = set()
-        cluster.unanswered.set(missing)
-        (described,) = await describe_all([self._header], time.time())
+        with cluster.noting() as missing:
+            (described,) = await describe_all([self._header], time.time())
         if not missing:  # else a worker did not answer: its part of the numbers is not known
             self._take(Event(described))
         self._tell_all()

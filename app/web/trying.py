@@ -49,8 +49,10 @@ async def try_scorer(request: web.Request) -> web.Response:
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     key = _call_key(body)
-    await log_writes.seen(topics.calls, key)  # who tries it right after logging the call means that one
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
+    if call is None:  # perhaps it was logged just now
+        await log_writes.seen(topics.calls, key)
+        call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
         raise not_found("Call")
     return json_response(await _run(request.app[RUNNER], bound, policy, call))

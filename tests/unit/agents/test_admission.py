@@ -5,7 +5,7 @@ import pytest
 from agents.admission import Gate
 from agents.limits import Limiter
 from app.providers import Limits
-from app.scorers import Failure, ScorerError
+from app.scorers import Failure, MissingInput, ScorerError, ScorerVersionUnavailable
 from tables.breakers import Breaker
 
 
@@ -33,6 +33,13 @@ def test_a_task_that_fails_alone_pays_for_each_attempt(gate: Gate) -> None:
 
 def test_other_failures_are_always_the_tasks_own(gate: Gate) -> None:
     assert not any(gate.enter(0, 1).ended(ScorerError("no")) for _ in range(5))
+
+
+def test_a_scorer_that_did_not_run_says_nothing_of_whom_it_asks(gate: Gate) -> None:
+    gate.enter(0, 1).ended(unavailable())
+    for error in (MissingInput("no output"), ScorerVersionUnavailable("other code")):
+        assert not gate.enter(0, 1).ended(error)
+    assert gate.enter(0, 1).ended(unavailable())  # the second in a row
 
 
 def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:

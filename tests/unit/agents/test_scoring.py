@@ -129,6 +129,14 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
         assert row.due > time.time() + 1
     assert isinstance(said[-1], TaskParked)
     assert row is not None
+    waited = unpark(0, KEY, row)
+    assert waited.waits_for == "scorer_version_unavailable"
+    waited.waits_for, waited.due = "waiting_for_call", time.time() - 1  # for which another time holds
+    entry = in_flight.Entry(0, KEY, "p", REF, waited.targets, since=1.0, task=waited)
+    in_flight.add(entry)
+    scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    assert isinstance(said[-1], TaskParked)
+    assert said[-1].until > time.time() + 1
     late = unpark(0, KEY, row)
     late.due = time.time() - 1
     entry = in_flight.Entry(0, KEY, "p", REF, late.targets, since=1.0, task=late)

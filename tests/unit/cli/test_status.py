@@ -64,7 +64,7 @@ async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, serv
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
     code = {**call, "reason": "scorer_version_unavailable"}
     service.tasks = [code] * 3
-    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS)"
+    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS;"
     assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
     service.tasks = [call, code, code]
     told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]

@@ -1,8 +1,10 @@
 """Async scorers run in hosts: what one does to its process reaches neither the service nor another package."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from app.scorers import (
     Report,
     Runner,
     ScorerDied,
+    ScorerError,
     ScorerRaised,
     ScorerTimeout,
 )
@@ -59,6 +62,18 @@ def test_what_has_run_in_a_host_leaves_nothing_to_the_garbage_collector_which_wo
             assert await found("async_length") < runs
             assert await found("AsksAlways", times=2) < runs
             assert await found("async_nan") < runs
+
+            async def left_here(kind: str) -> int:
+                gc.collect()
+                for _ in range(runs):
+                    with suppress(ScorerError):
+                        await runner.run(bind(kind), CALL, GENEROUS, Report())
+                return gc.collect()
+
+            # Nor in the service, where the collector would stop everything.
+            for kind in ("async_nan", "raises"):
+                await left_here(kind)
+                assert await left_here(kind) < runs
 
     go(scenario())
 
