@@ -1,9 +1,9 @@
 """How a task lives and dies.
 
 A task comes from a lane. If its outcome is known it is reused; if it is running or parked its request joins it; if
-its call is not there yet it is parked. Else its scorer runs, and what came of that is an event: succeeded, failed, or
-another attempt later. Nothing is written here but events: `agents.recorder` applies them to the tables, and until it
-has, the task stays in flight, so that no task runs whose outcome is in the log.
+its call or its scorer's code is not there yet it is parked. Else its scorer runs, and what came of that is an event:
+succeeded, failed, or another attempt later. Nothing is written here but events: `agents.recorder` applies them to the
+tables, and until it has, the task stays in flight, so that no task runs whose outcome is in the log.
 """
 
 import asyncio

@@ -91,12 +91,8 @@ def test_a_version_whose_code_has_changed_is_not_tried_with_the_code_there_is(
     refused = service.post("/scorers/try", trial)
     assert refused.status == 422
     assert refused.json["detail"][0]["type"] == "scorer_version_unavailable"
-    assert (
-        service.post(
-            "/scorers/try", trial | {"scorer_ref": f"weave:///acme/other/object/versioned:{ref.rpartition(':')[2]}"}
-        ).status
-        == 422
-    )
+    elsewhere = f"weave:///acme/other/object/versioned:{ref.rpartition(':')[2]}"
+    assert service.post("/scorers/try", trial | {"scorer_ref": elsewhere}).status == 422
     module.write_text(CODE % 1)
     service.stop()
     service.start()

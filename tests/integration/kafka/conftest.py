@@ -1,10 +1,12 @@
-"""The secured Kafka that tests in this folder share."""
+"""A secured Kafka, and two workers on a plain one, that tests in this folder share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kafka import KafkaCluster
+from tests.service import Service
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +17,21 @@ def secure() -> Iterator[KafkaCluster]:
         yield cluster.start()
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def worker_settings() -> dict[str, object]:
+    """What the two workers have beside the defaults; for a file of tests to say."""
+    return {}
+
+
+@pytest.fixture
+def workers(kafka: KafkaCluster, tmp_path: Path, worker_settings: dict[str, object]) -> Iterator[list[Service]]:
+    """Two workers that are ready."""
+    first = Service(tmp_path / "data", broker=kafka.broker, kafka_prefix=f"{tmp_path.name}-", **worker_settings)
+    both = [first, first.another()]
+    for worker in both:
+        worker.start()
+    yield both
+    for worker in both:
+        worker.kill()

@@ -1,12 +1,10 @@
 """Workers that keep a second copy of each other's tables: one that is lost is replaced at once, with all it had."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.kafka import KafkaCluster
 from tests.service import Service, attempts
 
 PROJECT = "acme/standby"
@@ -17,14 +15,8 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def workers(kafka: KafkaCluster, tmp_path: Path) -> Iterator[list[Service]]:
-    first = Service(tmp_path / "data", broker=kafka.broker, kafka_prefix=f"{tmp_path.name}-", standby_replicas=1)
-    both = [first, first.another()]
-    for worker in both:
-        worker.start()
-    yield both
-    for worker in both:
-        worker.kill()
+def worker_settings() -> dict[str, object]:
+    return {"standby_replicas": 1}
 
 
 def until(question: Callable[[], T]) -> T:

@@ -1,10 +1,8 @@
 """Async scorers run in hosts: what one does to its process reaches neither the service nor another package."""
 
 import asyncio
-import gc
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from app.scorers import (
     Report,
     Runner,
     ScorerDied,
-    ScorerError,
     ScorerRaised,
     ScorerTimeout,
 )
@@ -41,40 +38,6 @@ def test_an_async_scorer_runs_beside_the_service_and_those_of_a_package_share_a_
             os.kill(pids[0], 0)
 
     assert bind("where").mode == "async"
-    go(scenario())
-
-
-def test_what_has_run_in_a_host_leaves_nothing_to_the_garbage_collector_which_would_stop_all_that_runs(
-    go: Go, bind: Bind
-) -> None:
-    runs = 50
-
-    async def scenario() -> None:
-        async with Runner() as runner:
-
-            async def found(kind: str, **params: int) -> int:
-                await runner.run(bind("garbage"), CALL, GENEROUS)
-                many = (runner.run(bind(kind, **params), CALL, GENEROUS, Report()) for _ in range(runs))
-                await asyncio.gather(*many, return_exceptions=True)
-                return int(await runner.run(bind("garbage"), CALL, GENEROUS))
-
-            await found("async_length")  # what loading leaves
-            assert await found("async_length") < runs
-            assert await found("AsksAlways", times=2) < runs
-            assert await found("async_nan") < runs
-
-            async def left_here(kind: str) -> int:
-                gc.collect()
-                for _ in range(runs):
-                    with suppress(ScorerError):
-                        await runner.run(bind(kind), CALL, GENEROUS, Report())
-                return gc.collect()
-
-            # Nor in the service, where the collector would stop everything.
-            for kind in ("async_nan", "raises"):
-                await left_here(kind)
-                assert await left_here(kind) < runs
-
     go(scenario())
 
 
