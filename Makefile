@@ -28,6 +28,12 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# Weave's own SDK, in an environment of its own, as its users have it.
+$(VENV)/.weave: $(BIN)/python requirements/weave.txt
+	$(PYTHON) -m venv $(VENV)/weave
+	$(VENV)/weave/bin/python -m pip install --quiet --require-hashes -r requirements/weave.txt
+	@touch $@
+
 # The peer that is measured beside callscore.
 $(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
@@ -46,11 +52,11 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-lo
 
 # Everything on the embedded log, and on a real Apache Kafka what differs there, if it can be had here: a JDK 17 and
 # Maven. More processes than cores, as most of a test is waiting; the files in order, as the longest come first.
-test: check
+test: check $(VENV)/.weave
 	$(PYTEST) -m "not repeated"
 
 # Everything on Kafka: about half an hour.
-test-kafka: $(VENV)/.dev
+test-kafka: $(VENV)/.dev $(VENV)/.weave
 	CALLSCORE_REQUIRE_KAFKA=1 $(PYTEST) tests/crash tests/integration -k "kafka or workers"
 
 # The crash tests, and limits, breakers and fairness, at length: about an hour.
@@ -79,6 +85,7 @@ pins:
 	$(UV_COMPILE) pyproject.toml requirements/build.in -o requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	$(UV_COMPILE) requirements/weave.in -o requirements/weave.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

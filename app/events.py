@@ -350,9 +350,43 @@ class LetterDismissed(Event):
 LetterOrder = LetterRedriven | LetterDismissed
 LetterEvent = DeadLetter | LetterOrder
 
+
+# --- weave ---------------------------------------------------------------------------------------
+
+
+class FileKept(Event):
+    """Weave's SDK sent a file, such as the source of an op; in JSON its bytes are base64."""
+
+    project_id: str
+    digest: str
+    content: bytes
+
+
+class FeedbackGiven(Event):
+    """Somebody says something of what a ref names, in Weave's shape: a reaction, a note, a score of their own."""
+
+    project_id: str
+    weave_ref: str
+    feedback_id: str
+    feedback: dict[str, Any]  # the row, as Weave's views show it
+
+
+class FeedbackPurged(Event):
+    """Somebody takes that back."""
+
+    project_id: str
+    weave_ref: str
+    feedback_id: str
+    purged_by: str | None
+    purged_at: float
+
+
+WeaveEvent = FileKept | FeedbackGiven | FeedbackPurged
+
 decode_call = Decoder(CallLogged).decode
 decode_scorer = Decoder(ScorerPublished).decode
 decode_request: Callable[[bytes], RequestEvent] = Decoder(RequestEvent).decode
 decode_score_events = Decoder(ScoreEvents).decode
 decode_control: Callable[[bytes], Control] = Decoder(Control).decode
 decode_letter: Callable[[bytes], LetterEvent] = Decoder(LetterEvent).decode
+decode_weave: Callable[[bytes], WeaveEvent] = Decoder(WeaveEvent).decode

@@ -51,6 +51,17 @@ def call_key(project_id: str, call_id: str) -> bytes:
     return f"{project_id}\x00{call_id}".encode()
 
 
+def call_ref(project_id: str, call_id: str) -> str:
+    """Weave's ref of a call."""
+    return f"weave:///{project_id}/call/{call_id}"
+
+
+def call_of_ref(project_id: str, ref: str) -> str | None:
+    """The id of the call that a ref of Weave's names; None if it names something else, or is of another project."""
+    found = ref.removeprefix(call_ref(project_id, ""))
+    return found if found and found != ref else None
+
+
 def scorer_key(project_id: str | None, name: str) -> bytes:
     """The partitioning key of a scorer's versions; a scorer of no project has the empty project."""
     return f"{project_id or ''}\x00{name}".encode()

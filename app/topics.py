@@ -85,8 +85,10 @@ controls = Topic(f"{_prefix}controls")
 score_events = Topic(f"{_prefix}score-events")
 # key: the original one, the partition too; LetterEvent
 dead_letters = Topic(f"{_prefix}dead-letters")
+# key: project, file digest or the ref that feedback is of (of a call: its call key); WeaveEvent
+weave = Topic(f"{_prefix}weave")
 
-ALL = (calls, scorers, score_requests, controls, score_events, dead_letters)
+ALL = (calls, scorers, score_requests, controls, score_events, dead_letters, weave)
 
 
 def plain(name: str) -> str:

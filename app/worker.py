@@ -19,6 +19,7 @@ import agents.dead_letters
 import agents.fan_out
 import agents.recorder
 import agents.scorers
+import agents.weave
 from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares

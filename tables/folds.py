@@ -12,21 +12,25 @@ from app.events import (
     CallLogged,
     Control,
     DeadLetter,
+    FeedbackGiven,
+    FileKept,
     LetterEvent,
     RequestAccepted,
     RequestClaimed,
     ScoreEvents,
     ScoreRequested,
     ScorerPublished,
+    WeaveEvent,
     decode_call,
     decode_control,
     decode_letter,
     decode_request,
     decode_score_events,
     decode_scorer,
+    decode_weave,
 )
 from app.structs import MAX_DEPTH, is_deep
-from tables import calls, chunks, claims, controls, dead_letters, requests, scorers
+from tables import calls, chunks, claims, controls, dead_letters, requests, scorers, weave
 from tables.at import At
 from tables.changes import Changes
 
@@ -137,12 +141,24 @@ def _letter(at: At, event: LetterEvent) -> tuple[dead_letters.Row | None, bool]:
     return row, known is None
 
 
+def _weave(at: At, event: WeaveEvent) -> None:
+    if isinstance(event, FeedbackGiven) and is_deep(event.feedback):
+        raise CannotApply(
+            "undecodable", f"feedback {event.feedback_id}: it is nested more than {MAX_DEPTH} levels deep"
+        )
+    if isinstance(event, FileKept):
+        weave.save_file(at.partition, event)
+    else:
+        weave.save_feedback(at.partition, event, at.offset)
+
+
 CALLS = Fold(decode_call, _call)
 SCORERS = Fold(decode_scorer, _scorer)
 SCORE_REQUESTS = Fold(decode_request, _request)
 CONTROLS = Fold(decode_control, _control)
 SCORE_EVENTS = Fold(decode_score_events, _score_events)
 DEAD_LETTERS = Fold(decode_letter, _letter)
+WEAVE = Fold(decode_weave, _weave)
 
 BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
     topics.calls: CALLS,
@@ -151,4 +167,5 @@ BY_TOPIC: Mapping[topics.Topic, Fold[Any, Any]] = {
     topics.controls: CONTROLS,
     topics.score_events: SCORE_EVENTS,
     topics.dead_letters: DEAD_LETTERS,
+    topics.weave: WEAVE,
 }

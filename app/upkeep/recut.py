@@ -55,6 +55,7 @@ class Recut:
             "score-requests": self._requests,
             "controls": self._controls,
             "score-events": self._events,
+            "weave": self._by_key,
         }
 
     def apply(self, records: Iterable[Record]) -> Iterator[Record]:

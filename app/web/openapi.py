@@ -7,6 +7,7 @@ from aiohttp import web
 
 from app.web import openapi_contract as contract
 from app.web import openapi_past as past
+from app.web import openapi_weave as weave
 from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -233,22 +234,7 @@ PATHS: dict[str, Any] = {
             parameter("scorer", where="path", required=True),
         )
     },
-    "/v2/{entity}/{project}/calls/complete": {
-        "post": operation("Weave", "Log complete calls", "CallsScoreRes", *_PLACE, body="CallBatch", error="Reason")
-    },
-    "/v2/{entity}/{project}/call/start": {
-        "post": operation("Weave", "Log the start of a call", "CallIds", *_PLACE, body="CallStart", error="Reason")
-    },
-    "/v2/{entity}/{project}/call/end": {
-        "post": operation("Weave", "Log the end of a call", "CallsScoreRes", *_PLACE, body="CallEnd", error="Reason")
-    },
-    "/call/upsert_batch": {
-        "post": operation("Weave", "Log starts and ends of calls", "UpsertResult", body="UpsertBatch", error="Reason")
-    },
-    "/obj/create": {
-        "post": operation("Weave", "Publish an object", "ObjectDigest", body="ObjectCreation", error="Reason")
-    },
-    "/obj/read": {"post": operation("Weave", "Read an object", "ObjectRead", body="ObjectKey", error="Reason")},
+    **weave.paths(operation, _PLACE),
     "/": {"get": _page("text/html", "Dashboard", open=False)},
     "/docs": {"get": _page("text/html", "This description, readable")},
     "/openapi.json": {"get": _page("application/json", "This description")},
@@ -266,7 +252,7 @@ SPEC: dict[str, Any] = {
     },
     "paths": PATHS,
     "components": {
-        "schemas": {**contract.SCHEMAS, **SCHEMAS, **past.SCHEMAS},
+        "schemas": {**contract.SCHEMAS, **SCHEMAS, **past.SCHEMAS, **weave.SCHEMAS},
         "securitySchemes": contract.SECURITY_SCHEMES,
     },
 }

@@ -77,6 +77,11 @@ class Resolver:
             return None
         key = ids.scorer_key(project_id, ref.name)
         version = await cluster.owner(scorers.version, key, project_id, ref.name, ref.digest)
-        if version is None or version["kind"] == KEPT or not version["ref"].startswith("weave:"):
+        if version is None or not version["ref"].startswith("weave:"):
             return None
+        if version["kind"] == KEPT:
+            raise BadRef(
+                f"{str(ref)!a} is an object whose code is not here: of Weave's scorers LLMAsAJudgeScorer and "
+                "RemoteScorer can be run; publish what others do as a scorer of this service."
+            )
         return str(version["ref"])

@@ -24,7 +24,11 @@ from app.web import (
     summary,
     trying,
     weave_calls,
+    weave_feedback,
+    weave_files,
     weave_objects,
+    weave_queries,
+    weave_start,
 )
 
 ROUTES = (
@@ -58,6 +62,17 @@ ROUTES = (
     web.post("/call/upsert_batch", weave_calls.upsert_calls),
     web.post("/obj/create", weave_objects.create_object),
     web.post("/obj/read", weave_objects.read_object),
+    web.get("/server_info", weave_start.server_info),
+    web.post("/graphql", weave_start.graphql),
+    web.post("/file/create", weave_files.create_file),
+    web.post("/file/content", weave_files.read_file),
+    web.post("/calls/stream_query", weave_queries.stream_calls),
+    web.post("/calls/query_stats", weave_queries.count_calls),
+    web.post("/call/read", weave_queries.read_call),
+    web.post("/feedback/create", weave_feedback.create_feedback),
+    web.post("/feedback/batch/create", weave_feedback.create_feedback_batch),
+    web.post("/feedback/query", weave_feedback.query_feedback),
+    web.post("/feedback/purge", weave_feedback.purge_feedback),
     # for people and machines that watch
     web.get("/", pages.dashboard),
     web.get("/docs", pages.docs),

@@ -1,14 +1,12 @@
 """Weave's objects: `/obj/create` and `/obj/read`. Scorer objects can be run; what they refer to is kept for them."""
 
-import base64
-import hashlib
 import json
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
@@ -16,16 +14,18 @@ from app.judges import weave
 from app.scorers import BadRef, Policy, parse_ref
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
-from app.web.bodies import read_json
-from app.web.errors import ApiError, not_found, problem
+from app.web.errors import not_found, problem
+from app.web.queries import Id
 from app.web.responses import json_response
 from app.web.scorers import REGISTRY, bind, check_askable, check_cap, encode
+from app.web.weave_bodies import read
+from app.web.weave_files import digest_of_bytes
 from tables import scorers
 
 
 class _Object(BaseModel):
-    project_id: str
-    object_id: str
+    project_id: Id
+    object_id: Id
     val: Any
 
 
@@ -34,15 +34,14 @@ class _Creation(BaseModel):
 
 
 class _Reading(BaseModel):
-    project_id: str
-    object_id: str
+    project_id: Id
+    object_id: Id
     digest: str
 
 
 async def create_object(request: web.Request) -> web.Response:
     """Publishes a version of an object; its digest is the one that Weave gives it."""
-    obj = (await _read(request, _Creation)).obj
-    _check_ids(obj.project_id, obj.object_id)
+    obj = (await read(request, _Creation)).obj
     check_write(request, obj.project_id, "body", "project_id")
     digest = digest_of(obj.val)
     kind, params = await _scorer(obj)
@@ -70,8 +69,7 @@ async def create_object(request: web.Request) -> web.Response:
 
 async def read_object(request: web.Request) -> web.Response:
     """A version of an object, as it was published."""
-    asked = await _read(request, _Reading)
-    _check_ids(asked.project_id, asked.object_id)
+    asked = await read(request, _Reading)
     check_read(request, asked.project_id, "Object")
     found = await _version(asked.project_id, asked.object_id, asked.digest)
     if found is None:
@@ -96,9 +94,8 @@ async def read_object(request: web.Request) -> web.Response:
 
 
 def digest_of(val: Any) -> str:
-    """Weave's digest of an object: SHA-256 of its JSON, in URL-safe base64 with `-` as X and `_` as Y."""
-    hashed = hashlib.sha256(json.dumps(val, sort_keys=True).encode()).digest()
-    return base64.urlsafe_b64encode(hashed).decode().rstrip("=").replace("-", "X").replace("_", "Y")
+    """Weave's digest of an object: that of its JSON."""
+    return digest_of_bytes(json.dumps(val, sort_keys=True).encode())
 
 
 async def _scorer(obj: _Object) -> tuple[str, dict[str, Any]]:
@@ -130,20 +127,3 @@ async def _model(obj: _Object) -> dict[str, Any] | None:
 async def _version(project_id: str, name: str, digest: str) -> dict[str, Any] | None:
     found = await cluster.owner(scorers.version, ids.scorer_key(project_id, name), project_id, name, digest)
     return found if found is not None and found["source"] is not None else None
-
-
-async def _read(request: web.Request, model: type[Any]) -> Any:
-    try:
-        return model.model_validate(await read_json(request))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise problem(422, ["body"], f"{where}: {first['msg']}", "invalid") from None
-
-
-def _check_ids(*given: str) -> None:
-    try:
-        for value in given:
-            ids.check_id(value)
-    except ids.BadId as error:
-        raise ApiError(422, [{"loc": ["body"], "msg": f"An id {error}", "type": "invalid_id"}]) from None

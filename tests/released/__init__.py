@@ -91,6 +91,7 @@ def fill(service: Service) -> None:
     service.wait_finished(late[0])
     service.log_calls(PROJECT, [{"id": "late", "output": "late"}])
     service.wait_finished(late[1])
+    _say_as_weave_does(service)
 
     for _ in attempts(30):
         answer = service.post("/dead-letters/redrive", {"reason": "call_rewritten"})
@@ -108,6 +109,17 @@ def _log_in_parts(service: Service, call_id: str) -> None:
     end = {name: call[name] for name in ("project_id", "id", "ended_at", "output", "summary", "started_at")}
     for part, body in (("start", start | {"attributes": {}}), ("end", end)):
         assert service.post(f"/v2/{PROJECT}/call/{part}", {part: body}).status == 200
+
+
+def _say_as_weave_does(service: Service) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="project_id"\r\n\r\n' + PROJECT.encode() + b"\r\n"
+    form += b'--x\r\nContent-Disposition: form-data; name="file"; filename="obj.py"\r\n\r\nx = 1\r\n--x--\r\n'
+    assert service.post("/file/create", form, **{"Content-Type": "multipart/form-data; boundary=x"}).status == 200
+    for name, note in (("kept", "good"), ("purged", "bad")):
+        said = {"project_id": PROJECT, "weave_ref": f"weave:///{PROJECT}/call/one", "feedback_type": "wandb.note.1"}
+        assert service.post("/feedback/create", {**said, "id": name, "payload": {"note": note}}).status == 200
+    purged = {"$expr": {"$eq": [{"$getField": "id"}, {"$literal": "purged"}]}}
+    assert service.post("/feedback/purge", {"project_id": PROJECT, "query": purged}).status == 200
 
 
 def _wait(service: Service, request: str, state: str, number: int) -> None:
@@ -133,6 +145,7 @@ def answers(service: Service) -> dict[str, Any]:
         "requests": requests,
         "tasks": tasks,
         "scores": scores,
+        "feedback": service.post("/feedback/query", {"project_id": PROJECT}).json["result"],
         "histories": [service.items(f"/scores/history?{project}&{pair}") for pair in pairs],
     }
 

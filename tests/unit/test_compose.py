@@ -12,9 +12,7 @@ import pytest
 import yaml
 from jsonschema_rs import Draft7Validator
 
-from app.kafka.setup import KEPT_FOR_EVER, MESSAGE_BYTES
 from app.settings import PREFIX, Settings
-from app.topics import ALL
 from kafka import jars
 from tests.service import ROOT, Service
 
@@ -54,16 +52,6 @@ def test_a_mistake_in_compose_yaml_is_found(service: str, name: str, value: obje
 
 def test_compose_runs_the_kafka_that_the_tests_run() -> None:
     assert re.findall(r"apache/kafka:(\S+)", TEXT) == [jars.version()]
-
-
-def test_compose_makes_the_topics_as_a_worker_would() -> None:
-    (names,) = re.findall(r"for topic in (.+); do", TEXT)
-    assert set(names.split()) == {topic.name for topic in ALL}
-    configs = dict(re.findall(r"--config ([\w.]+)=(\S+)", TEXT))
-    assert configs == KEPT_FOR_EVER | {
-        "max.message.bytes": str(MESSAGE_BYTES),
-        "min.insync.replicas": '"$$CALLSCORE_KAFKA_MIN_INSYNC"',
-    }
 
 
 def test_every_variable_that_compose_sets_is_a_setting() -> None:

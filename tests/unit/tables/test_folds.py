@@ -14,6 +14,8 @@ from app.events import (
     CallLogged,
     DeadLetter,
     Error,
+    FeedbackGiven,
+    FeedbackPurged,
     LetterDismissed,
     LetterOrder,
     LetterRedriven,
@@ -29,7 +31,20 @@ from app.events import (
     Target,
     TaskParked,
 )
-from tables import calls, chunks, claims, controls, dead_letters, folds, progress, requests, scorers, scores, tasks
+from tables import (
+    calls,
+    chunks,
+    claims,
+    controls,
+    dead_letters,
+    folds,
+    progress,
+    requests,
+    scorers,
+    scores,
+    tasks,
+    weave,
+)
 from tables.at import At
 from tables.progress import State
 
@@ -132,6 +147,17 @@ FOLDS = [
     ),
     pytest.param(controls.fold, steering(), id="controls"),
     pytest.param(dead_letters.fold, letters(), id="dead-letters"),
+    pytest.param(
+        weave.fold,
+        st.sampled_from(["good", "bad", None]).map(
+            lambda note: (
+                FeedbackPurged(project_id="p", weave_ref="r", feedback_id="f", purged_by=None, purged_at=1.0)
+                if note is None
+                else FeedbackGiven(project_id="p", weave_ref="r", feedback_id="f", feedback={"payload": note})
+            )
+        ),
+        id="weave",
+    ),
     pytest.param(
         chunks.fold,
         st.lists(st.text(), max_size=3).map(

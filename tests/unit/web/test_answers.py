@@ -50,9 +50,8 @@ def test_a_redrive_of_letters_that_cannot_be_is_refused_with_what_there_is(clien
     assert answer.status == 422
     topic, reason = answer.json["detail"]
     assert (topic["loc"], reason["loc"]) == (["body", "topic"], ["body", "reason"])
-    assert topic["msg"].endswith(
-        "there is no topic 'typo'; there are: calls, scorers, score-requests, controls, score-events, dead-letters"
-    )
+    there_are = "calls, scorers, score-requests, controls, score-events, dead-letters, weave"
+    assert topic["msg"].endswith(f"there is no topic 'typo'; there are: {there_are}")
     assert "'undecodable', 'unknown_version', 'call_rewritten' or 'call_too_large'" in reason["msg"]
 
 

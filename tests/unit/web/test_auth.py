@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,13 @@ CLOSED = [
     ("POST", "/calls/score"),
     ("POST", "/call/upsert_batch"),
     ("POST", "/v2/acme/flow/calls/complete"),
+    ("GET", "/server_info"),
+    ("POST", "/graphql"),
+    ("POST", "/file/create"),
+    ("POST", "/file/content"),
+    ("POST", "/calls/stream_query"),
+    ("POST", "/feedback/query"),
+    ("POST", "/feedback/purge"),
     ("GET", "/"),
     ("GET", "/no/such/path"),
     ("GET", "/dead-letters"),
@@ -106,3 +114,24 @@ def test_publishing_for_every_project_takes_a_key_for_every_project(locked: Clie
     assert locked.post("/scorers", body, Authorization=f"Bearer {key}").status == 403
     elsewhere = body | {"project_id": "other/flow"}
     assert locked.post("/scorers", elsewhere, Authorization=f"Bearer {key}").status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/calls/stream_query", {}, 404),
+        ("/calls/query_stats", {}, 404),
+        ("/call/read", {"id": "c"}, 404),
+        ("/file/content", {"digest": "d"}, 404),
+        ("/feedback/query", {}, 404),
+        ("/feedback/purge", {"query": {}}, 403),
+        ("/feedback/create", {"weave_ref": "r", "feedback_type": "t", "payload": {}}, 403),
+        ("/obj/read", {"object_id": "o", "digest": "d"}, 404),
+    ],
+)
+def test_on_weaves_paths_too_a_key_is_for_its_projects_only(
+    locked: Client, key: str, path: str, body: dict[str, Any], status: int
+) -> None:
+    answer = locked.post(path, {"project_id": "others/flow", **body}, Authorization=f"Bearer {key}")
+    assert answer.status == status
+    assert answer.json["reason"]

@@ -1,0 +1,62 @@
+"""Weave's files, such as the sources of ops: `/file/create` and `/file/content`."""
+
+import base64
+import hashlib
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from app import cluster, topics
+from app.events import FileKept
+from app.web import log_writes
+from app.web.auth import check_read, check_write
+from app.web.errors import not_found, problem
+from app.web.queries import Id
+from app.web.responses import json_response
+from app.web.weave_bodies import checked_id, read
+from tables import weave
+
+MAX_FILE_BYTES = 1024**2  # as base64 it must fit into a record
+
+
+class _Asked(BaseModel):
+    project_id: Id
+    digest: Id
+
+
+async def create_file(request: web.Request) -> web.Response:
+    """A form with `project_id`, `file` and, if the client knows it, `expected_digest` → `{"digest"}`, once durable."""
+    form = await request.post()
+    project_id = checked_id(form.get("project_id"), "project_id")
+    check_write(request, project_id, "body", "project_id")
+    file = form.get("file")
+    if not isinstance(file, web.FileField):
+        raise problem(422, ["body", "file"], "the body must be a form with a file named 'file'", "invalid")
+    content = file.file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise problem(413, ["body", "file"], f"The file has more than {MAX_FILE_BYTES} bytes", "file_too_large")
+    digest = digest_of_bytes(content)
+    if form.get("expected_digest") not in (None, "", digest):
+        raise problem(409, ["body", "expected_digest"], f"The digest of the file is {digest}", "digest_mismatch")
+    key = weave.file_key(project_id, digest)
+    event = FileKept(project_id=project_id, digest=digest, content=content)
+    await log_writes.durable([log_writes.append(topics.weave, key, event.encode())])
+    return json_response({"digest": digest})
+
+
+async def read_file(request: web.Request) -> web.Response:
+    """`{"project_id", "digest"}` → the bytes."""
+    asked = await read(request, _Asked)
+    check_read(request, asked.project_id, "File")
+    key = weave.file_key(asked.project_id, asked.digest)
+    await log_writes.seen(topics.weave, key)
+    found = await cluster.owner(weave.file, key, asked.project_id, asked.digest)
+    if found is None:
+        raise not_found("File")
+    return web.Response(body=base64.b64decode(found), content_type="application/octet-stream")
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Weave's digest: SHA-256 in URL-safe base64, with `-` as X and `_` as Y."""
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
+    return hashed.rstrip("=").replace("-", "X").replace("_", "Y")

@@ -1,0 +1,38 @@
+"""What was said of calls, as rows of Weave's feedback.
+
+A score of ours is shown as the feedback that the SDK itself would have made of it, `wandb.runnable.` and the name of
+the scorer; what failed is none.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from app import ids
+from app.web.responses import timestamp
+from app.web.scores import scorer_name
+from tables.scores import Shown
+
+RUNNABLE = "wandb.runnable."
+
+
+def of_call(project_id: str, scored: Iterable[Shown], given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What scorers and people said of a call, oldest first."""
+    rows = [*(of_score(project_id, shown) for shown in scored), *given]
+    return sorted(rows, key=lambda row: str(row["created_at"]))
+
+
+def of_score(project_id: str, shown: Shown) -> dict[str, Any]:
+    """A score. Its id stays the same whatever revision is shown."""
+    which = ids.digest("score", project_id, shown["call_id"], shown["scorer_ref"])
+    return {
+        "id": str(UUID(hex=which)),
+        "project_id": project_id,
+        "weave_ref": ids.call_ref(project_id, shown["call_id"]),
+        "feedback_type": f"{RUNNABLE}{scorer_name(shown['scorer_ref'])}",
+        "payload": {"output": shown["row"].get("output")},
+        "runnable_ref": shown["scorer_ref"],
+        "created_at": timestamp(shown["row"]["at"]),
+        "creator": None,
+        "wb_user_id": None,
+    }

@@ -1,0 +1,87 @@
+"""What Weave's SDK has kept here: files by their digest, and feedback by what it is of."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.json import Decoder
+
+from app import ids
+from app.events import FeedbackGiven, FeedbackPurged, FileKept
+from app.structs import Struct
+from tables.base import Table
+from tables.paging import Page, Slice
+
+table = Table("weave")
+
+_FILE, _FEEDBACK = "file", "feedback"
+
+
+class Row(Struct):
+    """Feedback, as Weave's views show it; None of what was purged, since the record that brought it may come again."""
+
+    offset: int
+    feedback: dict[str, Any] | None
+
+
+_decode = Decoder(Row).decode
+
+
+def file_key(project_id: str, digest: str) -> bytes:
+    """The partitioning key and row key of a file."""
+    return ids.join_key(project_id, _FILE, digest)
+
+
+def feedback_key(project_id: str, weave_ref: str, feedback_id: str) -> bytes:
+    """The row key of a feedback."""
+    return ids.join_key(project_id, _FEEDBACK, weave_ref, feedback_id)
+
+
+def save_file(partition: int, event: FileKept) -> None:
+    table.put_row(partition, file_key(event.project_id, event.digest), event.content)
+
+
+def save_feedback(partition: int, event: FeedbackGiven | FeedbackPurged, offset: int) -> None:
+    key = feedback_key(event.project_id, event.weave_ref, event.feedback_id)
+    value = table.get_row(partition, key)
+    table.put_row(partition, key, fold(None if value is None else _decode(value), event, offset).encode())
+
+
+def fold(row: Row | None, event: FeedbackGiven | FeedbackPurged, offset: int) -> Row:
+    """The row after `event`. An id is given once: what is sent again under it, or was purged, changes nothing."""
+    if row is not None and row.offset >= offset:
+        return row
+    if isinstance(event, FeedbackPurged):
+        return Row(offset=offset, feedback=None)
+    return Row(offset=offset, feedback=event.feedback) if row is None else row.replace(offset=offset)
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def file(partition: int, project_id: str, digest: str) -> str | None:
+    """A file as base64, None if there is none."""
+    content = table.get_row(partition, file_key(project_id, digest))
+    return None if content is None else b64encode(content).decode()
+
+
+def feedback_of(partition: int, project_id: str, weave_ref: str) -> list[dict[str, Any]]:
+    """What was said of a ref and was not purged."""
+    return [found for _, found, _ in _feedback(partition, ids.join_key(project_id, _FEEDBACK, weave_ref), None)]
+
+
+def feedback_page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
+    """What was said in a project and was not purged, by what it is of."""
+    found = Slice(rows)
+    for key, feedback, size in _feedback(partition, ids.join_key(project_id, _FEEDBACK), after):
+        found.add(key, feedback, size)
+        if found.full():
+            return found.page(key)
+    return found.page(None)
+
+
+def _feedback(partition: int, prefix: bytes, after: str | None) -> Iterator[tuple[str, dict[str, Any], int]]:
+    for key, value in table.scan(partition, prefix + ids.SEPARATOR, None if after is None else after.encode()):
+        feedback = _decode(value).feedback
+        if feedback is not None:
+            yield key.decode(), feedback, len(value)

@@ -1,0 +1,225 @@
+"""Weave's files, feedback and queries of calls: what is accepted is there, what is not known here is refused."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.service import Answer, Service
+
+PROJECT = "acme/paths"
+CALLS = 5
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with scored calls; each is of an op of its own but the last, which has that of the first."""
+    folder = tmp_path_factory.mktemp("weave")
+    service = Service(folder / "data", partitions=2)
+    service.log_path = folder / "service.log"
+    try:
+        service.start()
+        calls = [
+            {
+                "id": f"call-{n}",
+                "trace_id": f"trace-{n // 2}",
+                "parent_id": f"call-{n - 1}" if n % 2 else None,
+                "op_name": f"weave:///{PROJECT}/op/op-{n % (CALLS - 1)}:v{n}",
+                "started_at": f"2026-01-0{CALLS - n}T00:00:00Z",
+                "ended_at": f"2026-01-0{CALLS - n}T00:00:01.5Z",
+                "inputs": {"n": n},
+                "output": f"output {n}",
+            }
+            for n in range(CALLS)
+        ]
+        service.log_calls(PROJECT, calls)
+        refs = service.refs("not_empty")
+        service.wait_finished(service.submit(PROJECT, ["call-0", "call-1"], refs))
+        yield service
+    finally:
+        service.kill()
+
+
+def lines(answer: Answer) -> list[Any]:
+    assert answer.status == 200, answer.raw
+    return [json.loads(line) for line in answer.raw.splitlines()]
+
+
+def ids(service: Service, **query: Any) -> list[str]:
+    found = lines(service.post("/calls/stream_query", {"project_id": PROJECT, **query}))
+    counted = service.post("/calls/query_stats", {"project_id": PROJECT, **query})
+    assert counted.json == {"count": len(found)}
+    return [call["id"] for call in found]
+
+
+def of_field(field: str, value: Any) -> dict[str, Any]:
+    return {"$expr": {"$eq": [{"$getField": field}, {"$literal": value}]}}
+
+
+def test_calls_come_by_id_or_sorted_and_in_windows(filled: Service) -> None:
+    everything = [f"call-{n}" for n in range(CALLS)]
+    assert ids(filled) == everything
+    assert ids(filled, limit=2, offset=1) == everything[1:3]
+    assert ids(filled, limit=0) == []
+    assert ids(filled, offset=CALLS) == []
+    assert ids(filled, sort_by=[{"field": "started_at", "direction": "asc"}]) == everything[::-1]
+    assert ids(filled, sort_by=[{"field": "started_at", "direction": "asc"}], limit=1) == everything[-1:]
+    assert ids(filled, sort_by=[{"field": "inputs.n", "direction": "desc"}], limit=2, offset=1) == everything[-2:-4:-1]
+
+
+@pytest.mark.parametrize(
+    ("filter", "numbers"),
+    [
+        ({"call_ids": ["call-3", "call-1", "nowhere", "call-3"]}, [3, 1]),
+        ({"call_ids": []}, []),
+        ({"op_names": [f"weave:///{PROJECT}/op/op-1:v1"]}, [1]),
+        ({"op_names": [f"weave:///{PROJECT}/op/op-0:*"]}, [0, 4]),
+        ({"trace_ids": ["trace-1"]}, [2, 3]),
+        ({"parent_ids": ["call-0", "call-2"]}, [1, 3]),
+        ({"trace_roots_only": True}, [0, 2, 4]),
+        ({"trace_roots_only": True, "op_names": [f"weave:///{PROJECT}/op/op-2:v2"]}, [2]),
+        ({"trace_roots_only": False, "input_refs": None, "op_names": None}, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_a_filter_leaves_what_it_is_true_of(filled: Service, filter: dict[str, Any], numbers: list[int]) -> None:
+    assert ids(filled, filter=filter) == [f"call-{n}" for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({"filter": {"input_refs": ["weave:///acme/paths/object/x:y"]}}, "filter.input_refs is not known here"),
+        ({"query": {"$expr": {"$regex": [1]}}}, "query: the operator '$regex' is not known here"),
+        ({"query": {"$expr": {"$eq": [1]}}}, "query: $eq takes a list of two"),
+    ],
+)
+def test_what_is_not_known_of_a_query_is_refused_and_not_passed_over(
+    filled: Service, query: dict[str, Any], reason: str
+) -> None:
+    for path in ("/calls/stream_query", "/calls/query_stats"):
+        answer = filled.post(path, {"project_id": PROJECT, **query})
+        assert (answer.status, answer.json) == (400, {"reason": reason})
+
+
+def test_a_call_has_what_weaves_sdk_needs_of_it(filled: Service) -> None:
+    [call] = lines(filled.post("/calls/stream_query", {"project_id": PROJECT, "filter": {"call_ids": ["call-1"]}}))
+    assert call["summary"]["weave"] == {"status": "success", "trace_name": "op-1", "latency_ms": 1500}
+    assert filled.post("/call/read", {"project_id": PROJECT, "id": "call-1"}).json == {"call": call}
+    assert filled.post("/call/read", {"project_id": PROJECT, "id": "nowhere"}).json == {"call": None}
+
+
+def test_scores_are_feedback_of_their_calls(filled: Service) -> None:
+    asked = {"project_id": PROJECT, "include_feedback": True, "filter": {"call_ids": ["call-0", "call-2"]}}
+    scored, other = lines(filled.post("/calls/stream_query", asked))
+    [row] = scored["summary"]["weave"]["feedback"]
+    assert other["summary"]["weave"]["feedback"] == []
+    [score] = filled.items(f"/scores?project_id={PROJECT}&call_id=call-0")
+    assert row["weave_ref"] == f"weave:///{PROJECT}/call/call-0"
+    assert row["feedback_type"] == "wandb.runnable.not_empty"
+    assert (row["payload"], row["runnable_ref"]) == ({"output": score["output"]}, score["scorer_ref"])
+    assert row["created_at"] == score["scored_at"]
+    of_call = filled.post("/feedback/query", {"project_id": PROJECT, "query": of_field("weave_ref", row["weave_ref"])})
+    assert of_call.json == {"result": [row], "total_count": 1}
+    unscored = {"$expr": {"$not": [of_field("feedback.[wandb.runnable.not_empty].payload.output", "")["$expr"]]}}
+    assert ids(filled, query=unscored) == ["call-0", "call-1"]
+
+
+def feedback(id: str, **fields: Any) -> dict[str, Any]:
+    ref = f"weave:///{PROJECT}/call/call-4"
+    said = {"project_id": PROJECT, "weave_ref": ref, "feedback_type": "wandb.note.1", "payload": {"note": id}}
+    return {**said, "id": id, "annotation_ref": None, "creator": None, **fields}
+
+
+def said(service: Service, **query: Any) -> list[str]:
+    query.setdefault("query", of_field("weave_ref", f"weave:///{PROJECT}/call/call-4"))
+    return [row["id"] for row in service.post("/feedback/query", {"project_id": PROJECT, **query}).json["result"]]
+
+
+def test_feedback_is_kept_once_and_can_be_taken_back_for_good(filled: Service) -> None:
+    made = filled.post("/feedback/batch/create", {"batch": [feedback("a"), feedback("b"), feedback("c", more=[1])]})
+    assert [one["id"] for one in made.json["res"]] == ["a", "b", "c"]
+    assert made.json["res"][0].keys() == {"id", "created_at", "wb_user_id", "payload"}
+    assert filled.post("/feedback/create", feedback("a", payload={"note": "other"})).status == 200
+    assert said(filled) == ["a", "b", "c"]
+    assert said(filled, query=of_field("payload.note", "a")) == ["a"]
+    assert said(filled, query=None, sort_by=[{"field": "id", "direction": "desc"}], limit=1, offset=1) == [
+        sorted(said(filled, query=None))[-2]
+    ]
+
+    purge = {"project_id": PROJECT, "query": of_field("id", "b")}
+    assert filled.post("/feedback/purge", purge).json == {}
+    assert said(filled) == ["a", "c"]
+    assert filled.post("/feedback/create", feedback("b")).status == 200  # as a client that got no answer sends it again
+    assert said(filled) == ["a", "c"]
+    filled.kill()
+    filled.start()
+    assert said(filled) == ["a", "c"]
+    [kept] = filled.post("/feedback/query", {"project_id": PROJECT, "query": of_field("id", "c")}).json["result"]
+    assert kept["more"] == [1]
+
+
+def test_scores_cannot_be_purged(filled: Service) -> None:
+    everything = {"$expr": {"$literal": True}}
+    assert filled.post("/feedback/create", feedback("d")).status == 200
+    assert filled.post("/feedback/purge", {"project_id": PROJECT, "query": everything}).status == 200
+    left = filled.post("/feedback/query", {"project_id": PROJECT}).json["result"]
+    assert {row["feedback_type"] for row in left} == {"wandb.runnable.not_empty"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "reason"),
+    [
+        ({"payload": [1]}, 422, "payload"),
+        ({"weave_ref": ""}, 422, "weave_ref"),
+        ({"runnable_ref": "weave:///a/b/op/x:y"}, 400, "are for feedback of a type"),
+        ({"feedback_type": "wandb.runnable.x"}, 400, "needs a runnable_ref to what is named 'x'"),
+        ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/y:z"}, 400, "needs a runnable_ref"),
+        ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/x:z"}, 400, "needs an output"),
+        ({"payload": {"note": "x" * 1024**2}}, 413, "1 MiB at most"),
+    ],
+)
+def test_feedback_that_weave_would_refuse_is_refused_with_all_of_its_batch(
+    filled: Service, wrong: dict[str, Any], status: int, reason: str
+) -> None:
+    before = said(filled)
+    answer = filled.post("/feedback/batch/create", {"batch": [feedback("fine"), feedback("wrong", **wrong)]})
+    assert answer.status == status, answer.raw
+    assert reason in answer.json["reason"]
+    assert said(filled) == before
+
+
+def form(project: str, content: bytes, **fields: str) -> bytes:
+    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in {"project_id": project, **fields}.items()]
+    parts.append(b'name="file"; filename="obj.py"\r\nContent-Type: text/x-python\r\n\r\n' + content)
+    return b"".join(b"--x\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+@pytest.fixture
+def send(filled: Service) -> Callable[[bytes], Answer]:
+    return lambda body: filled.post("/file/create", body, **{"Content-Type": "multipart/form-data; boundary=x"})
+
+
+def test_a_file_is_kept_under_its_digest(filled: Service, send: Callable[[bytes], Answer]) -> None:
+    content = b"def score(): ...\n\x00\xff"
+    digest = send(form(PROJECT, content)).json["digest"]
+    encoded = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
+    assert digest == encoded.rstrip("=").replace("-", "X").replace("_", "Y")
+    assert send(form(PROJECT, content, expected_digest=digest)).json == {"digest": digest}
+    assert send(form(PROJECT, content, expected_digest="other")).status == 409
+    filled.kill()
+    filled.start()
+    found = filled.post("/file/content", {"project_id": PROJECT, "digest": digest})
+    assert (found.status, found.raw) == (200, content)
+    assert filled.post("/file/content", {"project_id": "acme/other", "digest": digest}).status == 404
+
+
+def test_a_form_without_a_file_and_a_file_that_is_too_large_are_refused(send: Callable[[bytes], Answer]) -> None:
+    assert send(form(PROJECT, b"x" * 1024**2)).status == 200
+    too_large = send(form(PROJECT, b"x" * (1024**2 + 1)))
+    assert (too_large.status, too_large.json) == (413, {"reason": "The file has more than 1048576 bytes"})
+    nothing = send(b'--x\r\nContent-Disposition: form-data; name="project_id"\r\n\r\nacme/paths\r\n--x--\r\n')
+    assert (nothing.status, nothing.json) == (422, {"reason": "the body must be a form with a file named 'file'"})
+    assert send(form("", b"x")).status == 422

@@ -1,0 +1,127 @@
+"""Weave's query expressions filter as they say, and none that is not known is passed over."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.weave_expressions import BadExpression, at_path, holds, mentions, wanted
+
+CALL: dict[str, Any] = {
+    "op_name": "ask",
+    "inputs": {"question": "Where is it?", "n": 3, "tags": ["a", "b"]},
+    "error": None,
+}
+
+
+def literal(value: Any) -> dict[str, Any]:
+    return {"$literal": value}
+
+
+def get(path: str) -> dict[str, Any]:
+    return {"$getField": path}
+
+
+def true_of_call(expression: Any) -> bool:
+    return holds(expression, lambda path: at_path(CALL, path))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        {"$eq": [get("op_name"), literal("ask")]},
+        {"$eq": [get("error"), literal(None)]},
+        {"$eq": [get("inputs.tags.1"), literal("b")]},
+        {"$gt": [get("inputs.n"), literal(2)]},
+        {"$gte": [get("inputs.n"), literal(3)]},
+        {"$lt": [literal(2), get("inputs.n")]},
+        {"$lte": [get("inputs.n"), literal(3)]},
+        {"$and": [{"$eq": [get("op_name"), literal("ask")]}, {"$gt": [get("inputs.n"), literal(1)]}]},
+        {"$or": [{"$eq": [get("op_name"), literal("no")]}, {"$gt": [get("inputs.n"), literal(1)]}]},
+        {"$not": [{"$eq": [get("op_name"), literal("no")]}]},
+        {"$in": [get("op_name"), [literal("no"), literal("ask")]]},
+        {"$contains": {"input": get("inputs.question"), "substr": literal("where"), "case_insensitive": True}},
+        {"$contains": {"input": get("inputs.question"), "substr": literal("is it")}},
+        {"$eq": [{"$convert": {"input": get("inputs.n"), "to": "string"}}, literal("3")]},
+        {"$convert": {"input": get("inputs.question"), "to": "exists"}},
+    ],
+)
+def test_an_expression_that_is_true_holds_and_its_negation_does_not(expression: Any) -> None:
+    assert true_of_call(expression)
+    assert not true_of_call({"$not": [expression]})
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        {"$eq": [get("inputs.n"), literal(True)]},
+        {"$eq": [get("inputs.missing"), literal("")]},
+        {"$gt": [get("inputs.question"), literal(2)]},
+        {"$gt": [get("inputs.missing"), literal(2)]},
+        {"$contains": {"input": get("inputs.question"), "substr": literal("where")}},
+        {"$contains": {"input": get("inputs.n"), "substr": literal("3")}},
+        {"$convert": {"input": get("inputs.missing"), "to": "exists"}},
+        {"$eq": [{"$convert": {"input": get("op_name"), "to": "double"}}, literal(0.0)]},
+    ],
+)
+def test_what_is_of_another_kind_or_missing_is_not_equal_and_not_above(expression: Any) -> None:
+    assert not true_of_call(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        {"$regex": [get("op_name"), literal("a")]},
+        {"$eq": [get("op_name")]},
+        {"$eq": "op_name"},
+        {"$and": {"$eq": []}},
+        {"$getField": 3},
+        {"$contains": [1, 2]},
+        {"$convert": {"input": literal(1), "to": "date"}},
+        {"$eq": [1, 2]},
+        {"$eq": [literal(1), literal(1)], "$gt": []},
+        {},
+        [],
+        None,
+        "op_name",
+    ],
+)
+def test_what_is_no_expression_is_refused(expression: Any) -> None:
+    with pytest.raises(BadExpression):
+        true_of_call(expression)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+operators = st.sampled_from(
+    ["$eq", "$gt", "$and", "$or", "$not", "$in", "$contains", "$convert", "$getField", "$literal"]
+)
+
+
+@given(
+    st.recursive(json_values, lambda inner: st.dictionaries(operators, inner | st.lists(inner), min_size=1, max_size=1))
+)
+def test_whatever_is_sent_holds_or_not_or_is_refused(expression: Any) -> None:
+    with suppress(BadExpression):  # and nothing else is raised
+        assert true_of_call(expression) in (True, False)
+
+
+def test_what_a_field_must_be_is_found_where_it_is_plain_to_see() -> None:
+    plain = {"$eq": [get("weave_ref"), literal("r")]}
+    assert wanted(plain, "weave_ref") == "r"
+    assert wanted({"$eq": [literal("r"), get("weave_ref")]}, "weave_ref") == "r"
+    assert wanted({"$and": [{"$eq": [get("id"), literal("i")]}, plain]}, "weave_ref") == "r"
+    others: list[Any] = [{"$or": [plain, plain]}, {"$not": [plain]}, {"$eq": [get("id"), literal("r")]}, None, []]
+    for not_plain in others:
+        assert wanted(not_plain, "weave_ref") is None
+
+
+def test_whether_a_field_is_asked_for_is_seen_however_deep_it_is() -> None:
+    asked = {"$and": [{"$not": [{"$eq": [get("feedback.[wandb.note.1].payload"), literal("")]}]}]}
+    assert mentions(asked, "feedback.[")
+    assert not mentions({"$eq": [get("op_name"), literal("feedback.[")]}, "feedback.[")
