@@ -47,9 +47,7 @@ class Run:
         """What the score was made of, with and how; the place in the log is known to who reads it."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
         return {
-            "scorer_kind": self.bound.kind,
-            "scorer_digest": self.bound.digest,
-            "input_digest": _digest_of_parts(**self.call_row["parts"]),
+            **made_of(self.bound, self.call_row),
             "latency_ms": round(seconds * 1000, 3),
             **self.report.lineage,
         }
@@ -57,6 +55,15 @@ class Run:
     def spent(self) -> Spent | None:
         """What it took; None if nobody was asked."""
         return Spent.of(self.report, self._lost)
+
+
+def made_of(bound: BoundScorer, call_row: calls.Row) -> dict[str, Any]:
+    """What a score is made of, whether its scorer ran or not."""
+    return {
+        "scorer_kind": bound.kind,
+        "scorer_digest": bound.digest,
+        "input_digest": _digest_of_parts(**call_row["parts"]),
+    }
 
 
 @lru_cache(1024)

@@ -19,7 +19,7 @@ from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.retries import next_attempt
 from agents.room import Room
-from agents.runs import Run, op_name
+from agents.runs import Run, made_of, op_name
 from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
@@ -27,6 +27,8 @@ from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
 from tables import calls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
+
+MOST_TARGETS = 1_000  # places that one event tells the outcome of a task to: it must fit into a record
 
 
 class Scoring:
@@ -52,7 +54,7 @@ class Scoring:
         """Deal with one task: reuse, join, park or run it."""
         entry = in_flight.get(task.key)
         if entry is not None:
-            if entry.running and not task.parked:
+            if entry.running and not task.parked and len(entry.targets) < MOST_TARGETS:
                 entry.targets.extend(target for target in task.targets if target not in entry.targets)
             else:
                 entry.later.append(task)
@@ -94,9 +96,10 @@ class Scoring:
         start in the meantime.
         """
         self.attempts.cancel(entry.key)
-        spent = {} if entry.run is None else self._spent(entry.run)
+        run = entry.run
+        known = {} if run is None else self._spent(run) | _of_run(run)
         # The places of the requests that had it run: what it took until now is theirs.
-        event = events.ScoreCancelled(**entry.task.facts(entry.withdrawn), **spent)
+        event = events.ScoreCancelled(**entry.task.facts(entry.withdrawn), **known)
         self._send(entry, event.encode(), event.at, keep_place=True)
 
     def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
@@ -131,12 +134,13 @@ class Scoring:
             return
         if bound is None or gate is None:
             message = f"no worker has the code of {task.scorer_ref}"
-            self._wait(task, entry, "scorer_version_unavailable", "scorer_version_unavailable", message)
+            kind = "scorer_version_unavailable"
+            self._wait(task, entry, "scorer_version_unavailable", kind, message, call=call_row["call"])
             return
         call = call_row["call"]
         if call.get("exception") is not None and call.get("output") is None:
             error = events.Error(type="call_has_no_output", message="the call ended with an exception and no output")
-            self._fail(task, entry, error, call)
+            self._fail(task, entry, error, call, made_of(bound, call_row))
             return
         task.attempts += 1
         attempt = gate.enter(size, task.attempts - task.excused)
@@ -162,8 +166,7 @@ class Scoring:
         event = events.ScoreSucceeded(
             **task.facts(entry.targets),
             output=Raw(output),
-            op_name=op_name(run.call_row["call"]),
-            lineage=run.lineage(),
+            **_of_run(run),
             **self._spent(run),
         )
         self._say(entry, event)
@@ -178,7 +181,9 @@ class Scoring:
         if isinstance(error, ScorerVersionUnavailable):  # it did not run, and waits as if no worker had its code
             task.excused += 1
             message = f"{described.message} No worker had the code of {task.scorer_ref}"
-            self._wait(task, entry, "scorer_version_unavailable", error.type, message, self._spent(run))
+            self._wait(
+                task, entry, "scorer_version_unavailable", error.type, message, self._spent(run), run.call_row["call"]
+            )
             return
         following = next_attempt(run.bound.policy, task, error, paused)
         if following is None:
@@ -221,13 +226,14 @@ class Scoring:
         error_type: str,
         message: str,
         spent: dict[str, Any] | None = None,
+        call: dict[str, object] | None = None,
     ) -> None:
         """Park the task until what it lacks arrives; fail it once it has waited long enough."""
         now = time.time()
         until = task.due if task.due is not None and task.waits_for == reason else now + self.settings.call_wait
         if now >= until:
             message = f"{message} within {self.settings.call_wait:g} s"
-            self._fail(task, entry, events.Error(type=error_type, message=message), spent=spent)
+            self._fail(task, entry, events.Error(type=error_type, message=message), call, spent=spent)
             return
         event = events.TaskParked(
             **task.facts(entry.targets),
@@ -334,6 +340,11 @@ class Scoring:
         if self.attempts.writable.is_set():
             self.outbox.end_turn()
         self.runner.flush()
+
+
+def _of_run(run: Run) -> dict[str, Any]:
+    """What an event says of the call that an attempt was made on, and of what it was made with."""
+    return {"op_name": op_name(run.call_row["call"]), "lineage": run.lineage()}
 
 
 scoring = Scoring()

@@ -217,6 +217,9 @@ class ScoreFailed(TaskEvent):
 class ScoreCancelled(TaskEvent):
     """No request wants the task any more, so that it was stopped. Terminal for its round."""
 
+    op_name: str | None = None
+    lineage: dict[str, Any] = field(default_factory=dict)
+
 
 class TaskWithdrawn(TaskEvent):
     """Requests that were cancelled want a parked task no longer, others do; `targets` are those of the former."""

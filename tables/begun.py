@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import orjson
 
-from app.events import ProviderAsked
 from tables.base import Rows, Table
 
 table = Table("begun")
@@ -15,11 +14,11 @@ table = Table("begun")
 Row = tuple[int, int]  # offset of the last record, requests that have begun
 
 
-def fold(row: Row | None, event: ProviderAsked, offset: int) -> Row:
-    """The row after another request has begun."""
+def fold(row: Row | None, number: int, offset: int) -> Row:
+    """The row after the record at `offset`, which tells of so many more requests that have begun."""
     if row is None:
-        return offset, 1
-    return row if row[0] >= offset else (offset, row[1] + 1)
+        return offset, number
+    return row if row[0] >= offset else (offset, row[1] + number)
 
 
 def load(partition: int, key: bytes) -> Row | None:

@@ -50,7 +50,8 @@ class Changes:
         self._progress: dict[Where, progress.Row] = {}
         self._history: list[tuple[bytes, history.Row]] = []
         self._judgements: dict[bytes, judgements.Row] = {}
-        self._begun: dict[bytes, begun.Row | None] = {}
+        self._begun: dict[bytes, begun.Row | None] = {}  # as they were, or None behind an outcome
+        self._asked: Counter[bytes] = Counter()  # requests that have begun since
         self._spending: dict[bytes, spending.Row] = {}
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
         self.was_parked: dict[bytes, bool] = {}
@@ -130,8 +131,9 @@ class Changes:
 
     def begin(self, event: ProviderAsked) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
-        known = self._begun[key] if key in self._begun else begun.load(self._partition, key)
-        self._begun[key] = begun.fold(known, event, self._offset)
+        if key not in self._begun:
+            self._begun[key] = begun.load(self._partition, key)
+        self._asked[key] += 1
 
     def encode(self) -> list[tuple[Table, Rows]]:
         """The rows as they are to be written. Raises JSONEncodeError for an output that no row can hold."""
@@ -141,9 +143,13 @@ class Changes:
             (progress.table, progress.encode_all(self._progress, self._offset)),
             (spending.table, spending.encode_all(self._spending, self._offset)),
             (judgements.table, judgements.encode_new(self._judgements, self._partition)),
-            (begun.table, begun.encode_all(self._begun)),
+            (begun.table, begun.encode_all({key: self._begun_after(key) for key in self._begun})),
             (tasks.table, tasks.encode_all(self.tasks)),
         ]
+
+    def _begun_after(self, key: bytes) -> begun.Row | None:
+        asked = self._asked[key]
+        return begun.fold(self._begun[key], asked, self._offset) if asked else self._begun[key]
 
     def _remember(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))
@@ -202,7 +208,7 @@ class Changes:
     def _bill(self, key: bytes, event: OfTask) -> None:
         if event.day is None:
             return
-        self._begun[key] = None
+        self._begun[key], self._asked[key] = None, 0
         if event.spent is None:
             return
         where = spending.key(event.project_id, event.scorer_ref, event.day)

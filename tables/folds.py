@@ -92,8 +92,7 @@ def _call(at: At, event: CallLogged) -> calls.Row:
 def _scorer(at: At, event: ScorerPublished) -> None:
     if is_deep([event.params, event.policy, event.source]):
         raise CannotApply("undecodable", f"scorer {event.name}: it is nested more than {MAX_DEPTH} levels deep")
-    row = scorers.load(at.partition, event.project_id, event.name)
-    scorers.save(at.partition, event.project_id, event.name, scorers.fold(row, event, at.offset))
+    scorers.save(at.partition, event, at.offset)
 
 
 def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -> chunks.Row | None:

@@ -175,7 +175,7 @@ class _Scorer:
         gap: Json = {"call_id": call_id, "error": None, "attempts": 0, "since": None, "next_at": None}
         pause = pauses.of(self._project_id, self._ref)
         for key, row in tasks.parked(self._partition, self._prefix(call_id)):
-            if (entry := in_flight.get(key)) is not None and entry.running:
+            if (entry := in_flight.get(key)) is not None and entry.under_way:
                 return gap | {"reason": "running", "attempts": row.attempts, "since": entry.since}
             error = None if row.error is None else row.error.replace(traceback=None).as_dict()
             waits = gap | {"error": error, "attempts": row.attempts, "since": row.since, "next_at": row.due}
@@ -184,7 +184,7 @@ class _Scorer:
             return waits | ({"reason": "retrying"} if pause is None else _paused(pause, row.due))
         for occasion in {place.occasion for place in asked}:
             key = ids.task_key(self._project_id, call_id, self._ref, occasion)
-            if (entry := in_flight.get(key)) is not None and entry.running:
+            if (entry := in_flight.get(key)) is not None and entry.under_way:
                 return gap | {"reason": "running", "since": entry.since}
         if any(place.state is State.QUEUED for place in asked):
             return gap | ({"reason": "queued"} if pause is None else _paused(pause))

@@ -30,6 +30,11 @@ class Entry:
     gone: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
 
     @property
+    def under_way(self) -> bool:
+        """Whether an attempt runs, or its outcome is on its way to the tables."""
+        return self.running or self.run is not None
+
+    @property
     def lane(self) -> tuple[str, str]:
         """Project id and scorer ref."""
         return self.project_id, self.scorer_ref
@@ -137,6 +142,6 @@ def running_by_request(partition: int) -> dict[str, int]:
     """How many tasks of each request run right now in a partition of this worker."""
     found: Counter[str] = Counter()
     for entry in _entries.values():
-        if entry.running and entry.partition == partition:
+        if entry.under_way and entry.partition == partition:
             found.update({target.request_id for target in entry.targets})
     return dict(found)

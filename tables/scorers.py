@@ -1,8 +1,13 @@
-"""Published scorers: one row a project and name, with every version under its digest."""
+"""Published scorers: a row a project and name, which says what `:latest` stands for, and behind it one a version.
+
+A version may have as much as a record of the changelog holds, so each has a row of its own.
+"""
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
+from msgspec import field
 from msgspec.json import Decoder
 
 from app import ids
@@ -14,52 +19,87 @@ table = Table("scorers")
 
 
 class Row(Struct):
-    """All versions of one scorer; `latest` is the digest that `:latest` stands for."""
+    """A scorer; `latest` is the digest that `:latest` stands for."""
 
     offset: int
     latest: str
-    versions: dict[str, ScorerPublished]
+    versions: dict[str, ScorerPublished] = field(default_factory=dict)
+    """By digest, of before versions had rows of their own."""
+
+
+class Version(Struct):
+    """A version of a scorer, as it was published last."""
+
+    offset: int
+    published: ScorerPublished
 
 
 _decode = Decoder(Row).decode
+_decode_version = Decoder(Version).decode
 
 
 def fold(row: Row | None, event: ScorerPublished, offset: int) -> Row:
-    """The row after `event`. A version published again becomes the latest again, and stays the same version.
+    """The row after `event`. A version published again becomes the latest again."""
+    if row is None:
+        return Row(offset=offset, latest=event.digest)
+    return row if row.offset >= offset else row.replace(offset=offset, latest=event.digest)
+
+
+def fold_version(known: Version | None, event: ScorerPublished, offset: int) -> Version:
+    """The version after `event`, which publishes it. What is published again stays the same version.
 
     Only how it is run is as published last, since that is no part of what its ref names.
     """
-    if row is None:
-        return Row(offset=offset, latest=event.digest, versions={event.digest: event})
-    if row.offset >= offset:
-        return row
-    known = row.versions.get(event.digest)
-    version = event if known is None else known.replace(policy=event.policy)
-    return Row(offset=offset, latest=event.digest, versions={**row.versions, event.digest: version})
+    if known is None:
+        return Version(offset=offset, published=event)
+    if known.offset >= offset:
+        return known
+    return Version(offset=offset, published=known.published.replace(policy=event.policy))
 
 
-def load(partition: int, project_id: str | None, name: str) -> Row | None:
-    value = table.get_row(partition, ids.scorer_key(project_id, name))
-    return None if value is None else _decode(value)
+def save(partition: int, event: ScorerPublished, offset: int) -> None:
+    """Apply `event` to the rows of its scorer."""
+    key = ids.scorer_key(event.project_id, event.name)
+    row = _load(partition, key)
+    version = fold_version(_version(partition, key, row, event.digest), event, offset)
+    rows = [(key, fold(row, event, offset).encode()), (_version_key(key, event.digest), version.encode())]
+    table.write(partition, rows)
 
 
-def save(partition: int, project_id: str | None, name: str, row: Row) -> None:
-    table.put_row(partition, ids.scorer_key(project_id, name), row.encode())
-
-
-def of_project(partition: int, project_id: str | None) -> Iterator[Row]:
-    """The scorers of a project (None: those of no project) in this partition, by name."""
-    for _, value in table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR):
-        yield _decode(value)
+def of_project(partition: int, project_id: str | None) -> Iterator[tuple[Row, list[ScorerPublished]]]:
+    """The scorers of a project (None: those of no project) in this partition, by name, with all their versions."""
+    rows = table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR)
+    for _, [(_, head), *behind] in groupby(rows, key=lambda item: ids.split_key(item[0])[1]):
+        row = _decode(head)
+        versions = row.versions | {ids.split_key(key)[2]: _decode_version(value).published for key, value in behind}
+        yield row, list(versions.values())
 
 
 def version(partition: int, project_id: str | None, name: str, digest: str) -> dict[str, Any] | None:
     """One version of a scorer (`latest`: the newest), as ScorerPublished has it; None if there is none."""
-    row = load(partition, project_id, name)
+    key = ids.scorer_key(project_id, name)
+    row = _load(partition, key)
     if row is None:
         return None
-    found = row.versions.get(row.latest if digest == "latest" else digest)
-    return None if found is None else found.as_dict()
+    found = _version(partition, key, row, row.latest if digest == "latest" else digest)
+    return None if found is None else found.published.as_dict()
+
+
+def _load(partition: int, key: bytes) -> Row | None:
+    value = table.get_row(partition, key)
+    return None if value is None else _decode(value)
+
+
+def _version(partition: int, key: bytes, row: Row | None, digest: str) -> Version | None:
+    value = table.get_row(partition, _version_key(key, digest))
+    if value is not None:
+        return _decode_version(value)
+    before = None if row is None else row.versions.get(digest)
+    return None if before is None or row is None else Version(offset=-1, published=before)
+
+
+def _version_key(key: bytes, digest: str) -> bytes:
+    return key + ids.SEPARATOR + digest.encode()
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -71,8 +111,8 @@ def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
     `order` sorts them by name, `:latest` first, then the newest; it stays when others are published.
     """
     found = []
-    for row in of_project(partition, project_id):
-        for version in row.versions.values():
+    for row, versions in of_project(partition, project_id):
+        for version in versions:
             age = 10**15 - int(version.published_at * 1000)
             order = f"{version.name}\0{int(version.digest != row.latest)}\0{age:016d}\0{version.digest}"
             found.append({**version.as_dict(), "order": order})

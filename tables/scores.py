@@ -29,7 +29,7 @@ output: of one that succeeded
 error: of one that failed, see `app.events.Error`
 op_name, lineage
 spent: what all attempts of the round took, see `app.spent.Spent`; left out if nobody was asked
-past: the rounds before this one, in order, with the same fields
+past: the rounds before this one, in order, with the same fields; of those long ago less, see `_that_fit`
 """
 
 Terminal = ScoreSucceeded | ScoreFailed | ScoreCancelled
@@ -54,12 +54,35 @@ def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None 
         "output": event.output if isinstance(event, ScoreSucceeded) else None,
         "error": event.error.as_dict() if isinstance(event, ScoreFailed) else None,
         "at": event.at,
-        "op_name": None if isinstance(event, ScoreCancelled) else event.op_name,
-        "lineage": None if isinstance(event, ScoreCancelled) else event.lineage or None,
+        "op_name": event.op_name,
+        "lineage": event.lineage or None,
         "spent": spent and spent.as_dict(),
-        "past": None if row is None else ends(row),
+        "past": None if row is None else _that_fit(ends(row)),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+# A row must fit into a record of its changelog, however often its task was run again.
+MOST_PAST_BYTES, MOST_PAST_ROUNDS = 256 * 1024, 1_000
+_KEPT_OF_LONG_AGO = ("offset", "logged_at", "status", "round", "attempts", "at")
+
+
+def _that_fit(past: list[Row]) -> list[Row]:
+    """The newest rounds, of which the oldest are cut down to their facts and the type of their error, if need be.
+
+    None of them succeeded: what has succeeded is not run again.
+    """
+    past = past[-MOST_PAST_ROUNDS:]
+    left = len(orjson.dumps(past)) - MOST_PAST_BYTES
+    found = list(past)
+    for number, ended in enumerate(past):
+        if left <= 0:
+            break
+        found[number] = {name: ended[name] for name in _KEPT_OF_LONG_AGO if name in ended}
+        if "error" in ended:
+            found[number]["error"] = {"type": ended["error"]["type"], "message": ""}
+        left -= len(orjson.dumps(ended)) - len(orjson.dumps(found[number]))
+    return found
 
 
 def outcome_of(row: Row, round_number: int) -> Json:

@@ -116,7 +116,7 @@ def task_page(partition: int, after: str | None, rows: int, request_id: str, sta
 
 def _shown(state: State, entry: in_flight.Entry | None, paused: pauses.Pause | None) -> str:
     """The state that is shown. What runs, and what its scorer's pause holds back, are known to workers only."""
-    if entry is not None and entry.running:
+    if entry is not None and entry.under_way:
         return "running"
     return "paused" if paused is not None and state in (State.QUEUED, State.RETRYING) else _STATUS[state]
 

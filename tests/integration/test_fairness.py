@@ -83,3 +83,4 @@ def test_a_call_that_ended_with_an_exception_and_no_output_fails_its_tasks(share
     assert request["tasks"]["failed"] == 1
     [score] = shared.items(f"/scores?project_id={project}")
     assert score["error"]["type"] == "call_has_no_output"
+    assert score["lineage"].keys() >= {"scorer_kind", "scorer_digest", "input_digest"}

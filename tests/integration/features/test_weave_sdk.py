@@ -11,10 +11,8 @@ from tests.service import ROOT, Service
 
 PYTHON = ROOT / ".venv" / "weave" / "bin" / "python"
 
-pytestmark = [
-    on_both_logs,
-    pytest.mark.skipif(not PYTHON.exists(), reason="Weave's SDK is not here: make .venv/.weave"),
-]
+pytestmark = on_both_logs
+with_sdk = pytest.mark.skipif(not PYTHON.exists(), reason="Weave's SDK is not here: make .venv/.weave")
 
 
 def sdk(service: Service, what: str, project: str) -> Any:
@@ -24,6 +22,7 @@ def sdk(service: Service, what: str, project: str) -> Any:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+@with_sdk
 def test_the_sdk_traces_publishes_has_calls_scored_and_reads_all_of_it_back_behind_a_kill(service: Service) -> None:
     logged = sdk(service, "log", "flow")
     project, calls = logged["project"], logged["calls"]
@@ -55,3 +54,17 @@ def test_the_sdk_traces_publishes_has_calls_scored_and_reads_all_of_it_back_behi
     assert found["reactions"] == 1
     assert found["words"] == 2
     assert found["source"]
+
+
+def test_any_number_of_large_versions_of_an_object_can_be_published(service: Service) -> None:
+    digests = []
+    for letter in "abcd":
+        obj = {"project_id": "me/flow", "object_id": "large", "val": {"text": letter * 900_000}}
+        published = service.post("/obj/create", {"obj": obj})
+        assert published.status == 200, published.raw
+        digests.append(published.json["digest"])
+    service.kill()
+    service.start()
+    for digest, letter in zip(digests, "abcd", strict=True):
+        asked = {"project_id": "me/flow", "object_id": "large", "digest": digest}
+        assert service.post("/obj/read", asked).json["obj"]["val"]["text"][0] == letter

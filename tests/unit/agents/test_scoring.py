@@ -10,7 +10,7 @@ import pytest
 from agents import recorder
 from agents.lanes import Task, unpark
 from agents.runs import Run
-from agents.scoring import scoring
+from agents.scoring import MOST_TARGETS, scoring
 from app import ids
 from app.events import (
     AttemptFailed,
@@ -225,3 +225,40 @@ async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_i
     steering._stop(0, "r")  # the first control, obeyed before the second came
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == targets
+
+
+async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() -> None:
+    def asked_by(number: int) -> Task:
+        return Task(0, KEY, "p", "c", REF, "", [Target(f"r{number}", 0, 0, 0)])
+
+    task = asked_by(0)
+    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+    in_flight.add(entry)
+    for number in range(1, MOST_TARGETS + 5):
+        scoring.start(asked_by(number))
+    assert len(entry.targets) == MOST_TARGETS
+    assert [later.targets[0].request_id for later in entry.later] == [f"r{MOST_TARGETS + n}" for n in range(5)]
+
+
+async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tables(said: list[Any]) -> None:
+    task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
+    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task, run=attempt_of(0))
+    in_flight.add(entry)
+    assert in_flight.running_by_request(0) == {"r": 1}
+    scoring._ended(entry, entry.run, b"1", False)
+    assert in_flight.running_by_request(0) == {"r": 1}
+    deliver(5, said[0])
+    assert in_flight.running_by_request(0) == {}
+
+
+async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelled(said: list[Any]) -> None:
+    task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
+    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task, run=attempt_of(0))
+    entry.run.call_row["call"]["op_name"] = "ask"
+    in_flight.add(entry)
+    scoring.stop(entry)
+    deliver(5, said[0])
+    row = scores.load(0, KEY)
+    assert row is not None
+    assert (row["status"], row["op_name"]) == ("cancelled", "ask")
+    assert row["lineage"].keys() >= {"scorer_kind", "scorer_digest", "input_digest"}

@@ -124,6 +124,22 @@ FOLDS = [
         id="scorers",
     ),
     pytest.param(
+        scorers.fold_version,
+        st.integers(0, 2).map(
+            lambda attempts: ScorerPublished(
+                ref="d",
+                project_id=None,
+                name="n",
+                kind="k",
+                params={},
+                digest="d",
+                policy={"attempts": attempts},
+                published_at=1.0,
+            )
+        ),
+        id="scorers-version",
+    ),
+    pytest.param(
         requests.fold,
         st.integers().map(
             lambda calls_: RequestAccepted(
