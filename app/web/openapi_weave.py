@@ -16,6 +16,9 @@ def paths(operation: Any, place: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     def post(summary: str, answer: str, body: str, *parameters: dict[str, Any]) -> dict[str, Any]:
         return {"post": operation(_TAG, summary, answer, *parameters, body=body, error="Reason")}
 
+    def link(summary: str) -> dict[str, Any]:
+        return {"get": {"tags": [_TAG], "summary": summary, "responses": {"302": {"description": "It is elsewhere"}}}}
+
     return {
         "/v2/{entity}/{project}/calls/complete": post("Log complete calls", "CallsScoreRes", "CallBatch", *place),
         "/v2/{entity}/{project}/call/start": post("Log the start of a call", "CallIds", "CallStart", *place),
@@ -34,6 +37,8 @@ def paths(operation: Any, place: tuple[dict[str, Any], ...]) -> dict[str, Any]:
         "/feedback/purge": post("Take back what was said; scores of ours stay", "CallsScoreRes", "FeedbackPurge"),
         "/server_info": {"get": operation(_TAG, "Which versions of Weave's SDK fit", "ServerInfo", error="Reason")},
         "/graphql": post("What Weave's SDK asks as it starts, and nothing else", "GraphqlAnswer", "GraphqlQuery"),
+        "/{entity}/{project}/weave": link("To the dashboard, from where Weave's SDK says that a project is shown"),
+        "/{entity}/{project}/r/call/{call_id}": link("To a call, from where Weave's SDK says that it is shown"),
     }
 
 

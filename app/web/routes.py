@@ -73,6 +73,8 @@ ROUTES = (
     web.post("/feedback/batch/create", weave_feedback.create_feedback_batch),
     web.post("/feedback/query", weave_feedback.query_feedback),
     web.post("/feedback/purge", weave_feedback.purge_feedback),
+    web.get("/{entity}/{project}/weave", pages.weave_project),
+    web.get("/{entity}/{project}/r/call/{call_id}", pages.weave_call),
     # for people and machines that watch
     web.get("/", pages.dashboard),
     web.get("/docs", pages.docs),

@@ -108,21 +108,20 @@ def partitioning_key(project_id: str, weave_ref: str) -> bytes:
 
 
 async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, Any]]:
+    """Keep all of them; or none, if one is refused."""
     user, now = request[USER].name, timestamp(time.time())
-    written, made = [], []
+    records, made = [], []
     for feedback in batch:
         check_write(request, feedback.project_id, "body", "project_id")
         _check(feedback)
-    for feedback in batch:
         row = {name: value for name, value in feedback.model_dump().items() if value is not None}
         row |= {"id": feedback.id or ids.new_request_id(), "created_at": now, "wb_user_id": user}
         event = FeedbackGiven(
             project_id=feedback.project_id, weave_ref=feedback.weave_ref, feedback_id=row["id"], feedback=row
         )
-        key = partitioning_key(feedback.project_id, feedback.weave_ref)
-        written.append(log_writes.append(topics.weave, key, _encoded(event)))
+        records.append((partitioning_key(feedback.project_id, feedback.weave_ref), _encoded(event)))
         made.append({name: row[name] for name in ("id", "created_at", "wb_user_id", "payload")})
-    await log_writes.durable(written)
+    await log_writes.durable([log_writes.append(topics.weave, key, value) for key, value in records])
     return made
 
 

@@ -223,3 +223,9 @@ def test_a_form_without_a_file_and_a_file_that_is_too_large_are_refused(send: Ca
     nothing = send(b'--x\r\nContent-Disposition: form-data; name="project_id"\r\n\r\nacme/paths\r\n--x--\r\n')
     assert (nothing.status, nothing.json) == (422, {"reason": "the body must be a form with a file named 'file'"})
     assert send(form("", b"x")).status == 422
+
+
+def test_the_links_that_the_sdk_prints_lead_to_the_call_and_to_the_dashboard(filled: Service) -> None:
+    [call] = filled.get(f"/{PROJECT}/r/call/call-1").json["items"]
+    assert call["id"] == "call-1"
+    assert filled.get(f"/{PROJECT}/weave").raw == filled.get("/").raw
