@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 
 from app import ids
 from app.events import ScorerPublished
+from app.judges.weave import KEPT
 from app.structs import Struct
 from tables.base import Table
 
@@ -106,13 +107,15 @@ def _version_key(key: bytes, digest: str) -> bytes:
 
 
 def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
-    """Every version of the scorers of a project (None: those of no project).
+    """Every version of the scorers of a project (None: those of no project); objects of Weave's that are none left out.
 
     `order` sorts them by name, `:latest` first, then the newest; it stays when others are published.
     """
     found = []
     for row, versions in of_project(partition, project_id):
         for version in versions:
+            if version.kind == KEPT:
+                continue
             age = 10**15 - int(version.published_at * 1000)
             order = f"{version.name}\0{int(version.digest != row.latest)}\0{age:016d}\0{version.digest}"
             found.append({**version.as_dict(), "order": order})

@@ -10,7 +10,6 @@ from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
 from app.judges.askable import refusal, unknown
 from app.judges.prices import lacks_price, never_tells_cost
-from app.judges.weave import KEPT
 from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
 from app.settings import get_settings
 from app.web import log_writes
@@ -54,9 +53,7 @@ async def list_scorers(request: web.Request) -> web.Response:
     keyed: list[tuple[str, Any]] = []
     for place, project in enumerate(projects):
         for part in (await cluster.everywhere(scorers.listing, project)).values():
-            keyed.extend(
-                (f"{place}\0{version['order']}", _shape(version)) for version in part if version["kind"] != KEPT
-            )
+            keyed.extend((f"{place}\0{version['order']}", _shape(version)) for version in part)
     built_in = request.app[REGISTRY].parameterless()
     keyed.extend((f"{len(projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
     after = query.after
