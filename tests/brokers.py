@@ -59,7 +59,7 @@ class OnKafka(Broker):
         return self._prefixes[-1]
 
     def settings(self) -> dict[str, object]:
-        return {"broker": self.kafka.broker, "kafka_prefix": self.prefix()}
+        return {"broker": self.kafka.broker, "kafka_prefix": self.prefix(), "cluster_secret": "of the tests"}
 
     def clean(self) -> None:
         prefixes, self._prefixes = tuple(self._prefixes), []
