@@ -58,6 +58,14 @@ def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None 
     return Writing(topic.name, partition, future)
 
 
+def refused(written: Iterable[Writing]) -> bool:
+    """Whether the log has said by now that it will not have one of these records: `durable` of them raises then.
+
+    For who appends in several turns: a log that took nothing for a moment takes what comes next.
+    """
+    return any(one.acknowledged.done() and _failure(one.acknowledged) is not None for one in written)
+
+
 async def durable(written: Iterable[Writing]) -> None:
     """Return once the log has acknowledged all of these records.
 

@@ -84,7 +84,10 @@ async def _write(
         key = ids.chunk_key(request_id, number)
         written.append(log_writes.append(topics.score_requests, key, event.encode(), chunk[0]))
         await turns.breathe()
-    if not topics.in_one_order():
+        if log_writes.refused(written[-1:]):
+            break
+    # Where one order holds, the header cannot be there without what waits in front of it, but without what was refused.
+    if not topics.in_one_order() or log_writes.refused(written):
         await log_writes.durable(written)
     header = RequestAccepted(
         request_id=request_id,
