@@ -88,9 +88,10 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> d
         Unavailable: while partitions are moving or being recovered, here or elsewhere.
     """
     check_ready()
+    url_of = owners()
     by_url: defaultdict[str | None, list[int]] = defaultdict(list)
     for partition in range(topics.partitions()):
-        by_url[owners().get(partition)].append(partition)
+        by_url[url_of.get(partition)].append(partition)
     asked = [_ask_worker(url, query, partitions, *args, **kwargs) for url, partitions in by_url.items()]
     found: dict[int, R] = {}
     for answers in await asyncio.gather(*asked):
@@ -134,16 +135,14 @@ async def every_worker(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) ->
 async def _ask_worker(
     url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
 ) -> dict[int, R]:
-    if url == here():
-        answers, turns = {}, Turns()
-        for partition in partitions:
-            answers[partition] = await ask_here(query, partition, *args, **kwargs)
-            await turns.breathe()
-        return answers
     if url is None:
         raise Unavailable("the workers are being assigned their partitions")
     try:
-        return dict(zip(partitions, await peers.ask(url, name_of(query), partitions, args, kwargs), strict=True))
+        if url == here():
+            answers = await _ask_all_here(query, partitions, *args, **kwargs)
+        else:
+            answers = await peers.ask(url, name_of(query), partitions, args, kwargs)
+        return dict(zip(partitions, answers, strict=True))
     except peers.NotNow as error:
         raise Unavailable(str(error)) from None
     except peers.NoAnswer:
@@ -153,6 +152,15 @@ async def _ask_worker(
         return {}
 
 
+async def _ask_all_here(query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs) -> list[R]:
+    """`query` on partitions of this worker, in their order; others have their turn in between. Raises as `ask_here`."""
+    answers, turns = [], Turns()
+    for partition in partitions:
+        answers.append(await ask_here(query, partition, *args, **kwargs))
+        await turns.breathe()
+    return answers
+
+
 async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: P.kwargs) -> R:
     """`query` on a partition of this worker.
 
@@ -160,13 +168,13 @@ async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: 
         Unavailable: the partition is not here, or not recovered.
     """
     check_ready()
-    if partition not in partitions_here():
+    if not _is_here(partition):
         raise Unavailable(_MOVED)
     answer = query(partition, *args, **kwargs)
     if not inspect.isawaitable(answer):
         return answer
     waited_for = cast(R, await answer)
-    if partition not in partitions_here():
+    if not _is_here(partition):
         raise Unavailable(_MOVED)
     return waited_for
 
@@ -182,7 +190,7 @@ async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs:
     if module != __name__ and not module.startswith("tables."):
         raise LookupError(name)
     query = getattr(importlib.import_module(module), function)
-    return [await ask_here(query, partition, *args, **kwargs) for partition in partitions]
+    return await _ask_all_here(query, partitions, *args, **kwargs)
 
 
 def name_of(query: Callable[..., Any]) -> str:
@@ -208,6 +216,11 @@ def owners() -> dict[int, str]:
 def partitions_here() -> set[int]:
     """The partitions that this worker owns."""
     return {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.score_events.name}
+
+
+def _is_here(partition: int) -> bool:
+    """Whether it is in `partitions_here` now, without looking at all of them: each answer asks."""
+    return bool(app.consumer.has(TP(topics.score_events.name, partition)))
 
 
 async def caught_up(topic: topics.Topic, key: bytes) -> None:

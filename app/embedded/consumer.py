@@ -85,6 +85,10 @@ class Consumer(Halting):
         """Return the partitions assigned: all of the subscribed topics."""
         return set(self._assigned)
 
+    def has(self, tp: TP) -> bool:
+        """Whether a partition is assigned now."""
+        return tp in self._assigned
+
     # -- positions
 
     def _starting_offset(self, tp: TP) -> int:

@@ -33,6 +33,10 @@ class Consumer(driver.Consumer):
         self._holding = True
         self._held: set[TP] = set()
 
+    def has(self, tp: TP) -> bool:
+        """Whether a partition is assigned now; `assignment` makes a set of all, each time."""
+        return tp in self._thread._ensure_consumer().assignment()
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 

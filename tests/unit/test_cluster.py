@@ -1,0 +1,82 @@
+"""Questions to many partitions: others have their turn in between, and each answer is of a partition that is here."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from app import cluster, topics
+from app.faust_app import app
+from tables import spending
+
+PARTITIONS = range(8)
+
+
+@pytest.fixture(autouse=True)
+def assigned(monkeypatch: pytest.MonkeyPatch) -> set[TP]:
+    """What is assigned to this worker, which is ready: all partitions."""
+    found = {TP(topics.score_events.name, partition) for partition in PARTITIONS}
+    consumer = app._new_consumer()
+    consumer._assigned = found
+    changelog = next(iter(app.tables.changelog_topics))
+    monkeypatch.setattr(app, "_consumer", consumer)
+    monkeypatch.setattr(app.tables, "actives_ready", True)
+    monkeypatch.setattr(app.assignor, "_changelog_distribution", {cluster.here(): {changelog: list(PARTITIONS)}})
+    return found
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A query that takes longer than a turn, by its name."""
+
+    def slow(partition: int) -> int:
+        end = time.perf_counter() + 0.003
+        while time.perf_counter() < end:
+            pass
+        return partition
+
+    monkeypatch.setattr(spending, "slow", slow, raising=False)
+    return "tables.spending:slow"
+
+
+async def test_a_peer_that_asks_many_partitions_leaves_others_a_turn_between_them(slow: str) -> None:
+    turns = 0
+    asked = asyncio.ensure_future(cluster.answer_peer(slow, list(PARTITIONS), [], {}))
+    while not asked.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await asked == list(PARTITIONS)
+    assert turns >= len(PARTITIONS)
+
+
+async def test_who_owns_what_is_looked_up_once_for_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+    owners = cluster.owners
+
+    def counted() -> dict[int, str]:
+        nonlocal looked
+        looked += 1
+        return owners()
+
+    monkeypatch.setattr(cluster, "owners", counted)
+    assert await cluster.everywhere(lambda partition: partition * 2) == {number: number * 2 for number in PARTITIONS}
+    assert looked == 1
+
+
+async def test_a_partition_that_moves_while_others_answer_is_not_answered_for(assigned: set[TP]) -> None:
+    def moving(partition: int) -> int:
+        assigned.discard(TP(topics.score_events.name, 5))
+        return partition
+
+    with pytest.raises(cluster.Unavailable, match="moved"):
+        await cluster.everywhere(moving)
+
+    async def leaving(partition: int) -> int:
+        assigned.clear()
+        return partition
+
+    waits: Any = leaving
+    with pytest.raises(cluster.Unavailable, match="moved"):
+        await cluster.ask_here(waits, 0)
