@@ -48,7 +48,7 @@ class ScoringService(Service):
     """Runs the scheduler and the parking while the worker runs; without either the worker is of no use, so it dies."""
 
     async def on_start(self) -> None:
-        await scoring.runner.start()
+        await scoring.runner.start(app.table_dir.parent)
 
     async def on_stop(self) -> None:
         await scoring.runner.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from asyncio import SubprocessTransport
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,12 +24,15 @@ _ASYNCIO_DOES_NOT_KNOW = 255
 
 
 class WorkerProcesses:
-    """Runs scorers in at most `total` processes at a time. Made and closed on the event loop that uses it."""
+    """Runs scorers in at most `total` processes at a time. Made and closed on the event loop that uses it.
 
-    def __init__(self, total: int, per_scorer: int) -> None:
+    `folder` is where the pipe for start signals may lie; see there.
+    """
+
+    def __init__(self, total: int, per_scorer: int, folder: Path | None = None) -> None:
         self.slots = ProcessSlots(total, per_scorer)
         self._limiter = CapacityLimiter(total)
-        self._starts = StartSignals()
+        self._starts = StartSignals(folder)
 
     def close(self) -> None:
         """Stop listening. Idle processes end with the event loop."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,7 @@ class Runner:
         self._per_scorer = per_scorer or _processors()
         self._hosts = Hosts()
         self._processes: WorkerProcesses | None = None
+        self._folder: Path | None = None
 
     @property
     def processes_of_one(self) -> int:
@@ -44,8 +46,12 @@ class Runner:
     ) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Make ready. Worker processes and hosts are started when first needed."""
+    async def start(self, folder: Path | None = None) -> None:
+        """Make ready. Worker processes and hosts are started when first needed.
+
+        What has to lie on a disk meanwhile lies in `folder`, which no other process uses, else in a temporary one.
+        """
+        self._folder = folder
         if self._hosts.closed:
             self._hosts = Hosts()
 
@@ -81,7 +87,7 @@ class Runner:
         if self._hosts.closed:
             raise RuntimeError("The runner is not started.")
         if self._processes is None:
-            self._processes = WorkerProcesses(self._total, self._per_scorer)
+            self._processes = WorkerProcesses(self._total, self._per_scorer, self._folder)
         return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:

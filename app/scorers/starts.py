@@ -1,9 +1,10 @@
 """Telling the event loop when a scorer starts to run in a worker process."""
 
 import asyncio
+import errno
 import itertools
 import os
-import shutil
+import secrets
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,18 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _RUN_ID = struct.Struct("<Q")
+_NAME = "starts-"
 
 
 class StartSignals:
     """A named pipe into which worker processes write the ids of the runs that they start.
 
     Without it a time-out would also count the start of the process and the import of the scorer's module.
+
+    It lies in `folder`, which no other process uses: what one that was killed has left there goes. Without a folder
+    that can hold one it lies in a temporary one, which a kill leaves behind.
     """
 
-    def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="callscore-")
-        self.path = str(Path(self._folder) / "starts")
-        os.mkfifo(self.path, mode=0o600)
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        made = None if folder is None else _pipe_in(folder)
+        if made is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="callscore-")
+            made = _new_pipe(Path(self._temporary.name))
+        self.path = str(made)
         # Open for writing too, or the pipe would be at its end whenever no worker has it open.
         self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
         self._ids = itertools.count(1)
@@ -34,7 +42,9 @@ class StartSignals:
         """Remove the pipe."""
         self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        Path(self.path).unlink(missing_ok=True)
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     @contextmanager
     def expecting(self, started: Callable[[], None]) -> Iterator[int]:
@@ -55,6 +65,32 @@ class StartSignals:
             started = self._expected.pop(run_id, None)
             if started is not None:
                 started()
+
+
+def _pipe_in(folder: Path) -> Path | None:
+    """A new pipe in `folder`, where those that nobody reads any more are gone; None if it cannot hold pipes."""
+    try:
+        for left in folder.glob(f"{_NAME}*"):
+            if not _is_read(left):
+                left.unlink()
+        return _new_pipe(folder)
+    except OSError:
+        return None  # some file systems have none
+
+
+def _new_pipe(folder: Path) -> Path:
+    # A name of its own: a worker process keeps the pipes open that it has written to, by their names.
+    path = folder.absolute() / f"{_NAME}{secrets.token_hex(8)}"
+    os.mkfifo(path, mode=0o600)
+    return path
+
+
+def _is_read(pipe: Path) -> bool:
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno != errno.ENXIO
+    return True
 
 
 class StartAnnouncer:

@@ -146,3 +146,19 @@ def _read(file: Path) -> int:
         if file.exists() and (text := file.read_text()):
             return int(text)
     raise AssertionError(f"nobody wrote {file}")
+
+
+def test_kills_leave_nothing_in_the_systems_temporary_folder(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    service = make_service(scorers="tests.plugin_scorers")
+    service.extra_environment = {"TMPDIR": str(temporary)}
+    for turn in range(3):
+        service.start()
+        service.log_calls(PROJECT, [{"id": f"kill-{turn}", "output": "an output"}])
+        service.wait_finished(service.submit(PROJECT, [f"kill-{turn}"], service.refs("in_process")))
+        service.kill()
+    assert list(temporary.iterdir()) == []
+    assert len(list(service.data_dir.glob("instance-0/starts-*"))) == 1
