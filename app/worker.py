@@ -1,4 +1,8 @@
-"""The composition root: everything that one worker runs. `faust -A app.worker worker` is the whole service."""
+"""The composition root: everything that one worker runs, and `run`, which is the whole service.
+
+Faust's own command could start the app too, but without what `run` sets up before: open files, memory, the event loop, a
+log that is opened with one sentence about what is wrong with it.
+"""
 
 import asyncio
 import gc

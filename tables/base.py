@@ -185,11 +185,6 @@ class Table(faust.Table):
             if key != _OFFSET_KEY and key != before:
                 yield key, value
 
-    def partitions_here(self) -> list[int]:
-        """The partitions of this table that this worker owns."""
-        topic = self.changelog_topic.get_topic_name()
-        return sorted(tp.partition for tp in app.assignor.assigned_actives() if tp.topic == topic)
-
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)
 

@@ -65,7 +65,7 @@ def get(key: bytes) -> Entry | None:
     return _entries.get(key)
 
 
-def pop(key: bytes) -> Entry | None:
+def pop(key: bytes) -> None:
     global _held
     entry = _entries.pop(key, None)
     if entry is not None:
@@ -78,7 +78,6 @@ def pop(key: bytes) -> Entry | None:
         _of_lane[entry.lane] -= 1
         if not _of_lane[entry.lane]:
             del _of_lane[entry.lane]
-    return entry
 
 
 def say(entry: Entry, at: float, keep_place: bool = False) -> None:

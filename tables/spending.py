@@ -61,15 +61,14 @@ class Cap:
 _caps: dict[tuple[str, str], Cap] = {}
 
 
-def say(project_id: str, scorer_ref: str, usd: float, until: float, reached: bool) -> bool:
-    """Note whether a cap is reached; returns whether that is news."""
+def say(project_id: str, scorer_ref: str, usd: float, until: float, reached: bool) -> None:
+    """Note whether a cap is reached, if that is news."""
     where, now = (project_id, scorer_ref), time.time()
     known = _caps.get(where)
     before = known is not None and known.reached and known.until > now
     if before == reached and (known is None or not reached or known.usd == usd):
-        return False
+        return
     _caps[where] = Cap(project_id, scorer_ref, now, reached, usd, now, until)
-    return True
 
 
 def reached(project_id: str, scorer_ref: str) -> Cap | None:

@@ -6,7 +6,6 @@ from typing import Any
 from app.judges.llm import LlmJudge, Parameters
 from app.judges.remote import RemoteScorer
 
-MODEL = "LLMStructuredCompletionModel"
 JUDGE = "LLMAsAJudgeScorer"
 REMOTE = "RemoteScorer"
 KEPT = "weave_object"  # the kind of objects that are no scorers that run here, kept for those that refer to them
