@@ -8,6 +8,7 @@ import click
 from app import open_files
 from app.commands.calls import calls
 from app.commands.dead_letters import dead_letters
+from app.commands.doctor import doctor
 from app.commands.keys import keys
 from app.commands.log import log
 from app.commands.replay import replay
@@ -36,7 +37,21 @@ def cli() -> None:
     """
 
 
-for command in (up, worker, score_sample, calls, submit, status, scores, scorers, keys, log, dead_letters, replay):
+for command in (
+    up,
+    worker,
+    score_sample,
+    calls,
+    submit,
+    status,
+    scores,
+    scorers,
+    keys,
+    log,
+    dead_letters,
+    replay,
+    doctor,
+):
     cli.add_command(command)
 
 

@@ -24,6 +24,13 @@ def raise_limit(needed: int = 0) -> None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def needed(databases: int) -> int:
-    """How many a worker with so many databases needs to begin with."""
-    return databases * _A_DATABASE + _BESIDE
+def shortage(databases: int) -> str | None:
+    """Take as many as a worker with so many databases needs to begin with; what to say if the system gives fewer."""
+    needed = databases * _A_DATABASE + _BESIDE
+    raise_limit(needed)
+    if needed <= limit():
+        return None
+    return (
+        f"this process may have {limit():,} files open, and needs {needed:,} to begin with for its tables: "
+        "allow more (ulimit -n), or start anew with fewer CALLSCORE_PARTITIONS"
+    )

@@ -1,7 +1,7 @@
 """The composition root: everything that one worker runs, and `run`, which is the whole service.
 
-Faust's own command could start the app too, but without what `run` sets up before: open files, memory, the event loop, a
-log that is opened with one sentence about what is wrong with it.
+Faust's own command could start the app too, but without what `run` sets up before: open files, memory, the event
+loop, a log that is opened with one sentence about what is wrong with it.
 """
 
 import asyncio
@@ -156,10 +156,8 @@ def run() -> int:
     """Run one worker until it is told to stop; returns the exit code."""
     settings = get_settings()
     heap.tune()
-    needed = open_files.needed(len(tables) * settings.partitions)
-    open_files.raise_limit(needed)
-    if needed > open_files.limit():
-        print(f"Error: {_too_few_files(open_files.limit(), needed)}", file=sys.stderr)
+    if lacks := open_files.shortage(len(tables) * settings.partitions):
+        print(f"Error: {lacks}", file=sys.stderr)
         if settings.embedded:  # else others may have most of the partitions
             return EXIT_HOPELESS
     mode.loop.use("uvloop")
@@ -182,13 +180,6 @@ def run() -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
     return 0
-
-
-def _too_few_files(allowed: int, needed: int) -> str:
-    return (
-        f"this process may have {allowed:,} files open, and needs {needed:,} to begin with for its tables: "
-        "allow more (ulimit -n), or start anew with fewer CALLSCORE_PARTITIONS"
-    )
 
 
 async def open_log(path: Path, partitions: int) -> None:

@@ -21,6 +21,10 @@ class Unreachable(CommandError):
     """Nothing that speaks callscore's language answers at the address."""
 
 
+class NobodyThere(Unreachable):
+    """The address takes no connections."""
+
+
 class Refused(CommandError):
     """The service answered with an error. `reason` is what it said about it, without the frame of the sentence."""
 

@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from app.client.errors import CommandError, Refused, Unreachable
+from app.client.errors import CommandError, NobodyThere, Refused, Unreachable
 from app.client.sse import server_sent
 from app.client.text import clean
 
@@ -226,7 +226,7 @@ class Client:
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return Unreachable(f"The host of {url} is not known; check --url or CALLSCORE_URL.")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
-            return Unreachable(f"No callscore service answers at {url}; start one with: callscore up")
+            return NobodyThere(f"No callscore service answers at {url}; start one with: callscore up")
         return Unreachable(f"The connection to {url} failed: {_say(error)}.")
 
     def _object(self, answer: bytes) -> dict[str, Any]:

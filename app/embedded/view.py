@@ -117,6 +117,18 @@ def take_lock(path: Path) -> IO[bytes]:
     return lock
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another process has the log open. Who asks has the lock for no longer than that takes."""
+    try:
+        with (path / "LOCK").open("rb") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _open(path: Path, *, whole: bool) -> Rdict:
     options = database_options()
     options.create_if_missing(False)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import create_conn
@@ -62,6 +63,28 @@ class Cluster:
     topics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # name → config
     prefix: str = ""
 
+    def replicas(self, brokers: int) -> int:
+        """How many each topic is to have."""
+        return self.replication or min(3, brokers)
+
+    def in_sync(self, brokers: int) -> int:
+        """How many of them must be in sync for anything to be written."""
+        return self.min_insync or (2 if self.replicas(brokers) > 2 else 1)
+
+
+class Copies(NamedTuple):
+    """How many replicas a topic has, and how many of them are in sync, each in the partition that has the fewest."""
+
+    replicas: int
+    in_sync: int
+
+
+class Found(NamedTuple):
+    """What is in Kafka: how many brokers, and those of the cluster's topics that are there."""
+
+    brokers: int
+    topics: Mapping[str, Copies]
+
 
 class Setup(Service):
     """Reaches Kafka and makes its topics ready before anything else of the worker uses it."""
@@ -104,6 +127,37 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
         ImportUnfinished: unless `importing`, if the topics do not hold all that is to be imported.
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
+    async with _connected(cluster) as admin:
+        if not importing:
+            await check_no_import(admin, marker(cluster.prefix))
+        brokers = len((await admin.describe_cluster())["brokers"])
+        await create(admin, cluster, brokers)
+        await check(admin, cluster)
+
+
+async def look(cluster: Cluster) -> Found:
+    """What is there of what `prepare` would make ready; nothing is made.
+
+    Raises:
+        TopicMismatch, ImportUnfinished, KafkaError, OSError: as `prepare`.
+    """
+    async with _connected(cluster) as admin:
+        await check_no_import(admin, marker(cluster.prefix))
+        brokers = len((await admin.describe_cluster())["brokers"])
+        there = sorted(set(await admin.list_topics()) & set(cluster.topics))
+        described = {topic["topic"]: topic for topic in await admin.describe_topics(there)} if there else {}
+    check_described(described, cluster)
+    return Found(brokers, {name: _copies(topic["partitions"]) for name, topic in described.items()})
+
+
+def _copies(partitions: Sequence[Mapping[str, Any]]) -> Copies:
+    of_each = [(len(one["replicas"]), len(one["isr"])) for one in partitions]
+    replicas, in_sync = zip(*of_each, strict=True) if of_each else ([0], [0])
+    return Copies(min(replicas), min(in_sync))
+
+
+@asynccontextmanager
+async def _connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=list(cluster.servers), request_timeout_ms=10_000, **cluster.security.arguments()
     )
@@ -113,11 +167,7 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
         except KafkaConnectionError:
             await knock(cluster)
             raise
-        if not importing:
-            await check_no_import(admin, marker(cluster.prefix))
-        brokers = len((await admin.describe_cluster())["brokers"])
-        await create(admin, cluster, brokers)
-        await check(admin, cluster)
+        yield admin
     finally:
         await admin.close()
 
@@ -142,12 +192,10 @@ async def knock(cluster: Cluster) -> None:
 
 async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> None:
     """Create what is missing; what another worker creates at the same time is fine."""
-    replication = cluster.replication or min(3, brokers)
-    min_insync = cluster.min_insync or (2 if replication > 2 else 1)
     there = set(await admin.list_topics())
-    common = {"min.insync.replicas": str(min_insync), "max.message.bytes": str(MESSAGE_BYTES)}
+    common = {"min.insync.replicas": str(cluster.in_sync(brokers)), "max.message.bytes": str(MESSAGE_BYTES)}
     missing = [
-        NewTopic(name, cluster.partitions, replication, topic_configs={**config, **common})
+        NewTopic(name, cluster.partitions, cluster.replicas(brokers), topic_configs={**config, **common})
         for name, config in cluster.topics.items()
         if name not in there
     ]
@@ -163,16 +211,25 @@ async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
     """Wait until all topics have their partitions. Raises TopicMismatch, TopicAuthorizationFailedError."""
     while True:
         described = {topic["topic"]: topic for topic in await admin.describe_topics(list(cluster.topics))}
-        for name, topic in described.items():
-            if topic["error_code"] == TopicAuthorizationFailedError.errno:
-                raise TopicAuthorizationFailedError(f"topic {name} may not be used")
-        counts = {name: len(described[name]["partitions"]) for name in cluster.topics if name in described}
-        for name, count in counts.items():
-            if count not in (0, cluster.partitions):
-                raise TopicMismatch(name, count, cluster.partitions)
+        counts = check_described(described, cluster)
         if all(counts.get(name) for name in cluster.topics):
             return
         await asyncio.sleep(0.2)  # the brokers learn of a new topic one by one
+
+
+def check_described(described: Mapping[str, Mapping[str, Any]], cluster: Cluster) -> dict[str, int]:
+    """How many partitions each topic has, none while a broker learns of it.
+
+    Raises TopicMismatch, TopicAuthorizationFailedError.
+    """
+    for name, topic in described.items():
+        if topic["error_code"] == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(f"topic {name} may not be used")
+    counts = {name: len(described[name]["partitions"]) for name in cluster.topics if name in described}
+    for name, count in counts.items():
+        if count not in (0, cluster.partitions):
+            raise TopicMismatch(name, count, cluster.partitions)
+    return counts
 
 
 def explain(error: Exception) -> str:

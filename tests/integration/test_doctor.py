@@ -1,0 +1,64 @@
+"""`callscore doctor` beside a real service, on both logs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.brokers import kafka_only, on_both_logs
+from tests.kafka import KafkaCluster
+from tests.log_command import run
+from tests.service import Service, free_port
+
+pytestmark = on_both_logs
+
+
+def lines(service: Service, level: str) -> list[str]:
+    """What is found with the settings of a service, of one level."""
+    ended = run(service, "doctor")
+    found = ended.stdout.decode().splitlines()
+    assert ended.returncode == any(line.startswith("wrong") for line in found), ended.stderr
+    # How slow the disk of this machine is now is no matter here.
+    return [line for line in found if line.startswith(level) and "A sync of" not in line]
+
+
+def test_beside_a_service_that_runs_all_is_ok_and_who_has_the_data_folder_is_said(service: Service) -> None:
+    assert lines(service, "wrong") + lines(service, "warning") == []
+    found = lines(service, "ok")
+    assert f"ok       data folder: instance-0 is in use by the worker at {service.url}." in found
+    assert f"ok       service: It answers at {service.url} and is ready." in found
+    assert "ok       service: It is of the same version, 0.1.0." in found
+    service.stop()
+    found = lines(service, "ok")
+    assert not any("in use by" in line for line in found)
+    assert any("None answers" in line for line in found)
+
+
+def test_another_number_of_partitions_than_the_logs_is_wrong(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    service.stop()
+    other = service.another(partitions=6)
+    [line] = lines(other, "wrong")
+    assert "callscore log export" in line
+
+
+@kafka_only
+def test_topics_that_are_missing_or_not_as_the_settings_say_are_told_and_none_is_made(
+    make_service: Callable[..., Service], kafka: KafkaCluster
+) -> None:
+    service = make_service()
+    before = kafka.topics()
+    assert any("which the next start makes" in line for line in lines(service, "ok"))
+    [line] = lines(service.another(kafka_replication=3), "wrong")
+    assert "Topics with 3 replicas cannot be made on 1 broker" in line
+    assert kafka.topics() == before
+    service.start().stop()
+    [line] = lines(service.another(kafka_replication=3, kafka_min_insync=1), "warning")
+    assert "has 1 replica, not 3" in line
+    [first, second] = lines(service.another(kafka_min_insync=2), "wrong")
+    assert "lower CALLSCORE_KAFKA_MIN_INSYNC" in first
+    assert "too few replicas in sync" in second
+
+
+@kafka_only
+def test_a_kafka_that_does_not_answer_is_wrong(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    [line] = lines(make_service().another(broker=f"kafka://127.0.0.1:{free_port()}"), "wrong")
+    assert line.startswith("wrong    Kafka: Kafka ")
