@@ -6,59 +6,107 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.client import scores
+from app.client.errors import CommandError
 from app.client.http import Client
-from app.client.text import clean
+from app.client.text import clean, plural
 
 Value = float | str | bool
+Readings = Mapping[str, Value]  # what a score says, by "label", "number" and "passed"
 Pair = tuple[str, Value, Value]  # call id, and what each says
+
+_WORDS = {"label": "labels", "number": "numbers", "passed": "whether calls passed"}
+
+
+# What can be compared of one and of the other scorer: like with like, or numbers with `passed`; best first.
+_READINGS = (
+    ("label", "label"),
+    ("number", "number"),
+    ("passed", "passed"),
+    ("number", "passed"),
+    ("passed", "number"),
+)
 
 
 async def pairs(client: Client, project: str, one: str, other: str) -> list[Pair]:
-    """What both say of each call, where both say something that can be compared, by call id."""
-    said = [await _said(client, project, ref) for ref in (one, other)]
-    return [(call_id, mine, said[1][call_id]) for call_id, mine in said[0].items() if call_id in said[1]]
+    """What both say of each call, by call id, in a way in which both say it.
 
-
-async def _said(client: Client, project: str, ref: str) -> dict[str, Value]:
-    params = {"project_id": project, "scorer_ref": ref, "status": "succeeded"}
-    found = {}
-    async for score in client.items("/scores", params):
-        value = comparable(score)
-        if value is not None:
-            found[score["call_id"]] = value
+    Raises:
+        CommandError: no call has a score of both, or these have nothing in common that can be compared.
+    """
+    mine, yours = [await _said(client, project, ref) for ref in (one, other)]
+    if not mine.keys() & yours.keys():
+        raise CommandError(f"No call of {project} has a score of both that can be compared.")
+    found = paired(mine, yours)
+    if not found:
+        raise CommandError(
+            f"What they say cannot be compared: one gives {_named(mine)}, the other {_named(yours)}, "
+            "and a number can be compared with whether calls passed, but a label only with a label."
+        )
     return found
 
 
-def comparable(score: Mapping[str, Any]) -> Value | None:
-    """A score's label, or else its number, or else whether it passed; None if it has none of these."""
+async def _said(client: Client, project: str, ref: str) -> dict[str, Readings]:
+    params = {"project_id": project, "scorer_ref": ref, "status": "succeeded"}
+    return {score["call_id"]: said async for score in client.items("/scores", params) if (said := readings(score))}
+
+
+def readings(score: Mapping[str, Any]) -> Readings:
+    """What a score can be compared by, of `label`, `number` and `passed` (the call did or did not)."""
     output = score.get("output")
     label = output.get("label") if isinstance(output, dict) else output
-    if isinstance(label, str):
-        return label
-    number = scores.value(score)
-    return scores.passed(score) if number is None else number
+    said = {
+        "label": label if isinstance(label, str) else None,
+        "number": scores.value(score),
+        "passed": scores.passed(score),
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def paired(mine: Mapping[str, Readings], yours: Mapping[str, Readings]) -> list[Pair]:
+    """What both say of each call, read in the way that most calls allow, of several the best; empty if there is none.
+
+    Labels of two scales that share none say nothing of each other, so they are compared only for want of anything else.
+    """
+    both = [(call_id, said, yours[call_id]) for call_id, said in mine.items() if call_id in yours]
+    ways = [
+        [(call_id, my[one], your[other]) for call_id, my, your in both if one in my and other in your]
+        for one, other in _READINGS
+    ]
+    return max(ways, key=lambda way: (len(way) if _tells(way) else 0, bool(way)))
+
+
+def _tells(way: Sequence[Pair]) -> bool:
+    """Whether it is no labels, or some label is said by both."""
+    mine, yours = ({pair[side] for pair in way if isinstance(pair[side], str)} for side in (1, 2))
+    return not mine or bool(mine & yours)
+
+
+def _named(said: Mapping[str, Readings]) -> str:
+    names = {name for its in said.values() for name in its}
+    return " and ".join(word for name, word in _WORDS.items() if name in names)
 
 
 def compare(pairs: Sequence[Pair], limit: int) -> dict[str, Any]:
     """Numbers are correlated, anything else is counted; numbers and whether calls passed are told by each other.
 
+    Args:
+        pairs: at least one; of each scorer either all are numbers, or all labels, or all whether the call passed.
+
     Returns:
-        `calls`; of numbers `pearson` and `spearman` (None where all are equal) and `mean_difference`; of anything else
+        `calls`; `compared`, which of `label`, `number` and `passed` of `one` and of the `other`; of numbers `pearson`
+        and `spearman` (None where all are equal) and `mean_difference`; of anything else
         `agreement` (the share of equal ones), `kappa` (Cohen's: what of it is no chance) and `confusion`; of numbers
         and whether calls passed, which `passed_by` (`one` or `other`) says, the correlations and the numbers
         `by_passed`: how many there are, and their mean; and the `limit` `disagreements` that are largest.
     """
-    found: dict[str, Any] = {"calls": len(pairs), "confusion": [], "by_passed": [], "disagreements": []}
-    if not pairs:
-        return found
-    one, other = ({_type(pair[side]) for pair in pairs} for side in (1, 2))
-    if (one, other) == ({"passed"}, {"number"}):
+    one, other = (_type(pairs[0][side]) for side in (1, 2))
+    found: dict[str, Any] = {"calls": len(pairs), "compared": {"one": one, "other": other}}
+    found |= {"confusion": [], "by_passed": [], "disagreements": []}
+    if (one, other) == ("passed", "number"):
         return found | _by_passed(pairs, "one", limit)
-    if (one, other) == ({"number"}, {"passed"}):
+    if (one, other) == ("number", "passed"):
         return found | _by_passed(pairs, "other", limit)
-    if not any(isinstance(value, str) for _, *both in pairs for value in both) and not all(
-        isinstance(value, bool) for _, *both in pairs for value in both
-    ):
+    if (one, other) == ("number", "number"):
         return found | _numbers([(call_id, float(mine), float(yours)) for call_id, mine, yours in pairs], limit)
     return found | _kinds(pairs, limit)
 
@@ -152,7 +200,11 @@ def ranks(values: Sequence[float]) -> list[float]:
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """What was found, in a few words."""
-    said = [f"{found['calls']} calls were scored by both."]
+    one, other = (_WORDS[found["compared"][name]] for name in ("one", "other"))
+    by = one if one == other else f"{one} of the first with {other} of the other"
+    said = [
+        f"{plural(found['calls'], 'call')} {'was' if found['calls'] == 1 else 'were'} scored by both; compared: {by}."
+    ]
     if "pearson" in found:
         more = f"; the first gives {found['mean_difference']:+.3g} on average" if "mean_difference" in found else ""
         said.append(

@@ -197,7 +197,6 @@ async def _try(service: "Service", project: str, scorer: str, call: str, as_json
 async def _compare(service: "Service", project: str, one: str, other: str, limit: int, as_json: bool) -> None:
     from app.client import agreement
     from app.client import scorers as client_scorers
-    from app.client.errors import CommandError
     from app.client.http import Client
     from app.client.output import note, say, table
     from app.client.text import json_line
@@ -206,8 +205,6 @@ async def _compare(service: "Service", project: str, one: str, other: str, limit
         refs = [await client_scorers.ref_of_scores(client, project, name) for name in (one, other)]
         pairs = await agreement.pairs(client, project, refs[0], refs[1])
     found = agreement.compare(pairs, limit)
-    if found["calls"] == 0:
-        raise CommandError(f"No call of {project} has a score of both that can be compared.")
     if as_json:
         say(json_line({"scorer_refs": refs, **found}))
         return

@@ -123,6 +123,8 @@ def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Ju
         ["yes", "29"],
         ["no", "1"],
     ]
+    shown = command(service, "scorers", "compare", "label", "not_empty").stdout
+    assert shown.startswith("30 calls were scored by both; compared: whether calls passed.\n")
     done = command(service, "scorers", "compare", "one", "refusal")
     assert done.returncode == 1
     assert "No call" in done.stderr

@@ -36,6 +36,8 @@ class FakeService:
     counts: dict[str, int] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
+    scores_by: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Where only those by a scorer ref are asked for, these; else `scores`."""
     of_other_times: list[dict[str, Any]] = field(default_factory=list)
     """Scores that are there only where no time is asked for."""
     gaps: dict[str, list[str]] = field(default_factory=dict)
@@ -105,7 +107,8 @@ class FakeService:
         )
 
     async def _scores(self, request: web.Request) -> web.Response:
-        return await self._list(request, self.scores + ([] if "as_of" in request.query else self.of_other_times))
+        found = self.scores + ([] if "as_of" in request.query else self.of_other_times)
+        return await self._list(request, self.scores_by.get(request.query.get("scorer_ref", ""), found))
 
     async def _gaps(self, request: web.Request) -> web.Response:
         return await self._list(request, [{"call_id": call} for call in self.gaps[request.query["scorer_ref"]]])

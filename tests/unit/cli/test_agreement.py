@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.client.agreement import Pair, comparable, compare, correlation, lines, ranks, table
+from app.client.agreement import Pair, Readings, compare, correlation, lines, paired, ranks, readings, table
+
+from .command import Command
+from .fake_service import FakeService, score
+
+ONE, OTHER = "callscore:///scorer/one:1", "callscore:///scorer/other:1"
 
 
 def test_numbers_are_correlated_and_the_largest_differences_come_first() -> None:
@@ -64,6 +69,8 @@ def test_numbers_are_told_by_whether_the_calls_passed(passed_by: str) -> None:
         [["yes", "3", "6.33"], ["no", "3", "3.67"]],
     )
     assert lines(found)[1].endswith("(Spearman).")
+    first, second = ("numbers", "whether calls passed")[:: 1 if swapped else -1]
+    assert lines(found)[0] == f"6 calls were scored by both; compared: {first} of the first with {second} of the other."
 
 
 def test_where_all_calls_passed_there_is_no_mean_of_others() -> None:
@@ -72,12 +79,76 @@ def test_where_all_calls_passed_there_is_no_mean_of_others() -> None:
     assert (found["pearson"], found["disagreements"]) == (None, [])
 
 
-def test_what_is_compared_of_a_score() -> None:
-    assert comparable({"output": {"label": "good", "passed": True}}) == "good"
-    assert comparable({"output": {"score": 0.5, "passed": True}}) == 0.5
-    assert comparable({"output": {"passed": False}}) is False
-    assert comparable({"output": 3}) == 3
-    assert comparable({"output": {"value": None}}) is None
+def test_what_a_score_can_be_compared_by() -> None:
+    assert readings({"output": {"label": "good", "passed": True}}) == {"label": "good", "passed": True}
+    assert readings({"output": {"score": 0.5, "passed": True}}) == {"number": 0.5, "passed": True}
+    assert readings({"output": False}) == {"passed": False}
+    assert readings({"output": 3}) == {"number": 3}
+    assert readings({"output": "good"}) == {"label": "good"}
+    assert readings({"output": {"value": None}}) == {}
+
+
+LABELLED: dict[str, Readings] = {"a": {"label": "good", "passed": True}, "b": {"label": "bad", "passed": False}}
+PASSED: dict[str, Readings] = {"a": {"passed": True}, "b": {"passed": False}}
+NUMBERED: dict[str, Readings] = {"a": {"number": 1}, "b": {"number": 0.5}}
+BOTH: dict[str, Readings] = {call: {**said, **PASSED[call]} for call, said in NUMBERED.items()}
+OTHERWISE: dict[str, Readings] = {"a": {"label": "yes", "passed": True}, "b": {"label": "no", "passed": False}}
+
+
+@pytest.mark.parametrize(
+    ("mine", "yours", "compared"),
+    [
+        (LABELLED, LABELLED, ("label", "label")),
+        (LABELLED, PASSED, ("passed", "passed")),
+        (PASSED, LABELLED, ("passed", "passed")),
+        (LABELLED, BOTH, ("passed", "passed")),
+        (LABELLED, NUMBERED, ("passed", "number")),
+        (BOTH, BOTH, ("number", "number")),
+        (BOTH, PASSED, ("passed", "passed")),
+        (NUMBERED, PASSED, ("number", "passed")),
+        (LABELLED, OTHERWISE, ("passed", "passed")),  # no label of one is one of the other
+        (LABELLED, {**LABELLED, "b": {"passed": False}}, ("passed", "passed")),  # more calls have it
+    ],
+)
+def test_like_is_compared_with_like(
+    mine: dict[str, Readings], yours: dict[str, Readings], compared: tuple[str, str]
+) -> None:
+    pairs = paired(mine, yours)
+    assert pairs == [(call, mine[call][compared[0]], yours[call][compared[1]]) for call in mine]
+    assert tuple(compare(pairs, 1)["compared"].values()) == compared
+
+
+def test_a_label_has_nothing_in_common_with_a_number_or_with_whether_a_call_passed() -> None:
+    labels: dict[str, Readings] = {call: {"label": said["label"]} for call, said in LABELLED.items()}
+    assert paired(labels, NUMBERED) == paired(labels, PASSED) == paired(PASSED, labels) == []
+    assert len(paired(labels, OTHERWISE)) == 2  # for want of anything else
+
+
+async def test_a_judge_of_labels_that_says_what_passes_agrees_with_one_who_says_what_passed(
+    callscore: Command, service: FakeService
+) -> None:
+    service.scores_by = {
+        ONE: [score(call, output={**said, "reason": "so"}) for call, said in LABELLED.items()],
+        OTHER: [score(call, output=said) for call, said in PASSED.items()],
+    }
+    ended = await callscore("scorers", "compare", ONE, OTHER, "--project", "a/b")
+    assert (ended.code, ended.out.splitlines()[:2]) == (
+        0,
+        ["2 calls were scored by both; compared: whether calls passed.", "They agree on 100.0%; kappa 1.000."],
+    )
+
+
+async def test_what_cannot_be_compared_is_refused_and_says_why(callscore: Command, service: FakeService) -> None:
+    asked = ("scorers", "compare", ONE, OTHER, "--project", "a/b")
+    service.scores_by = {ONE: [score("c1", output="good")], OTHER: [score("c1", output=True)]}
+    ended = await callscore(*asked)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "What they say cannot be compared: one gives labels, the other whether calls passed, "
+        "and a number can be compared with whether calls passed, but a label only with a label.\n"
+    )
+    service.scores_by = {ONE: [score("c1", output=True)], OTHER: [score("c2", output=True)]}
+    assert "No call of a/b has a score of both" in (await callscore(*asked)).err
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2))
