@@ -65,7 +65,7 @@ def table(
         for number, heading in enumerate(headings)
     ]
     room = console.width - sum(widths[:-1]) - _GAP * len(widths[:-1])
-    tight = room < cell_len(headings[-1])
+    tight = room < max(cell_len(headings[-1]), min(widths[-1], _NARROWEST) if fold else 0)
     for number, heading in enumerate(headings):
         last = number == len(headings) - 1
         grid.add_column(

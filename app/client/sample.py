@@ -49,7 +49,7 @@ async def score_sample(service: Service) -> int:
         say(f"{requests.summary(finished, time.monotonic() - started)}.")
         found = await summary.fetch(client, PROJECT, by="attributes.model")
     say("")
-    table(*summary.comparison([item for ref in refs for item in found if item["scorer_ref"] == ref]))
+    table(*summary.comparison([item for ref in refs for item in found if item["scorer_ref"] == ref]), fold=True)
     say("")
     for line in next_steps(service):
         say(line)

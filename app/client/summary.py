@@ -22,7 +22,7 @@ async def fetch(
 
 
 def comparison(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, scorers in the order of `items`; in each cell the pass rate or the mean score."""
+    """Headings and rows, scorers in the order of `items`; in each cell the pass rate or mean score, and of how many."""
     groups = sorted({item["group"] for item in items}, key=lambda group: (group is None, group or ""))
     of_scorer: dict[str, dict[str | None, Mapping[str, Any]]] = defaultdict(dict)
     for item in items:
@@ -54,11 +54,12 @@ def _cell(item: Mapping[str, Any], shown: str) -> str:
 
 
 def _measure(item: Mapping[str, Any], shown: str) -> str | None:
-    """The share of calls with a true `passed`, or the mean `score`; either may also be the bare output."""
+    """The share of calls with a true `passed`, or the mean `score`, and of how many; either may be the bare output."""
     kind, path = ("boolean", "passed") if shown == "passed" else ("number", "score")
     for leaf in (item["outputs"].get(path), item["outputs"].get("")):
         if leaf and leaf["type"] == kind:
-            return _percent(leaf["true"]) if shown == "passed" else f"{leaf['mean']:.2f}"
+            text = _percent(leaf["true"]) if shown == "passed" else f"{leaf['mean']:.2f}"
+            return f"{text} of {number(leaf['n'])}"
     return None
 
 

@@ -25,7 +25,7 @@ _STATUSES = ("succeeded", "failed", "cancelled")
 @click.option("--scorer", metavar="REF_OR_NAME", help="Only of this scorer.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
-@click.option("--summary", is_flag=True, help="A scorer a row: its pass rate, or its mean score.")
+@click.option("--summary", is_flag=True, help="A scorer a row: its pass rate or mean score, and of how many calls.")
 @click.option("--by", metavar="PATH", help="A column for each attributes.NAME, inputs.NAME or op_name; with --summary.")
 @click.option("--gaps", is_flag=True, help="The calls that have no succeeded score of the --scorer, and why.")
 @click.option("--as-of", type=Time(), metavar="TIME", help="What they were then, e.g. 2026-01-31T12:00:00Z.")
@@ -139,7 +139,7 @@ async def _summary(
         for item in found:
             say(json_line(item))
     elif found:
-        table(*summary.comparison(found))
+        table(*summary.comparison(found), fold=True)
         if by is not None and all(item["group"] is None for item in found):
             note(f"No call has {by}.")
 

@@ -5,7 +5,9 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 
+from app.client import output
 from app.client.summary import comparison
 
 from .command import Command
@@ -121,13 +123,15 @@ async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(
     assert json.loads((await callscore(*arguments, "--json")).out)["error"] == error
 
 
-async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Command, service: FakeService) -> None:
+async def test_the_summary_shows_pass_rates_and_means_of_how_many_and_failures(
+    callscore: Command, service: FakeService
+) -> None:
     passed: dict[str, object] = {"type": "boolean", "n": 2, "true": 0.5}
     mean = {"type": "number", "n": 2, "mean": 0.75}
     tone, tone_2 = (f"callscore:///scorer/tone:{letter * 40}" for letter in "ab")
     service.summary = [
         summarized("callscore:///scorer/plain:1", "m1", {"text": {"type": "string", "n": 2}}),
-        summarized(REFUSAL, "m1", {"passed": passed, "score": mean}, 1),
+        summarized(REFUSAL, "m1", {"passed": {**passed, "n": 1040}, "score": mean}, 1),
         summarized(REFUSAL, None, {"passed": {**passed, "true": 1.0}}),
         summarized(tone, "m1", {"": mean}),
         summarized(tone, "m2", {}, 1234),
@@ -138,9 +142,9 @@ async def test_the_summary_shows_pass_rates_means_and_failures(callscore: Comman
     assert [[cell.strip() for cell in line.split("  ") if cell] for line in ended.out.splitlines()] == [
         ["SCORER", "SHOWN", "m1", "m2", "(none)"],
         ["plain", "scored", "2", "-", "-"],
-        ["refusal", "passed", "50%, 1 failed", "-", "100%"],
-        ["tone:aaaaaaaa", "mean", "0.75", "-, 1,234 failed", "-"],
-        ["tone:bbbbbbbb", "passed", "-", "50%", "-"],
+        ["refusal", "passed", "50% of 1,040, 1 failed", "-", "100% of 2"],
+        ["tone:aaaaaaaa", "mean", "0.75 of 2", "-, 1,234 failed", "-"],
+        ["tone:bbbbbbbb", "passed", "-", "50% of 2", "-"],
     ]
     listed = await callscore("scores", "--project", "a/b", "--summary", "--json")
     assert [json.loads(line) for line in listed.out.splitlines()] == service.summary
@@ -158,6 +162,22 @@ async def test_columns_by_what_no_call_has_are_told(callscore: Command, service:
 def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
     shares = (0.0, 0.0004, 0.2, 0.996, 0.9999, 1.0)
     items = [
-        summarized(REFUSAL, str(n), {"passed": {"type": "boolean", "true": share}}) for n, share in enumerate(shares)
+        summarized(REFUSAL, str(n), {"passed": {"type": "boolean", "n": 9, "true": share}})
+        for n, share in enumerate(shares)
     ]
-    assert comparison(items)[1][0][2:] == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
+    shown = [cell.removesuffix(" of 9") for cell in comparison(items)[1][0][2:]]
+    assert shown == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
+
+
+def test_a_summary_loses_nothing_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed: dict[str, object] = {"passed": {"type": "boolean", "n": 1040, "true": 0.5}}
+    items = [summarized(REFUSAL, group, passed, 17) for group in ("model-1", "model-2", "z")]
+    for width in range(40, 100, 3):
+        monkeypatch.setattr(output, "stdout", lambda width=width: Console(width=width, soft_wrap=True))
+        output.table(*comparison(items), fold=True)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= width
+        words = " ".join(lines).split()
+        assert (words.count("50%"), words.count("1,040,"), words.count("failed")) == (3, 3, 3), lines
