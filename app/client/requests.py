@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -16,10 +16,14 @@ from app.client.output import note
 from app.client.progress import bar
 from app.client.text import clean, number, plural, rate, seconds
 
+Task = dict[str, Any]  # as GET /score-requests/{id}/tasks has it
+
 MAX_IDS = 100_000
 MAX_ID_BYTES = 24 << 20  # the service takes bodies of up to 32 MiB
 TERMINAL = ("succeeded", "failed", "cancelled")
-_REASONS_FROM = 10_000
+_LOOKED_AT = 10_000  # tasks of a request in a state, of which it is told why they are
+_REASONS = 3  # that are told, of those the most frequent
+_NAMES = {"waiting_for_call": "waiting for call or code"}
 
 
 async def call_ids(client: Client, project: str) -> list[str]:
@@ -91,10 +95,10 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
     if not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
         note("Nothing of it has failed or was cancelled, so nothing is tried again.")
     elif errors and request["tasks"]["failed"]:
-        looked_at = [task async for task in _failed(client, request_id)]
+        looked_at = await _tasks(client, request, "failed")
         failed = {str(task["reason"]) for task in looked_at}
         unknown = sorted(set(errors) - failed)
-        if unknown and len(looked_at) < _REASONS_FROM:  # else there may be others
+        if unknown and len(looked_at) < _LOOKED_AT:  # else there may be others
             named = ", ".join(repr(clean(error)) for error in unknown)
             note(f"None of it failed with {named}; there are: {clean(', '.join(sorted(failed)), 200)}")
     await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
@@ -107,7 +111,6 @@ def _named(refs: Sequence[str], scorer: str) -> list[str]:
     return found
 
 
-_WAITING_FROM = 200  # tasks that wait, of which it is told for what
 _AWAITED = {
     "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS; "
     "after an edit, restart)"
@@ -143,7 +146,11 @@ def words(tasks: Counter[str], ended: int, elapsed: float) -> str:
     parts = [f"{number(sum(tasks[state] for state in TERMINAL))} of {plural(tasks['total'], 'task')}"]
     if ended:  # else nobody can tell yet
         parts.append(rate(ended / max(elapsed, 1e-6)))
-    for state, said in (("failed", "failed"), ("paused", "paused"), ("waiting_for_call", "waiting for their call")):
+    for state, said in (
+        ("failed", "failed"),
+        ("paused", "paused"),
+        ("waiting_for_call", "waiting for their call or code"),
+    ):
         if tasks[state]:
             parts.append(f"{number(tasks[state])} {said}")
     return ", ".join(parts)
@@ -191,11 +198,16 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
     """One line: how many tasks ended how, how many needed no run, how long it took, and how fast the others were."""
     tasks = total(requests)
     states = [name for name in tasks if name not in ("total", "reused") and tasks[name]]
-    counts = ", ".join(f"{number(tasks[state])} {state.replace('_', ' ')}" for state in states) or "nothing to do"
+    counts = ", ".join(f"{number(tasks[state])} {name_of(state)}" for state in states) or "nothing to do"
     reused = f" ({number(tasks['reused'])} reused)" if tasks["reused"] else ""
     run = tasks["total"] - tasks["reused"]
     fast = f", {rate(run / elapsed)}" if run and elapsed > 0 else ""
     return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{fast}"
+
+
+def name_of(state: str) -> str:
+    """A state of tasks, for people."""
+    return _NAMES.get(state, state)
 
 
 _WAITING = ("paused", "retrying", "waiting_for_call")
@@ -207,35 +219,52 @@ async def waits(client: Client, request: dict[str, Any]) -> list[str]:
 
 
 async def _waits(client: Client, request: dict[str, Any], state: str) -> list[str]:
-    count = request["tasks"][state]
-    params = {"status": state}
-    path = f"{_path(request['request_id'])}/tasks"
-    found = [task async for task in client.items(path, params, _WAITING_FROM)] if count else []
-    if not found:
-        return []  # not any more
+    told, others, rest = _by_reason(await _tasks(client, request, state), request["tasks"][state])
+    lines = [_wait(state, reason, tasks) for reason, tasks in told]
+    return [*lines, f"{rest}; next try {_soonest(others)}" if others else rest] if rest else lines
+
+
+def _wait(state: str, reason: str, tasks: Sequence[Task]) -> str:
+    count, soonest = plural(len(tasks), "task"), _soonest(tasks)
     if state != "waiting_for_call":
-        return [f"{plural(count, 'task')} {state}: {_reason(found[0]['reason'])}; next try {found[0]['next_at']}"]
-    first_by_reason = {str(task["reason"]): task for task in reversed(found)}
-    wait = "waits" if count == 1 else "wait"
-    who = f"{plural(count, 'task')} {wait}" if len(first_by_reason) == 1 else "some tasks wait"
-    return [
-        f"{who} for {_AWAITED.get(reason, 'a call that is not logged')}, until {task['next_at']}"
-        for reason, task in first_by_reason.items()
-    ]
+        return f"{count} {state}: {reason}; next try {soonest}"
+    wait = "waits" if len(tasks) == 1 else "wait"
+    return f"{count} {wait} for {_AWAITED.get(reason, 'a call that is not logged')}, until {soonest}"
 
 
-async def reasons(client: Client, requests: Sequence[dict[str, Any]], most: int = 3) -> list[tuple[str, int]]:
-    """The most frequent reasons why tasks failed, of the first 10,000 failures."""
-    counted: Counter[str] = Counter()
-    for request in requests:
-        if request["tasks"]["failed"]:
-            async for task in _failed(client, request["request_id"]):
-                counted[_reason(task.get("reason"))] += 1
-    return counted.most_common(most)
+def _soonest(tasks: Iterable[Task]) -> str:
+    return min((str(task["next_at"]) for task in tasks if task["next_at"]), default="soon")
 
 
-def _failed(client: Client, request_id: str) -> AsyncIterator[dict[str, Any]]:
-    return client.items(f"{_path(request_id)}/tasks", {"status": "failed"}, _REASONS_FROM)
+async def reasons(client: Client, requests: Sequence[dict[str, Any]], failed: str = "") -> list[str]:
+    """The most frequent reasons why tasks failed and how many of each, which are called `failed`."""
+    found = [task for request in requests for task in await _tasks(client, request, "failed")]
+    told, _, rest = _by_reason(found, total(requests)["failed"])
+    lines = [f"{number(len(tasks))}{failed}: {reason}" for reason, tasks in told]
+    return [*lines, rest] if rest else lines
+
+
+def _by_reason(found: Sequence[Task], count: int) -> tuple[list[tuple[str, list[Task]]], list[Task], str]:
+    """The most frequent reasons of tasks, each with its tasks; the tasks of all others; and a line about these.
+
+    Of the `count` tasks that there are, those that were `found` were looked at.
+    """
+    by_reason: defaultdict[str, list[Task]] = defaultdict(list)
+    for task in found:
+        by_reason[_reason(task.get("reason"))].append(task)
+    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    others = [task for _, tasks in ordered[_REASONS:] for task in tasks]
+    if len(found) >= _LOOKED_AT and count > len(found):
+        return ordered[:_REASONS], others, f"and {number(count - len(found) + len(others))} of these or other reasons"
+    return ordered[:_REASONS], others, f"and {number(len(others))} of other reasons" if others else ""
+
+
+async def _tasks(client: Client, request: dict[str, Any], state: str) -> list[Task]:
+    """The tasks of a request in a state, the first 10,000 of them."""
+    if not request["tasks"][state]:
+        return []
+    path = f"{_path(request['request_id'])}/tasks"
+    return [task async for task in client.items(path, {"status": state}, _LOOKED_AT)]
 
 
 def _reason(reason: Any) -> str:

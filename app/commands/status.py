@@ -116,21 +116,21 @@ async def _one(
     return 1 if watch and request["tasks"]["failed"] + request["tasks"]["cancelled"] else 0
 
 
-def _show(request: dict[str, Any], reasons: list[tuple[str, int]], waits: list[str]) -> None:
+def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None:
     from app.client.output import say
-    from app.client.requests import TERMINAL
-    from app.client.text import clean, number
+    from app.client.requests import TERMINAL, name_of
+    from app.client.text import clean, number, plural
 
     tasks = request["tasks"]
     done = sum(tasks[state] for state in TERMINAL)
-    states = [f"{number(count)} {name.replace('_', ' ')}" for name, count in tasks.items() if count and name != "total"]
+    states = [f"{number(count)} {name_of(name)}" for name, count in tasks.items() if count and name != "total"]
     lines = [
         ("request", request["request_id"]),
         ("project", request["project_id"]),
         ("status", request["status"]),
-        ("progress", f"{number(done)} of {number(tasks['total'])} tasks ({_share(tasks)})"),
+        ("progress", f"{number(done)} of {plural(tasks['total'], 'task')} ({_share(tasks)})"),
         ("tasks", ", ".join(states) or "none"),
-        *(("failed", f"{number(count)}: {reason}") for reason, count in reasons),
+        *(("failed", line) for line in reasons),
         *(("waiting", line) for line in waits),
         ("asked by", request["requested_by"] or "anyone"),
         ("asked at", request["requested_at"]),

@@ -121,8 +121,8 @@ async def _submit(
             say(f"{requests.summary(finished, elapsed)}.")
         tasks = requests.total(finished)
         if tasks["failed"]:
-            for reason, count in await requests.reasons(client, finished):
-                note(f"{number(count)} failed: {reason}")
+            for line in await requests.reasons(client, finished, " failed"):
+                note(line)
     return 1 if tasks["failed"] or tasks["cancelled"] else 0
 
 

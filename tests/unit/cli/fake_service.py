@@ -62,7 +62,7 @@ class FakeService:
         app.router.add_get("/score-requests/{id}", self._find)
         app.router.add_post("/score-requests/{id}/{order:cancel|retry}", self._order)
         app.router.add_get("/score-requests/{id}/events", self._follow)
-        app.router.add_get("/score-requests/{id}/tasks", lambda request: self._list(request, self.tasks))
+        app.router.add_get("/score-requests/{id}/tasks", self._tasks)
         app.router.add_get("/scores", self._scores)
         app.router.add_get("/scores/gaps", self._gaps)
         app.router.add_get("/scores/summary", self._summary)
@@ -109,6 +109,10 @@ class FakeService:
     async def _scores(self, request: web.Request) -> web.Response:
         found = self.scores + ([] if "as_of" in request.query else self.of_other_times)
         return await self._list(request, self.scores_by.get(request.query.get("scorer_ref", ""), found))
+
+    async def _tasks(self, request: web.Request) -> web.Response:
+        status = request.query.get("status")
+        return await self._list(request, [task for task in self.tasks if task.get("status", status) == status])
 
     async def _gaps(self, request: web.Request) -> web.Response:
         return await self._list(request, [{"call_id": call} for call in self.gaps[request.query["scorer_ref"]]])

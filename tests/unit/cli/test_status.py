@@ -59,6 +59,34 @@ async def test_why_tasks_are_tried_again_and_what_a_request_cost_is_said(
     assert "cost         0.000513 USD for 20 requests, 1,500 + 80 tokens; not counted: 1 without an answer\n" in told
 
 
+async def test_what_is_tried_again_is_told_by_reason_each_with_its_count_and_its_earliest_next_try(
+    callscore: Command, service: FakeService
+) -> None:
+    service.status, service.counts = "running", {"retrying": 9}
+    service.tasks = [
+        {"status": "retrying", "reason": reason, "next_at": f"2026-01-01T00:{59 - number}:00Z"}
+        for number, reason in enumerate("aaabbccde")
+    ]
+    told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
+    assert [line.split(None, 1)[1] for line in told] == [
+        "3 tasks retrying: a; next try 2026-01-01T00:57:00Z",
+        "2 tasks retrying: b; next try 2026-01-01T00:55:00Z",
+        "2 tasks retrying: c; next try 2026-01-01T00:53:00Z",
+        "and 2 of other reasons; next try 2026-01-01T00:51:00Z",
+    ]
+
+
+async def test_of_more_tasks_than_are_looked_at_it_is_said_that_there_are_more(
+    callscore: Command, service: FakeService
+) -> None:
+    service.counts, service.tasks = {"failed": 10_004}, [{"reason": reason} for reason in "abcde" for _ in range(2_001)]
+    lines = (await callscore("status", "r7")).out.splitlines()
+    assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == [
+        *(f"2,001: {reason}" for reason in "abc"),
+        "and 4,001 of these or other reasons",
+    ]
+
+
 async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "running", {"waiting_for_call": 3}
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
@@ -66,11 +94,12 @@ async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, serv
     service.tasks = [code] * 3
     line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS;"
     assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
+    assert "tasks        3 waiting for call or code\n" in (await callscore("status", "r7")).out
     service.tasks = [call, code, code]
     told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
     assert sorted(line.split(",")[0].split(None, 1)[1] for line in told) == [
-        "some tasks wait for a call that is not logged",
-        "some tasks wait for the code of their scorer",
+        "1 task waits for a call that is not logged",
+        "2 tasks wait for the code of their scorer",
     ]
 
 
@@ -101,10 +130,17 @@ async def test_status_watches_until_the_request_is_finished_through_streams_that
     assert (await callscore("status", "r7", "--watch", "--json")).code == 1
 
 
-async def test_status_of_one_shows_the_three_most_frequent_reasons(callscore: Command, service: FakeService) -> None:
+async def test_status_of_one_shows_the_three_most_frequent_reasons_and_that_there_are_others(
+    callscore: Command, service: FakeService
+) -> None:
     service.counts, service.tasks = {"failed": 10}, [{"reason": reason} for reason in "aaaabbbccd"]
     lines = (await callscore("status", "r7")).out.splitlines()
-    assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == ["4: a", "3: b", "2: c"]
+    assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == [
+        "4: a",
+        "3: b",
+        "2: c",
+        "and 1 of other reasons",
+    ]
 
 
 async def test_status_lists_and_shows_one(callscore: Command, service: FakeService) -> None:

@@ -70,10 +70,10 @@ def test_the_rate_of_slow_scorers_is_no_zero() -> None:
     slow = requests.summary([{"tasks": {"total": 40, "succeeded": 38, "failed": 2, "reused": 0}}], 100.0)
     assert slow == "40 tasks: 38 succeeded, 2 failed in 1 min 40 s, 24/min"
     hindered = Counter(total=9, succeeded=1, failed=2, paused=3, waiting_for_call=3)
-    assert requests.words(hindered, 3, 1.0) == "3 of 9 tasks, 3/s, 2 failed, 3 paused, 3 waiting for their call"
+    assert requests.words(hindered, 3, 1.0) == "3 of 9 tasks, 3/s, 2 failed, 3 paused, 3 waiting for their call or code"
 
 
-async def test_failed_tasks_exit_1_with_the_three_most_frequent_reasons(
+async def test_failed_tasks_exit_1_with_the_most_frequent_reasons_and_that_there_are_others(
     callscore: Command, service: FakeService
 ) -> None:
     service.counts = {"succeeded": 5, "failed": 10}
@@ -82,7 +82,7 @@ async def test_failed_tasks_exit_1_with_the_three_most_frequent_reasons(
     ended = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL, "c1")
     assert ended.code == 1
     assert ended.out.startswith("15 tasks: 5 succeeded, 10 failed in ")
-    assert ended.err.splitlines()[-3:] == ["4 failed: a", "3 failed: b", "2 failed: c"]
+    assert ended.err.splitlines()[-4:] == ["4 failed: a", "3 failed: b", "2 failed: c", "and 1 of other reasons"]
 
 
 async def test_submit_json_prints_the_final_request(callscore: Command, service: FakeService) -> None:
