@@ -80,6 +80,7 @@ async def cancel(client: Client, request_id: str) -> None:
     except Refused as error:
         if error.status != 409 or (await find(client, request_id))["status"] != "cancelled":
             raise
+        note("It is cancelled already, so nothing is withdrawn.")
 
 
 async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), errors: Sequence[str] = ()) -> None:
@@ -92,16 +93,29 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
     request = await find(client, request_id)
     if scorers:
         only["scorer_refs"] = [ref for scorer in scorers for ref in _named(request["scorer_refs"], scorer)]
-    if not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
-        note("Nothing of it has failed or was cancelled, so nothing is tried again.")
-    elif errors and request["tasks"]["failed"]:
-        looked_at = await _tasks(client, request, "failed")
-        failed = {str(task["reason"]) for task in looked_at}
-        unknown = sorted(set(errors) - failed)
-        if unknown and len(looked_at) < _LOOKED_AT:  # else there may be others
-            named = ", ".join(repr(clean(error)) for error in unknown)
-            note(f"None of it failed with {named}; there are: {clean(', '.join(sorted(failed)), 200)}")
+    if only or not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
+        for line in await _unmatched(client, request, only.get("scorer_refs"), set(errors)):
+            note(line)
     await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
+
+
+async def _unmatched(
+    client: Client, request: dict[str, Any], refs: Sequence[str] | None, errors: set[str]
+) -> list[str]:
+    """A line if nothing is there that is to be tried again, or nothing that failed with one of these errors."""
+    states = ("failed",) if errors else ("failed", "cancelled")
+    looked_at = [await _tasks(client, request, state) for state in states]
+    if any(len(tasks) == _LOOKED_AT for tasks in looked_at):
+        return []  # there may be others
+    ended = [task for tasks in looked_at for task in tasks if refs is None or task["scorer_ref"] in refs]
+    whose = "it" if refs is None else "what these scorers were asked for"
+    if not ended:
+        return [f"Nothing of {whose} has failed{'' if errors else ' or was cancelled'}, so nothing is tried again."]
+    failed = {str(task["reason"]) for task in ended}
+    unknown = ", ".join(repr(clean(error)) for error in sorted(errors - failed))
+    nothing = "" if errors & failed else ", so nothing is tried again"
+    there_are = clean(", ".join(sorted(failed)), 200)
+    return [f"None of {whose} failed with {unknown}{nothing}; there are: {there_are}"] if unknown else []
 
 
 def _named(refs: Sequence[str], scorer: str) -> list[str]:

@@ -42,7 +42,24 @@ async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: 
     service.tasks = [{"status": "failed", "reason": "TimeoutError"}] * 2
     assert "None of it" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
     told = (await callscore("status", "r7", "--retry", "--error", "timeout")).err
-    assert told == "None of it failed with 'timeout'; there are: TimeoutError\n"
+    assert told == "None of it failed with 'timeout', so nothing is tried again; there are: TimeoutError\n"
+    some = (await callscore("status", "r7", "--retry", "--error", "timeout", "--error", "TimeoutError")).err
+    assert some == "None of it failed with 'timeout'; there are: TimeoutError\n"
+
+
+async def test_trying_again_says_so_if_nothing_is_by_these_scorers_or_has_an_error(
+    callscore: Command, service: FakeService
+) -> None:
+    service.status, service.counts = "completed", {"failed": 2, "cancelled": 1}
+    service.tasks = [{"status": "failed", "reason": "TimeoutError", "scorer_ref": "callscore:///scorer/other:1"}] * 2
+    retry = ("status", "r7", "--retry", "--scorer", "refusal")
+    nothing = "Nothing of what these scorers were asked for has failed or was cancelled, so nothing is tried again.\n"
+    assert (await callscore(*retry)).err == nothing
+    service.tasks.append({"status": "cancelled", "reason": "request_cancelled", "scorer_ref": REFUSAL})
+    assert (await callscore(*retry)).err == ""
+    nothing = "Nothing of what these scorers were asked for has failed, so nothing is tried again.\n"
+    assert (await callscore(*retry, "--error", "TimeoutError")).err == nothing
+    assert len(service.ordered) == 3
 
 
 async def test_why_tasks_are_tried_again_and_what_a_request_cost_is_said(
@@ -114,7 +131,8 @@ async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_ref
         service.status, service.first = status, [problem(409, f"The request is {status}", "path", "request_id")]
         ended = await callscore("status", "r7", "--cancel")
         assert ended.code == code
-    assert "The request is completed" in ended.err
+        said = "It is cancelled already, so nothing is withdrawn.\n" if code == 0 else "The request is completed"
+        assert said in ended.err
 
 
 async def test_status_watches_until_the_request_is_finished_through_streams_that_end_early(
