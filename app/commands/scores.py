@@ -92,6 +92,9 @@ async def _scores(
             await _csv(client, params, limit)
         else:
             await _table(client, params, scorer, limit or _TABLE_ROWS)
+    if params.get("status") == "cancelled":
+        where = f"callscore scores --project {params['project_id']} --scorer {scorer or 'NAME'} --gaps"
+        note(f"What was cancelled before it began has no score; it is shown by: {where}")
 
 
 async def _gaps(service: "Service", project: str, scorer: str, limit: int | None, as_json: bool) -> None:
@@ -116,7 +119,8 @@ async def _gaps(service: "Service", project: str, scorer: str, limit: int | None
         table(["CALL", "REASON", "ERROR"], rows)
     if len(found) > most:
         note(f"The first {most} are shown; more with --limit N, all with --json.")
-    say(f"{number(counted['scored'])} of {plural(counted['calls'], 'call')} have a score{reasons}.")
+    have = "has" if 1 in (counted["scored"], counted["calls"]) else "have"
+    say(f"{number(counted['scored'])} of {plural(counted['calls'], 'call')} {have} a score{reasons}.")
 
 
 async def _summary(

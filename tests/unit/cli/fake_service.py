@@ -65,6 +65,7 @@ class FakeService:
         app.router.add_get("/score-requests/{id}/tasks", self._tasks)
         app.router.add_get("/scores", self._scores)
         app.router.add_get("/scores/gaps", self._gaps)
+        app.router.add_get("/scores/gaps/summary", self._gaps_summary)
         app.router.add_get("/scores/summary", self._summary)
         return app
 
@@ -115,7 +116,13 @@ class FakeService:
         return await self._list(request, [task for task in self.tasks if task.get("status", status) == status])
 
     async def _gaps(self, request: web.Request) -> web.Response:
-        return await self._list(request, [{"call_id": call} for call in self.gaps[request.query["scorer_ref"]]])
+        gaps = [{"call_id": call, "reason": "never_asked"} for call in self.gaps[request.query["scorer_ref"]]]
+        return await self._list(request, gaps)
+
+    async def _gaps_summary(self, request: web.Request) -> web.Response:
+        gaps = len(self.gaps[request.query["scorer_ref"]])
+        reasons = {"never_asked": gaps} if gaps else {}
+        return await self._whole({"calls": len(self.calls), "scored": len(self.calls) - gaps, "reasons": reasons})
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         return web.json_response(body, dumps=_dumps)

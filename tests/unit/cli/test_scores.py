@@ -70,6 +70,38 @@ async def test_why_there_are_no_scores_is_said(
     assert (await callscore(*asked)).out == "No scores match.\n"
 
 
+@pytest.mark.parametrize(
+    ("calls", "gaps", "said"),
+    [
+        (1, 0, "1 of 1 call has a score."),
+        (1, 1, "0 of 1 call has a score, 1 never asked."),
+        (2, 1, "1 of 2 calls has a score, 1 never asked."),
+        (3, 1, "2 of 3 calls have a score, 1 never asked."),
+    ],
+)
+async def test_how_many_calls_have_a_score_is_said(
+    callscore: Command, service: FakeService, calls: int, gaps: int, said: str
+) -> None:
+    service.calls = {f"c{number}": {} for number in range(calls)}
+    service.gaps = {REFUSAL: list(service.calls)[:gaps]}
+    ended = await callscore("scores", "--project", "a/b", "--scorer", REFUSAL, "--gaps")
+    assert ended.out.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--csv",)])
+async def test_who_asks_for_what_was_cancelled_is_told_where_what_had_not_begun_is(
+    callscore: Command, service: FakeService, words: tuple[str, ...]
+) -> None:
+    service.scores = [score("c1", status="cancelled", output=None)]
+    hint = "What was cancelled before it began has no score; it is shown by: callscore scores --project a/b "
+    asked = ("scores", "--project", "a/b", "--status", "cancelled", *words)
+    assert (await callscore(*asked)).err == f"{hint}--scorer NAME --gaps\n"
+    assert (await callscore(*asked, "--scorer", REFUSAL)).err == f"{hint}--scorer {REFUSAL} --gaps\n"
+    service.scores = []
+    assert (await callscore(*asked)).err.startswith(hint)
+    assert (await callscore("scores", "--project", "a/b", "--status", "failed", *words)).err == ""
+
+
 async def test_scores_filters_reach_the_service(callscore: Command, service: FakeService) -> None:
     service.scorers, service.scores = [scorer("refusal", REFUSAL)], [score("c 1")]
     await callscore("scores", "--project", "a/b", "--call", "c 1", "--scorer", "refusal", "--status", "failed")
