@@ -18,6 +18,11 @@ from app.scorers import Call, NoJudgement, Policy, Scorer, report
 
 _BYTES_A_TOKEN = 4
 _ANSWER_TOKENS = 256
+# Not in the class, whose source is the version that refs of judges name: other words here make no other version.
+_SCALES = (
+    '{"type": "number", "min": 0, "max": 10} or {"type": "label", "labels": ["good", "bad"], "passing": ["good"]} '
+    '(without passing it gives only a label, with it also passed) or {"type": "boolean"}.'
+)
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)
 
 
@@ -62,7 +67,7 @@ class LlmJudge(Scorer):
     provider: str = Field(description="Whom to ask, as CALLSCORE_PROVIDERS names it.")
     model: str = Field(min_length=1, description="The model, as the provider names it.")
     prompt: str = Field(description="What to judge, and how; {output}, {input} and names of inputs are filled in.")
-    scale: Scale = Field(description='{"type": "number", "min", "max"}, {"type": "label", "labels"} or "boolean".')
+    scale: Scale = Field(description=_SCALES)
     system: str = Field("", description="What the model is told before all else.")
     parameters: Parameters = Field(Parameters(temperature=0.0), description="How it samples: temperature, max_tokens …")
 
