@@ -114,9 +114,22 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(request.path, _from_aiohttp(request, error))
     except ConnectionError:
         raise  # the client has gone
+    except web.RequestPayloadError:
+        message = "The body cannot be read: it is not encoded as its headers say"
+        return await _answer_and_close(request, problem(400, ["body"], message, "body_unreadable"))
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return error_response(request.path, problem(500, [], "Internal Server Error", "internal_error"))
+
+
+async def _answer_and_close(request: web.Request, error: ApiError) -> web.Response:
+    """Answer, and read no more of a connection on which aiohttp would else go on to read, and log, what is broken."""
+    response = error_response(request.path, error)
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    request.protocol.force_close()
+    return response
 
 
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:

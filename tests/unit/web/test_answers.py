@@ -1,5 +1,6 @@
 """What is answered before any table is asked: mistakes, in the shape of their path, and never from the inside."""
 
+import gzip
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from aiohttp import web
 
 from app.scorers import Registry
 from app.web import health, openapi
+from app.web.errors import is_weave_path
 from app.web.routes import ROUTES
 from tests.unit.web.client import Client, running
 
@@ -103,6 +105,32 @@ def test_an_object_with_a_number_that_the_log_cannot_be_read_with_is_refused(cli
 def test_a_body_over_the_limit_is_413(client: Client) -> None:
     answer = client.post("/calls/score", b" " * (32 * 1024**2 + 1))
     assert (answer.status, answer.json["detail"][0]["type"]) == (413, "body_too_large")
+
+
+def paths_that_take_a_body() -> list[str]:
+    taking = (route for route in ROUTES if isinstance(route, web.RouteDef) and route.method == "POST")
+    return [re.sub(r"\{\w+\}", "x", route.path) for route in taking if route.path not in _BODILESS]
+
+
+_BODILESS = ("/score-requests/{request_id}/cancel", "/breakers/{scorer}/close")
+
+
+@pytest.mark.parametrize("path", paths_that_take_a_body())
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", b"no gzip"), ("gzip", gzip.compress(b"{}")[:10] + b"\xff" * 20), ("deflate", b"\x78\x9c\xff\xff")],
+)
+def test_a_body_that_is_not_encoded_as_it_says_is_400_in_the_shape_of_its_path(
+    client: Client, path: str, encoding: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = "multipart/form-data; boundary=x" if path == "/file/create" else "application/json"
+    answer = client.post(path, body, Content_Encoding=encoding, Content_Type=content)
+    assert answer.status == 400, answer.raw
+    said = "The body cannot be read: it is not encoded as its headers say"
+    detail = {"loc": ["body"], "msg": said, "type": "body_unreadable"}
+    assert answer.json in ({"reason": said}, {"detail": [detail]})
+    assert ("reason" in answer.json) == is_weave_path(path)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
