@@ -1,8 +1,8 @@
 """Logged calls: one row a call, merged from its start and its end.
 
-A call is there once its end is there. For each part the first one wins; the same part again changes nothing, another
-one is a rewrite, which is refused. So the row does not depend on how often or in which order parts are delivered, but
-for parts that are too large together, of which the later one is refused.
+A call is there once its end is there. For each part the first one wins; a later one that says nothing new changes
+nothing, any other is a rewrite, which is refused. So the row does not depend on how often or in which order parts are
+delivered, but for parts that are too large together, of which the later one is refused.
 """
 
 from collections.abc import Iterator
@@ -35,18 +35,24 @@ def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, 
     # Who logged it is no part of the call: a colleague who logs it again changes nothing.
     content = {name: value for name, value in event.call.items() if name != "wb_user_id"}
     digest = ids.digest(encode(content).decode())
-    known = row["parts"].get(part)
-    if known is not None:
-        return row, "unchanged" if known == digest else "call_rewritten"
     # A null says nothing, but as the output it says that the call ended with none.
     present = {
         name: value for name, value in event.call.items() if value is not None or (name, part) == ("output", "end")
     }
+    known = row["parts"].get(part)
+    if known is not None:
+        return row, "unchanged" if known == digest or _says_nothing_new(present, row["call"]) else "call_rewritten"
     call = {**row["call"], **present} if part == "end" else {**present, **row["call"]}
     merged = {"offset": offset, "parts": {**row["parts"], part: digest}, "call": call}
     if len(encode(call)) > MAX_CALL_BYTES:
         return (row if row["parts"] else None), "call_too_large"
     return merged, "stored"
+
+
+def _says_nothing_new(present: dict[str, Any], call: dict[str, Any]) -> bool:
+    """Whether the call has all of this: so it may come as it is read, or in another part than it was logged in."""
+    told = {name: value for name, value in present.items() if name != "wb_user_id"}
+    return encode(told) == encode({name: call.get(name) for name in told})
 
 
 def load(partition: int, key: bytes) -> Row | None:

@@ -241,6 +241,50 @@ def test_the_first_end_wins_and_another_one_is_a_rewrite() -> None:
     assert calls.merge(row, end("second"), 2) == (row, "call_rewritten")
 
 
+def logged(part: Literal["start", "end", "complete"], call: dict[str, Any]) -> CallLogged:
+    return CallLogged(project_id="p", call_id="c", part=part, call={"id": "c", **call}, logged_at=0.0)
+
+
+START = {"inputs": {"q": 1}, "attributes": {}, "parent_id": None, "wb_user_id": "ann"}
+END = {"output": {"b": 1, "a": [True]}, "exception": None}
+WHOLE = START | END
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ([logged("start", START), logged("end", END)], logged("complete", WHOLE)),
+        ([logged("end", END), logged("start", START)], logged("complete", {"output": {"a": [True], "b": 1}})),
+        ([logged("start", START), logged("end", END)], logged("start", {"inputs": {"q": 1}, "wb_user_id": "bob"})),
+        ([logged("complete", WHOLE)], logged("end", END)),
+        ([logged("complete", WHOLE)], logged("end", {"output": END["output"]})),
+        ([logged("end", {"output": "x"})], logged("end", {"output": "x", "exception": None})),
+        ([logged("end", {"exception": "no"})], logged("end", {"exception": "no", "output": None})),
+    ],
+)
+def test_a_part_that_comes_again_in_another_form_and_says_nothing_new_changes_nothing(
+    first: list[CallLogged], again: CallLogged
+) -> None:
+    row = fold_all(merge_row, first)
+    assert calls.merge(row, again, 9) == (row, "unchanged")
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        logged("complete", WHOLE | {"inputs": {"q": True}}),
+        logged("complete", WHOLE | {"inputs": {"q": 1.5}}),
+        logged("complete", WHOLE | {"thread_id": "new"}),
+        logged("end", END | {"output": None}),
+        logged("end", END | {"exception": "no"}),
+        logged("start", START | {"parent_id": "other"}),
+    ],
+)
+def test_a_part_that_says_anything_else_is_a_rewrite_in_whatever_form(again: CallLogged) -> None:
+    row = fold_all(merge_row, [logged("start", START), logged("end", END)])
+    assert calls.merge(row, again, 9) == (row, "call_rewritten")
+
+
 def test_a_call_whose_parts_together_are_too_large_is_refused() -> None:
     half = "x" * (calls.MAX_CALL_BYTES // 2 + 1)
     start = CallLogged(project_id="p", call_id="c", part="start", call={"inputs": half}, logged_at=0.0)
