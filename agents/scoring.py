@@ -138,9 +138,9 @@ class Scoring:
             self._wait(task, entry, "scorer_version_unavailable", kind, message, call=call_row["call"])
             return
         call = call_row["call"]
-        if call.get("exception") is not None and call.get("output") is None:
-            error = events.Error(type="call_has_no_output", message="the call ended with an exception and no output")
-            self._fail(task, entry, error, call, made_of(bound, call_row))
+        lacking = calls.without_output(call)
+        if lacking is not None:
+            self._fail(task, entry, lacking, call, made_of(bound, call_row))
             return
         task.attempts += 1
         attempt = gate.enter(size, task.attempts - task.excused)

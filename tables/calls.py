@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from app import ids
-from app.events import CallLogged
+from app.events import CallLogged, Error
 from tables.base import MIB, Table
 from tables.paging import Page, Slice
 
@@ -96,6 +96,13 @@ def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
 def forget_recent() -> None:
     """Read every call anew from now on: tables were recovered, so that rows have changed without `save`."""
     _recent.clear()
+
+
+def without_output(call: dict[str, Any]) -> Error | None:
+    """Why no scorer is run on it, if it ended with an exception and no output."""
+    if call.get("exception") is None or call.get("output") is not None:
+        return None
+    return Error(type="call_has_no_output", message="the call ended with an exception and no output")
 
 
 def find(partition: int, key: bytes) -> Row | None:

@@ -95,14 +95,18 @@ def _bound(registry: Registry, ref: str, version: dict[str, Any]) -> BoundScorer
 
 
 async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:
+    lacking = calls.without_output(call)
     report = Report(("", "", bound.ref, ids.new_request_id()))  # of no task, and unlike all others
     timeout = policy.over(bound.policy).timeout or get_settings().scorer_timeout
     started = time.perf_counter()
     shown: dict[str, Any] = {"scorer_ref": bound.ref}
-    try:
-        shown |= {"status": "succeeded", "output": orjson.loads(await runner.run(bound, call, timeout, report))}
-    except ScorerError as error:
-        shown |= {"status": "failed", "error": _described(error)}
+    if lacking is not None:
+        shown |= {"status": "failed", "error": lacking.as_dict() | {"retryable": False}}
+    else:
+        try:
+            shown |= {"status": "succeeded", "output": orjson.loads(await runner.run(bound, call, timeout, report))}
+        except ScorerError as error:
+            shown |= {"status": "failed", "error": _described(error)}
     seconds = time.perf_counter() - started
     shown["lineage"] = {
         "scorer_kind": bound.kind,

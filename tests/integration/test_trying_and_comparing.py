@@ -51,6 +51,19 @@ def test_a_scorer_is_run_once_on_a_call_and_nothing_is_recorded(judging: Judging
     assert "nothing makes me say more" in done.stdout
 
 
+def test_a_call_that_no_task_would_run_a_scorer_on_is_not_tried_either(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    service.log_calls(PROJECT, [{"id": "broken", "exception": "no", "output": None}])
+    [ref] = service.refs("not_empty")
+    service.wait_finished(service.submit(PROJECT, ["broken"], [ref]))
+    [score] = service.items(f"/scores?project_id={PROJECT}")
+    body = {"project_id": PROJECT, "call_id": "broken", "scorer_ref": ref}
+    tried = service.post("/scorers/try", body).json
+    assert (tried["status"], tried["error"]) == ("failed", score["error"] | {"retryable": False})
+    assert score["error"]["type"] == "call_has_no_output"
+    assert tried["lineage"]["cost"] is None
+
+
 CODE = """from app.scorers import Scorer
 class Version(Scorer):
     number: int
