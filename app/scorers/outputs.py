@@ -1,4 +1,4 @@
-"""What a scorer returned, as JSON bytes."""
+"""What a scorer returned, or was given, as JSON bytes."""
 
 import dataclasses
 import json
@@ -25,38 +25,52 @@ def encode_output(value: Any) -> bytes:
     Raises InvalidOutput with a sentence that says what is wrong and where.
     """
     try:
+        return encode(value, "The output is", MAX_OUTPUT_BYTES, MAX_DEPTH)
+    except TooLong as error:
+        raise InvalidOutput(str(error)) from None
+
+
+def encode(value: Any, subject: str, most_bytes: int, most_depth: int) -> bytes:
+    """As `encode_output`, of anything, with which the sentence begins as its `subject`. Raises TooLong, too."""
+    try:
         encoded = orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
-        return _encode_slowly(value)
-    if len(encoded) > MAX_OUTPUT_BYTES:
-        raise InvalidOutput(_too_long(len(encoded)))
+        return _encode_slowly(value, _Plain(subject, most_bytes, most_depth))
+    if len(encoded) > most_bytes:
+        raise _too_long(subject, most_bytes, len(encoded))
     # orjson writes NaN as null; only a text that has one can hide it.
-    if b"null" in encoded or encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH:
-        return _encode_slowly(value)
+    if b"null" in encoded or encoded.count(b"[") + encoded.count(b"{") > most_depth:
+        return _encode_slowly(value, _Plain(subject, most_bytes, most_depth))
     return encoded
 
 
-def _encode_slowly(value: Any) -> bytes:
-    plain = _Plain().of(value, "$", 0)
-    encoded = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    if len(encoded) > MAX_OUTPUT_BYTES:
-        raise InvalidOutput(_too_long(len(encoded)))
+class TooLong(ValueError):
+    """It has more bytes than are kept."""
+
+
+def _encode_slowly(value: Any, plain: "_Plain") -> bytes:
+    encoded = json.dumps(plain.of(value, "$", 0), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    if len(encoded) > plain.most_bytes:
+        raise _too_long(plain.subject, plain.most_bytes, len(encoded))
     return encoded
 
 
 class _Plain:
     """Turns one value into plain JSON types, or says where that is impossible."""
 
-    def __init__(self) -> None:
-        self._bytes_left = MAX_OUTPUT_BYTES
+    def __init__(self, subject: str, most_bytes: int, most_depth: int) -> None:
+        self.subject = subject
+        self.most_bytes = most_bytes
+        self._most_depth = most_depth
+        self._bytes_left = most_bytes
 
     def of(self, value: Any, path: str, depth: int) -> Any:
         # Every value takes a byte at least: this also ends a value that contains itself many times over.
         self._bytes_left -= 1
         if self._bytes_left < 0:
-            raise InvalidOutput(_too_long(None))
-        if depth > MAX_DEPTH:
-            raise InvalidOutput(f"The output is nested more than {MAX_DEPTH} levels deep, or contains itself.")
+            raise _too_long(self.subject, self.most_bytes, None)
+        if depth > self._most_depth:
+            raise InvalidOutput(f"{self.subject} nested more than {self._most_depth} levels deep, or contains itself.")
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, Enum):
@@ -82,7 +96,9 @@ class _Plain:
             return self.of(fields, path, depth)
         if isinstance(value, UUID):
             return str(value)
-        raise InvalidOutput(f"{_at(path)} is a {type(value).__module__}.{type(value).__qualname__}, which is not JSON.")
+        raise InvalidOutput(
+            f"{self._at(path)} is a {type(value).__module__}.{type(value).__qualname__}, which is not JSON."
+        )
 
     def _dumped(self, model: BaseModel, path: str) -> Any:
         try:
@@ -90,7 +106,7 @@ class _Plain:
             values = model.model_dump(mode="python", by_alias=True)
         except Exception as error:
             raise InvalidOutput(
-                f"{_at(path)} is a {type(model).__qualname__} that cannot be dumped: {error}"
+                f"{self._at(path)} is a {type(model).__qualname__} that cannot be dumped: {error}"
             ) from error
         # In its JSON mode pydantic writes some NaNs as null.
         self._all_finite(values, path)
@@ -98,7 +114,7 @@ class _Plain:
 
     def _all_finite(self, value: Any, path: str) -> None:
         if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidOutput(f"{_at(path)} is {float(value)}, which JSON has no number for.")
+            raise InvalidOutput(f"{self._at(path)} is {float(value)}, which JSON has no number for.")
         if isinstance(value, dict):
             for key, item in value.items():
                 self._all_finite(item, f"{path}.{key}")
@@ -108,7 +124,7 @@ class _Plain:
 
     def _key(self, key: Any, path: str) -> str:
         if not isinstance(key, str) or isinstance(key, Enum):
-            raise InvalidOutput(f"{_at(path)} has the key {_short(key)}, but keys in JSON are strings.")
+            raise InvalidOutput(f"{self._at(path)} has the key {_short(key)}, but keys in JSON are strings.")
         return self._text(key, path)
 
     def _text(self, text: str, path: str) -> str:
@@ -116,24 +132,23 @@ class _Plain:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InvalidOutput(f"{_at(path)} has a lone surrogate, which UTF-8 cannot write.") from None
+            raise InvalidOutput(f"{self._at(path)} has a lone surrogate, which UTF-8 cannot write.") from None
         return str(text)
 
     def _integer(self, number: int, path: str) -> int:
         if not -(2**63) <= number < 2**64:
-            raise InvalidOutput(f"{_at(path)} is a whole number of more than 64 bits.")
+            raise InvalidOutput(f"{self._at(path)} is a whole number of more than 64 bits.")
         return int(number)
 
+    def _at(self, path: str) -> str:
+        return f"{self.subject} not JSON: {path if len(path) <= 200 else f'{path[:100]}...{path[-100:]}'}"
 
-def _at(path: str) -> str:
-    return f"The output is not JSON: {path if len(path) <= 200 else f'{path[:100]}...{path[-100:]}'}"
+
+def _too_long(subject: str, most: int, length: int | None) -> TooLong:
+    is_long = "" if length is None else f" {length:,} bytes of JSON,"
+    return TooLong(f"{subject}{is_long} more than the {most:,} bytes that are kept.")
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 50 else text[:50] + "..."
-
-
-def _too_long(length: int | None) -> str:
-    is_long = "is" if length is None else f"is {length:,} bytes of JSON,"
-    return f"The output {is_long} more than the {MAX_OUTPUT_BYTES:,} bytes that are kept."

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections.abc import Callable
 from email.message import Message
 from typing import Any, TypeVar
 
@@ -15,11 +17,30 @@ from app.web.errors import ApiError, details_of, problem
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
 _INT64 = range(-(2**63), 2**64)
+_LONG_NUMBER = re.compile(rb"\d{20}")
 
 Model = TypeVar("Model", bound=BaseModel)
+Decode = Callable[[bytes], Any]
 
 
-async def read_json(request: web.Request) -> Any:
+def decode(raw: bytes) -> Any:
+    """JSON as Python's own parser takes it: NaN and lone surrogates are let through, for the model to judge.
+
+    Raises:
+        ApiError: 422 `json_invalid` with the position of the mistake.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _decode_slowly(raw)
+
+
+def decode_exactly(raw: bytes) -> Any:
+    """As `decode`, but whole numbers beyond 64 bits stay what they are, which orjson rounds."""
+    return _decode_slowly(raw) if _LONG_NUMBER.search(raw) else decode(raw)
+
+
+async def read_json(request: web.Request, decode: Decode = decode) -> Any:
     """The decoded body; bytes if it does not say that it is JSON, which no model accepts.
 
     Raises:
@@ -37,16 +58,16 @@ async def read_json(request: web.Request) -> Any:
     return body
 
 
-def decode(raw: bytes) -> Any:
-    """JSON as Python's own parser takes it: NaN and lone surrogates are let through, for the model to judge.
+async def read_object(request: web.Request, decode: Decode = decode) -> dict[str, Any]:
+    """As `read_json`, of views whose texts are our own. Raises ApiError, 422 also for what is no object."""
+    body = await read_json(request, decode)
+    if not isinstance(body, dict):
+        message = "The body must be a JSON object, sent with Content-Type: application/json"
+        raise problem(422, ["body"], message, "model_attributes_type")
+    return body
 
-    Raises:
-        ApiError: 422 `json_invalid` with the position of the mistake.
-    """
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        pass
+
+def _decode_slowly(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:

@@ -11,7 +11,7 @@ from app import cluster, ids, topics
 from app.events import Control, RequestCancelled, RequestRetried
 from app.web import log_writes, queries
 from app.web.auth import USER
-from app.web.bodies import read_json, validate
+from app.web.bodies import read_object, validate
 from app.web.errors import problem
 from app.web.progress import describe_all
 from app.web.requests import find_header
@@ -63,7 +63,7 @@ async def cancel_request(request: web.Request) -> web.Response:
 async def retry_request(request: web.Request) -> web.Response:
     """Try again what failed or was cancelled of a request, once every partition has the order durably."""
     queries.parse(queries.Query, request)
-    body = validate(Retry, await read_json(request)) if request.can_read_body else Retry()
+    body = validate(Retry, await read_object(request)) if request.can_read_body else Retry()
     header, described = await _find(request)
     _check_scorers(body, header)
     if not any(described["tasks"][status] for status in body.statuses) and not cluster.unanswered.get():

@@ -15,7 +15,7 @@ from app import cluster, raw, topics
 from app.events import BuryReason, LetterDismissed, LetterOrder, LetterRedriven
 from app.web import log_writes
 from app.web.auth import USER, check_read
-from app.web.bodies import read_json, validate
+from app.web.bodies import read_object, validate
 from app.web.errors import not_found, problem
 from app.web.paging import collect, decode_cursor, encode_cursor, listing
 from app.web.queries import Id, PageQuery, Query, parse
@@ -121,7 +121,7 @@ class _Open(NamedTuple):
 
 async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
-    order = validate(Order, await read_json(request))
+    order = validate(Order, await read_object(request))
     if order.ids is None or order.project_id is not None:
         _check(request, order.project_id)
     after = decode_cursor(order.cursor, "body")

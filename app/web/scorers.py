@@ -10,12 +10,15 @@ from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
 from app.judges.askable import refusal, unknown
 from app.judges.prices import lacks_price, never_tells_cost
-from app.scorers import BadRef, BoundScorer, Policy, Registry, UnknownKind
+from app.scorers import BadRef, BoundScorer, InvalidOutput, Policy, Registry, UnknownKind
+from app.scorers.outputs import TooLong
+from app.scorers.outputs import encode as encode_plainly
 from app.settings import get_settings
+from app.structs import MAX_DEPTH
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
-from app.web.bodies import read_json, validate
-from app.web.errors import invalid, problem
+from app.web.bodies import decode_exactly, read_object, validate
+from app.web.errors import ApiError, invalid, problem
 from app.web.paging import listing, merge
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response
@@ -71,7 +74,7 @@ async def list_kinds(request: web.Request) -> web.Response:
 
 async def publish_scorer(request: web.Request) -> web.Response:
     """201 once any worker can resolve the ref."""
-    body = validate(Publication, await read_json(request))
+    body = validate(Publication, await read_object(request, decode_exactly))
     _check_names(body)
     if body.project_id is not None:
         check_write(request, body.project_id, "body", "project_id")
@@ -82,6 +85,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     if any(body.name == bound.name for bound in registry.parameterless()):
         message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"
         raise problem(422, ["body", "name"], message, "name_taken")
+    check_kept(dict(body.policy.given()), "The policy is", "body", "policy")
     bound = bind(registry, body.name, body.kind, body.params)
     check_cap(bound, body.policy, "body", "policy", "usd_per_day")
     await check_askable(bound, body.policy, body.project_id, bound.digest, "body", "params")
@@ -117,9 +121,10 @@ def _check_names(body: Publication) -> None:
 
 
 def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> BoundScorer:
-    """The scorer with these parameters. Raises ApiError, 422."""
+    """The scorer with these parameters, which are kept as its digest is made of them. Raises ApiError, 422 or 413."""
+    check_kept(params, "The parameters are", "body", "params")
     try:
-        return registry.bind(name, kind, params)
+        bound = registry.bind(name, kind, params)
     except UnknownKind as error:
         raise problem(422, ["body", "kind"], str(error), "unknown_kind") from None
     except ValidationError as error:
@@ -128,6 +133,18 @@ def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> Bo
         raise problem(422, ["body", "name"], str(error), "invalid_id") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise problem(422, ["body", "params"], f"These parameters cannot be used: {error}", "invalid_params") from None
+    check_kept(bound.params, "The parameters are", "body", "params")  # a scorer may read the text "NaN" as a number
+    return bound
+
+
+def check_kept(value: Any, subject: str, *loc: str) -> None:
+    """Return if what is kept of `value` will be the very same. Raises ApiError, 422 or 413."""
+    try:
+        encode_plainly(value, subject, _MAX_BYTES, MAX_DEPTH)
+    except TooLong:
+        raise _too_large() from None
+    except InvalidOutput as error:
+        raise problem(422, loc, str(error), "invalid_params") from None
 
 
 def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
@@ -167,11 +184,15 @@ def encode(event: ScorerPublished) -> bytes:
     except (TypeError, ValueError):  # a lone surrogate, or a number of thousands of digits
         raise problem(422, ["body", "params"], "These parameters cannot be stored", "invalid_params") from None
     if len(encoded) > _MAX_BYTES:
-        raise problem(413, ["body", "params"], "The parameters are larger than 1 MiB", "params_too_large")
+        raise _too_large()
     return encoded
 
 
 _MAX_BYTES = 1024**2
+
+
+def _too_large() -> ApiError:
+    return problem(413, ["body", "params"], "The parameters are larger than 1 MiB", "params_too_large")
 
 
 def _shape(version: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.settings import get_settings
 from app.spent import Spent
 from app.web import log_writes
 from app.web.auth import check_write
-from app.web.bodies import read_json, validate
+from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
 from app.web.errors import not_found, problem
 from app.web.responses import json_response
@@ -45,7 +45,7 @@ class Trial(BaseModel):
 
 async def try_scorer(request: web.Request) -> web.Response:
     """What the scorer says now. It takes no part in limits, breakers and budgets."""
-    body = validate(Trial, await read_json(request))
+    body = validate(Trial, await read_object(request, decode_exactly))
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     key = _call_key(body)

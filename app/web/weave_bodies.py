@@ -9,16 +9,16 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from app import ids
-from app.web.bodies import read_json
+from app.web.bodies import Decode, decode, read_object
 from app.web.errors import problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read(request: web.Request, model: type[Model]) -> Model:
+async def read(request: web.Request, model: type[Model], decode: Decode = decode) -> Model:
     """The body. Raises ApiError 422 that names the first mistake."""
     try:
-        return model.model_validate(await read_json(request))
+        return model.model_validate(await read_object(request, decode))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

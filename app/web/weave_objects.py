@@ -14,10 +14,11 @@ from app.judges import weave
 from app.scorers import BadRef, Policy, parse_ref
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
+from app.web.bodies import decode_exactly
 from app.web.errors import not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.scorers import REGISTRY, bind, check_askable, check_cap, encode
+from app.web.scorers import REGISTRY, bind, check_askable, check_cap, check_kept, encode
 from app.web.weave_bodies import read
 from app.web.weave_files import digest_of_bytes
 from tables import scorers
@@ -41,8 +42,9 @@ class _Reading(BaseModel):
 
 async def create_object(request: web.Request) -> web.Response:
     """Publishes a version of an object; its digest is the one that Weave gives it."""
-    obj = (await read(request, _Creation)).obj
+    obj = (await read(request, _Creation, decode_exactly)).obj
     check_write(request, obj.project_id, "body", "project_id")
+    check_kept(obj.val, "The val is", "body", "obj", "val")
     digest = digest_of(obj.val)
     kind, params = await _scorer(obj)
     if kind != weave.KEPT:

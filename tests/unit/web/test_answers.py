@@ -96,10 +96,74 @@ def test_a_body_nested_deeper_than_the_log_can_be_read_is_refused(client: Client
     assert b"nested more than 190 levels deep" in answer.raw
 
 
-def test_an_object_with_a_number_that_the_log_cannot_be_read_with_is_refused(client: Client) -> None:
-    val = b'{"obj": {"project_id": "acme/flow", "object_id": "o", "val": {"x": -1' + b"0" * 4299 + b"}}}"
+NOT_KEPT = [
+    (b"NaN", "$.x is nan, which JSON has no number for."),
+    (b"[1, -Infinity]", "$.x[1] is -inf, which JSON has no number for."),
+    (b'{"y": 100000000000000000000000000001}', "$.x.y is a whole number of more than 64 bits."),
+    (b"-1" + b"0" * 4299, "$.x is a whole number of more than 64 bits."),
+    (b'[null, "\\ud800"]', "$.x[1] has a lone surrogate, which UTF-8 cannot write."),
+]
+
+
+@pytest.mark.parametrize(("x", "reason"), NOT_KEPT)
+def test_an_object_that_would_not_be_kept_as_it_is_is_refused(client: Client, x: bytes, reason: str) -> None:
+    val = b'{"obj": {"project_id": "acme/flow", "object_id": "o", "val": {"x": ' + x + b"}}}"
     answer = client.post("/obj/create", val)
-    assert (answer.status, answer.json["reason"]) == (422, "These parameters cannot be stored")
+    assert (answer.status, answer.json["reason"]) == (422, f"The val is not JSON: {reason}")
+
+
+@pytest.mark.parametrize("path", ["/scorers", "/scorers/try"])
+@pytest.mark.parametrize(("x", "reason"), NOT_KEPT)
+def test_parameters_that_would_not_be_kept_as_they_are_are_refused(
+    client: Client, path: str, x: bytes, reason: str
+) -> None:
+    which = b'"name": "a"' if path == "/scorers" else b'"project_id": "acme/flow", "call_id": "c"'
+    body = b'{"kind": "exact_match", "params": {"expected": ' + x + b"}, " + which + b"}"
+    answer = client.post(path, body)
+    assert answer.status == 422
+    said = f"The parameters are not JSON: {reason}".replace("$.x", "$.expected")
+    assert answer.json["detail"] == [{"loc": ["body", "params"], "msg": said, "type": "invalid_params"}]
+
+
+def test_a_text_that_a_scorer_reads_as_a_number_that_is_none_is_refused() -> None:
+    with running(Registry.load(["tests.gated_scorers"])) as client:
+        answer = client.post("/scorers", {"name": "a", "kind": "Counted", "params": {"number": 1, "takes": "NaN"}})
+    assert answer.status == 422
+    said = "The parameters are not JSON: $.takes is nan, which JSON has no number for."
+    assert answer.json["detail"][0]["msg"] == said
+
+
+def test_a_policy_that_would_not_be_kept_as_it_is_is_refused(client: Client) -> None:
+    policy = b'{"attempts": 100000000000000000000000000001}'
+    answer = client.post(
+        "/scorers", b'{"name": "a", "kind": "length", "params": {"max": 1}, "policy": ' + policy + b"}"
+    )
+    assert answer.status == 422
+    said = "The policy is not JSON: $.attempts is a whole number of more than 64 bits."
+    assert [(item["loc"], item["msg"]) for item in answer.json["detail"]] == [(["body", "policy"], said)]
+
+
+def test_parameters_over_the_limit_are_413_whatever_is_in_them(client: Client) -> None:
+    for expected in ("x" * 1024**2, [None] * 600_000):
+        body = {"name": "a", "kind": "exact_match", "params": {"expected": expected}}
+        answer = client.post("/scorers", body)
+        assert (answer.status, answer.json["detail"][0]["type"]) == (413, "params_too_large")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/scorers", "/scorers/try", "/dead-letters/redrive", "/score-requests/x/retry", "/obj/create", "/call/read"],
+)
+@pytest.mark.parametrize(
+    ("body", "content_type"), [(b"[]", "application/json"), (b"null", "application/json"), (b"{}", "text/plain")]
+)
+def test_a_body_that_is_no_object_of_json_is_refused_in_words_of_ours(
+    client: Client, path: str, body: bytes, content_type: str
+) -> None:
+    answer = client.post(path, body, Content_Type=content_type)
+    assert answer.status == 422
+    said = "The body must be a JSON object, sent with Content-Type: application/json"
+    assert said == (answer.json["reason"] if is_weave_path(path) else answer.json["detail"][0]["msg"])
 
 
 def test_a_body_over_the_limit_is_413(client: Client) -> None:
