@@ -275,7 +275,14 @@ SCHEMAS: dict[str, Schema] = {
     "CallIds": struct({"id": STRING, "trace_id": STRING}),
     "UpsertBatch": struct({"batch": array(struct({"mode": enum("start", "end"), "req": ANY_OBJECT}))}),
     "UpsertResult": struct({"res": array(ANY_OBJECT)}),
-    "ObjectCreation": struct({"obj": struct({"project_id": STRING, "object_id": STRING, "val": {}})}),
+    "ObjectCreation": struct(
+        {
+            "obj": struct(
+                {"project_id": STRING, "object_id": STRING, "val": {}, "expected_digest": nullable(STRING)},
+                optional=("expected_digest",),
+            )
+        }
+    ),
     "ObjectDigest": struct({"digest": STRING, "object_id": STRING}),
     "ObjectKey": struct({"project_id": STRING, "object_id": STRING, "digest": STRING}),
     "ObjectRead": struct({"obj": ANY_OBJECT}),

@@ -28,6 +28,7 @@ class _Object(BaseModel):
     project_id: Id
     object_id: Id
     val: Any
+    expected_digest: str | None = None
 
 
 class _Creation(BaseModel):
@@ -46,6 +47,8 @@ async def create_object(request: web.Request) -> web.Response:
     check_write(request, obj.project_id, "body", "project_id")
     check_kept(obj.val, "The val is", "body", "obj", "val")
     digest = digest_of(obj.val)
+    if obj.expected_digest not in (None, "", digest):
+        raise problem(409, ["body", "obj"], f"The digest of the object is {digest}", "digest_mismatch")
     kind, params = await _scorer(obj)
     if kind != weave.KEPT:
         bound = bind(request.app[REGISTRY], obj.object_id, kind, params)

@@ -150,6 +150,16 @@ def test_parameters_over_the_limit_are_413_whatever_is_in_them(client: Client) -
         assert (answer.status, answer.json["detail"][0]["type"]) == (413, "params_too_large")
 
 
+def test_an_object_of_another_digest_than_the_client_expects_is_409(client: Client) -> None:
+    obj = {"project_id": "acme/flow", "object_id": "o", "val": {"x": 1}}
+    answer = client.post("/obj/create", {"obj": obj | {"expected_digest": "other"}})
+    assert answer.status == 409
+    digest = answer.json["reason"].removeprefix("The digest of the object is ")
+    for expected in (digest, "", None):
+        answer = client.post("/obj/create", {"obj": obj | {"expected_digest": expected}})
+        assert answer.status == 503  # there is no log here: it got as far as being written
+
+
 @pytest.mark.parametrize(
     "path",
     ["/scorers", "/scorers/try", "/dead-letters/redrive", "/score-requests/x/retry", "/obj/create", "/call/read"],
