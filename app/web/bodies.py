@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from email.message import Message
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import orjson
 from aiohttp import web
@@ -111,16 +111,33 @@ def printable(value: Any) -> Any:
     return value
 
 
-def decode_printable(raw: bytes) -> Any:
-    """As `decode`, but what comes out can be written again: see `printable`."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        value = decode(raw)
-    try:
-        return printable(value)
-    except RecursionError:
-        raise problem(422, ["body", 0], "JSON decode error", "json_invalid") from None
+class Sent(NamedTuple):
+    """JSON as it was sent, and as it can be written again, which is mostly one and the same: see `printable`."""
+
+    given: Any
+    kept: Any
+
+    @classmethod
+    def of(cls, given: Any) -> Self:
+        """Raises ApiError, 422."""
+        try:
+            return cls(given, printable(given))
+        except RecursionError:
+            raise problem(422, ["body", 0], "JSON decode error", "json_invalid") from None
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Self:
+        """As `decode`."""
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return cls.of(decode(raw))
+        return cls(value, value)
+
+    def member(self, name: str) -> Self:
+        """What an object has under a name; null if it is no object."""
+        given, kept = (value.get(name) if isinstance(value, dict) else None for value in self)
+        return self._replace(given=given, kept=kept)
 
 
 def _encodes(text: str) -> bool:

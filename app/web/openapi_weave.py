@@ -20,10 +20,12 @@ def paths(operation: Any, place: tuple[dict[str, Any], ...]) -> dict[str, Any]:
         return {"get": {"tags": [_TAG], "summary": summary, "responses": {"302": {"description": "It is elsewhere"}}}}
 
     return {
-        "/v2/{entity}/{project}/calls/complete": post("Log complete calls", "CallsScoreRes", "CallBatch", *place),
+        "/v2/{entity}/{project}/calls/complete": post(
+            "Log complete calls, 10,000 at most", "CallsScoreRes", "CallBatch", *place
+        ),
         "/v2/{entity}/{project}/call/start": post("Log the start of a call", "CallIds", "CallStart", *place),
         "/v2/{entity}/{project}/call/end": post("Log the end of a call", "CallsScoreRes", "CallEnd", *place),
-        "/call/upsert_batch": post("Log starts and ends of calls", "UpsertResult", "UpsertBatch"),
+        "/call/upsert_batch": post("Log starts and ends of calls, 10,000 at most", "UpsertResult", "UpsertBatch"),
         "/call/read": post("One call that has ended, null if there is none", "CallFound", "CallKey"),
         "/calls/stream_query": _answering(_LINES, post("Calls that have ended, a line each", "Call", "CallsQuery")),
         "/calls/query_stats": post("How many there are", "CallsCount", "CallsQuery"),

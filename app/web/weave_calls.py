@@ -4,10 +4,12 @@ Unknown fields are kept, as the SDK sends what its servers do not know yet. Erro
 """
 
 import time
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,12 +19,16 @@ from app.slices import Turns
 from app.structs import MAX_DEPTH, is_deep
 from app.web import log_writes
 from app.web.auth import USER, check_write
-from app.web.bodies import decode_printable
+from app.web.bodies import Sent, decode
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
 from tables.calls import MAX_CALL_BYTES, encode
 
 Part = Literal["start", "end", "complete"]
+T = TypeVar("T")
+Made = TypeVar("Made")
+
+MAX_BATCH = 10_000
 _SHOWN = 20  # mistakes that an answer names
 
 
@@ -40,47 +46,82 @@ class _Call(BaseModel):
     exception: str | None = None
 
 
+class _Batch(msgspec.Struct):
+    """A body whose calls stay bytes until their turn comes, since decoded at once millions of them take gigabytes."""
+
+    batch: list[msgspec.Raw]
+
+
+_split = msgspec.json.Decoder(_Batch).decode
+
+Item = tuple[str, Sent, Part]  # where it lies in the body, the call, which part of it this is
+
+
 @dataclass(slots=True)
 class _Refused:
     status: int
     reason: str
 
 
+@dataclass(slots=True)
+class _Refusals:
+    """What was refused of a batch: the first ones are named, the others counted."""
+
+    reasons: list[str] = field(default_factory=list)
+    count: int = 0
+    status: int = 413  # unless one of them is no call
+
+    def add(self, refused: _Refused) -> None:
+        self.count += 1
+        if refused.status == 422:
+            self.status = 422
+        if len(self.reasons) < _SHOWN:
+            self.reasons.append(refused.reason)
+
+
 async def complete_calls(request: web.Request) -> web.Response:
     """`{"batch": [call, …]}` → `{}`."""
-    items = [(item, "complete") for item in _list(await _read(request), "batch")]
-    await _log(request, items, _project(request))
+    batch = await _read_batch(request)
+    items: Iterator[Item] = ((f"batch[{number}]", call, "complete") for number, call in enumerate(_each(batch)))
+    await _log(request, items, len(batch), _project(request))
     return json_response({})
 
 
 async def start_call(request: web.Request) -> web.Response:
     """`{"start": {…}}` → its ids."""
-    start = with_ids(_object(await _read(request), "start"))
-    await _log(request, [(start, "start")], _project(request))
+    start = with_ids(_object(_valid(Sent.decode, await _read(request)), "start"))
+    await _log(request, [("start", start, "start")], 1, _project(request))
     return json_response(_ids(start))
 
 
 async def end_call(request: web.Request) -> web.Response:
     """`{"end": {…}}` → `{}`."""
-    end = _object(await _read(request), "end")
-    await _log(request, [(end, "end")], _project(request))
+    end = _object(_valid(Sent.decode, await _read(request)), "end")
+    await _log(request, [("end", end, "end")], 1, _project(request))
     return json_response({})
 
 
 async def upsert_calls(request: web.Request) -> web.Response:
     """`{"batch": [{"mode": "start" | "end", "req": {mode: {…}}}, …]}` → `{"res": [ids or {}, …]}`."""
-    items: list[tuple[Any, Part]] = []
-    for number, item in enumerate(_list(await _read(request), "batch")):
-        mode = item.get("mode") if isinstance(item, dict) else None
-        if mode not in ("start", "end"):
-            raise _bad(f"batch[{number}]: mode must be 'start' or 'end'")
-        part = _object(item.get("req"), mode, f"batch[{number}].req")
-        items.append((with_ids(part), "start") if mode == "start" else (part, "end"))
-    await _log(request, items, None)
-    return json_response({"res": [_ids(call) if part == "start" else {} for call, part in items]})
+    batch = await _read_batch(request)
+    answers: list[dict[str, Any]] = []
+
+    def items() -> Iterator[Item]:
+        for number, item in enumerate(_each(batch)):
+            mode = item.member("mode").kept
+            if mode not in ("start", "end"):
+                raise _bad(f"batch[{number}]: mode must be 'start' or 'end'")
+            call = _object(item.member("req"), mode, f"batch[{number}].req")
+            if mode == "start":
+                call = with_ids(call)
+            answers.append(_ids(call) if mode == "start" else {})
+            yield f"batch[{number}]", call, mode
+
+    await _log(request, items(), len(batch), None)
+    return json_response({"res": answers})
 
 
-async def _log(request: web.Request, items: list[tuple[Any, Any]], project_id: str | None) -> None:
+async def _log(request: web.Request, items: Iterable[Item], count: int, project_id: str | None) -> None:
     """Append the calls; return once all are durable.
 
     Raises:
@@ -88,15 +129,13 @@ async def _log(request: web.Request, items: list[tuple[Any, Any]], project_id: s
             and nothing is kept, if a call belongs elsewhere; 503 if the log cannot take them.
     """
     turns = Turns()
-    for item, _ in items:
-        _check_place(request, item, project_id)
-        await turns.breathe()
     user, now = request[USER].name, time.time()
-    records, refused = [], []
-    for number, (item, part) in enumerate(items):
-        event = _event(item, part, user, now, number)
+    records, refused = [], _Refusals()
+    for where, call, part in items:
+        _check_place(request, call.given, project_id)
+        event = _event(call, part, user, now, where)
         if isinstance(event, _Refused):
-            refused.append(event)
+            refused.add(event)
         else:
             records.append(event)
         await turns.breathe()
@@ -106,12 +145,10 @@ async def _log(request: web.Request, items: list[tuple[Any, Any]], project_id: s
         written.append(log_writes.append(topics.calls, key, value))
         await turns.breathe()
     await log_writes.durable(written)
-    if refused:
-        reasons = "; ".join(item.reason for item in refused[:_SHOWN])
-        more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-        kept = f" ({len(written)} of {len(items)} calls were kept)" if len(items) > 1 else ""
-        status = 422 if any(item.status == 422 for item in refused) else 413
-        raise problem(status, ["body"], f"{reasons}{more}{kept}", "call_refused")
+    if refused.count:
+        more = f"; and {refused.count - _SHOWN} more" if refused.count > _SHOWN else ""
+        kept = f" ({len(written)} of {count} calls were kept)" if count > 1 else ""
+        raise problem(refused.status, ["body"], f"{'; '.join(refused.reasons)}{more}{kept}", "call_refused")
 
 
 def _check_place(request: web.Request, item: Any, project_id: str | None) -> None:
@@ -123,18 +160,18 @@ def _check_place(request: web.Request, item: Any, project_id: str | None) -> Non
     check_write(request, given, "body")
 
 
-def _event(item: Any, part: Part, user: str | None, now: float, number: int) -> tuple[bytes, bytes] | _Refused:
+def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> tuple[bytes, bytes] | _Refused:
     try:
-        call = _Call.model_validate(item)
-        ids.check_id(call.id)
-        ids.check_id(call.project_id)
+        call = _Call.model_validate(sent.kept)
+        for name in ("id", "project_id"):  # as given: two of them must not become one
+            ids.check_id(sent.given[name])
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, (f"batch[{number}]", *first["loc"])))
-        return _Refused(422, f"{where}: {first['msg']}")
+        place = ".".join(map(str, (where, *first["loc"])))
+        return _Refused(422, f"{place}: {first['msg']}")
     except ids.BadId as error:
-        return _Refused(422, f"batch[{number}]: an id {error}")
-    logged = {name: value for name, value in item.items() if name != "wb_user_id"}
+        return _Refused(422, f"{where}: an id {error}")
+    logged = {name: value for name, value in sent.kept.items() if name != "wb_user_id"}
     if user is not None:
         logged["wb_user_id"] = user
     event = CallLogged(project_id=call.project_id, call_id=call.id, part=part, call=logged, logged_at=now)
@@ -144,18 +181,49 @@ def _event(item: Any, part: Part, user: str | None, now: float, number: int) -> 
             raise TypeError
         size = len(value) if len(value) <= MAX_CALL_BYTES else len(encode(logged))
     except TypeError:
-        return _Refused(422, f"batch[{number}]: call {call.id!a} is nested too deeply")
+        return _Refused(422, f"{where}: call {call.id!a} is nested too deeply")
     if size > MAX_CALL_BYTES:
         return _Refused(413, f"call {call.id!a} has {size} bytes, more than {MAX_CALL_BYTES}")
     return ids.call_key(call.project_id, call.id), value
 
 
-async def _read(request: web.Request) -> Any:
+async def _read(request: web.Request) -> bytes:
     raw = await request.read()
     if request.content_type != "application/json":
         raise _bad("the body must be application/json")
+    return raw
+
+
+async def _read_batch(request: web.Request) -> list[Any]:
+    """The calls of a body, each as `msgspec.Raw`; decoded where there is in the body what only Python's parser takes.
+
+    Raises:
+        ApiError: 413, they are too many; Weave's SDK then sends them in halves. 422, there is no list of them.
+    """
+    raw = await _read(request)
     try:
-        return decode_printable(raw)
+        batch: object = _split(raw).batch
+    except msgspec.ValidationError:
+        batch = None
+    except (msgspec.DecodeError, RecursionError):
+        body = _valid(decode, raw)
+        batch = body.get("batch") if isinstance(body, dict) else None
+    if not isinstance(batch, list):
+        raise _bad("the body must be an object with a list 'batch'")
+    if len(batch) > MAX_BATCH:
+        message = f"the batch has {len(batch)} calls, more than {MAX_BATCH}; nothing was kept, send them in parts"
+        raise problem(413, ["body"], message, "batch_too_large")
+    return batch
+
+
+def _each(batch: list[Any]) -> Iterator[Sent]:
+    for item in batch:
+        yield _valid(Sent.decode, bytes(item)) if isinstance(item, msgspec.Raw) else _valid(Sent.of, item)
+
+
+def _valid(make: Callable[[T], Made], source: T) -> Made:
+    try:
+        return make(source)
     except ApiError:
         raise _bad("the body is not valid JSON") from None
 
@@ -164,28 +232,21 @@ def _project(request: web.Request) -> str:
     return f"{request.match_info['entity']}/{request.match_info['project']}"
 
 
-def _object(body: Any, name: str, where: str = "body") -> dict[str, Any]:
-    found = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(found, dict):
+def _object(body: Sent, name: str, where: str = "body") -> Sent:
+    found = body.member(name)
+    if not isinstance(found.kept, dict):
         raise _bad(f"{where} must be an object with an object {name!r}")
     return found
 
 
-def _list(body: Any, name: str) -> list[Any]:
-    found = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(found, list):
-        raise _bad(f"the body must be an object with a list {name!r}")
-    return found
-
-
-def with_ids(start: dict[str, Any]) -> dict[str, Any]:
+def with_ids(start: Sent) -> Sent:
     """A start always has its ids; those that the client left out are made here."""
-    made = {name: start.get(name) or str(uuid4()) for name in ("id", "trace_id")}
-    return {**start, **made}
+    made = {name: str(uuid4()) for name in ("id", "trace_id") if not start.kept.get(name)}
+    return Sent({**start.given, **made}, {**start.kept, **made})
 
 
-def _ids(start: dict[str, Any]) -> dict[str, Any]:
-    return {"id": start["id"], "trace_id": start["trace_id"]}
+def _ids(start: Sent) -> dict[str, Any]:
+    return {"id": start.kept["id"], "trace_id": start.kept["trace_id"]}
 
 
 def _bad(reason: str) -> ApiError:

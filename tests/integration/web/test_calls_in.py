@@ -67,6 +67,24 @@ def test_half_an_emoji_does_not_reject_its_batch(shared: Service) -> None:
     assert call["inputs"] == {"\ufffd": None, "big": 1e26}  # type: ignore[index]
 
 
+def test_calls_whose_ids_are_no_text_are_refused_each_and_do_not_become_one(shared: Service) -> None:
+    call = b'{"project_id":"acme/halves","output":NaN,"id":'
+    raw = b'{"batch":[' + b",".join(call + name + b"}" for name in (rb'"\ud800"', b'"a"', rb'"\udfff"')) + b"]}"
+    answer = shared.post("/v2/acme/halves/calls/complete", raw)
+    assert answer.status == 422
+    no_text = "an id must be valid UTF-8"
+    assert answer.json["reason"] == f"batch[0]: {no_text}; batch[2]: {no_text} (1 of 3 calls were kept)"
+    assert [call["id"] for call in logged(shared, "acme/halves", "a")] == ["a"]  # type: ignore[index]
+
+
+def test_a_call_with_a_number_beyond_all_floats_is_kept_beside_others(shared: Service) -> None:
+    raw = (
+        b'{"batch":[{"project_id":"acme/huge","id":"a","output":1e999},{"project_id":"acme/huge","id":"b","output":1}]}'
+    )
+    assert shared.post("/v2/acme/huge/calls/complete", raw).status == 200
+    assert [call["output"] for call in logged(shared, "acme/huge", "a", "b")] == [None, 1]  # type: ignore[index]
+
+
 def test_a_call_that_breaks_the_rules_is_422_and_the_others_are_kept(shared: Service) -> None:
     calls = [complete_call("acme/rules", {"id": name, "output": "x"}) for name in ("a", "b\n", "c")]
     answer = shared.post("/v2/acme/rules/calls/complete", {"batch": calls})
