@@ -46,6 +46,12 @@ def split_key(key: bytes) -> list[str]:
     return [part.decode() for part in key.split(SEPARATOR)]
 
 
+def is_below(key: str, *parts: str, names: int) -> bool:
+    """Whether a key is one of so many names, the first of which are these."""
+    found = key.split("\x00")
+    return len(found) == names and found[: len(parts)] == list(parts)
+
+
 def call_key(project_id: str, call_id: str) -> bytes:
     """The partitioning key of a call, its tasks and its scores."""
     return f"{project_id}\x00{call_id}".encode()

@@ -1,5 +1,6 @@
 """Records that could not be processed: one row a record, under when it was written and where."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NotRequired, TypedDict
@@ -41,6 +42,11 @@ def id_of(letter: DeadLetter) -> str:
     """When the record was written, in milliseconds, and where: letters sort by it."""
     milliseconds = min(max(0, int((letter.at if letter.logged_at is None else letter.logged_at) * 1000)), 10**15 - 1)
     return f"{milliseconds:015d}.{letter.topic}.{letter.partition}.{letter.offset}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a letter may have it."""
+    return re.fullmatch(r"\d{15}\..+\.\d+\.\d+", text, re.ASCII) is not None
 
 
 def partition_in(letter_id: str) -> int | None:

@@ -3,6 +3,7 @@
 Not every request id sorts by time: one made from an `Idempotency-Key` is a hash.
 """
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -31,6 +32,11 @@ class Row(RequestAccepted, tag="RequestAccepted"):
 
 
 _decode = Decoder(Row).decode
+
+
+def is_place(text: str) -> bool:
+    """Whether a request may stand there."""
+    return re.match(r"\d{17}\..", text, re.ASCII) is not None
 
 
 def fold(row: Row | None, event: RequestAccepted, offset: int) -> Row:

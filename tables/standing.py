@@ -1,5 +1,6 @@
 """How requests stand: what the tables of one partition know about it together. Queries only, no table of its own."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from time import perf_counter
@@ -94,9 +95,9 @@ class _Place(NamedTuple):
         return f"{self.chunk:08d}.{self.scorer:04d}.{self.call:04d}"
 
 
-def place(key: str) -> tuple[int, int, int]:
-    """The place that a key of `task_page` stands for. Raises ValueError if it is none."""
-    return _place(key)
+def is_place(key: str) -> bool:
+    """Whether a key may be one of `task_page`."""
+    return re.fullmatch(r"\d{8,}\.\d{4,}\.\d{4,}", key, re.ASCII) is not None
 
 
 def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:

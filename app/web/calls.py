@@ -15,6 +15,9 @@ class CallsQuery(PageQuery):
     project_id: Id
     call_id: Id | None = None
 
+    def gave(self, key: str) -> bool:
+        return ids.is_below(key, self.project_id, names=2)
+
 
 async def list_calls(request: web.Request) -> web.Response:
     """Calls that have ended, by id, as they were logged (Weave's call shape)."""

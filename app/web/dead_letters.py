@@ -17,7 +17,7 @@ from app.web import log_writes
 from app.web.auth import USER, check_read
 from app.web.bodies import read_object, validate
 from app.web.errors import not_found, problem
-from app.web.paging import collect, decode_cursor, encode_cursor, listing
+from app.web.paging import bad_cursor, collect, decode_cursor, encode_cursor, listing
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from tables import dead_letters
@@ -56,6 +56,9 @@ class Which(BaseModel):
 class LettersQuery(Which, PageQuery):
     redriven: bool | None = None
     dismissed: bool | None = None
+
+    def gave(self, key: str) -> bool:
+        return dead_letters.is_id(key)
 
 
 class Order(Which):
@@ -125,6 +128,8 @@ async def _open_letters(request: web.Request) -> _Open:
     if order.ids is None or order.project_id is not None:
         _check(request, order.project_id)
     after = decode_cursor(order.cursor, "body")
+    if after is not None and not dead_letters.is_id(after):
+        raise bad_cursor("body")
     await log_writes.all_seen(topics.dead_letters)
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)

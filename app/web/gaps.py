@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from app import cluster, topics
+from app import cluster, ids, topics
 from app.web import log_writes
 from app.web.auth import check_read
 from app.web.paging import PagedQuery, collect, listing
@@ -22,6 +22,9 @@ class GapsQuery(PageQuery):
     project_id: Id
     scorer_ref: str
     reason: gaps.Reason | None = None
+
+    def gave(self, key: str) -> bool:
+        return ids.is_below(key, names=1)
 
 
 class CountQuery(Query):

@@ -32,6 +32,8 @@ def decode_cursor(cursor: str | None, where: str = "query") -> str | None:
     """
     if cursor is None:
         return None
+    if not cursor:  # it would stand for the empty key, which lies behind everything that is listed backwards
+        raise bad_cursor(where)
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

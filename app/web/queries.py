@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app import ids
 from app.web.errors import invalid
-from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, decode_cursor
+from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, bad_cursor, decode_cursor
 
 Id = Annotated[str, AfterValidator(ids.check_id)]
 
@@ -26,8 +26,15 @@ class PageQuery(Query):
 
     @property
     def after(self) -> str | None:
-        """The key to go on behind."""
-        return decode_cursor(self.cursor)
+        """The key to go on behind. Raises ApiError, 422, if the list cannot have given out the cursor."""
+        key = decode_cursor(self.cursor)
+        if key is not None and not self.gave(key):
+            raise bad_cursor()
+        return key
+
+    def gave(self, key: str) -> bool:
+        """Whether the list may have such a key, as far as that can be seen: behind another's it might seem empty."""
+        return True
 
 
 Q = TypeVar("Q", bound=Query)

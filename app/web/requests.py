@@ -11,7 +11,7 @@ from app.web import log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
 from app.web.errors import not_found
-from app.web.paging import bad_cursor, collect, listing
+from app.web.paging import collect, listing
 from app.web.progress import describe_all
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
@@ -25,9 +25,15 @@ TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused
 class RequestsQuery(PageQuery):
     project_id: Id | None = None
 
+    def gave(self, key: str) -> bool:
+        return requests.is_place(key)
+
 
 class TasksQuery(PageQuery):
     status: TaskState | None = None
+
+    def gave(self, key: str) -> bool:
+        return standing.is_place(key)
 
 
 async def list_requests(request: web.Request) -> web.Response:
@@ -59,11 +65,6 @@ async def list_tasks(request: web.Request) -> web.Response:
     """The tasks of a request in the order of its chunks; those of one state with `status`."""
     query = parse(TasksQuery, request)
     header = await find_header(request)
-    if query.after is not None:
-        try:
-            standing.place(query.after)
-        except ValueError:
-            raise bad_cursor() from None
     request_id = header["request_id"]
     tasks, next_key = await collect(standing.task_page, query.after, query.limit, False, request_id, query.status)
     for task in tasks:

@@ -28,6 +28,10 @@ class ScoresQuery(PageQuery):
     op_name: str | None = None
     as_of: AwareDatetime | None = None
 
+    def gave(self, key: str) -> bool:
+        known = [self.project_id] if self.call_id is None else [self.project_id, self.call_id]
+        return ids.is_below(key, *known, names=3)
+
     async def filters(self, request: web.Request) -> Filters:
         return {
             "call_id": self.call_id,

@@ -177,6 +177,18 @@ def test_requests_are_listed_newest_first_through_pages_of_any_size(shared: Serv
     assert newest[0]["request_id"] == made[-1]
 
 
+def test_the_cursors_of_one_list_are_refused_by_every_other(shared: Service, request_id: str) -> None:
+    calls, scores = f"/calls?project_id={PROJECT}", f"/scores?project_id={PROJECT}"
+    gaps = f"/scores/gaps?project_id={PROJECT}&scorer_ref=callscore:///scorer/refusal:latest"
+    lists = [calls, scores, gaps, f"/score-requests/{request_id}/tasks?status=succeeded", "/score-requests?"]
+    shared.submit(PROJECT, [], [])
+    cursors = {path: shared.get(f"{path}&limit=1").json["next_cursor"] for path in lists}
+    for path in lists:
+        taken = [of for of, cursor in cursors.items() if shared.get(f"{path}&cursor={cursor}").status != 422]
+        # A call id may look like anything, so that gaps can only tell what is none.
+        assert [of for of in taken if path != gaps or of in (calls, scores, gaps)] == [path]
+
+
 def test_what_was_never_accepted_is_404(shared: Service) -> None:
     for path in ("/score-requests/nothing", "/score-requests/nothing/tasks", "/score-requests/%00"):
         assert shared.get(path).status == 404

@@ -9,6 +9,7 @@ from aiohttp import web
 from app.scorers import Registry
 from app.web import health, openapi
 from app.web.errors import is_weave_path
+from app.web.paging import encode_cursor
 from app.web.routes import ROUTES
 from app.web.weave_calls import MAX_BATCH
 from tests.unit.web.client import Client, running
@@ -46,6 +47,41 @@ def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str,
     assert detail["type"] == type
     if status == 422:
         assert detail["loc"][0] == "query"
+
+
+PLACE = "00001767225600000.0199-a"
+LETTER = "001767225600000.calls.3.7"
+KEYS = ["acme/flow\0c", "acme/flow\0c\0s", "acme/other\0c", "acme/other\0c\0s", PLACE, LETTER, "call"]
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/calls?project_id=acme/flow", [KEYS[0]]),
+        ("/scores?project_id=acme/flow", [KEYS[1]]),
+        ("/scores?project_id=acme/flow&call_id=c", [KEYS[1]]),
+        ("/scores?project_id=acme/flow&call_id=d", []),
+        ("/score-requests?", [PLACE]),
+        ("/dead-letters?", [LETTER]),
+    ],
+)
+def test_a_list_takes_no_cursor_of_another_list_or_project(client: Client, path: str, own: list[str]) -> None:
+    assert client.get(f"{path}&cursor=").status == 422
+    for key in KEYS:
+        answer = client.get(f"{path}&cursor={encode_cursor(key)}")
+        if key in own:
+            assert answer.status == 503  # there are no tables here: it got as far as asking them
+        else:
+            assert answer.status == 422, (key, answer.raw)
+            detail = answer.json["detail"][0]
+            assert (detail["loc"], detail["type"]) == (["query", "cursor"], "invalid_cursor")
+
+
+@pytest.mark.parametrize("cursor", ["", encode_cursor(PLACE)])
+def test_an_order_takes_no_cursor_but_of_its_letters(client: Client, cursor: str) -> None:
+    answer = client.post("/dead-letters/dismiss", {"cursor": cursor})
+    detail = answer.json["detail"][0]
+    assert (answer.status, detail["loc"], detail["type"]) == (422, ["body", "cursor"], "invalid_cursor")
 
 
 def test_a_redrive_of_letters_that_cannot_be_is_refused_with_what_there_is(client: Client) -> None:
