@@ -5,12 +5,15 @@ dearest of the last attempts did, and what may begin until it asks again. While 
 that it may take, so that of two that ask at the same time one sees what the other takes. A few attempts tell little of
 what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
 last attempt of each worker more, unless attempts get dearer than any of the last ones.
+
+A request that got no answer may have cost as much as an answered one, which nobody will ever tell. So a worker holds for
+each that it knows of, until the day ends, what it holds for an attempt under way.
 """
 
 import asyncio
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,12 +43,8 @@ class _Known:
     cost: int | None = None
     since: int = 0  # spent here since they were asked
     held: int = 0  # of what is left, by this worker
+    elsewhere: int = 0  # held by others
     wanted_at: float = 0.0
-
-    @property
-    def left(self) -> int:
-        """Of the cap, as far as this worker knows."""
-        return self.cap - (self.cost or 0) - self.since
 
 
 @dataclass(slots=True)
@@ -70,6 +69,8 @@ class Budgets:
         self._wake = wake
         self._known: dict[Where, _Known] = {}
         self._costs: dict[Where, _Costs] = {}
+        self._unanswered: Counter[Where] = Counter()  # requests of attempts that ended here today
+        self._unanswered_on = 0
         self._wanted = asyncio.Event()
         self.share = 0.0
 
@@ -95,8 +96,9 @@ class Budgets:
         self._wanted.set()
         if known.cost is None:
             return 0
-        spending.say(project_id, bound.ref, cap, day + _DAY, known.left <= 0)
-        return self._affordable(where, known.held) if known.left > 0 and known.held > 0 else 0
+        left = self._left(where, known)
+        spending.say(project_id, bound.ref, cap, day + _DAY, left <= known.elsewhere)
+        return self._affordable(where, known.held) if left > 0 and known.held > 0 else 0
 
     def _affordable(self, where: Where, held: int) -> int:
         costs = self._costs.get(where, _Costs())
@@ -112,6 +114,17 @@ class Budgets:
             known.held -= cost
             self._costs.setdefault(where, _Costs()).add(cost)
 
+    def unanswered(self, project_id: str, scorer_ref: str, requests: int) -> None:
+        """An attempt was recorded here of which so many requests got no answer: a cap takes each for a dear attempt."""
+        where, day = (project_id, scorer_ref), self.day()
+        if self._unanswered_on != day:
+            self._unanswered_on = day
+            self._unanswered.clear()
+        self._unanswered[where] += requests
+        if (known := self._known.get(where)) is not None:
+            known.held -= requests * self._dearest(where)
+        self._wanted.set()  # so that others hear of it
+
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
         while True:
@@ -124,13 +137,17 @@ class Budgets:
     async def ask(self) -> None:
         """Hold this worker's share of what is left. Raises Unavailable, and then it holds what it held."""
         self._forget()
-        most = {where: self._part(known.left) for where, known in self._known.items()}
-        spending.hold({where: max(known.held, most[where]) for where, known in self._known.items()})
+        most = {where: self._part(self._left(where, known)) for where, known in self._known.items()}
+        self._hold({where: max(known.held, most[where]) for where, known in self._known.items()})
         try:
             if most:
                 await self._take(most)
         finally:
-            spending.hold({where: known.held for where, known in self._known.items()})
+            self._hold({where: known.held for where, known in self._known.items()})
+
+    def _hold(self, amounts: dict[Where, int]) -> None:
+        """Tell others what this worker may spend, and what it may have spent without an answer."""
+        spending.hold({where: amounts.get(where, 0) + self._lost(where) for where in {*amounts, *self._unanswered}})
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -150,8 +167,13 @@ class Budgets:
             if known.day == day:
                 known.cost = sum(costs[number] for costs in spent.values())
                 known.since -= before[where]
-                elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
-                known.held = max(min(most[where], self._part(known.left - elsewhere)), self._under_way(where))
+                known.elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
+                part = self._part(self._left(where, known) - known.elsewhere)
+                known.held = max(min(most[where], part), self._under_way(where))
+
+    def _left(self, where: Where, known: _Known) -> int:
+        """Of the cap, as far as this worker knows, by what it has spent itself and what all have recorded."""
+        return known.cap - (known.cost or 0) - known.since - self._lost(where)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
@@ -159,7 +181,14 @@ class Budgets:
 
     def _under_way(self, where: Where) -> int:
         """What all that is under way here is taken to cost."""
-        return in_flight.of_lane(*where) * self._costs.get(where, _Costs()).dearest
+        return in_flight.of_lane(*where) * self._dearest(where)
+
+    def _lost(self, where: Where) -> int:
+        """What the requests of today that got no answer here are taken to have cost."""
+        return self._unanswered[where] * self._dearest(where) if self._unanswered_on == self.day() else 0
+
+    def _dearest(self, where: Where) -> int:
+        return self._costs[where].dearest if where in self._costs else 0
 
 
 def day_of(at: float, day_start: int) -> int:

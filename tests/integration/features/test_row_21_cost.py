@@ -144,6 +144,32 @@ def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day
     assert judge.answered["requests"] == 1 + 40
 
 
+def test_row_21_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judging: Judging) -> None:
+    begins = datetime.now(UTC) + timedelta(hours=12)
+    service, judge = judging.start(day_start=f"{begins:%H:%M}", scorer_attempts=1), judging.judge
+    output = "each costs the same"
+    each = judged(service, [output], publish(service, "probe"), prefix="probe")["cost"]["usd"]
+    ref = publish(service, policy={"usd_per_day": 5.5 * each, "timeout": 2})
+    judged(service, [output], ref, prefix="answered")
+    judge.hangs = True
+    request = service.submit(PROJECT, log_outputs(service, [output] * 40), [ref])
+    for _ in attempts(60):
+        waiting = tasks(service, request, "paused")
+        if len(waiting) >= 30 and not service.status(request)["tasks"]["running"]:
+            break
+    else:
+        raise AssertionError(service.status(request))
+    assert all(task["reason"].startswith("spend_cap_reached: ") for task in waiting)
+    asked = len(judge.bodies) - 2
+    assert 4 < asked <= 6
+    # The bill says what is known.
+    cost = service.status(request)["cost"]
+    assert (cost["usd"], cost["requests"], cost["unanswered_requests"]) == (0, 0, asked)
+    publish(service, policy={"usd_per_day": 100 * each})
+    judge.hangs = False
+    assert service.wait_finished(request, 60)["tasks"]["succeeded"] >= 40 - asked
+
+
 def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_count(judging: Judging) -> None:
     service = judging.start(priced=False)
     params = {"provider": "local", "model": "judge-1", "prompt": "{output}", "scale": {"type": "boolean"}}

@@ -130,3 +130,46 @@ async def test_what_may_begin_is_taken_to_cost_what_the_dearest_of_the_last_atte
         budgets.spent(PROJECT, bound.ref, USD // 10)
     await budgets.ask()
     assert budgets.room(PROJECT, bound) > CAP
+
+
+async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dearest_of_the_last_attempts(
+    bound: BoundScorer, others: Others
+) -> None:
+    budgets = Budgets(Settings().day_start, lambda: None)
+    budgets.share = 1.0
+    budgets.room(PROJECT, bound)
+    await budgets.ask()
+    for _ in range(3):  # before anybody knows what one costs: one at a time
+        assert budgets.room(PROJECT, bound) == 1
+        budgets.unanswered(PROJECT, bound.ref, 1)
+    budgets.spent(PROJECT, bound.ref, 20 * USD)
+    others.spent = 20
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
+    budgets.unanswered(PROJECT, bound.ref, 1)
+    assert budgets.room(PROJECT, bound) == 0
+    assert spending.reached(PROJECT, bound.ref)
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 0
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [4 * 20 * USD]  # which others hear
+
+
+async def test_what_others_have_asked_without_an_answer_is_taken_from_what_is_left_and_the_cap_is_reached(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    others.spent, others.held = 40, CAP - 40
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 0
+    assert spending.reached(PROJECT, bound.ref)
+
+
+async def test_what_got_no_answer_counts_until_the_day_ends_also_if_its_scorer_had_nothing_to_do_for_a_while(
+    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets.unanswered(PROJECT, bound.ref, CAP)
+    monkeypatch.setattr("agents.budgets._FORGET", 0.0)
+    await budgets.ask()  # which forgets that it was wanted
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [CAP * USD]
+    monkeypatch.setattr(budgets, "day", lambda: 1)
+    await budgets.ask()
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [0]
