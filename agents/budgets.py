@@ -21,6 +21,7 @@ from datetime import time as clock
 
 from agents.limits import PLENTY
 from app import cluster, topics
+from app.days import DAY, day_of
 from app.judges.prices import lacks_price
 from app.scorers import BoundScorer
 from app.scorers.report import picodollars
@@ -28,7 +29,6 @@ from tables import in_flight, spending, unpriced
 
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds after which nobody asks any more what is left
-_DAY = 86_400
 _LAST = 64  # attempts, of which the dearest counts
 
 Where = tuple[str, str]  # project id, scorer ref
@@ -65,7 +65,7 @@ class Budgets:
     """Follows the spending of scorers that have a cap. `wake` is called when there may be room again."""
 
     def __init__(self, day_start: clock, wake: Callable[[], None]) -> None:
-        self._day_start = day_start.hour * 3600 + day_start.minute * 60 + day_start.second
+        self._day_start = day_start
         self._wake = wake
         self._known: dict[Where, _Known] = {}
         self._costs: dict[Where, _Costs] = {}
@@ -97,7 +97,7 @@ class Budgets:
         if known.cost is None:
             return 0
         left = self._left(where, known)
-        spending.say(project_id, bound.ref, cap, day + _DAY, left <= known.elsewhere)
+        spending.say(project_id, bound.ref, cap, day + DAY, left <= known.elsewhere)
         return self._affordable(where, known.held) if left > 0 and known.held > 0 else 0
 
     def _affordable(self, where: Where, held: int) -> int:
@@ -189,8 +189,3 @@ class Budgets:
 
     def _dearest(self, where: Where) -> int:
         return self._costs[where].dearest if where in self._costs else 0
-
-
-def day_of(at: float, day_start: int) -> int:
-    """When the day began that a moment is in, of days that begin so many seconds after midnight, UTC."""
-    return int((at - day_start) // _DAY) * _DAY + day_start

@@ -181,7 +181,10 @@ PATHS: dict[str, Any] = {
     "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
     "/scorers/try": {
         "post": operation(
-            "Scorers", "Run a scorer once on a logged call; nothing is recorded", "Trial", body="ScorerTrial"
+            "Scorers",
+            "Run a scorer once on a logged call; nothing is recorded; 409 once it has spent its cap",
+            "Trial",
+            body="ScorerTrial",
         )
     },
     "/dead-letters": {

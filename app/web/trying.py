@@ -8,8 +8,10 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from app import cluster, ids, topics
+from app.days import DAY, day_of
 from app.events import Error
 from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerError, parse_ref
+from app.scorers.report import picodollars
 from app.settings import get_settings
 from app.spent import Spent
 from app.web import log_writes
@@ -17,10 +19,10 @@ from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
 from app.web.errors import not_found, problem
-from app.web.responses import json_response
+from app.web.responses import json_response, timestamp
 from app.web.scorers import REGISTRY, bind
 from app.web.submit import RESOLVER
-from tables import calls, scorers
+from tables import calls, scorers, spending
 
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
 
@@ -44,10 +46,11 @@ class Trial(BaseModel):
 
 
 async def try_scorer(request: web.Request) -> web.Response:
-    """What the scorer says now. It takes no part in limits, breakers and budgets."""
+    """What the scorer says now. It takes no part in limits, breakers and budgets, but asks nobody beyond a cap."""
     body = validate(Trial, await read_object(request, decode_exactly))
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
+    await _check_cap(body.project_id, bound, policy)
     key = _call_key(body)
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:  # perhaps it was logged just now
@@ -92,6 +95,24 @@ def _bound(registry: Registry, ref: str, version: dict[str, Any]) -> BoundScorer
     except Exception as error:  # a user's validator may raise anything
         message = f"{ref} cannot be run here: {error}"
         raise problem(422, ["body", "scorer_ref"], message, "scorer_version_unavailable") from None
+
+
+async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> None:
+    """Return unless the scorer has spent today what it may cost. Raises ApiError, 409."""
+    settings = get_settings()
+    cap = policy.over(bound.policy).usd_per_day or settings.scorer_usd_per_day
+    if cap is None:
+        return
+    day = day_of(time.time(), settings.day_start)
+    costs = cluster.whole(await cluster.everywhere(spending.spent, [(project_id, bound.ref)], day))
+    said = spending.reached(project_id, bound.ref)  # which reckons with what got no answer
+    spent = sum(cost for [cost] in costs.values())
+    if spent >= picodollars(cap * 1_000_000) or (said is not None and said.usd == cap):
+        message = (
+            f"The {cap:g} USD that this scorer may cost a day in this project are spent; the day ends at "
+            f"{timestamp(day + DAY)}"
+        )
+        raise problem(409, ["body", "scorer_ref"], message, "spend_cap_reached")
 
 
 async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.judging import LABEL, NUMBER, PROJECT, Judging, judged, log_outputs, publish, scores
@@ -62,6 +63,28 @@ def test_a_call_that_no_task_would_run_a_scorer_on_is_not_tried_either(make_serv
     assert (tried["status"], tried["error"]) == ("failed", score["error"] | {"retryable": False})
     assert score["error"]["type"] == "call_has_no_output"
     assert tried["lineage"]["cost"] is None
+
+
+def test_a_scorer_that_has_spent_its_cap_is_not_tried_and_whoever_asks_is_told_until_when(judging: Judging) -> None:
+    begins = (datetime.now(UTC) + timedelta(hours=12)).replace(second=0, microsecond=0)
+    service, judge = judging.start(day_start=f"{begins:%H:%M}"), judging.judge
+    ref = publish(service, policy={"usd_per_day": 1e-9})
+    body = {"project_id": PROJECT, "scorer_ref": ref, "call_id": "call-00000"}
+    log_outputs(service, ["one"])
+    assert service.post("/scorers/try", body).json["status"] == "succeeded"  # which no cap counts
+    judged(service, ["one"], ref, prefix="more")
+    asked = len(judge.bodies)
+    refused = service.post("/scorers/try", body)
+    [detail] = refused.json["detail"]
+    assert (refused.status, detail["type"], detail["loc"]) == (409, "spend_cap_reached", ["body", "scorer_ref"])
+    assert "1e-09 USD" in detail["msg"]
+    assert f"{begins:%Y-%m-%dT%H:%M:%S}" in detail["msg"]
+    done = command(service, "scorers", "try", "polite", "--call", "call-00000")
+    assert done.returncode != 0
+    assert "are spent" in done.stderr
+    assert len(judge.bodies) == asked
+    publish(service, policy={"usd_per_day": 1})
+    assert service.post("/scorers/try", body).json["status"] == "succeeded"
 
 
 CODE = """from app.scorers import Scorer

@@ -165,6 +165,9 @@ def test_row_21_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judg
     # The bill says what is known.
     cost = service.status(request)["cost"]
     assert (cost["usd"], cost["requests"], cost["unanswered_requests"]) == (0, 0, asked)
+    # Nor is the judge tried.
+    tried = service.post("/scorers/try", {"project_id": PROJECT, "scorer_ref": ref, "call_id": "call-00000"})
+    assert (tried.status, tried.json["detail"][0]["type"]) == (409, "spend_cap_reached")
     publish(service, policy={"usd_per_day": 100 * each})
     judge.hangs = False
     assert service.wait_finished(request, 60)["tasks"]["succeeded"] >= 40 - asked
