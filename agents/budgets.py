@@ -6,8 +6,8 @@ that it may take, so that of two that ask at the same time one sees what the oth
 what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
 last attempt of each worker more, unless attempts get dearer than any of the last ones.
 
-A request that got no answer may have cost as much as an answered one, which nobody will ever tell. So a worker holds for
-each that it knows of, until the day ends, what it holds for an attempt under way.
+A request that got no answer may have cost as much as any, which nobody will ever tell. So a worker holds for each that
+it knows of, until the day ends, what it holds for an attempt under way.
 """
 
 import asyncio

@@ -4,8 +4,10 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
+from types import FunctionType
 from typing import Any
 
+from app.scorers import dump
 from app.scorers.base import ScorerFunction
 from app.scorers.errors import SAID_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
 from app.scorers.report import Done, Outcome, Report, current
@@ -77,8 +79,11 @@ class Coroutines:
         seconds: float,
         report: Report,
         done: Done,
+        number: int = 0,
     ) -> RunningCoroutine:
         """Run for at most `seconds`; the scorer fills `report`. `done` gets what came of it, unless it is cancelled.
+
+        `number` is what a dump of the process calls the run.
 
         `done` is called in time even if the scorer does not end. Raises ScorerTimeout if too many of its runs are
         alive that should not be.
@@ -90,7 +95,7 @@ class Coroutines:
         # A context of its own: what the scorer sets stays with it, and it sees nothing of its caller's.
         context = contextvars.Context()
         context.run(current.set, report)
-        task = asyncio.get_running_loop().create_task(_score(target, arguments), context=context)
+        task = asyncio.get_running_loop().create_task(_named(number)(target, arguments), context=context)
         return RunningCoroutine(self, ref, task, seconds, done)
 
     def stop(self, ref: str, task: "asyncio.Task[Outcome]") -> None:
@@ -111,6 +116,11 @@ class Coroutines:
         self._abandoned[ref] -= 1
         if not self._abandoned[ref]:
             del self._abandoned[ref]
+
+
+def _named(number: int) -> FunctionType:
+    """`_score`, by a name that tells runs apart."""
+    return FunctionType(_score.__code__.replace(co_name=dump.name_of(number)), globals())
 
 
 async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> Outcome:

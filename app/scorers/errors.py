@@ -101,6 +101,12 @@ class ScorerDied(ScorerError):
     type = "scorer_died"
 
 
+class BystanderDied(ScorerDied):
+    """The process ended through another run in it, which is not held against this one."""
+
+    failure = Failure.POSTPONED
+
+
 class ScorerVersionUnavailable(ScorerError):
     """A worker process would run other code than the one the scorer's digest names."""
 

@@ -19,7 +19,7 @@ class Failure(StrEnum):
 
     TERMINAL = "terminal"  # it would end the same
     TRANSIENT = "transient"  # it may succeed
-    POSTPONED = "postponed"  # it may, later: the scorer itself has said so, of this call
+    POSTPONED = "postponed"  # it may, later: the scorer has said so of this call, or another run has cut this one off
     THROTTLED = "throttled"  # it may, later: whoever was asked has said so
     UNAVAILABLE = "unavailable"  # it may, once whoever was asked is there again
     UNAUTHORIZED = "unauthorized"  # nothing will succeed until somebody mends the credentials

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvloop
 
+from app.scorers import dump
 from app.scorers.base import ScorerFunction
 from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
@@ -106,7 +107,7 @@ class Host:
             done(target)
             return
         try:
-            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, done)
+            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, done, number)
         except ScorerError as error:
             done(error)
 
@@ -157,11 +158,15 @@ def _target_or_why(source: ScorerSource) -> ScorerFunction | ScorerError:
 
 
 def main() -> None:
-    """Serve the service: the arguments are its module path, our end of the connection, its pid and its log level."""
-    _, fd, parent, level = sys.argv[1:]
+    """Serve the service.
+
+    The arguments are its module path, our ends of the connection and of a pipe for dumps, its pid and its log level.
+    """
+    _, fd, dumps, parent, level = sys.argv[1:]
     belong_to_the_service()
     if os.getppid() != int(parent):
         return  # it ended before this process belonged to it
+    dump.offer(int(dumps))
     logging.basicConfig(level=int(level), format="[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s")
     gc.set_threshold(200_000, 20, 100)  # what runs here is mostly made and dropped: as app/worker
     connection = socket.socket(fileno=int(fd))

@@ -17,9 +17,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from app.scorers import dump
 from app.scorers.bound import BoundScorer
 from app.scorers.channel import Channel, Message
-from app.scorers.errors import ScorerDied, ScorerError, ScorerTimeout
+from app.scorers.dump import Dump
+from app.scorers.errors import BystanderDied, ScorerDied, ScorerError, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
 from app.scorers.report import Done, Outcome, Report, Told
 
@@ -32,6 +34,7 @@ has been called."""
 MOST_SILENT = 10.0
 """Seconds without a sign of a host's event loop after which it hangs. While it starts or loads: START_ALLOWANCE."""
 _LOOK_EVERY = 1.0
+_FRAMES = 10  # of what blocked, in the log
 
 _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.scorers.host import main; main()"
 
@@ -39,13 +42,21 @@ _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.s
 class HostedRun:
     """One run of an async scorer."""
 
-    __slots__ = ("_host", "_number", "asking", "done", "due", "report", "seconds", "words")
+    __slots__ = ("_host", "_number", "asking", "done", "due", "ref", "report", "seconds", "words")
 
     def __init__(
-        self, host: "HostProcess", number: int, seconds: float, report: Report, done: Done, asking: Asking | None
+        self,
+        host: "HostProcess",
+        number: int,
+        ref: str,
+        seconds: float,
+        report: Report,
+        done: Done,
+        asking: Asking | None,
     ) -> None:
         self._host = host
         self._number = number
+        self.ref = ref
         self.seconds = seconds
         self.report = report
         self.done = done
@@ -89,6 +100,7 @@ class HostProcess:
         self._heard_at = asyncio.get_running_loop().time()
         self._loads = True  # a scorer, by the last that was heard of it; or it has yet to start
         self._hung = self._closed = False
+        self._at = Dump([], None)  # where it hung
         self.channel = Channel(self._received)
         # An empty context: nothing that follows may see, or write through, a stream event that is current now.
         self.life = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
@@ -104,7 +116,7 @@ class HostProcess:
     ) -> HostedRun:
         """Run a scorer; see `Hosts.begin`."""
         number = next(self._numbers)
-        running = self._running[number] = HostedRun(self, number, seconds, report, done, asking)
+        running = self._running[number] = HostedRun(self, number, bound.ref, seconds, report, done, asking)
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:
@@ -168,6 +180,8 @@ class HostProcess:
             self._loading[bound.ref] = set()
 
     def _received(self, message: Message) -> None:
+        if self._hung:
+            return  # the signal that asked where it is may have woken it
         self._heard_at = asyncio.get_running_loop().time()
         what, *rest = message
         self._loads = what == "loading"
@@ -201,11 +215,14 @@ class HostProcess:
     async def _live(self) -> None:
         how = "The service stops."
         try:
-            process, connection = await _start()
+            process, connection, dumps = await _start()
             try:
                 await asyncio.get_running_loop().create_connection(lambda: self.channel, sock=connection)
                 await self._watch(process)
+                if self._hung and not self._loads:
+                    self._at = await dump.take(process, dumps)
             finally:
+                os.close(dumps)
                 self._ended(self)  # nothing new is to begin here
                 self.channel.close()
                 with suppress(ProcessLookupError):
@@ -236,18 +253,34 @@ class HostProcess:
     def _end(self, how: str) -> None:
         now = asyncio.get_running_loop().time()
         running, self._running = self._running, {}
-        for run in running.values():
+        if self._hung and not self._loads:
+            self._complain(running)
+        blocks = running.get(self._at.run or 0)
+        for number, run in running.items():
             if self._hung and self._loads:
                 run.tell(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
+            elif self._at.run not in (None, number):
+                whose = "another run" if blocks is None else f"a run of {blocks.ref}"
+                run.tell(BystanderDied(f"In its process {whose} did not await for {MOST_SILENT:g} s."))
             elif self._hung and run.due < now:
                 run.tell(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))
             elif self._hung:
-                run.tell(ScorerDied(f"An async scorer of its package did not await for {MOST_SILENT:g} s."))
+                who = "An async scorer of its package" if self._at.run is None else "It"
+                run.tell(ScorerDied(f"{who} did not await for {MOST_SILENT:g} s{self._place()}."))
             else:
                 run.tell(ScorerDied(how))
         for waiting in self._loading.values():
             for when in waiting:
                 when()
+
+    def _place(self) -> str:
+        return f", at {self._at.frames[0]}" if self._at.frames else ""
+
+    def _complain(self, running: dict[int, HostedRun]) -> None:
+        blocks = running.get(self._at.run or 0)
+        who = "An async scorer" if blocks is None else blocks.ref
+        where = "".join(f"\n  {frame}" for frame in self._at.frames[:_FRAMES]) or " nobody knows."
+        log.warning("%s did not await for %g s, so its process is killed. It was at:%s", who, MOST_SILENT, where)
 
 
 class Hosts:
@@ -313,24 +346,30 @@ class Hosts:
             del self._of[package]
 
 
-async def _start() -> tuple[Process, socket.socket]:
-    """A process, and the socket that leads to it. Raises OSError."""
+async def _start() -> tuple[Process, socket.socket, int]:
+    """A process, the socket that leads to it, and where it says on a signal where it is. Raises OSError."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        # -P: what lies in the current directory is found only if the service finds it too.
-        what = [
-            os.pathsep.join(path for path in sys.path if isinstance(path, str)),
-            str(theirs.fileno()),
-            str(os.getpid()),
-            str(logging.root.level),
-        ]
-        command = [sys.executable, "-P", "-c", _MAIN, *what]
-        try:
-            # A session of its own, so that Ctrl-C is for the service alone.
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
-            )
-        except BaseException:
-            ours.close()
-            raise
-    return process, ours
+    dumps, their_dumps = os.pipe()
+    os.set_blocking(dumps, False)
+    # -P: what lies in the current directory is found only if the service finds it too.
+    what = [
+        os.pathsep.join(path for path in sys.path if isinstance(path, str)),
+        str(theirs.fileno()),
+        str(their_dumps),
+        str(os.getpid()),
+        str(logging.root.level),
+    ]
+    command = [sys.executable, "-P", "-c", _MAIN, *what]
+    try:
+        # A session of its own, so that Ctrl-C is for the service alone.
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, pass_fds=[theirs.fileno(), their_dumps], start_new_session=True
+        )
+    except BaseException:
+        ours.close()
+        os.close(dumps)
+        raise
+    finally:
+        theirs.close()
+        os.close(their_dumps)
+    return process, ours, dumps

@@ -126,6 +126,23 @@ def test_an_async_scorer_that_blocks_holds_up_neither_the_service_nor_later_runs
     assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("says")))["tasks"]["succeeded"] == 1
 
 
+def test_what_runs_beside_an_async_scorer_that_blocks_does_not_lose_an_attempt(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = make_service(scorers="tests.blocking_scorers").start()
+    file = tmp_path / "pid"
+    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    beside = service.submit(PROJECT, ["one"], service.refs("answers_the_second_time"))
+    for _ in attempts(30):
+        if file.with_suffix(".begun").exists():
+            break
+    [ref] = service.refs("blocks")
+    assert service.wait_finished(service.submit(PROJECT, ["one"], [ref]))["tasks"]["failed"] == 1
+    assert service.wait_finished(beside)["tasks"]["succeeded"] == 1
+    assert f"{ref} did not await for 10 s, so its process is killed." in service.log()
+    assert "in blocks" in service.log()
+
+
 def test_what_blocks_does_not_outlive_a_service_that_is_killed(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:

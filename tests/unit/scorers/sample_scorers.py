@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -187,6 +188,21 @@ async def blocks_for_ever(output: str) -> None:
     """Makes a file of the output's name if that is a path."""
     if output.startswith("/"):
         Path(output).touch()
+    signal.pause()
+
+
+@scorer
+async def computes_for_ever(output: str) -> None:
+    """In C, without letting go of the interpreter."""
+    re.match("(a+)+$", "a" * 100 + "!")
+
+
+@scorer
+async def has_what_blocks_begun(output: str) -> None:
+    await asyncio.create_task(_blocks())
+
+
+async def _blocks() -> None:
     signal.pause()
 
 

@@ -19,6 +19,7 @@ from app.scorers import (
     ScorerRaised,
     ScorerTimeout,
 )
+from app.scorers.errors import BystanderDied
 from app.scorers.failures import Failure
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": []}, "output": "four", "attributes": {}}
@@ -82,20 +83,47 @@ def test_a_cancelled_caller_is_free_at_once_and_its_scorer_is_cancelled(go: Go, 
     go(scenario())
 
 
-def test_a_scorer_that_blocks_its_host_is_timed_out_and_the_next_run_has_another_host(
+@pytest.mark.parametrize("kind", ["blocks_for_ever", "computes_for_ever"])
+def test_a_scorer_that_blocks_its_host_is_timed_out_named_and_the_only_one_that_has_failed(
+    go: Go, bind: Bind, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+    blocks = bind(kind)
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            first = int(await runner.run(bind("where"), CALL, GENEROUS))
+            neighbours = [
+                asyncio.create_task(runner.run(bind("never_answers"), CALL, seconds)) for seconds in (GENEROUS, 1.0)
+            ]
+            with pytest.raises(ScorerTimeout, match="hung"):
+                await runner.run(blocks, CALL, 0.1)
+            for neighbour in neighbours:
+                with pytest.raises(BystanderDied, match=f"a run of {blocks.ref} did not await") as cut_off:
+                    await neighbour
+                assert (cut_off.value.type, cut_off.value.failure) == ("scorer_died", Failure.POSTPONED)
+            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
+
+    go(scenario())
+    [said] = [record.getMessage() for record in caplog.records if record.name == "app.scorers.hosts"]
+    assert said.startswith(f"{blocks.ref} did not await for 3 s")
+    assert f"in {kind}" in said
+    assert "in _" not in said  # of ours
+
+
+def test_where_it_is_not_known_whose_run_blocks_all_have_failed_and_are_told_where_it_was(
     go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
 
     async def scenario() -> None:
         async with Runner() as runner:
-            first = int(await runner.run(bind("where"), CALL, GENEROUS))
             neighbour = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
             with pytest.raises(ScorerTimeout, match="hung"):
-                await runner.run(bind("blocks_for_ever"), CALL, 0.1)
-            with pytest.raises(ScorerDied, match="did not await"):
+                await runner.run(bind("has_what_blocks_begun"), CALL, 0.1)
+            with pytest.raises(ScorerDied, match=r"did not await for 3 s, at File .* in _blocks") as died:
                 await neighbour
-            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
+            assert died.value.failure is Failure.TRANSIENT
 
     go(scenario())
 
