@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from yarl import URL
 
-from app.judges.posting import Poster, proxy_for
+from app.judges.posting import BrokenOff, Poster, proxy_for
 from app.judges.refusals import Refused
 from app.providers import Provider
 from app.scorers import MOST_TOKENS, Failure, NoJudgement, report
@@ -62,6 +62,8 @@ class Chat:
         await report().asking()
         try:
             content = await self._poster.post(self._url, body, {}, self._provider.api_key)
+        except BrokenOff:
+            raise  # it stays unanswered
         except NoJudgement as error:
             if error.type == "answer_too_large":
                 report().asked(None, None, None)

@@ -12,6 +12,11 @@ from app.judges.refusals import refused
 from app.scorers import Failure, NoJudgement
 
 MAX_BYTES = 1024**2  # of an answer
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)  # no name, host, certificate
+
+
+class BrokenOff(NoJudgement):
+    """The connection broke after it was made: the request may have been taken, and answered to nobody."""
 
 
 class Poster:
@@ -27,7 +32,8 @@ class Poster:
     async def post(self, url: URL, body: object, headers: Mapping[str, str], key: str | None) -> bytes:
         """What is answered, with a 2xx. The limits of providers and scorers are what bounds the number of connections.
 
-        Raises NoJudgement: Refused for any other status, and if nobody answers, or answers more than `MAX_BYTES`.
+        Raises NoJudgement: Refused for any other status, BrokenOff, and if nobody is reached, or answers more than
+        `MAX_BYTES`.
         """
         sent = {"Content-Type": "application/json", **headers}
         if key:
@@ -36,9 +42,12 @@ class Poster:
         try:
             async with self._connections().post(url, data=data, headers=sent, allow_redirects=False) as answer:
                 raw = await self._read(answer)
-        except (aiohttp.ClientError, ValueError) as error:  # the latter for a key or a host that cannot be sent
+        except (*_UNSENT, ValueError) as error:  # the latter for a key or a host that cannot be sent
             message = f"{self._who} cannot be reached: {_cause(error)}"
             raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
+        except aiohttp.ClientError as error:
+            message = f"{self._who} broke the connection off: {_cause(error)}"
+            raise BrokenOff("provider_unreachable", message, Failure.UNAVAILABLE) from None
         if not _is_fine(answer):
             status, said = answer.status, answer.headers
             answered = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=said)
@@ -52,12 +61,15 @@ class Poster:
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         raw = bytearray()
-        async for chunk in answer.content.iter_any():
-            raw += chunk
-            if len(raw) > MAX_BYTES:
-                if not _is_fine(answer):
-                    break  # its status says enough
-                raise NoJudgement("answer_too_large", f"{self._who} answered with more than 1 MiB")
+        try:
+            async for chunk in answer.content.iter_any():
+                raw += chunk
+                if len(raw) > MAX_BYTES:
+                    raise NoJudgement("answer_too_large", f"{self._who} answered with more than 1 MiB")
+        except (aiohttp.ClientError, NoJudgement):
+            if _is_fine(answer):
+                raise
+            # The status of an error says enough.
         return bytes(raw)
 
     def _connections(self) -> aiohttp.ClientSession:

@@ -59,6 +59,7 @@ def test_each_way_in_which_a_judge_answers_ends_as_documented(judging: Judging) 
     assert request["cost"] == bill(judging.judge) | {
         "requests": judging.judge.answered["requests"] + 9,  # that were no completion, or too large
         "unpriced_requests": 12,  # and those that did not count
+        "unanswered_requests": 3,  # which the judge has read, and then closed the connection
     }
 
 

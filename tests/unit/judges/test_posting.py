@@ -1,5 +1,7 @@
 """What comes of a question over HTTP, whatever answers it."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -7,7 +9,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from app.judges.posting import MAX_BYTES, Poster, proxy_for
+from app.judges.posting import MAX_BYTES, BrokenOff, Poster, proxy_for
 from app.scorers import Failure, NoJudgement
 
 HUGE = "x" * (MAX_BYTES + 1)
@@ -77,6 +79,45 @@ async def test_an_error_without_words_is_told_by_its_status(body: str) -> None:
 async def test_a_key_that_no_header_can_carry_is_no_answer_and_is_not_shown() -> None:
     error = await refusal(web.Response, key="secret\n")
     assert (error.type, "secret" in error.message) == ("provider_unreachable", False)
+
+
+async def scripted(answer: bytes) -> NoJudgement:
+    """What comes of a question to a server that reads it, answers these bytes and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, poster() as asks:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NoJudgement) as refused:
+            await asks.post(URL(f"http://127.0.0.1:{port}/"), {}, {}, None)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 200", b"what?\r\n\r\n"]
+)
+async def test_a_connection_that_breaks_once_the_question_was_read_may_have_cost_something(answer: bytes) -> None:
+    error = await scripted(answer)
+    assert isinstance(error, BrokenOff)
+    assert (error.type, error.failure) == ("provider_unreachable", Failure.UNAVAILABLE)
+
+
+async def test_an_error_whose_page_breaks_off_is_told_by_its_status() -> None:
+    error = await scripted(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\n{")
+    assert (error.type, error.message) == ("provider_unavailable", "it answered 503")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nobody.invalid"])
+async def test_who_is_not_reached_was_asked_nothing(host: str) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        async with poster() as asks:
+            with pytest.raises(NoJudgement) as refused:
+                await asks.post(URL(f"http://{host}:{bound.getsockname()[1]}/"), {}, {}, None)
+    assert (refused.value.type, isinstance(refused.value, BrokenOff)) == ("provider_unreachable", False)
 
 
 @pytest.mark.parametrize(
