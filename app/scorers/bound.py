@@ -63,12 +63,19 @@ class BoundScorer:
         return isinstance(self.scorer, Scorer) and self.scorer.asks
 
     @cached_property
+    def built_in(self) -> bool:
+        """Whether it is one of ours that asks nobody; a user's subclass of one is user code."""
+        return isinstance(self.scorer, BuiltIn) and type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE)
+
+    @cached_property
+    def has_questions(self) -> bool:
+        """Whether an answer that it was given can be known by its question, and so used again."""
+        return isinstance(self.scorer, Scorer) and type(self.scorer).question is not Scorer.question
+
+    @cached_property
     def inline_up_to(self) -> int:
         """Characters of judged text up to which it may run on the event loop; 0 for user code."""
-        # A user's subclass of a built-in is user code.
-        if isinstance(self.scorer, BuiltIn) and type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE):
-            return self.scorer.inline_limit()
-        return 0
+        return self.scorer.inline_limit() if isinstance(self.scorer, BuiltIn) and self.built_in else 0
 
     def inline_for(self, call: Call) -> bool:
         """Whether this call is small enough for `Runner.run_inline`."""

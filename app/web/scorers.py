@@ -88,6 +88,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     check_kept(dict(body.policy.given()), "The policy is", "body", "policy")
     bound = bind(registry, body.name, body.kind, body.params)
     check_cap(bound, body.policy, "body", "policy", "usd_per_day")
+    _check_cache(bound, body.policy)
     await check_askable(bound, body.policy, body.project_id, bound.digest, "body", "params")
     event = ScorerPublished(
         ref=bound.ref,
@@ -153,10 +154,19 @@ def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
     if policy.usd_per_day is not None and never_tells_cost(bound.scorer):
         message = f"Scorers of kind {bound.kind} do not tell what they cost, so this cap would never hold; leave it out"
         raise problem(422, loc, message, "cost_unknown")
+    if policy.usd_per_day is not None and bound.built_in:
+        message = f"Scorers of kind {bound.kind} ask nobody and so cost nothing: leave the cap out"
+        raise problem(422, loc, message, "costs_nothing")
     lacks = lacks_price(bound.scorer)
     if cap is not None and lacks is not None:
         message = f"It may cost {cap:g} USD a day, which could not be counted: {lacks}; add it, 0 if it is free"
         raise problem(422, loc, message, "price_unknown")
+
+
+def _check_cache(bound: BoundScorer, policy: Policy) -> None:
+    if policy.cache and not bound.has_questions:
+        message = f"Scorers of kind {bound.kind} have no judgements that could be used again: leave `cache` out"
+        raise problem(422, ["body", "policy", "cache"], message, "cache_without_questions")
 
 
 async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | None, digest: str, *loc: str) -> None:

@@ -1,6 +1,8 @@
 """A judgement is used again for the very same question in a project, where whoever publishes wants it."""
 
-from tests.judging import Judging, judged, publish, scores
+import pytest
+
+from tests.judging import PROJECT, Judging, judged, publish, scores
 
 
 def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) -> None:
@@ -27,3 +29,21 @@ def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) 
     judged(service, ["one"], publish(service, "model", policy={"cache": True}, model="judge-2"), prefix="model")
     judged(service, ["one"], publish(service, "off"), prefix="off")
     assert len(judge.bodies) == asked + 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"), [("length", {"max": 9}), ("remote", {"endpoint_url": "https://example.com/"}), ("patient", {})]
+)
+def test_a_scorer_whose_answers_could_never_be_used_again_is_not_published_so(
+    judging: Judging, kind: str, params: dict[str, object]
+) -> None:
+    service = judging.start(remote_hosts="example.com")
+    body = {"name": "again", "kind": kind, "params": params, "project_id": PROJECT}
+    answer = service.post("/scorers", body | {"policy": {"cache": True}})
+    [detail] = answer.json["detail"]
+    assert (answer.status, detail["type"], detail["loc"]) == (
+        422,
+        "cache_without_questions",
+        ["body", "policy", "cache"],
+    )
+    assert service.post("/scorers", body | {"policy": {"cache": False}}).status == 201

@@ -194,6 +194,12 @@ def test_row_21_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(jud
     [detail] = answer.json["detail"]
     assert (answer.status, detail["type"], detail["loc"]) == (422, "cost_unknown", ["body", "policy", "usd_per_day"])
     assert service.post("/scorers", body).status == 201
+    # Nor is one taken that would hold back what costs nothing.
+    body = {"name": "short", "kind": "length", "params": {"max": 9}, "project_id": PROJECT}
+    answer = service.post("/scorers", body | {"policy": {"usd_per_day": 5}})
+    [detail] = answer.json["detail"]
+    assert (answer.status, detail["type"], detail["loc"]) == (422, "costs_nothing", ["body", "policy", "usd_per_day"])
+    assert service.post("/scorers", body | {"policy": {"timeout": 5}}).status == 201
 
 
 def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_and_nobody_is_asked(
