@@ -14,6 +14,7 @@ from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
 from app import cluster, events
+from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, Runner, ScorerError
 from tables import begun, calls, judgements
 from tables.in_flight import Entry
@@ -121,9 +122,12 @@ class Attempts:
             self._ended(entry, run, outcome, excused)
 
     async def _known(self, task: Task, run: Run) -> bytes | None:
-        """What a judge has said before in this project to the very same question, if that may be used."""
+        """What a judge has said before in this project to the very same question, if that may be used.
+
+        Whoever scores a call once more, on an occasion of its own, wants it to be asked again.
+        """
         question = run.question()
-        if question is None:
+        if question is None or task.occasion:
             return None
         try:
             found = await cluster.everywhere(judgements.find, task.project_id, question)
@@ -132,6 +136,8 @@ class Attempts:
         known = next((row for row in found.values() if row is not None), None)
         if known is None:
             return None
+        if isinstance(run.bound.scorer, LlmJudge):
+            run.report.made_with(**made_with(run.bound.scorer, run.call_row["call"]))
         run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
         return orjson.dumps(known["output"])
 

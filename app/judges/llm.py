@@ -172,5 +172,20 @@ class LlmJudge(Scorer):
         return frame + self.TOLD + json.dumps(scales.schema(self.scale))
 
 
+def made_with(judge: LlmJudge, call: Call) -> dict[str, Any]:
+    """What the lineage of a judgement of a call says before anybody is asked.
+
+    `score` says it itself: the source of the class is part of every ref to it, so none of it moves here.
+    """
+    texts = judge._template.texts(call)
+    return {
+        "provider": judge.provider,
+        "model": judge.model,
+        "parameters": judge._sampling,
+        "prompt_digest": _digest(judge.messages(texts)),
+        "input_digest": ids.digest(*texts, *texts.values()),
+    }
+
+
 def _digest(messages: list[Message]) -> str:
     return ids.digest(*(text for message in messages for text in message.values()))

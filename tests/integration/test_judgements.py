@@ -18,6 +18,8 @@ def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) 
     assert used["output"] == original["output"]
     assert used["lineage"]["cost"] is None
     assert used["lineage"]["judged_for"] == {"call_id": "first-00000", "scorer_ref": cached}
+    for name in ("provider", "model", "parameters", "prompt_digest", "input_digest"):
+        assert used["lineage"][name] == original["lineage"][name]
     # Under another name too, and after a kill; a failure is no answer.
     service.kill()
     service.start()
@@ -29,6 +31,19 @@ def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) 
     judged(service, ["one"], publish(service, "model", policy={"cache": True}, model="judge-2"), prefix="model")
     judged(service, ["one"], publish(service, "off"), prefix="off")
     assert len(judge.bodies) == asked + 2
+
+
+def test_who_scores_a_call_once_more_has_the_judge_asked_again(judging: Judging) -> None:
+    service, judge = judging.start(), judging.judge
+    ref = publish(service, policy={"cache": True})
+    judged(service, ["one"], ref)
+    for rescore in ("again", "yet again"):
+        request = service.submit(PROJECT, ["call-00000"], [ref], **{"Callscore-Rescore": rescore})
+        assert service.wait_finished(request)["cost"]["requests"] == 1
+    assert len(judge.bodies) == 3
+    assert all("judged_for" not in score["lineage"] for score in scores(service))
+    # Of anybody else it is not asked again.
+    assert judged(service, ["one"], ref, prefix="other")["cost"] is None
 
 
 @pytest.mark.parametrize(
