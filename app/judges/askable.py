@@ -2,7 +2,7 @@
 
 from yarl import URL
 
-from app.judges.autoevals import AutoEvals
+from app.judges.autoevals import AutoEvals, never_runs
 from app.judges.llm import LlmJudge
 from app.judges.remote import RemoteScorer
 from app.scorers import BoundScorer, NoJudgement, Policy
@@ -10,7 +10,7 @@ from app.settings import SettingsError, get_settings
 
 
 def refusal(bound: BoundScorer) -> NoJudgement | None:
-    """Why settings do not let the scorer ask whom it asks; None if they do.
+    """Why settings do not let the scorer ask whom it asks, or it knows nobody whom to ask; None if it may.
 
     Only what settings say is looked at: what the name of a host resolves to may be another address at any time.
     """
@@ -20,6 +20,8 @@ def refusal(bound: BoundScorer) -> NoJudgement | None:
             bound.scorer._check(URL(bound.scorer.endpoint_url))
         except NoJudgement as error:
             return error
+    if isinstance(bound.scorer, AutoEvals) and (never := never_runs(bound.scorer)) is not None:
+        return never
     return unknown(bound.policy) if isinstance(bound.scorer, LlmJudge | AutoEvals | RemoteScorer) else None
 
 

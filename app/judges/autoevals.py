@@ -1,6 +1,13 @@
-"""`autoevals`: the scorers of the package of that name, which is an extra, and loaded by worker processes alone."""
+"""`autoevals`: the scorers of the package of that name, which is an extra.
+
+They run in worker processes alone. The service loads the package once one of them is published, which takes a third of
+a second and no client of a model.
+"""
 
 import importlib
+import inspect
+import os
+from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -11,6 +18,8 @@ from app.judges.prompt import at
 from app.scorers import Call, NoJudgement, Policy, Scorer, report
 from app.scorers.arguments import ABSENT, inputs_of, lacks
 from app.settings import get_settings
+
+_KEYS = ("OPENAI_API_KEY", "BRAINTRUST_API_KEY")  # where the package looks for one
 
 
 class AutoEvals(Scorer):
@@ -64,3 +73,37 @@ class AutoEvals(Scorer):
         if self.model is not None:
             options["model"] = self.model
         return found(**options)
+
+
+def never_runs(scorer: AutoEvals) -> NoJudgement | None:
+    """Why a scorer could never run; None if it could, or if the package cannot be loaded here."""
+    try:
+        package = importlib.import_module("autoevals")
+    except ImportError:
+        return None
+    scorers = {name: found for name, found in vars(package).items() if _is_scorer(found, package)}
+    found = scorers.get(scorer.scorer)
+    if found is None:
+        by_letters = {name.lower(): name for name in scorers}
+        near = [by_letters[name] for name in get_close_matches(scorer.scorer.lower(), by_letters)]
+        which = f"near is {', '.join(near)}" if near else f"there are {', '.join(sorted(scorers))}"
+        return NoJudgement("unknown_scorer", f"autoevals has no scorer {scorer.scorer!r}; {which}")
+    if scorer.provider is None and _asks(found) and not _has_key(scorer):
+        message = f"{scorer.scorer} asks a model: give it a `provider`, one of CALLSCORE_PROVIDERS, and a `model`"
+        return NoJudgement("provider_missing", message)
+    return None
+
+
+def _is_scorer(found: object, package: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, package.Scorer) and not inspect.isabstract(found)
+
+
+def _asks(found: type) -> bool:
+    """Whether it takes the key of whom it asks, itself or one of its bases."""
+    made = [vars(base)["__init__"] for base in found.__mro__ if "__init__" in vars(base)]
+    return any("api_key" in inspect.signature(init).parameters for init in made)
+
+
+def _has_key(scorer: AutoEvals) -> bool:
+    """Whether it would find a key by itself."""
+    return "api_key" in scorer.options or not os.environ.keys().isdisjoint(_KEYS)

@@ -1,5 +1,6 @@
 """`/scorers`: what can be applied to calls, and publishing more."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -170,12 +171,12 @@ def _check_cache(bound: BoundScorer, policy: Policy) -> None:
 
 
 async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | None, digest: str, *loc: str) -> None:
-    """Return unless settings let the scorer ask nobody, or do not name the provider of its policy.
+    """Return unless the scorer could ask nobody, by settings or by itself, or they do not name its policy's provider.
 
     What was published so may be published again, as programs do at each start. Workers have the same settings, or one
     would fail what another one scores: so this one speaks for all. Raises ApiError, 422.
     """
-    refused = refusal(bound)
+    refused = await asyncio.to_thread(refusal, bound)  # which may load a package
     if refused is None:
         refused, loc = unknown(policy.over(bound.policy)), ("body", "policy", "provider")
     if refused is None:
@@ -183,7 +184,7 @@ async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | No
     key = ids.scorer_key(project_id, bound.name)
     known = await cluster.owner(scorers.version, key, project_id, bound.name, digest)
     if known is None or known["policy"].get("provider") != policy.provider:
-        raise problem(422, loc, f"Nobody could be asked: {refused}", refused.type)
+        raise problem(422, loc, f"It could never run: {refused}", refused.type)
 
 
 def encode(event: ScorerPublished) -> bytes:

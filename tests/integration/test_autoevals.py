@@ -28,7 +28,6 @@ def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
     refs = [
         publish(service, "near", scorer="Levenshtein", **gold),
         publish(service, "same", scorer="ExactMatch", **gold),
-        publish(service, "nothing", scorer="NoSuchScorer"),
         publish(service, "asks", scorer="Humor", provider="local", model="judge-1"),
     ]
     service.wait_finished(service.submit(PROJECT, ["a", "b"], refs[:-1]), 300)
@@ -38,8 +37,31 @@ def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
     assert found["same", "a"]["output"] == {"score": 0}
     assert found["near", "b"]["error"]["type"] == "missing_input"
     assert "attributes.gold" in found["near", "b"]["error"]["message"]
-    assert found["nothing", "a"]["error"]["type"] == "unknown_scorer"
     # It asked the provider with its key. This judge does not answer as that scorer wants it: a failure, never a score.
     assert judging.judge.bodies[0]["model"] == "judge-1"
     assert found["asks", "a"]["status"] == "failed"
     assert found["asks", "a"]["lineage"]["model"] == "judge-1"
+
+
+def test_one_that_could_never_run_is_refused_at_publishing_and_it_is_said_what_to_do(
+    judging: Judging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "BRAINTRUST_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    service = judging.start()
+    for params, type_, told in (
+        ({"scorer": "Levenstein"}, "unknown_scorer", "near is Levenshtein"),
+        ({"scorer": "Exactmatch"}, "unknown_scorer", "near is ExactMatch"),
+        ({"scorer": "Zzz"}, "unknown_scorer", "there are AnswerCorrectness, "),
+        ({"scorer": "Factuality"}, "provider_missing", "CALLSCORE_PROVIDERS"),
+        ({"scorer": "EmbeddingSimilarity"}, "provider_missing", "CALLSCORE_PROVIDERS"),
+        ({"scorer": "Faithfulness"}, "provider_missing", "CALLSCORE_PROVIDERS"),
+    ):
+        answer = service.post("/scorers", {"name": "x", "kind": "autoevals", "params": params, "project_id": PROJECT})
+        [detail] = answer.json["detail"]
+        assert (answer.status, detail["type"], detail["loc"]) == (422, type_, ["body", "params"])
+        assert told in detail["msg"]
+    for scorer in ("Levenshtein", "NumericDiff", "JSONDiff", "ValidJSON", "ListContains", "ExactMatch"):
+        publish(service, scorer, scorer=scorer)
+    for scorer in ("Factuality", "ClosedQA", "EmbeddingSimilarity", "Moderation", "AnswerRelevancy"):
+        publish(service, scorer, scorer=scorer, provider="local", model="judge-1")
