@@ -43,7 +43,6 @@ class _Known:
     cost: int | None = None
     since: int = 0  # spent here since they were asked
     held: int = 0  # of what is left, by this worker
-    elsewhere: int = 0  # held by others
     wanted_at: float = 0.0
 
 
@@ -97,7 +96,7 @@ class Budgets:
         if known.cost is None:
             return 0
         left = self._left(where, known)
-        spending.say(project_id, bound.ref, cap, day + DAY, left <= known.elsewhere)
+        spending.say(project_id, bound.ref, cap, day + DAY, left <= 0)
         return self._affordable(where, known.held) if left > 0 and known.held > 0 else 0
 
     def _affordable(self, where: Where, held: int) -> int:
@@ -167,8 +166,8 @@ class Budgets:
             if known.day == day:
                 known.cost = sum(costs[number] for costs in spent.values())
                 known.since -= before[where]
-                known.elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
-                part = self._part(self._left(where, known) - known.elsewhere)
+                elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
+                part = self._part(self._left(where, known) - elsewhere)
                 known.held = max(min(most[where], part), self._under_way(where))
 
     def _left(self, where: Where, known: _Known) -> int:

@@ -154,15 +154,6 @@ async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dea
     assert spending.held(0, [(PROJECT, bound.ref)]) == [4 * 20 * USD]  # which others hear
 
 
-async def test_what_others_have_asked_without_an_answer_is_taken_from_what_is_left_and_the_cap_is_reached(
-    budgets: Budgets, bound: BoundScorer, others: Others
-) -> None:
-    others.spent, others.held = 40, CAP - 40
-    await budgets.ask()
-    assert budgets.room(PROJECT, bound) == 0
-    assert spending.reached(PROJECT, bound.ref)
-
-
 async def test_what_got_no_answer_counts_until_the_day_ends_also_if_its_scorer_had_nothing_to_do_for_a_while(
     budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
 ) -> None:
