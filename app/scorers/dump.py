@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from asyncio.subprocess import Process
+from contextlib import suppress
 from typing import NamedTuple
 
 _SIGNAL = signal.SIGUSR2
@@ -47,7 +48,10 @@ async def take(process: Process, fd: int) -> Dump:
             while not said.endswith(_LAST):
                 await more.wait()
                 more.clear()
-                said += os.read(fd, 65_536)
+                with suppress(BlockingIOError):  # woken for what was read already: it is written piece by piece
+                    if not (piece := os.read(fd, 65_536)):
+                        break  # it has ended
+                    said += piece
     except OSError:  # it has ended, or time is up
         pass
     finally:
