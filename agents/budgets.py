@@ -127,7 +127,8 @@ class Budgets:
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
         while True:
-            await self._wanted.wait()
+            with suppress(TimeoutError):  # when the day ends, this worker holds nothing for it any more
+                await asyncio.wait_for(self._wanted.wait(), self.day() + DAY - time.time())
             with suppress(cluster.Unavailable):
                 await self.ask()
             self._wake()

@@ -27,6 +27,7 @@ def tell(partition: int, changes: Changes) -> None:
     for key, task in changes.tasks.items():
         if task is None:
             scoring.parking.removed(partition, changes.was_parked[key])
+            scoring.unparked(key)
         else:
             scoring.parking.parked(partition, key, task, not changes.was_parked[key])
     for spent in changes.spent:

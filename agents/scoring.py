@@ -46,6 +46,7 @@ class Scoring:
         self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._admit, self._end_turn)
         self.parking = Parking(self.scheduler.resume)
         self.steering = Steering(self.scheduler, self.parking, self.outbox, self.stop, self.withdraw)
+        self._behind: dict[bytes, list[Task]] = {}  # by key, until the parked one has ended, which takes no more
         self._epoch = 0  # counts assignments
 
     # --- a task ---
@@ -117,6 +118,9 @@ class Scoring:
             self.outbox.put_reused(task.partition, target)
 
     def _join(self, task: Task, row: tasks.Row) -> None:
+        if len(row.targets) >= MOST_TARGETS:
+            self._behind.setdefault(task.key, []).append(task)
+            return
         task.round, task.attempts = row.round, row.attempts
         self._say(self._enter(task), events.TaskJoined(**task.facts(task.targets)))
 
@@ -275,6 +279,13 @@ class Scoring:
             self.start(task)
         self._wake.set()
 
+    def unparked(self, key: bytes) -> None:
+        """A task is parked no more: those that wait behind it have their turn, unless they were withdrawn meanwhile."""
+        for task in self._behind.pop(key, ()):
+            target = task.targets[0]
+            if progress.load(task.partition, *target[:3]).wants(target.call, target.opened):
+                self.start(task)
+
     def _spent(self, run: Run) -> dict[str, Any]:
         spent = run.spent()  # also if only an earlier attempt asked, which a kill cut off
         return {"spent": spent, "day": self.room.budgets.day() if run.asked or spent is not None else None}
@@ -330,6 +341,7 @@ class Scoring:
         scores.forget_missing()
         self.steering.clear()
         self.parking.clear()
+        self._behind.clear()
         self.scheduler.clear()
 
     def _admit(self, chunk: Chunk) -> None:

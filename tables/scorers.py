@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from msgspec import field
 from msgspec.json import Decoder
 
@@ -35,7 +36,18 @@ class Version(Struct):
     published: ScorerPublished
 
 
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+class _KindOf(msgspec.Struct):
+    """As little of a version as tells whether it is a scorer: an object of Weave's may have a megabyte."""
+
+    published: _Kind
+
+
 _decode = Decoder(Row).decode
+_kind_of = Decoder(_KindOf).decode
 _decode_version = Decoder(Version).decode
 
 
@@ -68,12 +80,16 @@ def save(partition: int, event: ScorerPublished, offset: int) -> None:
 
 
 def of_project(partition: int, project_id: str | None) -> Iterator[tuple[Row, list[ScorerPublished]]]:
-    """The scorers of a project (None: those of no project) in this partition, by name, with all their versions."""
+    """The scorers of a project (None: those of no project) in this partition, by name, with all their versions.
+
+    Objects of Weave's that are no scorers are left out.
+    """
     rows = table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR)
     for _, [(_, head), *behind] in groupby(rows, key=lambda item: ids.split_key(item[0])[1]):
         row = _decode(head)
-        versions = row.versions | {ids.split_key(key)[2]: _decode_version(value).published for key, value in behind}
-        yield row, list(versions.values())
+        scorers = (item for item in behind if _kind_of(item[1]).published.kind != KEPT)
+        versions = row.versions | {ids.split_key(key)[2]: _decode_version(value).published for key, value in scorers}
+        yield row, [version for version in versions.values() if version.kind != KEPT]
 
 
 def version(partition: int, project_id: str | None, name: str, digest: str) -> dict[str, Any] | None:
@@ -114,9 +130,7 @@ def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
     found = []
     for row, versions in of_project(partition, project_id):
         for version in versions:
-            if version.kind == KEPT:
-                continue
             age = 10**15 - int(version.published_at * 1000)
             order = f"{version.name}\0{int(version.digest != row.latest)}\0{age:016d}\0{version.digest}"
-            found.append({**version.as_dict(), "order": order})
+            found.append({**version.replace(source=None).as_dict(), "order": order})
     return found

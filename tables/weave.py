@@ -1,7 +1,6 @@
 """What Weave's SDK has kept here: files by their digest, and feedback by what it is of."""
 
 from base64 import b64encode
-from collections.abc import Iterator
 from typing import Any
 
 from msgspec.json import Decoder
@@ -65,23 +64,22 @@ def file(partition: int, project_id: str, digest: str) -> str | None:
     return None if content is None else b64encode(content).decode()
 
 
-def feedback_of(partition: int, project_id: str, weave_ref: str) -> list[dict[str, Any]]:
+def feedback_of(partition: int, after: str | None, rows: int, project_id: str, weave_ref: str) -> Page:
     """What was said of a ref and was not purged."""
-    return [found for _, found, _ in _feedback(partition, ids.join_key(project_id, _FEEDBACK, weave_ref), None)]
+    return _page(partition, after, rows, ids.join_key(project_id, _FEEDBACK, weave_ref))
 
 
 def feedback_page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
     """What was said in a project and was not purged, by what it is of."""
+    return _page(partition, after, rows, ids.join_key(project_id, _FEEDBACK))
+
+
+def _page(partition: int, after: str | None, rows: int, prefix: bytes) -> Page:
     found = Slice(rows)
-    for key, feedback, size in _feedback(partition, ids.join_key(project_id, _FEEDBACK), after):
-        found.add(key, feedback, size)
-        if found.full():
-            return found.page(key)
-    return found.page(None)
-
-
-def _feedback(partition: int, prefix: bytes, after: str | None) -> Iterator[tuple[str, dict[str, Any], int]]:
     for key, value in table.scan(partition, prefix + ids.SEPARATOR, None if after is None else after.encode()):
         feedback = _decode(value).feedback
         if feedback is not None:
-            yield key.decode(), feedback, len(value)
+            found.add(key.decode(), feedback, len(value))
+        if found.full():
+            return found.page(key.decode())
+    return found.page(None)

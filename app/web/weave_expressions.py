@@ -1,49 +1,73 @@
-"""Weave's query expressions: `{"$eq": [{"$getField": "op_name"}, {"$literal": "…"}]}` and the like.
+"""Weave's queries: `{"$expr": {"$eq": [{"$getField": "op_name"}, {"$literal": "…"}]}}` and the like.
 
 Contract: `weave/trace_server/interface/query.py` in the wheel of Weave's SDK. Nothing that is asked is passed over: an
 operator that is not known is refused.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as PydanticField
+
 Field = Callable[[str], Any]
+Evaluate = Callable[[Field], Any]
+
+_MAX_DEPTH = 50
+_LONGEST_INDEX = 9  # digits
+
+
+class Query(BaseModel):
+    """`{"$expr": …}` and nothing else: what is misspelt would ask for everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expression: dict[str, Any] = PydanticField(alias="$expr")
 
 
 class BadExpression(ValueError):
     """It cannot be evaluated; the sentence says why."""
 
 
-def holds(expression: Any, field: Field) -> bool:
-    """Whether it is true of what `field` gives the fields of. Raises BadExpression."""
-    return bool(value_of(expression, field))
+def compiled(expression: Any) -> Evaluate:
+    """What an expression comes to, given what has the fields. All of it is looked at before anything is asked.
+
+    Raises:
+        BadExpression: it is none, or more than 50 levels deep.
+    """
+    return _compiled(expression, 0)
 
 
-def value_of(expression: Any, field: Field) -> Any:
-    """What it comes to. Raises BadExpression."""
+def _compiled(expression: Any, depth: int) -> Evaluate:
+    if depth > _MAX_DEPTH:
+        raise BadExpression(f"an expression may be {_MAX_DEPTH} levels deep")
     if not isinstance(expression, Mapping) or len(expression) != 1:
         raise BadExpression(f"an expression is an object with one operator, not {expression!r:.100}")
     [(operator, operand)] = expression.items()
     if operator == "$literal":
-        return operand
+        return lambda field: operand
     if operator == "$getField":
-        return field(_text(operand, operator))
+        path = _text(operand, operator)
+        return lambda field: field(path)
+
+    def inner(value: Any) -> Evaluate:
+        return _compiled(value, depth + 1)
+
     if operator in _OF_LISTS:
-        return _OF_LISTS[operator](value_of(item, field) for item in _list(operand, operator))
+        combine, parts = _OF_LISTS[operator], [inner(item) for item in _list(operand, operator)]
+        return lambda field: combine(part(field) for part in parts)
     if operator in _OF_TWO:
-        left, right = _two(operand, operator)
-        return _OF_TWO[operator](value_of(left, field), value_of(right, field))
-    if operator == "$not":
-        return not all(holds(item, field) for item in _list(operand, operator))
+        compare, (left, right) = _OF_TWO[operator], map(inner, _two(operand, operator))
+        return lambda field: compare(left(field), right(field))
     if operator == "$in":
         needle, choices = _two(operand, operator)
-        wanted = value_of(needle, field)
-        return any(_equal(wanted, value_of(choice, field)) for choice in _list(choices, operator))
+        wanted, found = inner(needle), [inner(choice) for choice in _list(choices, operator)]
+        return lambda field: _is_one_of(wanted(field), (choice(field) for choice in found))
     if operator == "$contains":
-        return _contains(operand, field)
+        return _contains(operand, inner)
     if operator == "$convert":
-        return _convert(operand, field)
+        return _convert(operand, inner)
     raise BadExpression(f"the operator {operator!r:.100} is not known here")
 
 
@@ -74,7 +98,7 @@ def mentions(expression: Any, prefix: str) -> bool:
 def at_path(value: Any, path: str) -> Any:
     """What lies in a JSON value at a path such as `inputs.question`; None if there is nothing."""
     for part in path.split("."):
-        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+        if isinstance(value, list) and part.isdecimal() and len(part) <= _LONGEST_INDEX and int(part) < len(value):
             value = value[int(part)]
         elif isinstance(value, Mapping):
             value = value.get(part)
@@ -95,7 +119,11 @@ def _above(left: Any, right: Any) -> bool:
         return False
 
 
-_OF_LISTS: dict[str, Callable[[Any], Any]] = {"$and": all, "$or": any}
+def _is_one_of(wanted: Any, choices: Iterable[Any]) -> bool:
+    return any(_equal(wanted, choice) for choice in choices)
+
+
+_OF_LISTS: dict[str, Callable[[Iterable[Any]], bool]] = {"$and": all, "$or": any, "$not": lambda parts: not all(parts)}
 _OF_TWO: dict[str, Callable[[Any, Any], bool]] = {
     "$eq": _equal,
     "$gt": _above,
@@ -105,23 +133,35 @@ _OF_TWO: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _contains(operand: Any, field: Field) -> bool:
+def _contains(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:
     if not isinstance(operand, Mapping):
         raise BadExpression("$contains takes an object with input and substr")
-    text, part = value_of(operand.get("input"), field), value_of(operand.get("substr"), field)
-    if not isinstance(text, str) or not isinstance(part, str):
-        return False
-    return part.casefold() in text.casefold() if operand.get("case_insensitive") else part in text
+    text_of, part_of = inner(operand.get("input")), inner(operand.get("substr"))
+    any_case = bool(operand.get("case_insensitive"))
+
+    def contains(field: Field) -> bool:
+        text, part = text_of(field), part_of(field)
+        if not isinstance(text, str) or not isinstance(part, str):
+            return False
+        return part.casefold() in text.casefold() if any_case else part in text
+
+    return contains
 
 
-def _convert(operand: Any, field: Field) -> Any:
-    if not isinstance(operand, Mapping) or operand.get("to") not in _CONVERSIONS:
+def _convert(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:
+    to = operand.get("to") if isinstance(operand, Mapping) else None
+    conversion = _CONVERSIONS.get(to) if isinstance(to, str) else None
+    if conversion is None:
         raise BadExpression(f"$convert takes an object with input, and to, one of {', '.join(_CONVERSIONS)}")
-    value = value_of(operand.get("input"), field)
-    try:
-        return _CONVERSIONS[operand["to"]](value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    convert, value_of = conversion, inner(operand.get("input"))
+
+    def converted(field: Field) -> Any:
+        try:
+            return convert(value_of(field))
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    return converted
 
 
 def _double(value: Any) -> float | None:

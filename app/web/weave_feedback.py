@@ -4,7 +4,8 @@ Contract: `weave/trace_server/feedback.py` in the wheel of Weave's SDK.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -12,19 +13,23 @@ from pydantic import BaseModel, ConfigDict
 
 from app import cluster, ids, topics
 from app.events import FeedbackGiven, FeedbackPurged
+from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.errors import ApiError, problem
 from app.web.paging import collect
 from app.web.queries import Id
-from app.web.responses import json_response, timestamp
-from app.web.weave_bodies import read
-from app.web.weave_expressions import BadExpression, at_path, holds, wanted
-from app.web.weave_order import SortBy, in_order
+from app.web.responses import encode, json_response, timestamp
+from app.web.weave_bodies import checked_id, read
+from app.web.weave_expressions import BadExpression, Query, at_path, compiled, wanted
+from app.web.weave_order import SortBy, in_order, key_of
 from app.web.weave_said import RUNNABLE, of_call, of_score
-from tables import judged, scores, weave
+from tables import scores, weave
 
-_MOST_FOUND = 10_000  # in a whole project; of one call, as many as there are
+MAX_BATCH = 1_000
+_AT_ONCE = 1_000
+_MOST_FOUND, _MOST_BYTES = 10_000, 64 * 1024**2  # that are answered at once
+_SUCCEEDED: scores.Filters = {"status": "succeeded"}
 
 
 class Feedback(BaseModel):
@@ -49,7 +54,7 @@ class _Batch(BaseModel):
 
 class _Query(BaseModel):
     project_id: Id
-    query: dict[str, Any] | None = None
+    query: Query | None = None
     sort_by: list[SortBy] | None = None
     limit: int | None = None
     offset: int | None = None
@@ -57,7 +62,7 @@ class _Query(BaseModel):
 
 class _Purge(BaseModel):
     project_id: Id
-    query: dict[str, Any]
+    query: Query
 
 
 async def create_feedback(request: web.Request) -> web.Response:
@@ -75,7 +80,8 @@ async def query_feedback(request: web.Request) -> web.Response:
     """What was said of calls, by scorers and by people, and that the query is true of."""
     asked = await read(request, _Query)
     check_read(request, asked.project_id)
-    found = in_order(await _matching(asked.project_id, asked.query), asked.sort_by or [])
+    by = asked.sort_by or []
+    found = in_order(await _matching(asked.project_id, asked.query), by, lambda row: key_of(row, by))
     start = asked.offset or 0
     end = len(found) if asked.limit is None else start + asked.limit
     return json_response({"result": found[start:end], "total_count": len(found)})
@@ -86,7 +92,7 @@ async def purge_feedback(request: web.Request) -> web.Response:
     asked = await read(request, _Purge)
     check_write(request, asked.project_id, "body", "project_id")
     user, now = request[USER].name, time.time()
-    written = []
+    records = []
     for found in await _matching(asked.project_id, asked.query, scored=False):
         event = FeedbackPurged(
             project_id=asked.project_id,
@@ -95,9 +101,8 @@ async def purge_feedback(request: web.Request) -> web.Response:
             purged_by=user,
             purged_at=now,
         )
-        key = partitioning_key(asked.project_id, found["weave_ref"])
-        written.append(log_writes.append(topics.weave, key, event.encode()))
-    await log_writes.durable(written)
+        records.append((partitioning_key(asked.project_id, found["weave_ref"]), event.encode()))
+    await _append(records)
     return json_response({})
 
 
@@ -109,8 +114,11 @@ def partitioning_key(project_id: str, weave_ref: str) -> bytes:
 
 async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, Any]]:
     """Keep all of them; or none, if one is refused."""
+    if len(batch) > MAX_BATCH:
+        message = f"the batch has {len(batch)} items, more than {MAX_BATCH}; nothing was kept, send them in parts"
+        raise problem(413, ["body"], message, "batch_too_large")
     user, now = request[USER].name, timestamp(time.time())
-    records, made = [], []
+    records, made, turns = [], [], Turns()
     for feedback in batch:
         check_write(request, feedback.project_id, "body", "project_id")
         _check(feedback)
@@ -121,8 +129,14 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
         )
         records.append((partitioning_key(feedback.project_id, feedback.weave_ref), _encoded(event)))
         made.append({name: row[name] for name in ("id", "created_at", "wb_user_id", "payload")})
-    await log_writes.durable([log_writes.append(topics.weave, key, value) for key, value in records])
+        await turns.breathe()
+    await _append(records)
     return made
+
+
+async def _append(records: list[tuple[bytes, bytes]]) -> None:
+    log_writes.check(topics.weave, {topics.partition_of(key) for key, _ in records})
+    await log_writes.durable([log_writes.append(topics.weave, key, value) for key, value in records])
 
 
 def _check(feedback: Feedback) -> None:
@@ -150,51 +164,71 @@ def _encoded(event: FeedbackGiven) -> bytes:
     return encoded
 
 
-async def _matching(project_id: str, query: Mapping[str, Any] | None, scored: bool = True) -> list[dict[str, Any]]:
-    expression = None if query is None else query.get("$expr")
-    rows = await _candidates(project_id, wanted(expression, "weave_ref"), scored)
-    if expression is None:
-        return rows
+async def _matching(project_id: str, query: Query | None, scored: bool = True) -> list[dict[str, Any]]:
     try:
-        return [row for row in rows if holds(expression, lambda path, row=row: at_path(row, path))]  # type: ignore[misc]
+        holds = None if query is None else compiled(query.expression)
     except BadExpression as error:
         raise _bad(f"query: {error}") from None
+    rows = await _candidates(project_id, query and wanted(query.expression, "weave_ref"), scored)
+    if holds is None:
+        return rows
+    found, turns = [], Turns()
+    for row in rows:
+        if holds(partial(at_path, row)):
+            found.append(row)
+        await turns.breathe()
+    return found
 
 
 async def _candidates(project_id: str, weave_ref: Any, scored: bool) -> list[dict[str, Any]]:
+    """What was said of a ref, or in the whole project."""
     if not isinstance(weave_ref, str):
-        return await _all(project_id, scored)
+        await log_writes.all_seen_everywhere(topics.weave)
+        given = await _everywhere(weave.feedback_page, project_id)
+        shown = await _everywhere(scores.page, project_id, _SUCCEEDED) if scored else []
+        return [*(of_score(project_id, score) for score in shown), *given]
+    checked_id(weave_ref, "weave_ref")
     key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
     await log_writes.seen(topics.weave, key)
-    if call_id is None:
-        return await cluster.owner(weave.feedback_of, key, project_id, weave_ref)
-    shown, given = await cluster.owner(judged.said_of, key, project_id, call_id)
-    return of_call(project_id, shown if scored else [], given)
+    given = await _of_owner(key, weave.feedback_of, project_id, weave_ref)
+    if call_id is None or not scored:
+        return given
+    shown = await _of_owner(key, scores.page, project_id, {**_SUCCEEDED, "call_id": call_id})
+    return of_call(project_id, shown, given)
 
 
-async def _all(project_id: str, scored: bool) -> list[dict[str, Any]]:
-    """All that was said in a project."""
-    await log_writes.all_seen_everywhere(topics.weave)
-    rows = await _pages(weave.feedback_page, project_id)
-    if scored:
-        shown = await _pages(scores.page, project_id, {"status": "succeeded"})
-        rows += [of_score(project_id, score) for score in shown]
-    return rows
+async def _everywhere(query: Any, *args: Any) -> list[Any]:
+    async def page(after: str | None) -> tuple[list[Any], str | None]:
+        with cluster.noting() as silent:
+            found = await collect(query, after, _AT_ONCE, False, *args)
+        if silent:
+            raise cluster.Unavailable("a worker does not answer, or is behind")
+        return found
+
+    return await _all(page)
 
 
-async def _pages(query: Any, *args: Any) -> list[Any]:
+async def _of_owner(key: bytes, query: Any, *args: Any) -> list[Any]:
+    async def page(after: str | None) -> tuple[list[Any], str | None]:
+        found = await cluster.owner(query, key, after, _AT_ONCE, *args)
+        return [item for _, item in found["items"]], found["next"]
+
+    return await _all(page)
+
+
+async def _all(page: Callable[[str | None], Awaitable[tuple[list[Any], str | None]]]) -> list[Any]:
+    """The items of all pages. Raises ApiError 400 if they are too many, or too large, to be answered at once."""
     found: list[Any] = []
-    after = None
-    with cluster.noting() as silent:
-        while True:
-            items, after = await collect(query, after, 1_000, False, *args)
-            found += items
-            if silent:
-                raise cluster.Unavailable("a worker does not answer, or is behind")
-            if len(found) > _MOST_FOUND:
-                raise _bad(f"there is more than {_MOST_FOUND}: ask for one weave_ref at a time, by $eq")
-            if after is None:
-                return found
+    size, turns, after = 0, Turns(), None
+    while True:
+        items, after = await page(after)
+        found += items
+        size += sum(len(encode(item)) for item in items)
+        if len(found) > _MOST_FOUND or size > _MOST_BYTES:
+            raise _bad(f"there is more than {_MOST_FOUND} items or 64 MiB: ask for one weave_ref at a time, by $eq")
+        if after is None:
+            return found
+        await turns.breathe()
 
 
 def _bad(reason: str) -> ApiError:

@@ -26,7 +26,10 @@ class _Asked(BaseModel):
 
 async def create_file(request: web.Request) -> web.Response:
     """A form with `project_id`, `file` and, if the client knows it, `expected_digest` → `{"digest"}`, once durable."""
-    form = await request.post()
+    try:
+        form = await request.post()
+    except ValueError:  # a form without its boundary, or broken off
+        raise problem(422, ["body"], "the body must be a form, multipart/form-data", "invalid") from None
     project_id = checked_id(form.get("project_id"), "project_id")
     check_write(request, project_id, "body", "project_id")
     file = form.get("file")
@@ -40,6 +43,7 @@ async def create_file(request: web.Request) -> web.Response:
         raise problem(409, ["body", "expected_digest"], f"The digest of the file is {digest}", "digest_mismatch")
     key = weave.file_key(project_id, digest)
     event = FileKept(project_id=project_id, digest=digest, content=content)
+    log_writes.check(topics.weave, {topics.partition_of(key)})
     await log_writes.durable([log_writes.append(topics.weave, key, event.encode())])
     return json_response({"digest": digest})
 

@@ -38,7 +38,7 @@ class _Creation(BaseModel):
 class _Reading(BaseModel):
     project_id: Id
     object_id: Id
-    digest: str
+    digest: Id
 
 
 async def create_object(request: web.Request) -> web.Response:
@@ -67,6 +67,7 @@ async def create_object(request: web.Request) -> web.Response:
         published_at=time.time(),
     )
     key = ids.scorer_key(obj.project_id, obj.object_id)
+    log_writes.check(topics.scorers, {topics.partition_of(key)})
     await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
     await log_writes.seen(topics.scorers, key)
     return json_response({"digest": digest, "object_id": obj.object_id})

@@ -1,6 +1,7 @@
 """`sort_by` of Weave's queries."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -10,30 +11,36 @@ from app.web.weave_expressions import at_path
 T = TypeVar("T")
 
 
+_LONGEST = 200  # characters of a text, or of what is no number and no text, by which it is sorted
+
+
 class SortBy(BaseModel):
     field: str
     direction: Literal["asc", "desc", "ASC", "DESC"] = "asc"
 
 
-def in_order(rows: Iterable[dict[str, Any]], sort_by: Sequence[SortBy]) -> list[dict[str, Any]]:
-    """Rows sorted by fields; those that lack one come last."""
-    return in_order_of(rows, sort_by, lambda row: [at_path(row, by.field) for by in sort_by])
+def key_of(row: dict[str, Any], sort_by: Sequence[SortBy]) -> list[tuple[int, Any] | None]:
+    """What a row is sorted by, which is small however large the row is; None for what it lacks."""
+    return [_sortable(at_path(row, by.field)) for by in sort_by]
 
 
-def in_order_of(items: Iterable[T], sort_by: Sequence[SortBy], values: Callable[[T], Sequence[Any]]) -> list[T]:
-    """Items sorted by their values of the fields."""
+def in_order(
+    items: Iterable[T], sort_by: Sequence[SortBy], key: Callable[[T], Sequence[tuple[int, Any] | None]]
+) -> list[T]:
+    """Items sorted by their keys; those that lack a field come last."""
     found = list(items)
-    for number in reversed(range(len(sort_by))):
-        having = [item for item in found if values(item)[number] is not None]
-        lacking = [item for item in found if values(item)[number] is None]
-        backwards = sort_by[number].direction.lower() == "desc"
-        having.sort(key=lambda item, number=number: _sortable(values(item)[number]), reverse=backwards)  # type: ignore[misc]
-        found = having + lacking
+    for number, by in reversed(list(enumerate(sort_by))):
+        having = [(value, item) for item in found if (value := key(item)[number]) is not None]
+        lacking = [item for item in found if key(item)[number] is None]
+        having.sort(key=itemgetter(0), reverse=by.direction.lower() == "desc")
+        found = [item for _, item in having] + lacking
     return found
 
 
-def _sortable(value: Any) -> tuple[int, Any]:
+def _sortable(value: Any) -> tuple[int, Any] | None:
     """Numbers first, then texts, then all else."""
+    if value is None:
+        return None
     if isinstance(value, bool | int | float):
         return 0, value
-    return (1, value) if isinstance(value, str) else (2, str(value))
+    return (1, value[:_LONGEST]) if isinstance(value, str) else (2, str(value)[:_LONGEST])

@@ -4,14 +4,17 @@ A call is there once its end is there, so that a call that runs is not found. A 
 that is passed over would silently not filter.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import cluster, ids, topics
+from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import check_read
 from app.web.errors import ApiError, problem
@@ -19,8 +22,8 @@ from app.web.paging import collect
 from app.web.queries import Id
 from app.web.responses import encode, json_response
 from app.web.weave_bodies import read
-from app.web.weave_expressions import BadExpression, at_path, holds, mentions
-from app.web.weave_order import SortBy, in_order_of
+from app.web.weave_expressions import BadExpression, Evaluate, Query, at_path, compiled, mentions
+from app.web.weave_order import SortBy, in_order, key_of
 from app.web.weave_said import of_call
 from tables import judged
 from tables.judged import Judged
@@ -37,7 +40,7 @@ class _Filter(BaseModel):
     op_names: list[str] | None = None
     parent_ids: list[str] | None = None
     trace_ids: list[str] | None = None
-    call_ids: list[Id] | None = None
+    call_ids: list[Id] | None = Field(None, max_length=10_000)
     thread_ids: list[str] | None = None
     turn_ids: list[str] | None = None
     wb_user_ids: list[str] | None = None
@@ -48,8 +51,8 @@ class _Filter(BaseModel):
 class _Query(BaseModel):
     project_id: Id
     filter: _Filter | None = None
-    query: dict[str, Any] | None = None
-    sort_by: list[SortBy] | None = None
+    query: Query | None = None
+    sort_by: list[SortBy] | None = Field(None, max_length=3)
     limit: int | None = None
     offset: int | None = None
     include_feedback: bool | None = None
@@ -73,19 +76,19 @@ _ONE_OF = {
 async def stream_calls(request: web.Request) -> web.StreamResponse:
     """The calls that a query is true of, a line each: by id, or as `sort_by` says."""
     asked = await _asked(request)
-    calls = _window(_sorted(asked) if asked.sort_by else _found(asked), asked)
-    first = await anext(calls, None)  # what goes wrong, goes wrong before anything is answered
-    response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
-    await response.prepare(request)
-    try:
-        if first is not None:
-            await response.write(encode(first) + b"\n")
-            async for call in calls:
-                await response.write(encode(call) + b"\n")
-    except (cluster.Unavailable, ApiError):
-        assert request.transport is not None
-        request.transport.close()  # what came is a part, and must not be taken for the whole
-        return response
+    async with aclosing(_window(_sorted(asked) if asked.query.sort_by else _found(asked), asked.query)) as calls:
+        first = await anext(calls, None)  # what goes wrong, goes wrong before anything is answered
+        response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await response.prepare(request)
+        try:
+            if first is not None:
+                await response.write(encode(first) + b"\n")
+                async for call in calls:
+                    await response.write(encode(call) + b"\n")
+        except (cluster.Unavailable, ApiError):
+            if request.transport is not None:
+                request.transport.close()  # what came is a part, and must not be taken for the whole
+            return response
     await response.write_eof()
     return response
 
@@ -94,8 +97,9 @@ async def count_calls(request: web.Request) -> web.Response:
     """How many there are."""
     asked = await _asked(request)
     count = 0
-    async for _ in _window(_found(asked), asked):
-        count += 1
+    async with aclosing(_window(_found(asked), asked.query)) as calls:
+        async for _ in calls:
+            count += 1
     return json_response({"count": count})
 
 
@@ -109,76 +113,98 @@ async def read_call(request: web.Request) -> web.Response:
     return json_response({"call": None if found is None else _shape(found, asked.project_id, False)})
 
 
-async def _asked(request: web.Request) -> _Query:
-    asked = await read(request, _Query)
-    check_read(request, asked.project_id)
-    unknown = [name for name, value in (asked.filter.model_extra or {}).items() if value] if asked.filter else []
-    if unknown:
-        raise _bad(f"filter.{unknown[0]} is not known here")
+class _Asked(NamedTuple):
+    """A query that can be answered."""
+
+    query: _Query
+    filter: _Filter
+    holds: Evaluate | None
+    said: bool  # whether it takes what was said of calls
+
+    @property
+    def project_id(self) -> str:
+        return self.query.project_id
+
+
+async def _asked(request: web.Request) -> _Asked:
+    """Raises ApiError 400 for what is not known here: what is passed over would silently not filter, or not sort."""
+    query = await read(request, _Query)
+    check_read(request, query.project_id)
+    filter = query.filter or _Filter()
+    for name, value in (filter.model_extra or {}).items():
+        if value:
+            raise _bad(f"filter.{name} is not known here")
+    if any(by.field.startswith(_FEEDBACK) for by in query.sort_by or ()):
+        raise _bad("sort_by: calls cannot be sorted by feedback")
+    expression = query.query and query.query.expression
+    try:
+        holds = None if expression is None else compiled(expression)
+    except BadExpression as error:
+        raise _bad(f"query: {error}") from None
     # Who asks for calls right after logging them means those too.
     await log_writes.all_seen_everywhere(topics.calls)
-    return asked
+    return _Asked(query, filter, holds, bool(query.include_feedback) or mentions(expression, _FEEDBACK))
 
 
-async def _window(calls: AsyncIterator[Call], asked: _Query) -> AsyncIterator[Call]:
-    start = asked.offset or 0
+async def _window(calls: AsyncGenerator[Call], query: _Query) -> AsyncGenerator[Call]:
+    start, limit = query.offset or 0, query.limit
     number = 0
-    if asked.limit is not None and asked.limit <= 0:
-        return
-    async for call in calls:
-        number += 1
-        if number > start:
-            yield call
-        if asked.limit is not None and number >= start + asked.limit:
+    async with aclosing(calls):
+        if limit is not None and limit <= 0:
             return
-
-
-async def _sorted(asked: _Query) -> AsyncIterator[Call]:
-    """Found twice, so that only what calls are sorted by is held meanwhile."""
-    by = asked.sort_by or []
-    keys = [(call["id"], [at_path(call, field.field) for field in by]) async for call in _found(asked)]
-    for call_id, _ in in_order_of(keys, by, lambda item: item[1]):
-        found = await _one(asked, call_id)
-        if found is not None:
-            yield found
-
-
-async def _found(asked: _Query) -> AsyncIterator[Call]:
-    filter, expression = asked.filter or _Filter(), (asked.query or {}).get("$expr")
-    source = _all(asked) if filter.call_ids is None else _named(asked, filter.call_ids)
-    async for call in source:
-        if _passes(filter, call) and (expression is None or _holds(expression, call)):
-            yield call if asked.include_feedback else _without_feedback(call)
-
-
-async def _named(asked: _Query, call_ids: list[str]) -> AsyncIterator[Call]:
-    for call_id in dict.fromkeys(call_ids):
-        found = await _one(asked, call_id)
-        if found is not None:
-            yield found
-
-
-async def _one(asked: _Query, call_id: str) -> Call | None:
-    key = ids.call_key(asked.project_id, call_id)
-    found = await cluster.owner(judged.find, key, asked.project_id, call_id, _said(asked))
-    return None if found is None else _shape(found, asked.project_id, _said(asked))
-
-
-async def _all(asked: _Query) -> AsyncIterator[Call]:
-    after = None
-    with cluster.noting() as silent:
-        while True:
-            found, after = await collect(judged.page, after, _AT_ONCE, False, asked.project_id, _said(asked))
-            if silent:
-                raise cluster.Unavailable("a worker does not answer, or is behind")
-            for one in found:
-                yield _shape(one, asked.project_id, _said(asked))
-            if after is None:
+        async for call in calls:
+            number += 1
+            if number > start:
+                yield call
+            if limit is not None and number >= start + limit:
                 return
 
 
-def _said(asked: _Query) -> bool:
-    return bool(asked.include_feedback) or mentions(asked.query, _FEEDBACK)
+async def _sorted(asked: _Asked) -> AsyncGenerator[Call]:
+    """Found twice, so that only what calls are sorted by is held meanwhile."""
+    by = asked.query.sort_by or []
+    keys = [(call["id"], key_of(call, by)) async for call in _found(asked)]
+    for call_id, _ in in_order(keys, by, lambda item: item[1]):
+        found = await _one(asked, call_id)
+        if found is not None:
+            yield found if asked.query.include_feedback else _without_feedback(found)
+
+
+async def _found(asked: _Asked) -> AsyncGenerator[Call]:
+    turns = Turns()
+    async with aclosing(_all(asked) if asked.filter.call_ids is None else _named(asked)) as calls:
+        async for call in calls:
+            if _passes(asked.filter, call) and (asked.holds is None or asked.holds(partial(_field, call))):
+                yield call if asked.query.include_feedback else _without_feedback(call)
+            await turns.breathe()
+
+
+async def _named(asked: _Asked) -> AsyncGenerator[Call]:
+    turns = Turns()
+    for call_id in dict.fromkeys(asked.filter.call_ids or ()):
+        found = await _one(asked, call_id)
+        if found is not None:
+            yield found
+        await turns.breathe()
+
+
+async def _one(asked: _Asked, call_id: str) -> Call | None:
+    key = ids.call_key(asked.project_id, call_id)
+    found = await cluster.owner(judged.find, key, asked.project_id, call_id, asked.said)
+    return None if found is None else _shape(found, asked.project_id, asked.said)
+
+
+async def _all(asked: _Asked) -> AsyncGenerator[Call]:
+    after = None
+    while True:
+        with cluster.noting() as silent:
+            found, after = await collect(judged.page, after, _AT_ONCE, False, asked.project_id, asked.said)
+        if silent:
+            raise cluster.Unavailable("a worker does not answer, or is behind")
+        for one in found:
+            yield _shape(one, asked.project_id, asked.said)
+        if after is None:
+            return
 
 
 def _passes(filter: _Filter, call: Call) -> bool:
@@ -195,13 +221,6 @@ def _is_op(found: Any, name: str) -> bool:
     if name.endswith(":*"):
         return isinstance(found, str) and found.rpartition(":")[0] == name.removesuffix(":*")
     return bool(found == name)
-
-
-def _holds(expression: Any, call: Call) -> bool:
-    try:
-        return holds(expression, lambda path: _field(call, path))
-    except BadExpression as error:
-        raise _bad(f"query: {error}") from None
 
 
 def _field(call: Call, path: str) -> Any:
@@ -226,6 +245,9 @@ def _without_feedback(call: Call) -> Call:
 def _shape(found: Judged, project_id: str, said: bool) -> Call:
     """A call as Weave's SDK needs it, also where whoever logged it left fields out."""
     call = found["call"]
+    if not found["whole"]:
+        message = f"of call {call['id']!a} more was said than is given with it: ask /feedback/query by its weave_ref"
+        raise problem(413, ["body"], message, "too_much_feedback")
     about: dict[str, Any] = {
         "status": "error" if call.get("exception") else "success",
         "trace_name": _trace_name(call.get("op_name")),

@@ -94,6 +94,7 @@ def test_a_filter_leaves_what_it_is_true_of(filled: Service, filter: dict[str, A
         ({"filter": {"input_refs": ["weave:///acme/paths/object/x:y"]}}, "filter.input_refs is not known here"),
         ({"query": {"$expr": {"$regex": [1]}}}, "query: the operator '$regex' is not known here"),
         ({"query": {"$expr": {"$eq": [1]}}}, "query: $eq takes a list of two"),
+        ({"sort_by": [{"field": "feedback.[wandb.note.1].payload"}]}, "sort_by: calls cannot be sorted by feedback"),
     ],
 )
 def test_what_is_not_known_of_a_query_is_refused_and_not_passed_over(
@@ -102,6 +103,34 @@ def test_what_is_not_known_of_a_query_is_refused_and_not_passed_over(
     for path in ("/calls/stream_query", "/calls/query_stats"):
         answer = filled.post(path, {"project_id": PROJECT, **query})
         assert (answer.status, answer.json) == (400, {"reason": reason})
+
+
+@pytest.mark.parametrize("query", [{}, {"$eq": [1, 1]}, {"$exp": {"$literal": True}}])
+def test_a_query_without_an_expression_asks_for_nothing_and_not_for_everything(
+    filled: Service, query: dict[str, Any]
+) -> None:
+    name = f"stays-{list(query)}"  # an id that was purged is given to nothing else
+    filled.post("/feedback/create", feedback(name))
+    for path in ("/calls/stream_query", "/calls/query_stats", "/feedback/query", "/feedback/purge"):
+        answer = filled.post(path, {"project_id": PROJECT, "query": query})
+        assert (answer.status, "query" in answer.json["reason"]) == (422, True)
+    assert said(filled) == [name]
+    assert filled.post("/feedback/purge", {"project_id": PROJECT, "query": of_field("id", name)}).status == 200
+
+
+def test_an_unknown_operator_is_refused_where_there_is_nothing_to_try_it_on(filled: Service) -> None:
+    query = {"$expr": {"$and": [{"$eq": [{"$literal": 1}, {"$literal": 2}]}, {"$regex": []}]}}
+    for path in ("/calls/stream_query", "/feedback/query", "/feedback/purge"):
+        answer = filled.post(path, {"project_id": "acme/empty", "query": query})
+        assert (answer.status, answer.json) == (400, {"reason": "query: the operator '$regex' is not known here"})
+
+
+def test_a_query_that_ends_early_leaves_nothing_behind_and_complains_of_nothing(filled: Service) -> None:
+    for _ in range(3):
+        assert ids(filled, limit=1) == ["call-0"]
+    assert filled.get("/healthz").status == 200
+    assert "never retrieved" not in filled.log()
+    assert "Traceback" not in filled.log()
 
 
 def test_a_call_has_what_weaves_sdk_needs_of_it(filled: Service) -> None:
@@ -191,6 +220,14 @@ def test_feedback_that_weave_would_refuse_is_refused_with_all_of_its_batch(
     assert said(filled) == before
 
 
+def test_a_batch_of_feedback_that_is_too_long_and_a_ref_that_is_no_text_are_refused(filled: Service) -> None:
+    answer = filled.post("/feedback/batch/create", {"batch": [feedback(str(n)) for n in range(1_001)]})
+    assert (answer.status, "more than 1000" in answer.json["reason"]) == (413, True)
+    assert said(filled) == []
+    no_text = json.dumps({"project_id": PROJECT, "query": of_field("weave_ref", "\ud800")}).encode()
+    assert filled.post("/feedback/query", no_text).status == 422
+
+
 def form(project: str, content: bytes, **fields: str) -> bytes:
     parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in {"project_id": project, **fields}.items()]
     parts.append(b'name="file"; filename="obj.py"\r\nContent-Type: text/x-python\r\n\r\n' + content)
@@ -223,6 +260,7 @@ def test_a_form_without_a_file_and_a_file_that_is_too_large_are_refused(send: Ca
     nothing = send(b'--x\r\nContent-Disposition: form-data; name="project_id"\r\n\r\nacme/paths\r\n--x--\r\n')
     assert (nothing.status, nothing.json) == (422, {"reason": "the body must be a form with a file named 'file'"})
     assert send(form("", b"x")).status == 422
+    assert send(b"no form at all").status == 422
 
 
 def test_the_links_that_the_sdk_prints_lead_to_the_call_and_to_the_dashboard(filled: Service) -> None:

@@ -23,6 +23,7 @@ from app.events import (
     ScoreSucceeded,
     Target,
     TaskParked,
+    TasksCancelled,
     decode_score_events,
 )
 from app.scorers import Registry, ScorerVersionUnavailable
@@ -262,3 +263,21 @@ async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelle
     assert row is not None
     assert (row["status"], row["op_name"]) == ("cancelled", "ask")
     assert row["lineage"].keys() >= {"scorer_kind", "scorer_digest", "input_digest"}
+
+
+async def test_a_parked_task_that_has_as_many_places_as_fit_takes_no_more_and_the_others_follow_it(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [Target(f"r{number}", 0, 0, 0) for number in range(MOST_TARGETS)]
+    deliver(5, TaskParked(**TASK | {"targets": places}, attempts=0, at=1.0, reason="waiting_for_call", until=9e9))
+    reused: list[Target] = []
+    monkeypatch.setattr(scoring.outbox, "put_reused", lambda _, target: reused.append(target))
+    late = [Target("late", 0, 0, 0), Target("withdrawn", 0, 0, 0)]
+    for target in late:
+        scoring.start(Task(0, KEY, "p", "c", REF, "", [target]))
+    assert said == []
+    withdrawn = TasksCancelled(request_id="withdrawn", chunk=0, scorer=0, calls=1, control=1, at=1.5)
+    recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[withdrawn])))
+    assert len(tasks.load(0, KEY).targets) == MOST_TARGETS  # type: ignore[union-attr]
+    deliver(7, ScoreSucceeded(**TASK | {"targets": places}, attempts=1, parked=True, at=2.0, output=1))
+    assert reused == late[:1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.weave_expressions import BadExpression, at_path, holds, mentions, wanted
+from app.web.weave_expressions import BadExpression, at_path, compiled, mentions, wanted
 
 CALL: dict[str, Any] = {
     "op_name": "ask",
@@ -25,7 +25,7 @@ def get(path: str) -> dict[str, Any]:
 
 
 def true_of_call(expression: Any) -> bool:
-    return holds(expression, lambda path: at_path(CALL, path))
+    return bool(compiled(expression)(lambda path: at_path(CALL, path)))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,9 @@ def test_what_is_of_another_kind_or_missing_is_not_equal_and_not_above(expressio
         {"$getField": 3},
         {"$contains": [1, 2]},
         {"$convert": {"input": literal(1), "to": "date"}},
+        {"$convert": {"input": literal(1), "to": []}},
+        {"$and": [{"$eq": [literal(1), literal(2)]}, {"$regex": [1]}]},
+        {"$or": [{"$eq": [literal(1), literal(1)]}, {"$regex": [1]}]},
         {"$eq": [1, 2]},
         {"$eq": [literal(1), literal(1)], "$gt": []},
         {},
@@ -125,3 +128,15 @@ def test_whether_a_field_is_asked_for_is_seen_however_deep_it_is() -> None:
     asked = {"$and": [{"$not": [{"$eq": [get("feedback.[wandb.note.1].payload"), literal("")]}]}]}
     assert mentions(asked, "feedback.[")
     assert not mentions({"$eq": [get("op_name"), literal("feedback.[")]}, "feedback.[")
+
+
+def test_what_is_no_expression_is_refused_before_any_field_is_asked_for() -> None:
+    deep: Any = literal(1)
+    for _ in range(60):
+        deep = {"$not": [deep]}
+    with pytest.raises(BadExpression, match="levels deep"):
+        compiled(deep)
+
+
+def test_an_index_of_thousands_of_digits_names_nothing() -> None:
+    assert at_path([1, 2], "9" * 5_000) is None
