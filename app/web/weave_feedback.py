@@ -23,7 +23,7 @@ from app.web.responses import encode, json_response, timestamp
 from app.web.weave_bodies import checked_id, read
 from app.web.weave_expressions import BadExpression, Query, at_path, compiled, wanted
 from app.web.weave_order import SortBy, in_order, key_of
-from app.web.weave_said import RUNNABLE, of_call, of_score
+from app.web.weave_said import RUNNABLE, in_time
 from tables import scores, weave
 
 MAX_BATCH = 1_000
@@ -186,7 +186,7 @@ async def _candidates(project_id: str, weave_ref: Any, scored: bool) -> list[dic
         await log_writes.all_seen_everywhere(topics.weave)
         given = await _everywhere(weave.feedback_page, project_id)
         shown = await _everywhere(scores.page, project_id, _SUCCEEDED) if scored else []
-        return [*(of_score(project_id, score) for score in shown), *given]
+        return in_time(project_id, shown, given)
     checked_id(weave_ref, "weave_ref")
     key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
     await log_writes.seen(topics.weave, key)
@@ -194,7 +194,7 @@ async def _candidates(project_id: str, weave_ref: Any, scored: bool) -> list[dic
     if call_id is None or not scored:
         return given
     shown = await _of_owner(key, scores.page, project_id, {**_SUCCEEDED, "call_id": call_id})
-    return of_call(project_id, shown, given)
+    return in_time(project_id, shown, given)
 
 
 async def _everywhere(query: Any, *args: Any) -> list[Any]:

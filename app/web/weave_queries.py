@@ -24,7 +24,7 @@ from app.web.responses import encode, json_response
 from app.web.weave_bodies import read
 from app.web.weave_expressions import BadExpression, Evaluate, Query, at_path, compiled, mentions
 from app.web.weave_order import SortBy, in_order, key_of
-from app.web.weave_said import of_call
+from app.web.weave_said import in_time
 from tables import judged
 from tables.judged import Judged
 
@@ -254,7 +254,7 @@ def _shape(found: Judged, project_id: str, said: bool) -> Call:
         "latency_ms": _latency_ms(call),
     }
     if said:
-        about["feedback"] = of_call(project_id, found["scores"], found["feedback"])
+        about["feedback"] = in_time(project_id, found["scores"], found["feedback"])
     summary = call.get("summary") or {}
     known = summary.get("weave")
     return {
