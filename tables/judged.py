@@ -12,6 +12,7 @@ from tables.paging import Page, Slice
 
 MOST_SAID_BYTES = 8 * MIB  # of a call, that are given with it
 _AT_ONCE = 1_000
+_CALLS_AT_ONCE = 16  # as what is said of them fills a page, and those beyond it would be read again
 
 
 class Judged(TypedDict):
@@ -35,7 +36,7 @@ def find(partition: int, project_id: str, call_id: str, said: bool) -> Judged | 
 def page(partition: int, after: str | None, rows: int, project_id: str, said: bool) -> Page:
     """A project's calls that are there, by call key."""
     found = Slice(rows)
-    listed = calls.page(partition, after, rows, project_id)
+    listed = calls.page(partition, after, min(rows, _CALLS_AT_ONCE) if said else rows, project_id)
     for key, call in listed["items"]:
         judged = _judged(partition, project_id, call, said)
         found.add(key, judged, len(orjson.dumps(judged)) if said else 0)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import cluster, ids, topics
 from app.events import FeedbackGiven, FeedbackPurged
@@ -56,8 +56,8 @@ class _Query(BaseModel):
     project_id: Id
     query: Query | None = None
     sort_by: list[SortBy] | None = None
-    limit: int | None = None
-    offset: int | None = None
+    limit: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
 
 
 class _Purge(BaseModel):

@@ -53,8 +53,8 @@ class _Query(BaseModel):
     filter: _Filter | None = None
     query: Query | None = None
     sort_by: list[SortBy] | None = Field(None, max_length=3)
-    limit: int | None = None
-    offset: int | None = None
+    limit: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
     include_feedback: bool | None = None
 
 
@@ -150,7 +150,7 @@ async def _window(calls: AsyncGenerator[Call], query: _Query) -> AsyncGenerator[
     start, limit = query.offset or 0, query.limit
     number = 0
     async with aclosing(calls):
-        if limit is not None and limit <= 0:
+        if limit == 0:
             return
         async for call in calls:
             number += 1

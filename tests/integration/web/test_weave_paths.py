@@ -118,6 +118,13 @@ def test_a_query_without_an_expression_asks_for_nothing_and_not_for_everything(
     assert filled.post("/feedback/purge", {"project_id": PROJECT, "query": of_field("id", name)}).status == 200
 
 
+@pytest.mark.parametrize("window", [{"limit": -1}, {"offset": -1}])
+def test_a_window_that_lies_nowhere_is_refused(filled: Service, window: dict[str, int]) -> None:
+    for path in ("/calls/stream_query", "/calls/query_stats", "/feedback/query"):
+        answer = filled.post(path, {"project_id": PROJECT, **window})
+        assert (answer.status, next(iter(window)) in answer.json["reason"]) == (422, True)
+
+
 def test_an_unknown_operator_is_refused_where_there_is_nothing_to_try_it_on(filled: Service) -> None:
     query = {"$expr": {"$and": [{"$eq": [{"$literal": 1}, {"$literal": 2}]}, {"$regex": []}]}}
     for path in ("/calls/stream_query", "/feedback/query", "/feedback/purge"):
