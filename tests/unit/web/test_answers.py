@@ -7,11 +7,12 @@ import pytest
 from aiohttp import web
 
 from app.scorers import Registry
-from app.web import health, openapi
+from app.web import health
 from app.web.errors import is_weave_path
+from app.web.openapi.document import PATHS
 from app.web.paging import encode_cursor
 from app.web.routes import ROUTES
-from app.web.weave_calls import MAX_BATCH
+from app.web.weave.calls import MAX_BATCH
 from tests.unit.web.client import Client, running
 
 
@@ -408,5 +409,5 @@ def test_a_page_is_one_file_that_asks_only_for_what_is_served(client: Client, pa
 
 def test_every_path_of_the_description_is_served_and_every_route_is_described() -> None:
     served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
-    described = {(method, path) for path, item in openapi.PATHS.items() for method in item if method in ("get", "post")}
+    described = {(method, path) for path, item in PATHS.items() for method in item if method in ("get", "post")}
     assert served == described

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.web.openapi import SPEC
+from app.web.openapi.document import SPEC
 from app.web.submit import CallsScoreReq
 from tests.unit.web.client import Client
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.weave_expressions import BadExpression, at_path, compiled, mentions, wanted
+from app.web.weave.expressions import BadExpression, at_path, compiled, mentions, wanted
 
 CALL: dict[str, Any] = {
     "op_name": "ask",

@@ -19,8 +19,8 @@ from app.web.errors import not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
 from app.web.scorers import REGISTRY, bind, check_askable, check_cap, check_kept, encode
-from app.web.weave_bodies import read
-from app.web.weave_files import digest_of_bytes
+from app.web.weave.bodies import read
+from app.web.weave.files import digest_of_bytes
 from tables import scorers
 
 

@@ -20,10 +20,10 @@ from app.web.errors import ApiError, problem
 from app.web.paging import collect
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave_bodies import checked_id, read
-from app.web.weave_expressions import BadExpression, Query, at_path, compiled, wanted
-from app.web.weave_order import SortBy, in_order, key_of
-from app.web.weave_said import RUNNABLE, in_time
+from app.web.weave.bodies import checked_id, read
+from app.web.weave.expressions import BadExpression, Query, at_path, compiled, wanted
+from app.web.weave.order import SortBy, in_order, key_of
+from app.web.weave.said import RUNNABLE, in_time
 from tables import scores, weave
 
 MAX_BATCH = 1_000

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.web.openapi_schemas import ANY_OBJECT, INTEGER, STRING, TIME, Schema, array, enum, nullable, ref, struct
+from app.web.openapi.schemas import ANY_OBJECT, INTEGER, STRING, TIME, Schema, array, enum, nullable, ref, struct
 
 _TAG = "Weave"
 _BOOLEAN: Schema = {"type": "boolean"}

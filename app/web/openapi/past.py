@@ -4,7 +4,7 @@ from typing import get_args
 
 from app import topics
 from app.events import BuryReason
-from app.web.openapi_schemas import (
+from app.web.openapi.schemas import (
     INTEGER,
     STRING,
     TIME,

@@ -5,10 +5,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from app.web import openapi_contract as contract
-from app.web import openapi_past as past
-from app.web import openapi_weave as weave
-from app.web.openapi_schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
+from app.web.openapi import contract, past, weave
+from app.web.openapi.schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 _KEYS: list[dict[str, list[str]]] = [{"HTTPBasic": []}, {"HTTPBearer": []}]

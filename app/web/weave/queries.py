@@ -21,10 +21,10 @@ from app.web.errors import ApiError, problem
 from app.web.paging import collect
 from app.web.queries import Id
 from app.web.responses import encode, json_response
-from app.web.weave_bodies import read
-from app.web.weave_expressions import BadExpression, Evaluate, Query, at_path, compiled, mentions
-from app.web.weave_order import SortBy, in_order, key_of
-from app.web.weave_said import in_time
+from app.web.weave.bodies import read
+from app.web.weave.expressions import BadExpression, Evaluate, Query, at_path, compiled, mentions
+from app.web.weave.order import SortBy, in_order, key_of
+from app.web.weave.said import in_time
 from tables import judged
 from tables.judged import Judged
 

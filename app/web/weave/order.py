@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from app.web.weave_expressions import at_path
+from app.web.weave.expressions import at_path
 
 T = TypeVar("T")
 

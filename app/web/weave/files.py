@@ -13,7 +13,7 @@ from app.web.auth import check_read, check_write
 from app.web.errors import not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.weave_bodies import checked_id, read
+from app.web.weave.bodies import checked_id, read
 from tables import weave
 
 MAX_FILE_BYTES = 1024**2  # as base64 it must fit into a record
