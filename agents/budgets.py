@@ -6,14 +6,14 @@ that it may take, so that of two that ask at the same time one sees what the oth
 what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
 last attempt of each worker more, unless attempts get dearer than any of the last ones.
 
-A request that got no answer may have cost as much as any, which nobody will ever tell. So a worker holds for each that
-it knows of, until the day ends, what it holds for an attempt under way.
+A request that got no answer may have cost as much as any, which nobody will ever tell. So each of today takes of the
+cap what is held for an attempt under way; while none has ended here, that is what a request cost on average today.
 """
 
 import asyncio
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from app.days import DAY, day_of
 from app.judges.prices import lacks_price
 from app.scorers import BoundScorer
 from app.scorers.report import picodollars
+from app.spent import Spent
 from tables import in_flight, spending, unpriced
 
 _ASK_AGAIN = 0.5  # seconds
@@ -36,12 +37,13 @@ Where = tuple[str, str]  # project id, scorer ref
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of today's spending, in picodollars; `cost` is None until all workers have been asked."""
+    """What is known of today's spending, in picodollars; `spent` is None until all workers have been asked."""
 
     day: int
     cap: int = 0
-    cost: int | None = None
-    since: int = 0  # spent here since they were asked
+    spent: Spent | None = None
+    cost_since: int = 0  # here, since they were asked
+    unanswered_since: int = 0  # requests
     held: int = 0  # of what is left, by this worker
     wanted_at: float = 0.0
 
@@ -68,8 +70,6 @@ class Budgets:
         self._wake = wake
         self._known: dict[Where, _Known] = {}
         self._costs: dict[Where, _Costs] = {}
-        self._unanswered: Counter[Where] = Counter()  # requests of attempts that ended here today
-        self._unanswered_on = 0
         self._wanted = asyncio.Event()
         self.share = 0.0
 
@@ -93,7 +93,7 @@ class Budgets:
         known.cap = picodollars(cap * 1_000_000)
         known.wanted_at = time.monotonic()
         self._wanted.set()
-        if known.cost is None:
+        if known.spent is None:
             return 0
         left = self._left(where, known)
         spending.say(project_id, bound.ref, cap, day + DAY, left <= 0)
@@ -104,31 +104,22 @@ class Budgets:
         affordable = max(held // costs.dearest, 1) if costs.dearest else PLENTY
         return min(affordable, costs.attempts + 1) - in_flight.of_lane(*where)
 
-    def spent(self, project_id: str, scorer_ref: str, cost: int) -> None:
-        """An attempt was recorded here that cost so many picodollars."""
+    def spent(self, project_id: str, scorer_ref: str, spent: Spent) -> None:
+        """An attempt was recorded here that took so much."""
         where = (project_id, scorer_ref)
         known = self._known.get(where)
-        if known is not None:
-            known.since += cost
-            known.held -= cost
-            self._costs.setdefault(where, _Costs()).add(cost)
-
-    def unanswered(self, project_id: str, scorer_ref: str, requests: int) -> None:
-        """An attempt was recorded here of which so many requests got no answer: a cap takes each for a dear attempt."""
-        where, day = (project_id, scorer_ref), self.day()
-        if self._unanswered_on != day:
-            self._unanswered_on = day
-            self._unanswered.clear()
-        self._unanswered[where] += requests
-        if (known := self._known.get(where)) is not None:
-            known.held -= requests * self._dearest(where)
-        self._wanted.set()  # so that others hear of it
+        if known is None:
+            return
+        known.cost_since += spent.cost
+        known.unanswered_since += spent.unanswered
+        if spent.requests:  # what was not answered says nothing of what an attempt costs
+            self._costs.setdefault(where, _Costs()).add(spent.cost)
+        known.held -= spent.cost + spent.unanswered * self._dearest(where)
 
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
         while True:
-            with suppress(TimeoutError):  # when the day ends, this worker holds nothing for it any more
-                await asyncio.wait_for(self._wanted.wait(), self.day() + DAY - time.time())
+            await self._wanted.wait()
             with suppress(cluster.Unavailable):
                 await self.ask()
             self._wake()
@@ -138,16 +129,12 @@ class Budgets:
         """Hold this worker's share of what is left. Raises Unavailable, and then it holds what it held."""
         self._forget()
         most = {where: self._part(self._left(where, known)) for where, known in self._known.items()}
-        self._hold({where: max(known.held, most[where]) for where, known in self._known.items()})
+        spending.hold({where: max(known.held, most[where]) for where, known in self._known.items()})
         try:
             if most:
                 await self._take(most)
         finally:
-            self._hold({where: known.held for where, known in self._known.items()})
-
-    def _hold(self, amounts: dict[Where, int]) -> None:
-        """Tell others what this worker may spend, and what it may have spent without an answer."""
-        spending.hold({where: amounts.get(where, 0) + self._lost(where) for where in {*amounts, *self._unanswered}})
+            spending.hold({where: known.held for where, known in self._known.items()})
 
     def _forget(self) -> None:
         now = time.monotonic()
@@ -159,21 +146,24 @@ class Budgets:
         day, asked = self.day(), dict(self._known)
         # What is held before what is spent: what ends in between counts twice, and not as neither.
         held = await cluster.every_worker(spending.held, list(asked))
-        before = {where: known.since for where, known in asked.items()}
-        spent = await cluster.everywhere(spending.spent, list(asked), day)
-        if held.keys() != set(cluster.owners().values()) or len(spent) < topics.partitions():
+        before = {where: (known.cost_since, known.unanswered_since) for where, known in asked.items()}
+        found = await cluster.everywhere(spending.spent, list(asked), day)
+        if held.keys() != set(cluster.owners().values()) or len(found) < topics.partitions():
             return  # a worker does not answer: what it holds, or what was spent there, is not known
         for number, (where, known) in enumerate(asked.items()):
             if known.day == day:
-                known.cost = sum(costs[number] for costs in spent.values())
-                known.since -= before[where]
+                known.spent = sum((Spent(**spent[number]) for spent in found.values()), Spent())
+                known.cost_since -= before[where][0]
+                known.unanswered_since -= before[where][1]
                 elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
                 part = self._part(self._left(where, known) - elsewhere)
                 known.held = max(min(most[where], part), self._under_way(where))
 
     def _left(self, where: Where, known: _Known) -> int:
         """Of the cap, as far as this worker knows, by what it has spent itself and what all have recorded."""
-        return known.cap - (known.cost or 0) - known.since - self._lost(where)
+        recorded = known.spent or Spent()
+        unanswered = recorded.unanswered + known.unanswered_since
+        return known.cap - recorded.cost - known.cost_since - unanswered * self._dearest(where)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
@@ -183,9 +173,10 @@ class Budgets:
         """What all that is under way here is taken to cost."""
         return in_flight.of_lane(*where) * self._dearest(where)
 
-    def _lost(self, where: Where) -> int:
-        """What the requests of today that got no answer here are taken to have cost."""
-        return self._unanswered[where] * self._dearest(where) if self._unanswered_on == self.day() else 0
-
     def _dearest(self, where: Where) -> int:
-        return self._costs[where].dearest if where in self._costs else 0
+        """Of the last attempts that ended here; until one has, what a request cost on average today."""
+        if (costs := self._costs.get(where)) is not None:
+            return costs.dearest
+        known = self._known.get(where)
+        recorded = None if known is None else known.spent
+        return -(-recorded.cost // recorded.requests) if recorded is not None and recorded.requests else 0

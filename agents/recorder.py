@@ -7,7 +7,7 @@ from agents.stream import Record, consume
 from app import topics
 from app.events import ScoreEvents
 from app.faust_app import app
-from tables import folds, in_flight
+from tables import folds
 from tables.changes import Changes
 
 
@@ -33,14 +33,4 @@ def tell(partition: int, changes: Changes) -> None:
     for spent in changes.spent:
         scoring.room.budgets.spent(*spent)
     for key, at in changes.happened:
-        _reckon(key, at)
         scoring.applied(key, at)
-
-
-def _reckon(key: bytes, at: float) -> None:
-    """Have a cap reckon with the requests of an attempt here that got no answer, of which tables keep no sum."""
-    entry = in_flight.get(key)
-    if entry is not None and not entry.running and entry.said_at == at and entry.run is not None:
-        spent = entry.run.spent()
-        if spent is not None and spent.unanswered:
-            scoring.room.budgets.unanswered(*entry.lane, spent.unanswered)

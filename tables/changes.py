@@ -22,7 +22,7 @@ from app.events import (
     TasksReused,
     TaskWithdrawn,
 )
-from app.spent import MOST_SPENT, spent_in_all
+from app.spent import Spent, spent_in_all
 from tables import begun, history, judgements, progress, scores, spending, tasks
 from tables.at import At
 from tables.base import Rows, Table
@@ -56,7 +56,7 @@ class Changes:
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
-        self.spent: list[tuple[str, str, int]] = []  # project id, scorer ref, cost
+        self.spent: list[tuple[str, str, Spent]] = []  # by which scorer of which project
         self.happened: list[tuple[bytes, float]] = []  # to which task, and when
 
     def apply_all(self, events: Iterable[ScoreEvent]) -> None:
@@ -216,9 +216,8 @@ class Changes:
         if row is None:
             row = self._spending[where] = spending.load(self._partition, where)
         if row.offset < self._offset:
-            row.cost = min(row.cost + event.spent.cost, MOST_SPENT)
-            if event.spent.requests:  # what was not answered says nothing of what an attempt costs
-                self.spent.append((event.project_id, event.scorer_ref, event.spent.cost))
+            row.spent += event.spent
+            self.spent.append((event.project_id, event.scorer_ref, event.spent))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:

@@ -1,4 +1,4 @@
-"""What scorers cost: one row a project, scorer and day, with the sum of what was spent in one partition.
+"""What scorers spent: one row a project, scorer and day, with the sum of what attempts took in one partition.
 
 Each row remembers the offset of the last record that it took in, so that none counts twice. Which scorers have reached
 their cap is in memory only: it follows from these rows, and workers tell each other, so that all of them say so. So is
@@ -7,23 +7,26 @@ what this worker holds of what is left, which others ask before they take of it.
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
 from app import ids
+from app.spent import AMOUNTS, Spent
 from tables.base import Rows, Table
+from tables.paging import Page, Slice
 
 table = Table("spending")
+
+_ROWS = 1_000  # of an answer
+_STORED = ("cost", *(name for name in AMOUNTS if name != "cost"))  # the cost came first, alone
 
 
 @dataclass(slots=True)
 class Row:
-    """The cost is in picodollars."""
-
     offset: int = -1
-    cost: int = 0
+    spent: Spent = field(default_factory=Spent)
 
 
 def key(project_id: str, scorer_ref: str, day: int) -> bytes:
@@ -32,14 +35,23 @@ def key(project_id: str, scorer_ref: str, day: int) -> bytes:
 
 def load(partition: int, row_key: bytes) -> Row:
     value = table.get_row(partition, row_key)
-    return Row() if value is None else Row(*orjson.loads(value))
+    return Row() if value is None else _decode(value)
 
 
 def encode_all(rows: Mapping[bytes, Row], offset: int) -> Rows:
     """Rows as they are stored, which have taken in the record at `offset`."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
-    return [(row_key, orjson.dumps([row.offset, row.cost])) for row_key, row in rows.items()]
+    return [(row_key, _encode(row)) for row_key, row in rows.items()]
+
+
+def _encode(row: Row) -> bytes:
+    return orjson.dumps([row.offset, *(getattr(row.spent, name) for name in _STORED)])
+
+
+def _decode(value: bytes) -> Row:
+    offset, *amounts = orjson.loads(value)
+    return Row(offset, Spent(**dict(zip(_STORED, amounts, strict=False))))
 
 
 # --- caps ----------------------------------------------------------------------------------------
@@ -107,12 +119,32 @@ def hear(partition: int, told: list[dict[str, Any]]) -> bool:
     return True
 
 
-def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[int]:
-    """What each (project, scorer ref) cost in this partition on the day that began then, in picodollars."""
-    return [load(partition, key(project_id, ref, day)).cost for project_id, ref in scorers]
+def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[dict[str, int]]:
+    """What each (project, scorer ref) spent in this partition on the day that began then."""
+    return [load(partition, key(project_id, ref, day)).spent.as_dict() for project_id, ref in scorers]
 
 
 def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
     """What this worker holds of the cap of each (project, scorer ref), in picodollars; any of its partitions may be
     asked."""
     return [_held.get((project_id, ref), 0) for project_id, ref in scorers]
+
+
+def by_day(partition: int, cursors: list[str | bool | None], project_id: str, since: int, until: int) -> Page:
+    """What each scorer of a project spent in this partition on each day that began from `since` until before `until`.
+
+    [scorer ref, day, spent] by key. A slice, from this partition's cursor on (None: the beginning, False: nothing is
+    left).
+    """
+    found = Slice(_ROWS)
+    after = cursors[partition]
+    if isinstance(after, bool):
+        return found.page(None)
+    behind = None if after is None else after.encode()
+    for row_key, value in table.scan(partition, ids.join_key(project_id, ""), behind):
+        _, ref, day = ids.split_key(row_key)
+        if since <= int(day) < until:
+            found.add(row_key.decode(), [ref, int(day), _decode(value).spent.as_dict()])
+        if found.full():
+            return found.page(row_key.decode())
+    return found.page(None)

@@ -1,13 +1,15 @@
-"""callscore scorers, and scorers publish"""
+"""callscore scorers, and scorers publish, try, compare and costs"""
 
 import asyncio
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.commands.projects import Project, project_option
 from app.commands.service_options import service_options
+from app.commands.times import Time
 
 if TYPE_CHECKING:
     from app.client.http import Service
@@ -76,6 +78,17 @@ def try_(scorer: str, call: str, project: str, as_json: bool, service: "Service"
 def compare(one: str, other: str, project: str, limit: int, as_json: bool, service: "Service") -> None:
     """How far two scorers, by name or ref, agree on the calls that both have scored, and where they do not."""
     asyncio.run(_compare(service, project, one, other, limit, as_json))
+
+
+@scorers.command()
+@project_option
+@click.option("--since", type=Time(), metavar="TIME", help="Only days that began then or later.")
+@click.option("--until", type=Time(), metavar="TIME", help="Only days that began before then.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@service_options
+def costs(project: str, since: datetime | None, until: datetime | None, as_json: bool, service: "Service") -> None:
+    """What the scorers of a project have cost, day by day: tokens, and US dollars where prices are known."""
+    asyncio.run(_costs(service, project, since, until, as_json))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -216,3 +229,22 @@ async def _compare(service: "Service", project: str, one: str, other: str, limit
     if found["disagreements"]:
         rows = [[item["call_id"], json_line(item["one"]), json_line(item["other"])] for item in found["disagreements"]]
         table(["CALL", one, other], rows, fold=True)
+
+
+async def _costs(
+    service: "Service", project: str, since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
+    from app.client import costs
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.text import json_line
+
+    async with Client(service, on_wait=note) as client:
+        found = await costs.fetch(client, project, since, until)
+    if as_json:
+        for item in found["items"]:
+            say(json_line(item))
+    elif found["items"]:
+        table(costs.HEADINGS, costs.rows(found), right=costs.NUMBERS)
+    else:
+        say("No scorer has asked anybody.")

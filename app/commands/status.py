@@ -117,6 +117,7 @@ async def _one(
 
 
 def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None:
+    from app.client import costs
     from app.client.output import say
     from app.client.requests import TERMINAL, name_of
     from app.client.text import clean, number, plural
@@ -136,7 +137,7 @@ def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None
         ("asked at", request["requested_at"]),
         ("finished at", request["finished_at"] or "not yet"),
         *(("scorer", ref) for ref in request["scorer_refs"]),
-        *(("cost", line) for line in _cost(request.get("cost"))),
+        *(("cost", costs.brief(cost)) for cost in [request.get("cost")] if cost is not None),
     ]
     if request["status"] == "running":
         rate = request.get("rate")
@@ -144,22 +145,6 @@ def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None
         lines.append(("expected at", str(request.get("eta") or "unknown")))
     for name, value in lines:
         say(f"{name:<12} {clean(str(value))}")
-
-
-def _cost(cost: dict[str, Any] | None) -> list[str]:
-    """What was spent on providers, as far as that is known."""
-    from app.client.text import number, plural
-
-    if cost is None:
-        return []
-    usd = "unknown" if cost["usd"] is None else f"{cost['usd']:,.6g} USD"
-    tokens = f"{number(cost['input_tokens'])} + {number(cost['output_tokens'])} tokens"
-    asked = f"{plural(cost['requests'], 'request')}, {tokens}"
-    lacking = [f"{number(cost[name])} {what}" for name, what in _NOT_COUNTED.items() if cost[name]]
-    return [f"{usd} for {asked}" + (f"; not counted: {', '.join(lacking)}" if lacking else "")]
-
-
-_NOT_COUNTED = {"unpriced_requests": "without a price", "unanswered_requests": "without an answer"}
 
 
 def _share(tasks: dict[str, Any]) -> str:

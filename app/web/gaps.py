@@ -8,14 +8,14 @@ from aiohttp import web
 from app import cluster, ids, topics
 from app.web import log_writes
 from app.web.auth import check_read
-from app.web.paging import PagedQuery, collect, listing
+from app.web.paging import Cursors, PagedQuery, collect, listing, sweep
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import resolved
 from tables import gaps
 
 _page = cast("PagedQuery[[str, str, str | None]]", gaps.page)  # a query may wait: what it returns in the end counts
-_count = cast("cluster.Query[[list[str | bool | None], str, str], gaps.Counts]", gaps.count)
+_count = cast("cluster.Query[[Cursors, str, str], gaps.Counts]", gaps.count)
 
 
 class GapsQuery(PageQuery):
@@ -50,15 +50,10 @@ async def count_gaps(request: web.Request) -> web.Response:
     ref = await resolved(request, query.project_id, query.scorer_ref)
     await _seen()
     calls, reasons, errors = 0, Counter[str](), Counter[str]()
-    cursors: list[str | bool | None] = [None] * topics.partitions()
-    while any(cursor is not False for cursor in cursors):
-        answers = await cluster.everywhere(_count, cursors, query.project_id, ref)
-        for counted in answers.values():
-            calls += counted["calls"]
-            reasons.update(counted["reasons"])
-            errors.update(counted["errors"])
-        nexts = {partition: counted["next"] for partition, counted in answers.items()}
-        cursors = [nexts.get(partition) or False for partition in range(topics.partitions())]
+    async for counted in sweep(_count, query.project_id, ref):
+        calls += counted["calls"]
+        reasons.update(counted["reasons"])
+        errors.update(counted["errors"])
     return json_response(
         {
             "scorer_ref": ref,

@@ -1,10 +1,10 @@
-"""Lists over all partitions: merged in key order, page by page, under opaque cursors."""
+"""Lists over all partitions: merged in key order, page by page, under opaque cursors; and sums over all there is."""
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from time import perf_counter
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from app import cluster, topics
 from app.web.errors import ApiError, problem
@@ -16,7 +16,11 @@ _PAGE_SECONDS = 0.5  # a page ends early rather than take longer
 _SPARE_ROWS = 8
 
 P = ParamSpec("P")
+S = TypeVar("S", bound=Mapping[str, object])
 PagedQuery = Callable[Concatenate[int, str | None, int, P], Page]
+
+
+Cursors = list[str | bool | None]  # of each partition: None for the beginning, False if nothing is left
 
 
 def encode_cursor(key: str | None) -> str | None:
@@ -65,6 +69,19 @@ async def collect(
         items.extend(found)
         if after is None or len(items) >= limit or perf_counter() >= deadline:
             return items, after
+
+
+async def sweep(
+    query: cluster.Query[Concatenate[Cursors, P], S], *args: P.args, **kwargs: P.kwargs
+) -> AsyncIterator[S]:
+    """What all partitions answer, slice by slice; each slice has as its `next` the key to go on behind."""
+    cursors: Cursors = [None] * topics.partitions()
+    while any(cursor is not False for cursor in cursors):
+        answers = await cluster.everywhere(query, cursors, *args, **kwargs)
+        nexts = {partition: cast("str | None", answer["next"]) for partition, answer in answers.items()}
+        cursors = [nexts.get(partition) or False for partition in range(topics.partitions())]
+        for answer in answers.values():
+            yield answer
 
 
 def merge(pages: list[Page], limit: int, backwards: bool = False) -> tuple[list[Any], str | None]:

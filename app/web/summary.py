@@ -1,7 +1,6 @@
 """`GET /scores/summary`: how the scores of each scorer are distributed."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import orjson
@@ -9,17 +8,16 @@ from aiohttp import web
 from anyio import to_process
 from pydantic import AwareDatetime, StringConstraints
 
-from app import cluster, topics
 from app.slices import Turns
 from app.web import as_of
 from app.web.auth import check_read
 from app.web.distributions import Summary, describe_numbers
 from app.web.errors import problem
+from app.web.paging import sweep
 from app.web.queries import Id, Query, parse
 from app.web.responses import json_response
 from app.web.scores import latest, scorer_name
 from tables import scores
-from tables.paging import Page
 from tables.scores import Filters
 
 MAX_GROUPS = 1_000
@@ -49,7 +47,7 @@ async def summarize_scores(request: web.Request) -> web.Response:
         "op_name": query.op_name,
         "as_of": await as_of.settled(query.as_of),
     }
-    async for page in _pages(query, filters):
+    async for page in sweep(scores.outcomes, query.project_id, filters, query.group_by):
         for _, (ref, group, succeeded, value) in page["items"]:
             _summary(groups, ref, _text(group)).add(succeeded, value)
             await turns.breathe()
@@ -58,16 +56,6 @@ async def summarize_scores(request: web.Request) -> web.Response:
         items.append(await _describe(ref, group, summary))
         await turns.breathe()
     return json_response({"items": items})
-
-
-async def _pages(query: SummaryQuery, filters: Filters) -> AsyncIterator[Page]:
-    cursors: list[str | bool | None] = [None] * topics.partitions()
-    while any(cursor is not False for cursor in cursors):
-        pages = await cluster.everywhere(scores.outcomes, cursors, query.project_id, filters, query.group_by)
-        nexts = {partition: page["next"] for partition, page in pages.items()}
-        cursors = [nexts.get(partition) or False for partition in range(topics.partitions())]
-        for page in pages.values():
-            yield page
 
 
 def _summary(groups: Groups, ref: str, group: str | None) -> Summary:

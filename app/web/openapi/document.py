@@ -176,6 +176,16 @@ PATHS: dict[str, Any] = {
         "get": operation("Scorers", "Scorers that can be applied", "ScorerPage", parameter("project_id"), *_PAGE),
         "post": operation("Scorers", "Publish a scorer", "Scorer", body="ScorerPublication", status=201),
     },
+    "/scorers/costs": {
+        "get": operation(
+            "Scorers",
+            "What each scorer of a project cost, day by day, of the days that began in a window",
+            "Costs",
+            _PROJECT,
+            parameter("since", TIME),
+            parameter("until", {**TIME, "description": "Only days that began before then."}),
+        )
+    },
     "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},
     "/scorers/try": {
         "post": operation(

@@ -77,6 +77,21 @@ SCHEMAS: dict[str, Schema] = {
             },
         }
     ),
+    "Costs": struct(
+        {
+            "items": array(
+                struct(
+                    {
+                        "day": {**TIME, "description": "When it began."},
+                        "scorer_ref": STRING,
+                        "scorer_name": STRING,
+                        "cost": ref("Cost"),
+                    }
+                )
+            ),
+            "total": {**nullable(ref("Cost")), "description": "Null if nobody was asked."},
+        }
+    ),
     "RequestRetry": {
         **struct(
             {

@@ -3,8 +3,10 @@
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -32,6 +34,10 @@ def test_row_21_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(j
     assert request["tasks"]["failed"] > 0
     assert request["cost"] == bill(judging.judge)
     assert summed(service) == pytest.approx(bill(judging.judge), abs=1e-12)
+    costs = service.get(f"/scorers/costs?project_id={PROJECT}").json
+    [today] = costs["items"]
+    assert (today["scorer_ref"], today["cost"], costs["total"]) == (ref, bill(judging.judge), bill(judging.judge))
+    assert datetime.fromisoformat(today["day"]).time() == clock()
     # What is reused costs nothing.
     good = [score["call_id"] for score in scores(service, f"&scorer_ref={ref}&status=succeeded")]
     again = service.wait_finished(service.submit(PROJECT, good, [ref]))
@@ -43,6 +49,30 @@ def test_row_21_without_a_price_tokens_are_counted_and_the_cost_is_not_known(jud
     service = judging.start(priced=False)
     cost = judged(service, ["one", "two"], publish(service))["cost"]
     assert cost == bill(judging.judge) | {"usd": None, "unpriced_requests": 2}
+
+
+def test_row_21_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> None:
+    begins = (datetime.now(UTC) + timedelta(seconds=15)).replace(microsecond=0)
+    service, judge = judging.start(day_start=f"{begins:%H:%M:%S}"), judging.judge
+    refs = [publish(service, "polite"), publish(service, "kind", prompt="Is it kind? {output}")]
+    before = judged(service, ["one", "two"], *refs, *service.refs("not_empty"))["cost"]
+    assert datetime.now(UTC) < begins, "this machine is too slow for this test"
+    for _ in attempts(30):
+        if datetime.now(UTC) > begins:
+            break
+    after = judged(service, ["one"], refs[0], prefix="later")["cost"]
+    costs = service.get(f"/scorers/costs?project_id={PROJECT}").json
+    days = [datetime.fromisoformat(item["day"]) for item in costs["items"]]
+    assert days == [begins - timedelta(days=1)] * 2 + [begins]
+    assert [item["scorer_name"] for item in costs["items"]] == ["kind", "polite", "polite"]
+    assert [item["scorer_ref"] for item in costs["items"]] == [*sorted(refs), refs[0]]
+    assert [item["cost"]["requests"] for item in costs["items"]] == [2, 2, 1]
+    assert sum(item["cost"]["usd"] for item in costs["items"][:2]) == pytest.approx(before["usd"])
+    assert (costs["items"][2]["cost"], costs["total"]) == (after, bill(judge))
+    moment = quote(begins.isoformat())
+    for window, found in ((f"since={moment}", costs["items"][2:]), (f"until={moment}", costs["items"][:2])):
+        assert service.get(f"/scorers/costs?project_id={PROJECT}&{window}").json["items"] == found
+    assert service.get("/scorers/costs?project_id=acme/none").json == {"items": [], "total": None}
 
 
 def cut_off(judge: Judge, service: Service) -> int:
@@ -165,6 +195,17 @@ def test_row_21_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judg
     # The bill says what is known.
     cost = service.status(request)["cost"]
     assert (cost["usd"], cost["requests"], cost["unanswered_requests"]) == (0, 0, asked)
+    # What got no answer is known after a kill.
+    service.kill()
+    service.start()
+    for _ in attempts(20):
+        again = tasks(service, request, "paused")
+        if len(again) == len(waiting):
+            break
+    else:
+        raise AssertionError(service.status(request))
+    assert all(task["reason"].startswith("spend_cap_reached: ") for task in again)
+    assert len(judge.bodies) == 2 + asked
     # Nor is the judge tried.
     tried = service.post("/scorers/try", {"project_id": PROJECT, "scorer_ref": ref, "call_id": "call-00000"})
     assert (tried.status, tried.json["detail"][0]["type"]) == (409, "spend_cap_reached")

@@ -10,6 +10,7 @@ from agents.budgets import Budgets
 from app import cluster, topics
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
+from app.spent import Spent
 from tables import spending
 
 PROJECT, CAP, USD = "acme/judging", 100, 10**12
@@ -20,6 +21,8 @@ class Others:
 
     def __init__(self, where: tuple[str, str]) -> None:
         self.spent = 0
+        self.requests = 0
+        self.unanswered = 0
         self.held = 0
         self.answers = True
         self.seen: list[int] = []  # what this worker said that it holds, each time when it asked
@@ -29,8 +32,14 @@ class Others:
         self.seen += [amount // USD for amount in spending.held(0, [self._where])]
         return {"here": [0]} | ({"other": [self.held * USD]} if self.answers else {})
 
-    async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, list[int]]:
-        return {partition: [self.spent * USD if partition == 0 else 0] for partition in range(topics.partitions())}
+    async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, list[dict[str, int]]]:
+        spent = Spent(cost=self.spent * USD, requests=self.requests, unanswered=self.unanswered)
+        return {number: [(Spent() if number else spent).as_dict()] for number in range(topics.partitions())}
+
+
+def cost(usd: float) -> Spent:
+    """Of an attempt that was answered."""
+    return Spent(requests=1, cost=round(usd * USD))
 
 
 @pytest.fixture
@@ -57,7 +66,7 @@ async def budgets(bound: BoundScorer, others: Others) -> Any:
     made.room(PROJECT, bound)
     await made.ask()
     for _ in range(CAP):  # so that nothing but the cap bounds how many may begin
-        made.spent(PROJECT, bound.ref, USD)
+        made.spent(PROJECT, bound.ref, cost(1))
     others.spent = 1
     await made.ask()
     others.seen.clear()
@@ -72,7 +81,7 @@ async def test_a_worker_spends_its_part_of_what_is_neither_spent_nor_held_by_ano
     assert budgets.room(PROJECT, bound) == (CAP - 40 - 20) // 2
     for _ in range(20):  # and that is all of it until it has asked again
         assert budgets.room(PROJECT, bound) > 0
-        budgets.spent(PROJECT, bound.ref, USD)
+        budgets.spent(PROJECT, bound.ref, cost(1))
     assert budgets.room(PROJECT, bound) == 0
 
 
@@ -96,7 +105,7 @@ async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds(
 ) -> None:
     await budgets.ask()
     for _ in range(50):
-        budgets.spent(PROJECT, bound.ref, USD)
+        budgets.spent(PROJECT, bound.ref, cost(1))
     others.answers, others.spent = False, 51
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
@@ -111,9 +120,9 @@ async def test_no_more_begin_than_one_more_than_have_shown_what_they_cost(bound:
     budgets.room(PROJECT, bound)
     await budgets.ask()
     rooms = []
-    for cost in (USD // 10_000, 0, 0):  # one that was cheap, and two whose answers did not say
+    for usd in (0.0001, 0, 0):  # one that was cheap, and two whose answers did not say
         rooms.append(budgets.room(PROJECT, bound))
-        budgets.spent(PROJECT, bound.ref, cost)
+        budgets.spent(PROJECT, bound.ref, cost(usd))
     assert rooms == [1, 2, 3]
 
 
@@ -121,13 +130,13 @@ async def test_what_may_begin_is_taken_to_cost_what_the_dearest_of_the_last_atte
     budgets: Budgets, bound: BoundScorer, others: Others
 ) -> None:
     for _ in range(10):
-        budgets.spent(PROJECT, bound.ref, 0)
-    budgets.spent(PROJECT, bound.ref, 10 * USD)
+        budgets.spent(PROJECT, bound.ref, cost(0))
+    budgets.spent(PROJECT, bound.ref, cost(10))
     others.spent = 20
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == (CAP - 20) // 2 // 10
     for _ in range(64):
-        budgets.spent(PROJECT, bound.ref, USD // 10)
+        budgets.spent(PROJECT, bound.ref, cost(0.1))
     await budgets.ask()
     assert budgets.room(PROJECT, bound) > CAP
 
@@ -141,26 +150,29 @@ async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dea
     await budgets.ask()
     for _ in range(3):  # before anybody knows what one costs: one at a time
         assert budgets.room(PROJECT, bound) == 1
-        budgets.unanswered(PROJECT, bound.ref, 1)
-    budgets.spent(PROJECT, bound.ref, 20 * USD)
-    others.spent = 20
+        budgets.spent(PROJECT, bound.ref, Spent(unanswered=1))
+    budgets.spent(PROJECT, bound.ref, cost(20))
+    others.spent, others.requests, others.unanswered = 20, 1, 3
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
-    budgets.unanswered(PROJECT, bound.ref, 1)
+    budgets.spent(PROJECT, bound.ref, Spent(unanswered=1))
     assert budgets.room(PROJECT, bound) == 0
     assert spending.reached(PROJECT, bound.ref)
+    others.unanswered = 4
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
-    assert spending.held(0, [(PROJECT, bound.ref)]) == [4 * 20 * USD]  # which others hear
 
 
-async def test_what_got_no_answer_counts_until_the_day_ends_also_if_its_scorer_had_nothing_to_do_for_a_while(
-    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+async def test_what_got_no_answer_before_a_worker_started_counts_as_much_as_a_request_of_today_cost_on_average(
+    bound: BoundScorer, others: Others
 ) -> None:
-    budgets.unanswered(PROJECT, bound.ref, CAP)
-    monkeypatch.setattr("agents.budgets._FORGET", 0.0)
-    await budgets.ask()  # which forgets that it was wanted
-    assert spending.held(0, [(PROJECT, bound.ref)]) == [CAP * USD]
-    monkeypatch.setattr(budgets, "day", lambda: 1)
+    budgets = Budgets(Settings().day_start, lambda: None)
+    budgets.share = 1.0
+    others.spent, others.requests, others.unanswered = 40, 4, 5
+    budgets.room(PROJECT, bound)
     await budgets.ask()
-    assert spending.held(0, [(PROJECT, bound.ref)]) == [0]
+    assert budgets.room(PROJECT, bound) == 1
+    others.unanswered = 6
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 0
+    assert spending.reached(PROJECT, bound.ref)

@@ -28,7 +28,7 @@ from app.events import (
 )
 from app.scorers import Registry, ScorerVersionUnavailable
 from app.spent import Spent
-from tables import begun, calls, folds, in_flight, progress, scores, tasks
+from tables import begun, calls, folds, in_flight, progress, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
 
@@ -99,13 +99,12 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     assert in_flight.get(KEY) is None
 
 
-@pytest.mark.parametrize(("spent", "told"), [(Spent(unanswered=1), []), (Spent(requests=1), [("p", REF, 0)])])
-def test_what_was_not_answered_says_nothing_of_what_an_attempt_costs(
-    spent: Spent, told: list[tuple[str, str, int]]
-) -> None:
-    error = Error(type="scorer_timeout", message="no answer")
+def test_what_was_spent_is_told_when_a_record_is_applied_first_and_never_again() -> None:
+    error, spent = Error(type="scorer_timeout", message="no answer"), Spent(unanswered=1)
     event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
-    assert folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent == told
+    told = [folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent for _ in range(2)]
+    assert told == [[("p", REF, spent)], []]
+    assert spending.load(0, spending.key("p", REF, 0)).spent == spent
 
 
 def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:

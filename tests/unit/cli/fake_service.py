@@ -45,6 +45,7 @@ class FakeService:
     kinds: list[dict[str, Any]] = field(default_factory=list)
     summary: list[dict[str, Any]] = field(default_factory=list)
     cost: dict[str, Any] | None = None
+    costs: dict[str, Any] = field(default_factory=lambda: {"items": [], "total": None})
     summary_of_other_times: list[dict[str, Any]] = field(default_factory=list)
     status: str = "completed"
     reused: int = 0
@@ -56,6 +57,7 @@ class FakeService:
         app.router.add_get("/calls", lambda request: self._list(request, list(self.calls.values())))
         app.router.add_get("/scorers", lambda request: self._list(request, self.scorers))
         app.router.add_get("/scorers/kinds", lambda request: self._whole({"items": self.kinds, "next_cursor": None}))
+        app.router.add_get("/scorers/costs", lambda request: self._whole(self.costs))
         app.router.add_post("/scorers", self._publish)
         app.router.add_post("/calls/score", self._submit)
         app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))

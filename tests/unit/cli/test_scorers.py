@@ -82,3 +82,32 @@ async def test_publishing_reads_parameters_as_json_else_as_text(callscore: Comma
     assert service.scorers[0]["params"] == {"text": "refund", "n": 3, "q": "42", "e": "a=b"}
     assert (await callscore("scorers", "publish", "s", "--kind", "length", "--params", '{"max": 9}')).code == 0
     assert service.scorers[1]["params"] == {"max": 9}
+
+
+async def test_costs_are_told_by_day_with_their_sum_and_what_is_not_counted(
+    callscore: Command, service: FakeService
+) -> None:
+    cost = {"usd": 0.5, "requests": 1000, "input_tokens": 20, "output_tokens": 3}
+    known = cost | {"unpriced_requests": 0, "unanswered_requests": 0}
+    unknown = cost | {"usd": None, "unpriced_requests": 2, "unanswered_requests": 1}
+    service.costs = {
+        "items": [
+            {"day": "2026-01-01T00:00:00.000000Z", "scorer_ref": REFUSAL, "scorer_name": "refusal", "cost": known},
+            {"day": "2026-01-02T06:00:00.000000Z", "scorer_ref": REFUSAL, "scorer_name": "refusal", "cost": unknown},
+        ],
+        "total": unknown | {"usd": 0.5, "requests": 2000},
+    }
+    costs = ("scorers", "costs", "--project", "a/b")
+    shown = [" ".join(line.split()) for line in (await callscore(*costs)).out.splitlines()]
+    assert shown == [
+        "DAY REQUESTS INPUT TOKENS OUTPUT TOKENS USD NOT COUNTED SCORER",
+        f"2026-01-01 1,000 20 3 0.5 {REFUSAL}",
+        f"2026-01-02T06:00:00.000000Z 1,000 20 3 unknown 2 without a price, 1 without an answer {REFUSAL}",
+        "total 2,000 20 3 0.5 2 without a price, 1 without an answer",
+    ]
+    listed = await callscore(*costs, "--json", "--since", "2026-01-01T00:00:00Z")
+    assert [json.loads(line) for line in listed.out.splitlines()] == service.costs["items"]
+    assert service.seen[-1].query == {"project_id": "a/b", "since": "2026-01-01T00:00:00+00:00"}
+    service.costs = {"items": [], "total": None}
+    assert (await callscore(*costs)).out == "No scorer has asked anybody.\n"
+    assert (await callscore(*costs, "--until", "yesterday")).code == 2
