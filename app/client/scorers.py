@@ -104,14 +104,30 @@ async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]
     if all(is_ref(text) for text in wanted):
         return list(wanted)
     known: dict[str, str] = {}
-    found = await listing(client, project)
-    # Versions of one name are listed latest first.
-    for scorer in sorted(found, key=lambda scorer: scorer.get("project_id") is None):
+    for scorer in await _own_first(client, project):
         known.setdefault(scorer["name"], scorer["ref"])
     for text in wanted:
         if not is_ref(text) and text not in known:
             raise UnknownScorer(await _unknown(client, project, text, known))
     return list(dict.fromkeys(text if is_ref(text) else known[text] for text in wanted))
+
+
+async def find(client: Client, project: str | None, wanted: str) -> dict[str, Any]:
+    """The scorer with a ref, or the latest with a name, the project's own before everybody's.
+
+    Raises:
+        UnknownScorer: there is none.
+    """
+    known = await _own_first(client, project)
+    for scorer in known:
+        if wanted in (scorer["ref"], scorer["name"]):
+            return scorer
+    raise UnknownScorer(await _unknown(client, project, wanted, {scorer["name"] for scorer in known}))
+
+
+async def _own_first(client: Client, project: str | None) -> list[dict[str, Any]]:
+    """All that can be used in a project, versions of one name latest first, as they are listed."""
+    return sorted(await listing(client, project), key=lambda scorer: scorer.get("project_id") is None)
 
 
 async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
@@ -141,17 +157,18 @@ async def refs_with_scores(client: Client, project: str, name: str) -> list[str]
     return sorted({item["scorer_ref"] for item in items if item["scorer_name"] == name})
 
 
-async def _unknown(client: Client, project: str, name: str, known: Iterable[str]) -> str:
+async def _unknown(client: Client, project: str | None, name: str, known: Iterable[str]) -> str:
     for kind in await kinds(client):
         if kind["kind"] == name:
             schema = kind["params"]
             params = "".join(f" --param {param}=…" for param in schema.get("required", ())) or " --param NAME=…"
             return (
                 f"{name!r} is a kind of scorer, which has to be published with its parameters first: "
-                f"callscore scorers publish NAME --kind {name}{params} --project {project}"
+                f"callscore scorers publish NAME --kind {name}{params} --project {project or 'ENTITY/NAME'}"
             )
     names = ", ".join(sorted(known)[:20]) or "none"
-    return f"There is no scorer named {name!r} in {project}; there are: {names}."
+    where = "for all projects" if project is None else f"in {project}"
+    return f"There is no scorer named {name!r} {where}; there are: {names}."
 
 
 def is_ref(text: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.client.http import Client
 from app.client.scorers import refs_with_scores
-from app.client.text import clean, json_line
+from app.client.text import bare, clean, json_line
 
 CSV_COLUMNS = (
     "call_id", "scorer_name", "scorer_ref", "status", "passed", "score", "output", "error_type", "error_message",
@@ -69,20 +69,14 @@ def brief(score: Mapping[str, Any]) -> str:
         return "its request was cancelled"
     output = score.get("output")
     if isinstance(output, dict):
-        return clean("  ".join(f"{name} {_bare(item)}" for name, item in output.items()), 300)
-    return clean(_bare(output), 300) if score["status"] == "succeeded" else ""
+        return clean("  ".join(f"{name} {bare(item)}" for name, item in output.items()), 300)
+    return clean(bare(output), 300) if score["status"] == "succeeded" else ""
 
 
 def brief_error(failed: Mapping[str, Any]) -> str:
     """Why it failed, in a few words; nothing if it did not."""
     error = failed.get("error")
     return clean(f"{error.get('type')}: {error.get('message')}", 300) if error else ""
-
-
-def _bare(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json_line(value)
 
 
 def _cell(value: Any) -> Any:

@@ -24,6 +24,13 @@ def json_line(value: Any) -> str:
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def bare(value: Any) -> str:
+    """A value in a few characters: text without quotes, numbers to four digits, else JSON."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json_line(value)
+
+
 def number(value: int) -> str:
     """12345 as 12,345."""
     return f"{value:,}"

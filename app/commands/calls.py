@@ -1,4 +1,4 @@
-"""callscore calls import"""
+"""callscore calls import, list and show"""
 
 import asyncio
 import time
@@ -14,6 +14,8 @@ from app.commands.service_options import service_options
 if TYPE_CHECKING:
     from app.client.fields import Fields
     from app.client.http import Service
+
+_TABLE_ROWS = 50
 
 
 @click.group()
@@ -78,6 +80,16 @@ def import_(
     return asyncio.run(_import(service, file, fields, limit, restart))
 
 
+@calls.command("list", short_help="The calls that have ended.")
+@project_option
+@click.option("--limit", type=click.IntRange(min=1), help="At most N. Default: 50 for the table, else all.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@service_options
+def list_(project: str, limit: int | None, as_json: bool, service: "Service") -> None:
+    """The calls of a project that have ended, by id."""
+    asyncio.run(_list(service, project, limit, as_json))
+
+
 @calls.command(short_help="One call, as it was logged.")
 @click.argument("call_id", metavar="ID")
 @project_option
@@ -85,6 +97,28 @@ def import_(
 def show(call_id: str, project: str, service: "Service") -> None:
     """The call ID of a project, as JSON."""
     asyncio.run(_show(service, project, call_id))
+
+
+async def _list(service: "Service", project: str, limit: int | None, as_json: bool) -> None:
+    from app.client.calls import HEADINGS, row
+    from app.client.http import Client
+    from app.client.output import note, say, table
+    from app.client.text import json_line
+
+    params = {"project_id": project}
+    async with Client(service, on_wait=note) as client:
+        if as_json:
+            async for call in client.items("/calls", params, limit):
+                say(json_line(call))
+            return
+        most = limit or _TABLE_ROWS
+        found = [call async for call in client.items("/calls", params, most + 1)]
+    if not found:
+        say(f"The project {project} has no calls; import some with: callscore calls import")
+        return
+    table(HEADINGS, [row(call) for call in found[:most]])
+    if len(found) > most:
+        note(f"The first {most} are shown; more with --limit N, all with --json.")
 
 
 async def _show(service: "Service", project: str, call_id: str) -> None:

@@ -1,4 +1,4 @@
-"""callscore scorers, and scorers publish, try, compare and costs"""
+"""callscore scorers, and scorers publish, show, try, compare and costs"""
 
 import asyncio
 import json
@@ -55,6 +55,15 @@ def publish(
     given = _object(params) if params is not None else _named(pairs, "--param")
     policy = _named(policies, "--policy")
     asyncio.run(_publish(service, name, kind, given, policy, project, as_json))
+
+
+@scorers.command()
+@click.argument("scorer")
+@click.option("--project", type=Project(), help="Whose scorers are meant too. Default: only everybody's.")
+@service_options
+def show(scorer: str, project: str | None, service: "Service") -> None:
+    """The scorer with the name or ref SCORER and its parameters, as JSON; of a name the latest version."""
+    asyncio.run(_show(service, scorer, project))
 
 
 @scorers.command("try")
@@ -181,6 +190,16 @@ async def _publish(
     say(json_line(scorer) if as_json else clean(scorer["ref"]))
     if project is None:
         note("Published for all projects; with --project it would be for one only.")
+
+
+async def _show(service: "Service", wanted: str, project: str | None) -> None:
+    from app.client import scorers as client_scorers
+    from app.client.http import Client
+    from app.client.output import note, say
+    from app.client.text import json_line
+
+    async with Client(service, on_wait=note) as client:
+        say(json_line(await client_scorers.find(client, project, wanted)))
 
 
 async def _try(service: "Service", project: str, scorer: str, call: str, as_json: bool) -> int:

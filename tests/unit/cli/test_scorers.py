@@ -111,3 +111,17 @@ async def test_costs_are_told_by_day_with_their_sum_and_what_is_not_counted(
     service.costs = {"items": [], "total": None}
     assert (await callscore(*costs)).out == "No scorer has asked anybody.\n"
     assert (await callscore(*costs, "--until", "yesterday")).code == 2
+
+
+async def test_one_scorer_is_shown_whole_by_its_name_or_ref(callscore: Command, service: FakeService) -> None:
+    service.scorers = [
+        scorer("tone", "callscore:///scorer/tone:everybody"),
+        scorer("tone", "callscore:///scorer/tone:new", "a/b"),
+        scorer("tone", "callscore:///scorer/tone:old", "a/b"),
+    ]
+    for wanted, number in (("tone", 1), ("callscore:///scorer/tone:old", 2)):
+        shown = await callscore("scorers", "show", wanted, "--project", "a/b")
+        assert json.loads(shown.out) == service.scorers[number]
+    missing = await callscore("scorers", "show", "style")
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err == "There is no scorer named 'style' for all projects; there are: tone.\n"

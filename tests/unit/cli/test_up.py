@@ -124,6 +124,14 @@ async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path
     assert (shown["id"], "x" in shown["output"]) == (scored["call_id"], scored["output"]["passed"])
     missing = await up("calls", "show", "none", "--project", "me/mine")
     assert (missing.code, missing.err) == (1, "The project me/mine has no call 'none', or it has not ended.\n")
+    several = await up("calls", "list", "--project", "me/mine", "--limit", "3")
+    assert [line.split()[:2] for line in several.out.splitlines()[1:]] == [
+        [score["call_id"], "imported"] for score in map(json.loads, read.out.splitlines()[:3])
+    ]
+    assert several.err == "The first 3 are shown; more with --limit N, all with --json.\n"
+    every = await up("calls", "list", "--project", "me/mine", "--json")
+    assert len(every.out.splitlines()) == 500
+    assert json.loads(every.out.splitlines()[0]) == shown
     listed = await up("scores", "--project", "me/mine", "--gaps", "--scorer", "refusal", "--limit", "3")
     assert "The first 3 are shown; more with --limit N, all with --json.\n" in listed.err
 
