@@ -8,6 +8,7 @@ delivered, but for parts that are too large together, of which the later one is 
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import msgspec
 import orjson
 
 from app import ids
@@ -70,6 +71,20 @@ def ended(row: Row | None) -> bool:
     return row is not None and "end" in row["parts"]
 
 
+def named(project_id: str, call_id: str) -> dict[str, Any]:
+    """Of a call only what names it."""
+    return {"project_id": project_id, "id": call_id}
+
+
+class _Parts(msgspec.Struct):
+    """Of a row, without the call."""
+
+    parts: dict[str, str]
+
+
+_parts = msgspec.json.Decoder(_Parts).decode
+
+
 # What scoring read last, (row, its bytes) by partition and key: each scorer of a request asks for the same calls.
 _recent: dict[tuple[int, bytes], tuple[Row, int]] = {}
 _RECENT_ROWS, _RECENT_BYTES = 1_024, 16 * 1024
@@ -128,13 +143,15 @@ def find_call(partition: int, project_id: str, call_id: str) -> dict[str, Any] |
     return None if row is None else row["call"]
 
 
-def page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
-    """A project's calls that are there, by call key."""
+def page(partition: int, after: str | None, rows: int, project_id: str, ids_only: bool = False) -> Page:
+    """A project's calls that are there, by call key; each whole, or only `named`."""
     found = Slice(rows)
     prefix = ids.join_key(project_id) + ids.SEPARATOR
     for key, value in table.scan(partition, prefix, None if after is None else after.encode()):
-        row = orjson.loads(value)
-        if ended(row):
+        if ids_only:
+            if "end" in _parts(value).parts:
+                found.add(key.decode(), named(project_id, ids.split_key(key)[-1]))
+        elif ended(row := orjson.loads(value)):
             found.add(key.decode(), row["call"], len(value))
         if found.full():
             return found.page(key.decode())

@@ -14,13 +14,14 @@ from tables import calls
 class CallsQuery(PageQuery):
     project_id: Id
     call_id: Id | None = None
+    ids_only: bool = False
 
     def gave(self, key: str) -> bool:
         return ids.is_below(key, self.project_id, names=2)
 
 
 async def list_calls(request: web.Request) -> web.Response:
-    """Calls that have ended, by id, as they were logged (Weave's call shape)."""
+    """Calls that have ended, by id, as they were logged (Weave's call shape), or only the id of each."""
     query = parse(CallsQuery, request)
     check_read(request, query.project_id)
     if query.after is None:
@@ -29,6 +30,7 @@ async def list_calls(request: web.Request) -> web.Response:
     if query.call_id is not None:
         key = ids.call_key(query.project_id, query.call_id)
         found = await cluster.owner(calls.find_call, key, query.project_id, query.call_id)
-        return json_response(listing([] if found is None else [found], None))
-    items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id)
+        shown = found if found is None or not query.ids_only else calls.named(query.project_id, query.call_id)
+        return json_response(listing([] if shown is None else [shown], None))
+    items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id, query.ids_only)
     return json_response(listing(items, next_key))

@@ -95,7 +95,15 @@ PATHS: dict[str, Any] = {
         **contract.CALLS_SCORE,
     },
     "/calls": {
-        "get": operation("Calls", "Logged calls that have ended", "CallPage", _PROJECT, parameter("call_id"), *_PAGE)
+        "get": operation(
+            "Calls",
+            "Logged calls that have ended",
+            "CallPage",
+            _PROJECT,
+            parameter("call_id"),
+            parameter("ids_only", {"type": "boolean", "description": "Of each call only project_id and id."}),
+            *_PAGE,
+        )
     },
     "/score-requests": {
         "get": operation("Requests", "Requests, newest first", "RequestPage", parameter("project_id"), *_PAGE)

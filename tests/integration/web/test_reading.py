@@ -166,6 +166,14 @@ def test_calls_are_listed_once_through_pages_of_any_size(shared: Service, reques
     for limit in (11, 1000):
         calls = shared.items(f"/calls?project_id={PROJECT}&limit={limit}")
         assert [call["id"] for call in calls] == [f"call-{number:04d}" for number in range(CALLS)]
+        named = shared.items(f"/calls?project_id={PROJECT}&limit={limit}&ids_only=true")
+        assert named == [{"project_id": PROJECT, "id": call["id"]} for call in calls]
+    one = f"/calls?project_id={PROJECT}&call_id=call-0003"
+    assert shared.items(f"{one}&ids_only=true") == [{"project_id": PROJECT, "id": "call-0003"}]
+    assert shared.items(one) == calls[3:4]
+    begun = {"project_id": "acme/open", "id": "1", "trace_id": "1", "op_name": "ask", "inputs": {}, "attributes": {}}
+    assert shared.post("/v2/acme/open/call/start", {"start": begun}).status == 200
+    assert shared.items("/calls?project_id=acme/open&ids_only=true") == []
 
 
 def test_requests_are_listed_newest_first_through_pages_of_any_size(shared: Service) -> None:
