@@ -32,15 +32,15 @@ class Room:
     def of(self, project_id: str, scorer_ref: str) -> int:
         """How many tasks of a scorer may start now.
 
-        A scorer may hold no more places than are left free, so that hung ones never fill the worker: the dynamic
-        threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds none; as many as there
-        are places may be on their way to the tables.
+        A scorer may hold no more places than are left free, nor more memory, so that hung ones never fill the worker:
+        the dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998). What has ended holds no place; as
+        many as there are places may be on their way to the tables.
         """
         bound = self._catalog.get(project_id, scorer_ref)
         if bound is None and not self._catalog.is_missing(project_id, scorer_ref):
             self._catalog.ask(project_id, scorer_ref, self._wake)
             return 0
-        if in_flight.held_bytes() > CALL_BYTES:
+        if not _has_memory(scorer_ref):
             return 0
         settings = self._settings
         held = in_flight.places_of(scorer_ref)
@@ -54,6 +54,8 @@ class Room:
     def gate(self, project_id: str, bound: BoundScorer) -> Gate | None:
         """The gate that one task of a scorer may pass now; None if it may not start."""
         gate = self.admission.gate(bound)
+        if not _has_memory(bound.ref):
+            return None
         return gate if self._admitted(project_id, bound, gate) > 0 else None
 
     def _admitted(self, project_id: str, bound: BoundScorer, gate: Gate) -> int:
@@ -62,3 +64,7 @@ class Room:
             return 0
         room = self.admission.room(gate)
         return room if room <= 0 else min(room, self.budgets.room(project_id, bound))
+
+
+def _has_memory(scorer_ref: str) -> bool:
+    return in_flight.held_bytes_of(scorer_ref) <= CALL_BYTES - in_flight.held_bytes()

@@ -51,6 +51,7 @@ _places = 0  # that they hold
 _places_of: Counter[str] = Counter()  # by scorer ref
 _of_lane: Counter[tuple[str, str]] = Counter()  # by project id and scorer ref
 _held = 0  # bytes
+_held_of: Counter[str] = Counter()  # by scorer ref
 
 
 def add(entry: Entry) -> None:
@@ -72,6 +73,9 @@ def pop(key: bytes) -> None:
         if entry.gone is not None:
             entry.gone.set_result(None)
         _held -= entry.size
+        _held_of[entry.scorer_ref] -= entry.size
+        if not _held_of[entry.scorer_ref]:
+            del _held_of[entry.scorer_ref]
         entry.running = False  # what comes of it later counts for nothing
         if entry.holds_place:
             _free(entry)
@@ -104,11 +108,17 @@ def hold(entry: Entry, size: int) -> None:
     global _held
     entry.size = size
     _held += size
+    _held_of[entry.scorer_ref] += size
 
 
 def held_bytes() -> int:
     """Bytes of the calls that tasks in flight hold."""
     return _held
+
+
+def held_bytes_of(scorer_ref: str) -> int:
+    """Bytes of the calls that tasks of a scorer hold."""
+    return _held_of[scorer_ref]
 
 
 def entries() -> Iterator[Entry]:

@@ -77,6 +77,22 @@ def test_other_scorers_finish_while_hung_ones_hold_on(make_service: Callable[...
     assert counts["succeeded"] == counts["failed"] == 0
 
 
+def test_other_scorers_finish_while_hung_ones_hold_large_calls(make_service: Callable[..., Service]) -> None:
+    service = make_service(scorers="tests.plugin_scorers", scorer_timeout=150).start()
+    large = [{"id": f"large-{n}", "output": "x" * 900_000} for n in range(90)]
+    for start in range(0, len(large), 10):
+        service.log_calls(PROJECT, large[start : start + 10])
+    ids = [str(call["id"]) for call in large]
+    hung = service.submit(PROJECT, ids, service.refs("hangs_softly"))
+    for _ in attempts(30):
+        if service.status(hung)["tasks"]["running"] > 20:
+            break
+    assert (
+        service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty")), 60)["tasks"]["succeeded"] == 90
+    )
+    assert 20 < service.status(hung)["tasks"]["running"] < 80
+
+
 def test_a_catastrophic_pattern_on_10_kb_is_scored_like_any_other(shared: Service) -> None:
     project = "acme/catastrophe"
     published = shared.post(

@@ -23,12 +23,16 @@ def _empty() -> Iterator[None]:
 
 
 @given(STEPS)
-def test_places_are_held_by_what_runs_and_what_was_stopped(steps: list[tuple[str, int, str]]) -> None:
+def test_places_are_held_by_what_runs_and_what_was_stopped_and_memory_by_all_in_flight(
+    steps: list[tuple[str, int, str]],
+) -> None:
     known: dict[bytes, tuple[str, bool]] = {}  # scorer, whether it holds a place
     for step, number, scorer in steps:
         key = b"%d" % number
         if step == "add" and key not in known:
-            in_flight.add(in_flight.Entry(0, key, "p", scorer, [], since=time.time()))
+            added = in_flight.Entry(0, key, "p", scorer, [], since=time.time())
+            in_flight.add(added)
+            in_flight.hold(added, number + 1)
             known[key] = scorer, True
         elif step in ("say", "stop") and (entry := in_flight.get(key)) is not None:
             in_flight.say(entry, 1.0, keep_place=step == "stop")
@@ -40,6 +44,9 @@ def test_places_are_held_by_what_runs_and_what_was_stopped(steps: list[tuple[str
         held = Counter(scorer for scorer, holds in known.values() if holds)
         assert (in_flight.size(), in_flight.places()) == (len(known), held.total())
         assert [in_flight.places_of(scorer) for scorer in SCORERS] == [held[scorer] for scorer in SCORERS]
+        sizes = [sum(int(key) + 1 for key, (by, _) in known.items() if by == scorer) for scorer in SCORERS]
+        assert [in_flight.held_bytes_of(scorer) for scorer in SCORERS] == sizes
+        assert in_flight.held_bytes() == sum(sizes)
         assert sum(in_flight.of_lane("p", scorer) for scorer in SCORERS) == len(known)
     for key in known:
         in_flight.pop(key)
