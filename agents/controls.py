@@ -3,28 +3,25 @@
 A control's record is acknowledged once that is done: until then it is what remembers that it is owed.
 """
 
+from functools import partial
 from typing import Any
 
 from agents.scoring import scoring
-from agents.stream import Record, apply, each
-from agents.tickets import Tickets
+from agents.stream import Record, acknowledge, apply, each
 from app import topics
 from app.events import Control
 from app.faust_app import app
 from tables import folds
 
-tickets = Tickets()
-
 
 @app.agent(topics.controls.channel(), name="controls")
 async def steer(stream: Any) -> None:
     async for record in each(stream.noack()):
-        ticket = tickets.add(record.at.partition, record.event)
         known = apply(record, folds.CONTROLS.decode, take_in)
         if known is None:
-            ticket.finish()
+            acknowledge(record.event)
         else:
-            scoring.steering.obey(record.at.partition, *known, ticket.finish)
+            scoring.steering.obey(record.at.partition, *known, partial(acknowledge, record.event))
 
 
 def take_in(record: Record, control: Control) -> tuple[str, int] | None:

@@ -1,34 +1,31 @@
 """Takes requests in: claims and headers into their tables, chunks into tables/chunks and into the lanes of scoring.
 
-A chunk's record is acknowledged when each of its tasks is terminal or parked, both of which are rows; records are
-acknowledged in order, so that the committed offset never passes a chunk that still owes work.
+A chunk's record is acknowledged when each of its tasks is terminal or parked, both of which are rows.
 """
 
+from functools import partial
 from typing import Any
 
 from agents.lanes import Chunk
 from agents.scoring import scoring
-from agents.stream import Record, apply, each
-from agents.tickets import Tickets
+from agents.stream import Record, acknowledge, apply, each
 from app import topics
 from app.events import RequestAccepted, RequestClaimed, ScoreRequested
 from app.faust_app import app
 from tables import folds
 
-tickets = Tickets()
-
 
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for record in each(stream.noack()):
-        ticket = tickets.add(record.at.partition, record.event)
+        event = record.event
         chunk = apply(record, folds.SCORE_REQUESTS.decode, take_in)
         if chunk is None:
-            ticket.finish()
+            acknowledge(event)
             continue
         # The event waits for its tasks, possibly for long: let go of its payload.
-        record.event.value = record.event.message.value = None
-        chunk.when_settled.append(ticket.finish)
+        event.value = event.message.value = None
+        chunk.when_settled.append(partial(acknowledge, event))
         scoring.scheduler.add(chunk)
 
 

@@ -64,6 +64,15 @@ async def each(stream: Any) -> AsyncIterator[Record]:
                 event.ack()
 
 
+def acknowledge(event: Any) -> None:
+    """The work that a record of a `noack` stream brought is done, in whatever order: commits never pass one that owes.
+
+    Nothing happens if partitions were assigned anew since: then it comes again.
+    """
+    if event.message.generation_id == app.consumer_generation_id:
+        event.ack()
+
+
 def _is_current(message: Any) -> bool:
     """Whether the partitions have not been assigned anew since the record was delivered; else it comes again."""
     return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)

@@ -23,7 +23,7 @@ import agents.dead_letters
 import agents.fan_out
 import agents.recorder
 import agents.scorers
-import agents.weave
+import agents.weave  # noqa: F401 - each registers its agent
 from agents.gossip import tell_pauses
 from agents.scoring import scoring
 from agents.shares import Shares
@@ -107,8 +107,6 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     for where in owned:
         positions.forget(*where)
     positions.keep(owned)
-    agents.fan_out.tickets.forget()
-    agents.controls.tickets.forget()
 
 
 def open_partitions() -> None:
