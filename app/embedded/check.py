@@ -40,11 +40,11 @@ def check(path: Path) -> Iterator[str]:
 def _check_partition(view: View, topic: Topic, partition: Partition) -> Iterator[str]:
     where = f"{partition.topic}/{partition.number}"
     compacted = Policy.of(topic.config).compact  # which is all that leaves gaps
-    stored = view.get(keys.bounds_key(topic.id, partition.number))
-    if stored is None:
-        yield f"{where}: its start and end are missing"
     expected = partition.start
     try:
+        stored = view.get(keys.bounds_key(topic.id, partition.number))
+        if stored is None:
+            yield f"{where}: its start and end are missing"
         for key, raw in view.scan(partition.prefix):
             offset = keys.parse_offset(key)
             if offset < partition.start:

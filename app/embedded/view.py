@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator, Set
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Self, cast
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict, RdictIter
 
 from . import keys
 from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable, NoLog
 from .record import Record, decode
-from .store import database_options
+from .store import database_options, get
 from .topic import Partition, Topic, load_committed, load_topics
 
 _ATTEMPTS = 10  # to open it while its owner writes
@@ -27,7 +27,7 @@ class View:
     Raises:
         NoLog: there is no log in this directory.
         LogLocked: `alone`, and another process has it open.
-        LogUnavailable, LogFormatMismatch: it cannot be opened.
+        LogUnavailable, LogFormatMismatch, LogBlockCorrupt: it cannot be opened.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
@@ -59,9 +59,8 @@ class View:
             self._lock.close()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key."""
-        value: bytes | None = self._database.get(key)
-        return value
+        """The value of a key. Raises LogBlockCorrupt."""
+        return get(self._database, key)
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Keys with `prefix` and their values in order, from `start` on.
@@ -151,10 +150,13 @@ def _open(path: Path, *, whole: bool) -> Rdict:
         database.close()
     else:
         raise LogUnavailable(path, failure) from failure
-    found: Any = database.get(keys.VERSION)
-    if found != keys.FORMAT_VERSION:
+    try:
+        found = get(database, keys.VERSION)
+        if found != keys.FORMAT_VERSION:
+            raise LogFormatMismatch(path, (found or b"none").decode(errors="replace"), keys.FORMAT_VERSION.decode())
+    except BaseException:
         database.close()
-        raise LogFormatMismatch(path, (found or b"none").decode(errors="replace"), keys.FORMAT_VERSION.decode())
+        raise
     return database
 
 

@@ -115,6 +115,19 @@ def test_a_damaged_block_is_found_and_the_rest_is_checked(whole: Path) -> None:
         list(view.records(view.topics["calls"].partitions[0]))
 
 
+async def test_damage_where_the_format_version_lies_is_named_and_not_met_as_a_mistake(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log")
+    log.create_topic("calls", 1)
+    await log.close()
+    open_database(log.path).close()  # all of it in one block
+    [table] = log.path.glob("*.sst")
+    flip(table, 20)
+    [problem] = check(log.path)
+    assert "is damaged (Corruption: block checksum mismatch" in problem
+    with pytest.raises(LogBlockCorrupt, match="restore the directory from a backup"):
+        stats(log.path)
+
+
 async def test_damage_in_the_write_ahead_log_is_found(tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     log.create_topic("calls", 1)
