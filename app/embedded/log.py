@@ -113,8 +113,8 @@ class Log:
     ) -> "asyncio.Future[Appended]":
         """Append a record; the future resolves once it is durable, and only then can it be read.
 
-        `timestamp` is in milliseconds since the epoch (default: now). In a partition it never goes back, whatever the
-        clock does: it is at least that of the record before.
+        `timestamp` is in milliseconds since the epoch, and kept as it is given. By default it is now, which in a
+        partition never goes back, whatever the clock does: it is at least that of the record before.
 
         Raises:
             UnknownTopic: no such topic or partition.
@@ -144,13 +144,11 @@ class Log:
         except KeyError:
             raise UnknownTopic(topic, partition) from None
         if timestamp is None:
-            timestamp = time.time_ns() // 1_000_000
-        if timestamp < target.timestamp:
-            timestamp = target.timestamp
+            timestamp = max(time.time_ns() // 1_000_000, target.timestamp)
         for key, value in records:
             writer.put(target.prefix + keys.pack_offset(target.next), encode(timestamp, key, value, headers))
             target.next += 1
-        target.timestamp = timestamp
+        target.timestamp = max(timestamp, target.timestamp)
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         writer.tag((future, target, target.next - 1, timestamp))
         return future

@@ -1,7 +1,6 @@
 """Faust's producer on the embedded log: appends at once, so that nothing is ever between Faust and the log."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -159,7 +158,8 @@ class Producer(BaseProducer):
     ) -> "asyncio.Future[RecordMetadata]":
         """Append a record and return the future of its place in the log; a topic that is missing is created.
 
-        `timestamp` is in seconds. Without a partition the key's is taken, or the next one in turn if there is no key.
+        `timestamp` is in seconds, None for now. Without a partition the key's is taken, or the next one in turn if
+        there is no key.
         """
         return self._append(topic, key, value, partition, timestamp, headers)
 
@@ -234,7 +234,7 @@ class Producer(BaseProducer):
             log.create_topic(topic, count)
         if partition is None:
             partition = self._choose(topic, key, count)
-        milliseconds = int((timestamp or time.time()) * 1000)
+        milliseconds = None if timestamp is None else int(timestamp * 1000)
         return log.append(topic, partition, key, value, milliseconds, headers or ())
 
     def _choose(self, topic: str, key: bytes | None, count: int) -> int:

@@ -13,7 +13,7 @@ from .store import get, last_item, scan
 class Partition:
     """One partition in memory. `next` is the offset of the next append, `end` the first one that cannot be read yet.
 
-    `timestamp` is that of the last append, in milliseconds.
+    `timestamp` is the latest of its appends, in milliseconds; once it was opened anew, that of the last one.
     """
 
     __slots__ = ("bounds_key", "end", "next", "number", "prefix", "start", "timestamp", "topic", "tp")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ PLUGINS = "tests.plugin_scorers"
 CALL_WAIT = 36_000  # longer than all tests take
 
 
-def fill(service: Service) -> list[str]:
-    """Requests of every kind: plain, repeated, failing, retried, waiting for calls; a scorer; a rewritten call."""
+def fill(service: Service) -> tuple[list[str], str]:
+    """Requests of every kind: plain, repeated, failing, retried, waiting for calls; a scorer; a rewritten call.
+
+    Their ids, and a time when the first one had ended and the next had not begun.
+    """
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(CALLS)])
     service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
     service.log_calls(PROJECT, [{"id": "call-0", "output": "another"}])
@@ -31,6 +35,7 @@ def fill(service: Service) -> list[str]:
     [published] = [item["ref"] for item in service.items(f"/scorers?project_id={PROJECT}") if item["name"] == "has_7"]
     requests = [service.submit(PROJECT, everything, [*service.refs("not_empty", "patient"), published])]
     service.wait_finished(requests[-1])
+    then = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     requests.append(service.submit(PROJECT, everything, service.refs("not_empty", "flaky", "raises")))
     service.wait_finished(requests[-1])
     requests.append(service.submit(PROJECT, everything[:9], service.refs("not_empty"), **{"Callscore-Rescore": "2"}))
@@ -45,7 +50,7 @@ def fill(service: Service) -> list[str]:
     for _ in range(2):
         requests.append(service.submit(PROJECT, ["call-1", "late-1", "late-2"], service.refs("not_empty")))
         wait_until_parked(service, requests[-1])
-    return requests
+    return requests, then
 
 
 def wait_until_parked(service: Service, request_id: str) -> None:
@@ -56,14 +61,15 @@ def wait_until_parked(service: Service, request_id: str) -> None:
     wait_for(parked)
 
 
-def answers(service: Service, requests: list[str]) -> Any:
+def answers(service: Service, requests: list[str], then: str) -> Any:
     """What the views say about everything, but for positions in the log."""
     status = [service.status(request_id) for request_id in requests]
     listed = service.items(f"/score-requests?project_id={PROJECT}")
     for request in (*status, *listed):
         del request["rate"], request["eta"]
     scores = service.items(f"/scores?project_id={PROJECT}")
-    for score in scores:
+    scores_then = service.items(f"/scores?project_id={PROJECT}&as_of={then}")
+    for score in (*scores, *scores_then):
         del score["lineage"]["partition"], score["lineage"]["offset"]
     tasks = [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests]
     for task in chain.from_iterable(tasks):
@@ -73,6 +79,7 @@ def answers(service: Service, requests: list[str]) -> Any:
         "listed": listed,
         "tasks": [sorted(found, key=lambda task: str(task["task_id"])) for found in tasks],
         "scores": scores,
+        "scores then": scores_then,
         "calls": service.items(f"/calls?project_id={PROJECT}"),
         "scorers": service.items(f"/scorers?project_id={PROJECT}"),
     }
@@ -94,8 +101,9 @@ class Moved:
         )
         self.service.start()
         try:
-            self.requests = fill(self.service)
-            self.answers = answers(self.service, self.requests)
+            self.requests, self.then = fill(self.service)
+            self.answers = answers(self.service, self.requests, self.then)
+            assert 0 < len(self.answers["scores then"]) < len(self.answers["scores"])
             self.service.stop()
         finally:
             self.service.kill()
@@ -111,7 +119,7 @@ class Moved:
         """The service, which has just imported the log, answers the same, goes on with what is owed, and reuses."""
         service.start()
         try:
-            assert answers(service, self.requests) == self.answers
+            assert answers(service, self.requests, self.then) == self.answers
             again = service.submit(PROJECT, [f"call-{n}" for n in range(CALLS)], service.refs("not_empty", "patient"))
             assert service.wait_finished(again)["tasks"]["reused"] == 2 * CALLS
             service.log_calls(PROJECT, [{"id": "late-1", "output": "now"}, {"id": "late-2", "output": "now"}])

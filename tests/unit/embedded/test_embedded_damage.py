@@ -143,3 +143,13 @@ async def test_time_does_not_go_back_in_a_partition_when_the_clock_does(
             clock.pop(0)
     async with opened(tmp_path) as log:
         assert [record.timestamp for record in log.read("calls", 0, 0)] == [5000, 9000, 9000, 9000, 10000]
+
+
+async def test_a_time_that_is_given_is_kept_and_what_follows_is_not_before_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 8_000_000_000)
+    async with opened(tmp_path) as log:
+        for given in (9000, 7000, None):
+            await log.append("calls", 0, None, b"", timestamp=given)
+        assert [record.timestamp for record in log.read("calls", 0, 0)] == [9000, 7000, 9000]
