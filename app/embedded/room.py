@@ -1,6 +1,8 @@
 """Whether databases that could not be written can be opened again: opening one writes what is in its WAL once more."""
 
+import errno
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +25,13 @@ def check_room(folders: Iterable[Path]) -> None:
         needed[device] += sum(wal.stat().st_size for wal in folder.rglob("*.log"))
     for device, folder in one.items():
         with TemporaryFile(dir=folder, buffering=0) as probe:
-            os.posix_fallocate(probe.fileno(), 0, needed[device] + SPARE_BYTES)
+            _allocate(probe.fileno(), folder, needed[device] + SPARE_BYTES)
             probe.write(b"\0")
             os.fsync(probe.fileno())
+
+
+def _allocate(descriptor: int, folder: Path, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    elif shutil.disk_usage(folder).free < size:  # macOS lacks the former
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ import pytest
 from app.embedded import keys
 from app.embedded.errors import LogFormatMismatch, LogUnavailable
 from app.embedded.log import Log
+from app.embedded.room import check_room
 from app.embedded.store import open_database
 
 OPEN = """
@@ -142,3 +145,14 @@ async def test_cleaning_that_cannot_write_stops_and_costs_nothing(tmp_path: Path
         await log.compact("rows")
     assert len(log.read("rows", 0, 0, 1 << 30, 1 << 30)) == 5_000
     await log.close()
+
+
+def test_where_a_system_cannot_set_room_aside_a_halted_log_goes_on_once_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    check_room([tmp_path])
+    usage = shutil.disk_usage(tmp_path)._replace(free=1024**2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="No space left"):
+        check_room([tmp_path])
