@@ -7,10 +7,11 @@ import orjson
 from aiohttp import web
 
 from app import cluster, peers
+from app.embedded.errors import EmbeddedLogError
 from app.faust_app import app
 from app.settings import get_settings
 from app.web.auth import USER
-from app.web.errors import Handler, not_found, problem
+from app.web.errors import Handler, not_found, problem, unavailable
 from app.web.responses import json_response
 
 
@@ -29,7 +30,10 @@ async def back_up(request: web.Request) -> web.Response:
         raise not_found("Embedded log")
     if not request[USER].may_use_all():
         raise problem(403, (), "Only a key for all projects (*) may back up the log", "forbidden")
-    place = await app.producer.embedded.checkpoint()
+    try:
+        place = await app.producer.embedded.checkpoint()
+    except EmbeddedLogError as error:
+        raise unavailable(str(error)) from None
     return json_response({"checkpoint": place.name})
 
 

@@ -394,6 +394,12 @@ def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, capl
         assert client.get("/healthz").status == 200
 
 
+def test_a_backup_that_cannot_be_made_says_why(client: Client) -> None:
+    answer = client.post("/internal/backup", {})
+    assert answer.status == 503
+    assert "is closed" in answer.json["detail"][0]["msg"]  # without a worker
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_is_one_file_that_asks_only_for_what_is_served(client: Client, path: str) -> None:
     answer = client.get(path)
