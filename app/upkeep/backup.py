@@ -33,6 +33,7 @@ def back_up(directory: Path, service: Service) -> None:
         try:
             checkpoint_of(log, made)
         except LogLocked:
+            shutil.rmtree(made, ignore_errors=True)  # left by a backup that was broken off: not what is asked for now
             asyncio.run(_ask(service))
             _check_made(log, made, service)
         _move(made, directory)

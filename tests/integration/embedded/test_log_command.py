@@ -218,7 +218,11 @@ def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
         at = ("backup", there, "--url", guarded.url, "--api-key")
         assert "Only a key for all projects" in refused(callscore(guarded, *at, some))
         assert "does not know this API key" in refused(callscore(guarded, *at, "wrong"))
+        left = other.data_dir / "log.checkpoint"  # by a backup that was broken off
+        left.mkdir()
         assert "not by the service at" in refused(callscore(other, *at, every))
+        assert not left.exists()
+        assert not (tmp_path / "backup").exists()
         done(callscore(guarded, *at, every))
         assert done(callscore(guarded, "check", "--dir", there)) == "The log is whole.\n"
     finally:
