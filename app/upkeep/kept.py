@@ -40,7 +40,7 @@ async def copy_running(settings: Settings, service: Service, directory: Path) ->
     None if no service of this log answers.
 
     Raises:
-        CommandError: it refuses, or partitions are moving.
+        CommandError: it refuses, has another number of partitions than the settings, or partitions are moving.
     """
     async with Client(service) as client:
         try:
@@ -49,10 +49,15 @@ async def copy_running(settings: Settings, service: Service, directory: Path) ->
             return None
     if about["log"] != settings.log_id:
         return None
+    owners: dict[str, str] = about["owners"]
+    if len(owners) != settings.partitions:
+        raise CommandError(
+            f"The service at {service.url} has {len(owners)} partitions and CALLSCORE_PARTITIONS is "
+            f"{settings.partitions}: set it to what the service has."
+        )
     ends: defaultdict[str, list[int]] = defaultdict(list)
     for partition in range(settings.partitions):
-        url = about["owners"].get(str(partition), service.url)
-        async with Client(Service(url, service.api_key)) as client:
+        async with Client(Service(owners[str(partition)], service.api_key)) as client:
             for topic, end in (await _copy_partition(client, partition, directory)).items():
                 ends[topic].append(end)
     return ends
