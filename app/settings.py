@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import time
 from difflib import get_close_matches
 from functools import lru_cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import providers
 from app.providers import Provider
+from app.urls import is_host, is_loopback, url_of, with_port
 
 PREFIX = "CALLSCORE_"
 _CLIENT_VARIABLES = {"CALLSCORE_URL", "CALLSCORE_API_KEY"}  # which are alike to settings, and meant for commands
@@ -92,10 +92,20 @@ class Settings(BaseSettings):
     @field_validator("broker")
     @classmethod
     def _known_broker(cls, value: str) -> str:
-        if urlsplit(value).scheme not in ("embedded", "kafka"):
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in ("embedded", "kafka"):
             raise ValueError("must start with embedded:// or kafka://")
-        if urlsplit(value).scheme == "embedded" and urlsplit(value).netloc:
+        if scheme == "embedded" and rest and not rest.startswith("/"):
             raise ValueError("names a path that is not absolute: write embedded:///path, with three slashes")
+        if scheme == "kafka":
+            _servers(rest)
+        return value
+
+    @field_validator("web_host")
+    @classmethod
+    def _known_host(cls, value: str) -> str:
+        if not is_host(value):
+            raise ValueError("must be the name or the address of a host, without brackets and port")
         return value
 
     @field_validator("log_level")
@@ -133,6 +143,16 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _sasl_has_a_name(self) -> Self:
+        named = self.kafka_sasl_username and self.kafka_sasl_password
+        if self.kafka_security_protocol.startswith("SASL") and not named and not self.embedded:
+            raise ValueError(
+                f"{PREFIX}KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs "
+                f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _workers_know_each_other(self) -> Self:
         if self.embedded or self.cluster_secret:
             return self
@@ -161,18 +181,16 @@ class Settings(BaseSettings):
         if self.advertised_url:
             return self.advertised_url.rstrip("/")
         anywhere = self.web_host in ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
-        return f"http://{socket.gethostname() if anywhere else self.web_host}:{self.web_port}"
+        return url_of(socket.gethostname() if anywhere else self.web_host, self.web_port)
 
     @property
     def kafka_servers(self) -> list[str]:
         """host:port of the brokers named in `broker`."""
-        return [
-            server if ":" in server else f"{server}:9092" for server in re.split("[,;]", urlsplit(self.broker).netloc)
-        ]
+        return _servers(self.broker.removeprefix("kafka://"))
 
     @property
     def embedded(self) -> bool:
-        return urlsplit(self.broker).scheme == "embedded"
+        return self.broker.startswith("embedded://")
 
     @property
     def log_id(self) -> str:
@@ -189,14 +207,9 @@ class Settings(BaseSettings):
         return self.broker
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _servers(named: str) -> list[str]:
+    """host:port of each of Kafka's servers. Raises ValueError if one is none."""
+    return [with_port(server, 9092) for server in re.split("[,;]", named.rstrip("/"))]
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.client.defaults import url_of
 from app.client.errors import BadInput, CommandError
 from app.commands.service_options import service_options
 from app.commands.settings import checked_settings
+from app.urls import url_of
 
 if TYPE_CHECKING:
     from app.client.http import Service

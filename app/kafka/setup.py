@@ -186,7 +186,9 @@ async def knock(cluster: Cluster) -> None:
     """
     for server in cluster.servers:
         host, _, port = server.rpartition(":")
-        connection = await create_conn(host, int(port), request_timeout_ms=10_000, **cluster.security.arguments())
+        connection = await create_conn(
+            host.strip("[]"), int(port), request_timeout_ms=10_000, **cluster.security.arguments()
+        )
         connection.close()
 
 

@@ -9,6 +9,7 @@ from app import peers
 from app.keys import KeyFile
 from app.scorers import Registry, Runner
 from app.settings import Settings
+from app.urls import url_of
 from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
@@ -65,7 +66,7 @@ class WebServer(Service):
         self._runner = runner
         await web.TCPSite(runner, self._settings.web_host, self._settings.web_port, backlog=_BACKLOG).start()
         self.port = int(runner.addresses[0][1])
-        logger.info("listening on http://%s:%d", self._settings.web_host, self.port)
+        logger.info("listening on %s", url_of(self._settings.web_host, self.port))
 
     async def on_stop(self) -> None:
         """Take no more requests and finish those that are being answered."""

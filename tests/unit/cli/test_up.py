@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -54,8 +55,22 @@ async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: st
     assert await sample_shown(command) == first
 
 
-async def test_it_says_when_it_is_ready_and_what_is_no_setting(command: Command, nobody: str, tmp_path: Path) -> None:
+@pytest.fixture
+def nobody_on_ipv6(nobody: str) -> str:
+    """A URL where nothing answers, with an IPv6 address if this machine has one."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return nobody.replace("127.0.0.1", "[::1]")
+    except OSError:
+        return nobody
+
+
+async def test_it_says_when_it_is_ready_and_what_is_no_setting(
+    command: Command, nobody_on_ipv6: str, tmp_path: Path
+) -> None:
+    nobody = nobody_on_ipv6
     command.env |= {
+        "CALLSCORE_WEB_HOST": "::1" if "[::1]" in nobody else "127.0.0.1",
         "CALLSCORE_WEB_PORT": nobody.rpartition(":")[2],
         "CALLSCORE_DATA_DIR": str(tmp_path / "data"),
         "CALLSCORE_SCORRERS": "mine",

@@ -1,0 +1,42 @@
+"""The URLs of services, and the hosts in them."""
+
+import re
+from ipaddress import ip_address
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,63}(\.[a-zA-Z0-9_-]{1,63})*\.?")
+_SERVER = re.compile(r"(\[(?P<v6>[^\]]*:[^\]]*)\]|(?P<host>[^:]*))(:(?P<port>\d+))?")
+
+
+def url_of(host: str, port: int | str) -> str:
+    """The URL of a host, which may be an IPv6 address, and a port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_host(text: str) -> bool:
+    """Whether it may be the name or the address of a host."""
+    return _is_address(text) or _NAME.fullmatch(text) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def with_port(server: str, default: int) -> str:
+    """A server as host:port, in which an IPv6 address has brackets; where it names no port, with the default one.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    found = _SERVER.fullmatch(server)
+    if found is None or not is_host(found["v6"] or found["host"]) or not 0 < int(found["port"] or default) < 2**16:
+        raise ValueError(f"{server!r} is no server: write host:port, or [IPv6 address]:port")
+    return server if found["port"] else f"{server}:{default}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Settings that cannot work are refused in one sentence that names them, and those that are taken do work."""
+
+import pytest
+from faust.transport.drivers.aiokafka import server_list
+from faust.utils.urls import urllist
+
+from app.settings import Settings, SettingsError, get_settings
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"BROKER": "kafka://"}, "BROKER='kafka://': '' is no server"),
+        ({"BROKER": "kafka://localhost:abc"}, "BROKER='kafka://localhost:abc': 'localhost:abc' is no server"),
+        ({"BROKER": "kafka://localhost:65536"}, "BROKER='kafka://localhost:65536': 'localhost:65536' is no server"),
+        ({"BROKER": "kafka://a:1,::1"}, "BROKER='kafka://a:1,::1': '::1' is no server"),
+        ({"BROKER": "kafka://a,kafka://b"}, "BROKER='kafka://a,kafka://b': 'kafka://b' is no server"),
+        ({"BROKER": "embedded://log"}, "BROKER='embedded://log': names a path that is not absolute"),
+        ({"BROKER": "embedded:/log"}, "BROKER='embedded:/log': must start with embedded://"),
+        ({"WEB_HOST": "[::1]"}, "WEB_HOST='[::1]': must be the name or the address of a host"),
+        ({"WEB_HOST": "a..b"}, "WEB_HOST='a..b': must be the name or the address of a host"),
+        (
+            {"BROKER": "kafka://a", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me"},
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL needs CALLSCORE_KAFKA_SASL_USERNAME and CALLSCORE_KAFKA_SASL_PASSWORD",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"CALLSCORE_{name}", value)
+    with pytest.raises(SettingsError) as refused:
+        get_settings.__wrapped__()
+    assert str(refused.value).startswith(f"CALLSCORE_{named}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "servers"),
+    [
+        ("kafka://localhost", ["localhost:9092"]),
+        ("kafka://a_1:9093,b.c.;d:1/", ["a_1:9093", "b.c.:9092", "d:1"]),
+        ("kafka://[::1]", ["[::1]:9092"]),
+        ("kafka://[::1]:9093,127.0.0.1", ["[::1]:9093", "127.0.0.1:9092"]),
+    ],
+)
+def test_faust_reaches_the_servers_that_we_do(named: str, servers: list[str]) -> None:
+    settings = Settings(broker=named)
+    assert settings.kafka_servers == servers
+    assert server_list(urllist(settings.broker_url), 9092) == servers
+
+
+def test_an_ipv6_address_has_brackets_in_a_url() -> None:
+    assert Settings(web_host="::1", web_port=80).url == "http://[::1]:80"
