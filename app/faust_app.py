@@ -184,7 +184,7 @@ def create_app(settings: Settings) -> CallscoreApp:
     return CallscoreApp(
         f"{settings.kafka_prefix}callscore",
         broker=settings.broker_url,
-        datadir=str(settings.data_dir),
+        datadir=str(settings.data_dir).replace("{", "{{").replace("}", "}}"),  # Faust takes it for a format string
         store="rocksdb://",
         topic_partitions=settings.partitions,
         topic_allow_declare=settings.embedded,  # on Kafka app/kafka/setup has made them all

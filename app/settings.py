@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -193,6 +193,11 @@ class Settings(BaseSettings):
         return self.broker.startswith("embedded://")
 
     @property
+    def log_path(self) -> Path:
+        """The directory of the embedded log."""
+        return Path(self.broker.removeprefix("embedded://") or (self.data_dir / "log").absolute())
+
+    @property
     def log_id(self) -> str:
         """Tells this log from every other."""
         return f"{self.broker_url} {self.kafka_prefix}".strip()
@@ -202,9 +207,7 @@ class Settings(BaseSettings):
         """The broker as Faust takes it: an embedded one always with its path, Kafka's servers one by one."""
         if not self.embedded:
             return ";".join(f"kafka://{server}" for server in self.kafka_servers)
-        if not urlsplit(self.broker).path:
-            return f"embedded://{(self.data_dir / 'log').absolute()}"
-        return self.broker
+        return f"embedded://{quote(str(self.log_path))}"  # Faust takes `,` and `;` for the end of a URL
 
 
 def _servers(named: str) -> list[str]:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mode.loop
 from mode import Service
@@ -162,7 +161,7 @@ def run() -> int:
     loop = asyncio.new_event_loop()
     try:
         if settings.embedded:
-            loop.run_until_complete(open_log(Path(urlsplit(settings.broker_url).path), settings.partitions))
+            loop.run_until_complete(open_log(settings.log_path, settings.partitions))
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_HOPELESS if isinstance(error, _HOPELESS) else 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from rocksdict import Checkpoint, Rdict
 
 from .errors import LogUnavailable, NoLog
-from .store import open_database
+from .store import is_log, open_database
 
 
 def checkpoint_place(log: Path) -> Path:
@@ -35,7 +35,7 @@ def checkpoint_of(log: Path, path: Path) -> None:
     Raises:
         NoLog, LogLocked, LogUnavailable, LogFormatMismatch: it cannot be opened, or the copy cannot be made.
     """
-    if not (log / "CURRENT").is_file():
+    if not is_log(log):
         raise NoLog(log)
     database = open_database(log)
     try:

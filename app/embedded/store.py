@@ -68,6 +68,11 @@ def open_database(path: Path) -> Rdict:
     return database
 
 
+def is_log(path: Path) -> bool:
+    """Whether a log lies in this directory."""
+    return (path / "CURRENT").is_file()
+
+
 def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
     options = database_options()
     options.set_wal_recovery_mode(mode)

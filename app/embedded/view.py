@@ -12,7 +12,7 @@ from rocksdict import AccessType, DBRecoveryMode, Rdict, RdictIter
 from . import keys
 from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable, NoLog
 from .record import Record, decode
-from .store import database_options, get
+from .store import database_options, get, is_log
 from .topic import Partition, Topic, load_committed, load_topics
 
 _ATTEMPTS = 10  # to open it while its owner writes
@@ -32,7 +32,7 @@ class View:
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
         self.path = path.absolute()
-        if not (self.path / "CURRENT").is_file():
+        if not is_log(self.path):
             raise NoLog(self.path)
         self._lock = take_lock(self.path) if alone else None
         try:

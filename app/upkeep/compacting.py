@@ -7,6 +7,7 @@ from app.embedded.cleaning import CleanedStats
 from app.embedded.errors import NoLog
 from app.embedded.log import Log
 from app.embedded.policy import Policy
+from app.embedded.store import is_log
 from app.settings import get_settings
 from app.upkeep import places
 from app.upkeep.errors import sentences
@@ -21,7 +22,7 @@ async def compact(directory: Path | None, topic: str | None) -> dict[str, Cleane
     """
     with sentences():
         path = directory or places.log_path(get_settings())
-        if not places.is_log(path):
+        if not is_log(path):
             raise NoLog(path)
         log = Log(path)
         try:

@@ -1,7 +1,6 @@
 """Where the log and the tables of the settings lie."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from app.client.errors import BadInput, CommandError
 from app.settings import Settings
@@ -14,12 +13,7 @@ def log_path(settings: Settings) -> Path:
             "CALLSCORE_BROKER names Kafka, whose own tools look after its log: "
             "of these commands only export and import work on it."
         )
-    return Path(urlsplit(settings.broker_url).path)
-
-
-def is_log(path: Path) -> bool:
-    """Whether a log lies in this directory."""
-    return (path / "CURRENT").is_file()
+    return settings.log_path
 
 
 def check_no_tables(settings: Settings) -> None:

@@ -1,5 +1,7 @@
 """Settings that cannot work are refused in one sentence that names them, and those that are taken do work."""
 
+from pathlib import Path
+
 import pytest
 from faust.transport.drivers.aiokafka import server_list
 from faust.utils.urls import urllist
@@ -53,3 +55,15 @@ def test_faust_reaches_the_servers_that_we_do(named: str, servers: list[str]) ->
 
 def test_an_ipv6_address_has_brackets_in_a_url() -> None:
     assert Settings(web_host="::1", web_port=80).url == "http://[::1]:80"
+
+
+PATHS = ["/a/b", "/a,b;c", "/a#b?c=d", "/%41 %", "/a/../b", "/{a}", "/é"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("named", [False, True], ids=["data_dir", "broker"])
+def test_the_embedded_log_lies_where_the_setting_says_whatever_is_in_it(path: str, named: bool) -> None:
+    settings = Settings(broker=f"embedded://{path}") if named else Settings(data_dir=Path(path))
+    assert settings.log_path == (Path(path) if named else Path(path) / "log")
+    [url] = urllist(settings.broker_url)
+    assert Path(url.path) == settings.log_path

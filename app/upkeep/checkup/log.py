@@ -7,6 +7,7 @@ import tables.folds  # noqa: F401  (so that all tables are known)
 from app.client.errors import CommandError
 from app.client.text import plural
 from app.embedded.errors import EmbeddedLogError, LogLocked, PartitionCountMismatch
+from app.embedded.store import is_log
 from app.embedded.view import View, is_locked
 from app.faust_app import kafka_cluster
 from app.kafka import setup
@@ -29,7 +30,7 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
     path = places.log_path(settings)
     if not path.is_relative_to(settings.data_dir.absolute()):
         yield from place.disk(_LOG, path)
-    if not places.is_log(path):
+    if not is_log(path):
         yield ok(_LOG, f"There is none at {path} yet: the first start makes it.")
         return
     in_use = is_locked(path)

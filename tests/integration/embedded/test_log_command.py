@@ -25,7 +25,7 @@ PROJECT = "acme/log"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A running service that has scored something."""
-    service = Service(tmp_path / "data", partitions=4).start()
+    service = Service(tmp_path / "data, here; #1? {of} 100%25", partitions=4).start()  # a folder may be called that
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(50)])
     service.wait_finished(score(service))
     yield service
