@@ -15,6 +15,7 @@ from .record import Record, decode
 from .store import database_options, get, is_log
 from .topic import Partition, Topic, load_committed, load_topics
 
+LOCK = "LOCK"  # RocksDB's own
 _ATTEMPTS = 10  # to open it while its owner writes
 _PAUSE = 0.05  # seconds between two
 
@@ -107,7 +108,7 @@ class View:
 
 def take_lock(path: Path) -> IO[bytes]:
     """Take RocksDB's own lock, held until what is returned is closed. Raises LogLocked."""
-    lock = (path / "LOCK").open("ab")
+    lock = (path / LOCK).open("ab")
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
@@ -119,7 +120,7 @@ def take_lock(path: Path) -> IO[bytes]:
 def is_locked(path: Path) -> bool:
     """Whether another process has the log open. Who asks has the lock for no longer than that takes."""
     try:
-        with (path / "LOCK").open("rb") as lock:
+        with (path / LOCK).open("rb") as lock:
             fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

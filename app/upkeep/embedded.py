@@ -1,19 +1,22 @@
 """The embedded log of a service that is stopped, to be read from and to be made."""
 
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from app.client.errors import CommandError
+from app.embedded.errors import LogNotEmpty
 from app.embedded.log import Log
 from app.embedded.record import Record
-from app.embedded.view import View, take_lock
+from app.embedded.store import is_log
+from app.embedded.view import LOCK, View, take_lock
 from app.settings import Settings
 from app.upkeep import names, places
 from app.upkeep.files import sync
 
 _UNSYNCED = 10_000  # records
+_OF_NO_LOG = (LOCK, "LOG", "rocksdict-config.json")  # what a service leaves that was shut out by the lock
 
 
 class EmbeddedSource:
@@ -83,36 +86,54 @@ async def target(settings: Settings) -> AsyncIterator[EmbeddedTarget]:
 
     Raises:
         CommandError: there are records already.
-        EmbeddedLogError: it cannot be written.
+        EmbeddedLogError: it is in use, or cannot be written.
     """
     path = places.log_path(settings)
-    _check_empty(path)
     making = path.with_name(f"{path.name}.importing")
-    if making.exists():  # left by an import that was killed, or at work on another one
-        take_lock(making).close()
-        shutil.rmtree(making)
-    log = Log(making)
-    try:
-        yield EmbeddedTarget(log, settings)
-        await log.flush()
-        await log.close()
-        shutil.rmtree(path, ignore_errors=True)
-        making.rename(path)
-        sync(path.parent)
-    except BaseException:
-        if log.failed is None:
+    with _held(path):
+        shutil.rmtree(making, ignore_errors=True)  # left by an import that was killed
+        log = Log(making)
+        try:
+            yield EmbeddedTarget(log, settings)
+            await log.flush()
             await log.close()
-        shutil.rmtree(making, ignore_errors=True)
-        raise
+            _swap(making, path)
+        except BaseException:
+            if log.failed is None:
+                await log.close()
+            shutil.rmtree(making, ignore_errors=True)
+            raise
 
 
-def _check_empty(path: Path) -> None:
-    if not (path / "CURRENT").is_file():
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Have the place of a log without records, so that no service opens one there, or makes one, meanwhile."""
+    if is_log(path):
+        with View(path, alone=True) as view:
+            _check_empty(view)
+            yield
         return
-    with View(path, alone=True) as view:
-        held = sorted(name for name, topic in view.topics.items() if any(found.end for found in topic.partitions))
+    path.mkdir(parents=True, exist_ok=True)
+    with take_lock(path):
+        if any(not found.name.startswith(_OF_NO_LOG) for found in path.iterdir()):
+            raise LogNotEmpty(path)
+        yield
+
+
+def _swap(making: Path, path: Path) -> None:
+    """The lock goes last: whoever makes a log at `path` between the two keeps it, and the import fails."""
+    for found in path.iterdir():
+        if found.name != LOCK:
+            found.unlink()
+    (path / LOCK).unlink()
+    making.rename(path)
+    sync(path.parent)
+
+
+def _check_empty(view: View) -> None:
+    held = sorted(name for name, topic in view.topics.items() if any(found.end for found in topic.partitions))
     if held:
         raise CommandError(
-            f"The log at {path} has records already (in {held[0]}): "
+            f"The log at {view.path} has records already (in {held[0]}): "
             "import into a new log, with another CALLSCORE_DATA_DIR."
         )

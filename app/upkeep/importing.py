@@ -45,6 +45,7 @@ async def import_log(path: Path) -> Imported:
                 for record in records:
                     await target.put(record)
                     written[record.topic] += 1
+                places.check_no_tables(settings)  # none of another log were made meanwhile either
         return Imported(dict(read), dict(written), (before, settings.partitions))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.embedded.store import is_log
 from tests import stored
 from tests.brokers import Broker, embedded_only
 from tests.log_command import begin_import, callscore, done, refused, wait_for
@@ -190,7 +191,7 @@ def test_an_export_that_is_cut_or_changed_is_refused_and_nothing_is_left(moved: 
     assert "ends before it is complete" in refused(callscore(service, "import", str(tmp_path / "cut.jsonl.gz")))
     changed = callscore(service, "import", "-", given=whole.replace(b"output 17", b"output 71", 1))
     assert "is damaged (its last line does not agree" in refused(changed)
-    assert not [path for path in service.data_dir.glob("**/*") if path.is_file()]
+    assert [path.name for path in service.data_dir.glob("**/*") if path.is_file()] == ["LOCK"]
 
 
 @embedded_only
@@ -208,17 +209,22 @@ def test_only_a_new_log_is_imported_into_and_only_of_a_stopped_service(moved: Mo
 
 
 @embedded_only
-def test_an_import_that_was_killed_leaves_no_log_and_can_be_done_again(moved: Moved, tmp_path: Path) -> None:
+def test_an_import_shuts_out_services_and_when_killed_leaves_no_log_and_can_be_done_again(
+    moved: Moved, tmp_path: Path
+) -> None:
     service = target(tmp_path, partitions=3)
     whole = gzip.decompress(moved.file.read_bytes())
     process = begin_import(service, whole[: len(whole) // 2])
     making = service.data_dir / "log.importing"
     wait_for(lambda: (making / "CURRENT").exists())
     assert "open in another process" in refused(callscore(service, "import", str(moved.file)))
+    service.spawn()
+    assert service.wait_ended() == 1
+    assert "open in another process" in service.log()
     process.kill()
     process.wait()
     assert making.exists()
-    assert not (service.data_dir / "log").exists()
+    assert not is_log(service.data_dir / "log")
     done(callscore(service, "import", str(moved.file)))
     assert not making.exists()
     moved.check(service)
