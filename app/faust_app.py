@@ -182,7 +182,7 @@ def create_app(settings: Settings) -> CallscoreApp:
     # It warns of every timer that a busy or slow machine is late with.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     return CallscoreApp(
-        f"{settings.kafka_prefix}callscore",
+        settings.group,
         broker=settings.broker_url,
         datadir=str(settings.data_dir).replace("{", "{{").replace("}", "}}"),  # Faust takes it for a format string
         store="rocksdb://",

@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         return _servers(self.broker.removeprefix("kafka://"))
 
     @property
+    def group(self) -> str:
+        """What the consumer group of all workers is called."""
+        return f"{self.kafka_prefix}callscore"
+
+    @property
     def embedded(self) -> bool:
         return self.broker.startswith("embedded://")
 

@@ -127,7 +127,7 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
         ImportUnfinished: unless `importing`, if the topics do not hold all that is to be imported.
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
-    async with _connected(cluster) as admin:
+    async with connected(cluster) as admin:
         if not importing:
             await check_no_import(admin, marker(cluster.prefix))
         brokers = len((await admin.describe_cluster())["brokers"])
@@ -141,7 +141,7 @@ async def look(cluster: Cluster) -> Found:
     Raises:
         TopicMismatch, ImportUnfinished, KafkaError, OSError: as `prepare`.
     """
-    async with _connected(cluster) as admin:
+    async with connected(cluster) as admin:
         await check_no_import(admin, marker(cluster.prefix))
         brokers = len((await admin.describe_cluster())["brokers"])
         there = sorted(set(await admin.list_topics()) & set(cluster.topics))
@@ -157,7 +157,8 @@ def _copies(partitions: Sequence[Mapping[str, Any]]) -> Copies:
 
 
 @asynccontextmanager
-async def _connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client that is connected. Raises KafkaError, which says why it cannot be."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=list(cluster.servers), request_timeout_ms=10_000, **cluster.security.arguments()
     )
@@ -165,7 +166,7 @@ async def _connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
         try:
             await admin.start()
         except KafkaConnectionError:
-            await knock(cluster)
+            await _knock(cluster)
             raise
         yield admin
     finally:
@@ -178,17 +179,20 @@ async def check_no_import(admin: AIOKafkaAdminClient, marker: str) -> None:
         raise ImportUnfinished(marker)
 
 
-async def knock(cluster: Cluster) -> None:
+async def _knock(cluster: Cluster) -> None:
     """Connect to each server alone: the admin client only says that it could not.
 
     Raises:
-        KafkaError, OSError: why the first of them cannot be used.
+        KafkaError: why the first of them cannot be used.
     """
     for server in cluster.servers:
         host, _, port = server.rpartition(":")
-        connection = await create_conn(
-            host.strip("[]"), int(port), request_timeout_ms=10_000, **cluster.security.arguments()
-        )
+        try:
+            connection = await create_conn(
+                host.strip("[]"), int(port), request_timeout_ms=10_000, **cluster.security.arguments()
+            )
+        except OSError as error:
+            raise KafkaConnectionError(f"{server}: {str(error) or type(error).__name__}") from error
         connection.close()
 
 

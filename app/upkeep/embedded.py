@@ -40,7 +40,7 @@ class EmbeddedSource:
 
     async def committed(self) -> dict[str, list[int]]:
         """The offset that the workers have committed in each partition, by topic."""
-        group = names.group(self._settings)
+        group = self._settings.group
         return {
             topic: [self._view.committed.get((group, self._names[topic], number), 0) for number in range(len(ends))]
             for topic, ends in (await self.ends()).items()

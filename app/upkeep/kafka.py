@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -51,7 +51,7 @@ class KafkaSource:
     async def committed(self) -> dict[str, list[int]]:
         """The offset that the workers have committed in each partition, by topic."""
         async with _admin(self._settings) as admin:
-            found = await admin.list_consumer_group_offsets(names.group(self._settings))
+            found = await admin.list_consumer_group_offsets(self._settings.group)
         offsets = {(tp.topic, tp.partition): int(its.offset) for tp, its in found.items()}
         return {
             topic: [max(0, offsets.get((self._names[topic], number), 0)) for number in range(len(ends))]
@@ -167,18 +167,12 @@ def _marker(settings: Settings) -> str:
     return setup.marker(settings.kafka_prefix)
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **_arguments(settings))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
+def _admin(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    return setup.connected(kafka_cluster(settings, {}))
 
 
 async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    group = names.group(settings)
+    group = settings.group
     deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
     while members := await _members(admin, group):
         if asyncio.get_running_loop().time() > deadline:

@@ -6,11 +6,6 @@ from app.settings import Settings
 CHANGELOGS = "callscore-"  # what the names of the tables' topics begin with, behind the prefix
 
 
-def group(settings: Settings) -> str:
-    """What the consumer group of all workers is called."""
-    return f"{settings.kafka_prefix}callscore"
-
-
 def primary(settings: Settings) -> dict[str, str]:
     """Every primary topic's name without and with the prefix of the settings, in an order that tells causes first."""
     return {topic.name.removeprefix(settings.kafka_prefix): topic.name for topic in topics.ALL}

@@ -240,7 +240,8 @@ def test_kafka_s_log_is_looked_after_by_kafka_s_tools(tmp_path: Path) -> None:
 
 def test_a_kafka_that_is_away_and_a_wrong_setting_are_one_sentence(tmp_path: Path) -> None:
     away = Service(tmp_path / "data", broker="kafka://127.0.0.1:9")
-    assert refused(callscore(away, "export", str(tmp_path / "log.jsonl"))).startswith("Kafka cannot be used: ")
+    said = refused(callscore(away, "export", str(tmp_path / "log.jsonl")))
+    assert said.startswith("Kafka cannot be used: 127.0.0.1:9: [Errno ")
     wrong = callscore(Service(tmp_path / "data", partitions=0), "export", "-")
     assert (wrong.returncode, wrong.stderr.decode().splitlines()) == (
         2, ["CALLSCORE_PARTITIONS='0': Input should be greater than or equal to 1"],
