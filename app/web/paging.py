@@ -1,8 +1,8 @@
-"""Lists over all partitions: merged in key order, page by page, under opaque cursors; and sums over all there is."""
+"""Lists over all partitions: merged in key order, page by page, under opaque cursors; and all there is."""
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -69,6 +69,32 @@ async def collect(
         items.extend(found)
         if after is None or len(items) >= limit or perf_counter() >= deadline:
             return items, after
+
+
+async def everything(query: PagedQuery[P], rows: int, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[list[Any]]:
+    """The items of all partitions in key order, up to `rows` at a time. Raises Unavailable if a worker is silent."""
+    after = None
+    while True:
+        with cluster.noting() as silent:
+            found, after = await collect(query, after, rows, False, *args, **kwargs)
+        if silent:
+            raise cluster.Unavailable("a worker does not answer, or is behind")
+        yield found
+        if after is None:
+            return
+
+
+async def everything_of(
+    query: PagedQuery[P], key: bytes, rows: int, *args: P.args, **kwargs: P.kwargs
+) -> AsyncGenerator[list[Any]]:
+    """The same of the partition that owns a partitioning key."""
+    after = None
+    while True:
+        page = await cluster.owner(query, key, after, rows, *args, **kwargs)
+        yield [item for _, item in page["items"]]
+        after = page["next"]
+        if after is None:
+            return
 
 
 async def sweep(

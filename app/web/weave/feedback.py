@@ -4,32 +4,35 @@ Contract: `weave/trace_server/feedback.py` in the wheel of Weave's SDK.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import cluster, ids, topics
+from app import ids, topics
 from app.events import FeedbackGiven, FeedbackPurged
 from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.errors import ApiError, problem
-from app.web.paging import collect
+from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
 from app.web.weave.bodies import checked_id, read
 from app.web.weave.expressions import BadExpression, Query, at_path, compiled, wanted
-from app.web.weave.order import SortBy, in_order, key_of
-from app.web.weave.said import RUNNABLE, in_time
+from app.web.weave.order import Key, SortBy, in_order, key_of
+from app.web.weave.said import RUNNABLE, of_score
 from tables import scores, weave
 
 MAX_BATCH = 1_000
 _AT_ONCE = 1_000
 _MOST_FOUND, _MOST_BYTES = 10_000, 64 * 1024**2  # that are answered at once
-_SUCCEEDED: scores.Filters = {"status": "succeeded"}
+
+Row = dict[str, Any]
 
 
 class Feedback(BaseModel):
@@ -80,11 +83,10 @@ async def query_feedback(request: web.Request) -> web.Response:
     """What was said of calls, by scorers and by people, and that the query is true of."""
     asked = await read(request, _Query)
     check_read(request, asked.project_id)
-    by = asked.sort_by or []
-    found = in_order(await _matching(asked.project_id, asked.query), by, lambda row: key_of(row, by))
     start = asked.offset or 0
-    end = len(found) if asked.limit is None else start + asked.limit
-    return json_response({"result": found[start:end], "total_count": len(found)})
+    end = None if asked.limit is None else start + asked.limit
+    found, total = await _matching(asked.project_id, asked.query, asked.sort_by or (), end)
+    return json_response({"result": found[start:end], "total_count": total})
 
 
 async def purge_feedback(request: web.Request) -> web.Response:
@@ -93,7 +95,7 @@ async def purge_feedback(request: web.Request) -> web.Response:
     check_write(request, asked.project_id, "body", "project_id")
     user, now = request[USER].name, time.time()
     records = []
-    for found in await _matching(asked.project_id, asked.query, scored=False):
+    for found in (await _matching(asked.project_id, asked.query, scored=False))[0]:
         event = FeedbackPurged(
             project_id=asked.project_id,
             weave_ref=found["weave_ref"],
@@ -164,71 +166,67 @@ def _encoded(event: FeedbackGiven) -> bytes:
     return encoded
 
 
-async def _matching(project_id: str, query: Query | None, scored: bool = True) -> list[dict[str, Any]]:
+async def _matching(
+    project_id: str, query: Query | None, by: Sequence[SortBy] = (), first: int | None = None, scored: bool = True
+) -> tuple[list[Row], int]:
+    """What the query is true of, sorted, else oldest first, or the first so many of it; and how much that is in all.
+
+    Raises ApiError 400 if it is more than can be answered at once.
+    """
+    expression = query and query.expression
     try:
-        holds = None if query is None else compiled(query.expression)
+        holds = None if expression is None else compiled(expression)
     except BadExpression as error:
         raise _bad(f"query: {error}") from None
-    rows = await _candidates(project_id, query and wanted(query.expression, "weave_ref"), scored)
-    if holds is None:
-        return rows
-    found, turns = [], Turns()
-    for row in rows:
-        if holds(partial(at_path, row)):
-            found.append(row)
-        await turns.breathe()
-    return found
+    by = [*by, SortBy(field="created_at")]
+    found: list[_Found] = []
+    total, size, turns = 0, 0, Turns()
+    kind = wanted(expression, "feedback_type")
+    scored = scored and (not isinstance(kind, str) or kind.startswith(RUNNABLE))
+    async with aclosing(_said(project_id, wanted(expression, "weave_ref"), scored)) as pages:
+        async for page in pages:
+            for row in page:
+                if holds is None or holds(partial(at_path, row)):
+                    found.append(_Found(row, len(encode(row)), key_of(row, by)))
+                    total, size = total + 1, size + found[-1].size
+                await turns.breathe()
+            if first is not None and len(found) > first:
+                found = in_order(found, by, _key)[:first]
+                size = sum(one.size for one in found)
+            if len(found) > _MOST_FOUND or size > _MOST_BYTES:
+                raise _bad(f"that is more than {_MOST_FOUND} items, or 64 MiB: ask for fewer, or with a limit")
+    return [one.row for one in in_order(found, by, _key)], total
 
 
-async def _candidates(project_id: str, weave_ref: Any, scored: bool) -> list[dict[str, Any]]:
-    """What was said of a ref, or in the whole project."""
-    if not isinstance(weave_ref, str):
+class _Found(NamedTuple):
+    row: Row
+    size: int
+    key: Key
+
+
+_key = attrgetter("key")
+
+
+async def _said(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerator[Iterable[Row]]:
+    """What was said of a ref, or in the whole project, by people and, if `scored`, by scorers."""
+    if isinstance(weave_ref, str):
+        checked_id(weave_ref, "weave_ref")
+        key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
+        await log_writes.seen(topics.weave, key)
+        given = everything_of(weave.feedback_of, key, _AT_ONCE, project_id, weave_ref)
+        of_call: scores.Filters = {"call_id": call_id, "status": "succeeded"}
+        shown = everything_of(scores.page, key, _AT_ONCE, project_id, of_call)
+        scored = scored and call_id is not None
+    else:
         await log_writes.all_seen_everywhere(topics.weave)
-        given = await _everywhere(weave.feedback_page, project_id)
-        shown = await _everywhere(scores.page, project_id, _SUCCEEDED) if scored else []
-        return in_time(project_id, shown, given)
-    checked_id(weave_ref, "weave_ref")
-    key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
-    await log_writes.seen(topics.weave, key)
-    given = await _of_owner(key, weave.feedback_of, project_id, weave_ref)
-    if call_id is None or not scored:
-        return given
-    shown = await _of_owner(key, scores.page, project_id, {**_SUCCEEDED, "call_id": call_id})
-    return in_time(project_id, shown, given)
-
-
-async def _everywhere(query: Any, *args: Any) -> list[Any]:
-    async def page(after: str | None) -> tuple[list[Any], str | None]:
-        with cluster.noting() as silent:
-            found = await collect(query, after, _AT_ONCE, False, *args)
-        if silent:
-            raise cluster.Unavailable("a worker does not answer, or is behind")
-        return found
-
-    return await _all(page)
-
-
-async def _of_owner(key: bytes, query: Any, *args: Any) -> list[Any]:
-    async def page(after: str | None) -> tuple[list[Any], str | None]:
-        found = await cluster.owner(query, key, after, _AT_ONCE, *args)
-        return [item for _, item in found["items"]], found["next"]
-
-    return await _all(page)
-
-
-async def _all(page: Callable[[str | None], Awaitable[tuple[list[Any], str | None]]]) -> list[Any]:
-    """The items of all pages. Raises ApiError 400 if they are too many, or too large, to be answered at once."""
-    found: list[Any] = []
-    size, turns, after = 0, Turns(), None
-    while True:
-        items, after = await page(after)
-        found += items
-        size += sum(len(encode(item)) for item in items)
-        if len(found) > _MOST_FOUND or size > _MOST_BYTES:
-            raise _bad(f"there is more than {_MOST_FOUND} items or 64 MiB: ask for one weave_ref at a time, by $eq")
-        if after is None:
-            return found
-        await turns.breathe()
+        given = everything(weave.feedback_page, _AT_ONCE, project_id)
+        shown = everything(scores.page, _AT_ONCE, project_id, {"status": "succeeded"})
+    async with aclosing(given), aclosing(shown):
+        async for rows in given:
+            yield rows
+        if scored:
+            async for page in shown:
+                yield (of_score(project_id, one) for one in page)
 
 
 def _bad(reason: str) -> ApiError:

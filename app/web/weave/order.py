@@ -10,6 +10,8 @@ from app.web.weave.expressions import at_path
 
 T = TypeVar("T")
 
+Key = Sequence[tuple[int, Any] | None]
+
 
 _LONGEST = 200  # characters of a text, or of what is no number and no text, by which it is sorted
 
@@ -19,14 +21,12 @@ class SortBy(BaseModel):
     direction: Literal["asc", "desc", "ASC", "DESC"] = "asc"
 
 
-def key_of(row: dict[str, Any], sort_by: Sequence[SortBy]) -> list[tuple[int, Any] | None]:
+def key_of(row: dict[str, Any], sort_by: Sequence[SortBy]) -> Key:
     """What a row is sorted by, which is small however large the row is; None for what it lacks."""
     return [_sortable(at_path(row, by.field)) for by in sort_by]
 
 
-def in_order(
-    items: Iterable[T], sort_by: Sequence[SortBy], key: Callable[[T], Sequence[tuple[int, Any] | None]]
-) -> list[T]:
+def in_order(items: Iterable[T], sort_by: Sequence[SortBy], key: Callable[[T], Key]) -> list[T]:
     """Items sorted by their keys; those that lack a field come last."""
     found = list(items)
     for number, by in reversed(list(enumerate(sort_by))):

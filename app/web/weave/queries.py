@@ -18,7 +18,7 @@ from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import check_read
 from app.web.errors import ApiError, problem
-from app.web.paging import collect
+from app.web.paging import everything
 from app.web.queries import Id
 from app.web.responses import encode, json_response
 from app.web.weave.bodies import read
@@ -195,16 +195,10 @@ async def _one(asked: _Asked, call_id: str) -> Call | None:
 
 
 async def _all(asked: _Asked) -> AsyncGenerator[Call]:
-    after = None
-    while True:
-        with cluster.noting() as silent:
-            found, after = await collect(judged.page, after, _AT_ONCE, False, asked.project_id, asked.said)
-        if silent:
-            raise cluster.Unavailable("a worker does not answer, or is behind")
-        for one in found:
-            yield _shape(one, asked.project_id, asked.said)
-        if after is None:
-            return
+    async with aclosing(everything(judged.page, _AT_ONCE, asked.project_id, asked.said)) as pages:
+        async for page in pages:
+            for one in page:
+                yield _shape(one, asked.project_id, asked.said)
 
 
 def _passes(filter: _Filter, call: Call) -> bool:

@@ -18,11 +18,11 @@ RUNNABLE = "wandb.runnable."
 
 def in_time(project_id: str, scored: Iterable[Shown], given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What scorers and people said, oldest first."""
-    rows = [*(_of_score(project_id, shown) for shown in scored), *given]
+    rows = [*(of_score(project_id, shown) for shown in scored), *given]
     return sorted(rows, key=lambda row: str(row["created_at"]))
 
 
-def _of_score(project_id: str, shown: Shown) -> dict[str, Any]:
+def of_score(project_id: str, shown: Shown) -> dict[str, Any]:
     """A score. Its id stays the same whatever revision is shown."""
     which = ids.digest("score", project_id, shown["call_id"], shown["scorer_ref"])
     return {

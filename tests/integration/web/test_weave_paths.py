@@ -235,6 +235,29 @@ def test_a_batch_of_feedback_that_is_too_long_and_a_ref_that_is_no_text_are_refu
     assert filled.post("/feedback/query", no_text).status == 422
 
 
+def test_among_any_number_of_feedbacks_those_that_are_asked_for_are_found_and_purged(filled: Service) -> None:
+    project, thousand = "acme/much", range(1_000)
+    for batch in range(10):
+        rows = [feedback(f"{batch}-{n}", project_id=project, payload={"batch": batch}) for n in thousand]
+        assert filled.post("/feedback/batch/create", {"batch": rows}).status == 200
+    assert filled.post("/feedback/create", feedback("last", project_id=project)).status == 200
+
+    def asked(**query: Any) -> Answer:
+        return filled.post("/feedback/query", {"project_id": project, **query})
+
+    one = asked(query=of_field("id", "7-7")).json
+    assert ([row["payload"] for row in one["result"]], one["total_count"]) == ([{"batch": 7}], 1)
+    oldest = asked(sort_by=[{"field": "created_at", "direction": "asc"}], limit=100, offset=950).json
+    assert [row["payload"]["batch"] for row in oldest["result"]] == [0] * 50 + [1] * 50
+    assert oldest["total_count"] == 10_001
+    newest = asked(sort_by=[{"field": "created_at", "direction": "desc"}], limit=1).json
+    assert [row["id"] for row in newest["result"]] == ["last"]
+    assert (asked().status, "more than 10000 items" in asked().json["reason"]) == (400, True)
+    assert filled.post("/feedback/purge", {"project_id": project, "query": of_field("id", "last")}).json == {}
+    assert asked(limit=0).json == {"result": [], "total_count": 10_000}
+    assert asked(query=of_field("payload.batch", 3)).json["total_count"] == 1_000
+
+
 def form(project: str, content: bytes, **fields: str) -> bytes:
     parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in {"project_id": project, **fields}.items()]
     parts.append(b'name="file"; filename="obj.py"\r\nContent-Type: text/x-python\r\n\r\n' + content)
