@@ -18,6 +18,7 @@ from app.events import FeedbackGiven, FeedbackPurged
 from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
+from app.web.bodies import printable
 from app.web.errors import ApiError, problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
@@ -43,7 +44,7 @@ class Feedback(BaseModel):
     project_id: Id
     weave_ref: Id
     feedback_type: Id
-    payload: dict[str, Any]
+    payload: dict[Any, Any]  # str would refuse a name with half an emoji
     id: Id | None = None
     runnable_ref: str | None = None
     call_ref: str | None = None
@@ -129,7 +130,14 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
         event = FeedbackGiven(
             project_id=feedback.project_id, weave_ref=feedback.weave_ref, feedback_id=row["id"], feedback=row
         )
-        records.append((partitioning_key(feedback.project_id, feedback.weave_ref), _encoded(event)))
+        try:
+            value = event.encode()
+        except TypeError:  # half an emoji in a text, as calls may have it
+            row = printable(row)
+            value = event.replace(feedback=row).encode()
+        if len(value) > 1024**2:
+            raise problem(413, ["body", "payload"], "feedback may have 1 MiB at most", "feedback_too_large")
+        records.append((partitioning_key(feedback.project_id, feedback.weave_ref), value))
         made.append({name: row[name] for name in ("id", "created_at", "wb_user_id", "payload")})
         await turns.breathe()
     await _append(records)
@@ -154,16 +162,6 @@ def _check(feedback: Feedback) -> None:
         raise _bad("feedback of a runnable has no annotation_ref")
     if "output" not in feedback.payload:
         raise _bad("the payload of a runnable's feedback needs an output")
-
-
-def _encoded(event: FeedbackGiven) -> bytes:
-    try:
-        encoded = event.encode()
-    except TypeError:
-        raise problem(422, ["body", "payload"], "the payload is nested too deeply", "invalid") from None
-    if len(encoded) > 1024**2:
-        raise problem(413, ["body", "payload"], "feedback may have 1 MiB at most", "feedback_too_large")
-    return encoded
 
 
 async def _matching(
