@@ -5,7 +5,8 @@ operator that is not known is refused.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +15,7 @@ from pydantic import Field as PydanticField
 Field = Callable[[str], Any]
 Evaluate = Callable[[Field], Any]
 
+_TIMES = [{"$getField": name} for name in ("started_at", "ended_at", "created_at")]
 _MAX_DEPTH = 50
 _LONGEST_INDEX = 9  # digits
 
@@ -24,6 +26,13 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     expression: dict[str, Any] = PydanticField(alias="$expr")
+
+
+class Several(tuple[Any, ...]):
+    """What a field has that may have more values than one: a comparison holds if it does of any of them."""
+
+    def __bool__(self) -> bool:
+        return any(self)
 
 
 class BadExpression(ValueError):
@@ -58,12 +67,18 @@ def _compiled(expression: Any, depth: int) -> Evaluate:
         combine, parts = _OF_LISTS[operator], [inner(item) for item in _list(operand, operator)]
         return lambda field: combine(part(field) for part in parts)
     if operator in _OF_TWO:
-        compare, (left, right) = _OF_TWO[operator], map(inner, _two(operand, operator))
-        return lambda field: compare(left(field), right(field))
+        compare, two = _OF_TWO[operator], _two(operand, operator)
+        left, right = map(inner, two)
+        as_compared = _instant if any(side in _TIMES for side in two) else _as_it_is
+        return lambda field: any(
+            compare(as_compared(one), as_compared(other)) for one in _each(left(field)) for other in _each(right(field))
+        )
     if operator == "$in":
         needle, choices = _two(operand, operator)
         wanted, found = inner(needle), [inner(choice) for choice in _list(choices, operator)]
-        return lambda field: _is_one_of(wanted(field), (choice(field) for choice in found))
+        return lambda field: any(
+            _equal(one, other) for one in _each(wanted(field)) for choice in found for other in _each(choice(field))
+        )
     if operator == "$contains":
         return _contains(operand, inner)
     if operator == "$convert":
@@ -85,14 +100,15 @@ def wanted(expression: Any, name: str) -> Any:
     return None
 
 
-def mentions(expression: Any, prefix: str) -> bool:
-    """Whether it asks for a field that starts with `prefix`."""
+def fields(expression: Any) -> Iterator[str]:
+    """The fields that it asks for."""
     if isinstance(expression, list):
-        return any(mentions(item, prefix) for item in expression)
-    if not isinstance(expression, Mapping):
-        return False
-    asked = expression.get("$getField")
-    return (isinstance(asked, str) and asked.startswith(prefix)) or mentions(list(expression.values()), prefix)
+        for item in expression:
+            yield from fields(item)
+    elif isinstance(expression, Mapping):
+        if isinstance(asked := expression.get("$getField"), str):
+            yield asked
+        yield from fields(list(expression.values()))
 
 
 def at_path(value: Any, path: str) -> Any:
@@ -119,8 +135,21 @@ def _above(left: Any, right: Any) -> bool:
         return False
 
 
-def _is_one_of(wanted: Any, choices: Iterable[Any]) -> bool:
-    return any(_equal(wanted, choice) for choice in choices)
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, Several) else (value,)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """A time as Unix seconds, which Weave compares times with; UTC if it says nothing else."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return value
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 _OF_LISTS: dict[str, Callable[[Iterable[Any]], bool]] = {"$and": all, "$or": any, "$not": lambda parts: not all(parts)}
@@ -139,13 +168,12 @@ def _contains(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:
     text_of, part_of = inner(operand.get("input")), inner(operand.get("substr"))
     any_case = bool(operand.get("case_insensitive"))
 
-    def contains(field: Field) -> bool:
-        text, part = text_of(field), part_of(field)
+    def contains(text: Any, part: Any) -> bool:
         if not isinstance(text, str) or not isinstance(part, str):
             return False
         return part.casefold() in text.casefold() if any_case else part in text
 
-    return contains
+    return lambda field: any(contains(text, part) for text in _each(text_of(field)) for part in _each(part_of(field)))
 
 
 def _convert(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:
@@ -155,13 +183,15 @@ def _convert(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:
         raise BadExpression(f"$convert takes an object with input, and to, one of {', '.join(_CONVERSIONS)}")
     convert, value_of = conversion, inner(operand.get("input"))
 
-    def converted(field: Field) -> Any:
+    def converted(value: Any) -> Any:
+        if isinstance(value, Several):
+            return Several(map(converted, value))
         try:
-            return convert(value_of(field))
+            return convert(value)
         except (TypeError, ValueError, OverflowError):
             return None
 
-    return converted
+    return lambda field: converted(value_of(field))
 
 
 def _double(value: Any) -> float | None:

@@ -22,14 +22,15 @@ from app.web.paging import everything
 from app.web.queries import Id
 from app.web.responses import encode, json_response
 from app.web.weave.bodies import read
-from app.web.weave.expressions import BadExpression, Evaluate, Query, at_path, compiled, mentions
+from app.web.weave.expressions import BadExpression, Evaluate, Query, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
-from app.web.weave.said import in_time
+from app.web.weave.said import RUNNABLE, in_time
 from tables import judged
 from tables.judged import Judged
 
 _AT_ONCE = 500
 _FEEDBACK = "feedback.["
+_UNKNOWN = ("include_costs", "include_storage_size", "include_total_storage_size")
 
 Call = dict[str, Any]
 
@@ -55,7 +56,11 @@ class _Query(BaseModel):
     sort_by: list[SortBy] | None = Field(None, max_length=3)
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
+    expand_columns: list[str] | None = Field(None, max_length=100)
     include_feedback: bool | None = None
+    include_costs: bool | None = None
+    include_storage_size: bool | None = None
+    include_total_storage_size: bool | None = None
 
 
 class _Reading(BaseModel):
@@ -134,16 +139,29 @@ async def _asked(request: web.Request) -> _Asked:
     for name, value in (filter.model_extra or {}).items():
         if value:
             raise _bad(f"filter.{name} is not known here")
-    if any(by.field.startswith(_FEEDBACK) for by in query.sort_by or ()):
+    for name in _UNKNOWN:
+        if getattr(query, name):
+            raise _bad(f"{name}: neither costs nor sizes are known here")
+    sorted_by = [by.field for by in query.sort_by or ()]
+    if any(field.startswith(_FEEDBACK) for field in sorted_by):
         raise _bad("sort_by: calls cannot be sorted by feedback")
     expression = query.query and query.query.expression
     try:
         holds = None if expression is None else compiled(expression)
     except BadExpression as error:
         raise _bad(f"query: {error}") from None
+    of_feedback = False
+    behind_refs = tuple(f"{column}." for column in query.expand_columns or ())
+    for field in (*fields(expression), *sorted_by):
+        if field.startswith(behind_refs):
+            raise _bad(f"expand_columns: {field} lies behind a ref, where no call can be asked for it")
+        if field.startswith(_FEEDBACK):
+            of_feedback = True
+            if ":latest]" in field:
+                raise _bad(f"query: {field} needs the digest of the version, or the scorer's name alone")
     # Who asks for calls right after logging them means those too.
     await log_writes.all_seen_everywhere(topics.calls)
-    return _Asked(query, filter, holds, bool(query.include_feedback) or mentions(expression, _FEEDBACK))
+    return _Asked(query, filter, holds, bool(query.include_feedback) or of_feedback)
 
 
 async def _window(calls: AsyncGenerator[Call], query: _Query) -> AsyncGenerator[Call]:
@@ -221,9 +239,14 @@ def _field(call: Call, path: str) -> Any:
     if not path.startswith(_FEEDBACK):
         return at_path(call, path)
     kind, _, rest = path.removeprefix(_FEEDBACK).partition("].")
-    of_kind = [row for row in _feedback(call) if kind in ("*", row["feedback_type"])]
-    found = at_path(of_kind[-1], rest) if of_kind else None
-    return "" if found is None else found  # as Weave has it: what nobody said is an empty text
+    of_kind = [row for row in _feedback(call) if kind in ("*", row["feedback_type"], _kind_of_ref(row))]
+    found = Several(value for row in of_kind if (value := at_path(row, rest)) not in (None, ""))
+    return found if len(found) else ""  # as Weave has it: what nobody said is an empty text
+
+
+def _kind_of_ref(row: dict[str, Any]) -> str:
+    """What the SDK takes for the type of a scorer's feedback when it is asked for by a ref that is not Weave's."""
+    return f"{RUNNABLE}{row.get('runnable_ref')}"
 
 
 def _feedback(call: Call) -> list[dict[str, Any]]:

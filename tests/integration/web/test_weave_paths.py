@@ -48,15 +48,15 @@ def lines(answer: Answer) -> list[Any]:
     return [json.loads(line) for line in answer.raw.splitlines()]
 
 
+def of_field(field: str, value: Any) -> dict[str, Any]:
+    return {"$expr": {"$eq": [{"$getField": field}, {"$literal": value}]}}
+
+
 def ids(service: Service, **query: Any) -> list[str]:
     found = lines(service.post("/calls/stream_query", {"project_id": PROJECT, **query}))
     counted = service.post("/calls/query_stats", {"project_id": PROJECT, **query})
     assert counted.json == {"count": len(found)}
     return [call["id"] for call in found]
-
-
-def of_field(field: str, value: Any) -> dict[str, Any]:
-    return {"$expr": {"$eq": [{"$getField": field}, {"$literal": value}]}}
 
 
 def test_calls_come_by_id_or_sorted_and_in_windows(filled: Service) -> None:
@@ -95,6 +95,16 @@ def test_a_filter_leaves_what_it_is_true_of(filled: Service, filter: dict[str, A
         ({"query": {"$expr": {"$regex": [1]}}}, "query: the operator '$regex' is not known here"),
         ({"query": {"$expr": {"$eq": [1]}}}, "query: $eq takes a list of two"),
         ({"sort_by": [{"field": "feedback.[wandb.note.1].payload"}]}, "sort_by: calls cannot be sorted by feedback"),
+        ({"include_costs": True}, "include_costs: neither costs nor sizes are known here"),
+        (
+            {"query": of_field("inputs.model.name", "x"), "expand_columns": ["inputs.model"]},
+            "expand_columns: inputs.model.name lies behind a ref, where no call can be asked for it",
+        ),
+        (
+            {"query": of_field("feedback.[wandb.runnable.callscore:///scorer/x:latest].payload.output", 1)},
+            "query: feedback.[wandb.runnable.callscore:///scorer/x:latest].payload.output needs the digest of the "
+            "version, or the scorer's name alone",
+        ),
     ],
 )
 def test_what_is_not_known_of_a_query_is_refused_and_not_passed_over(
@@ -159,8 +169,27 @@ def test_scores_are_feedback_of_their_calls(filled: Service) -> None:
     assert row["created_at"] == score["scored_at"]
     of_call = filled.post("/feedback/query", {"project_id": PROJECT, "query": of_field("weave_ref", row["weave_ref"])})
     assert of_call.json == {"result": [row], "total_count": 1}
-    unscored = {"$expr": {"$not": [of_field("feedback.[wandb.runnable.not_empty].payload.output", "")["$expr"]]}}
-    assert ids(filled, query=unscored) == ["call-0", "call-1"]
+    for kind in ("not_empty", row["runnable_ref"]):  # as the SDK asks with scored_by
+        scored = {"$expr": {"$not": [of_field(f"feedback.[wandb.runnable.{kind}].payload.output", "")["$expr"]]}}
+        assert ids(filled, query=scored) == ["call-0", "call-1"]
+
+
+def test_a_call_that_two_versions_of_a_scorer_have_scored_is_found_by_either(filled: Service) -> None:
+    refs = [f"weave:///{PROJECT}/object/versions:{version}" for version in ("v1", "v2")]
+    said = {"feedback_type": "wandb.runnable.versions", "weave_ref": f"weave:///{PROJECT}/call/call-2"}
+    rows = [feedback(ref, **said, runnable_ref=ref, payload={"output": n == 2}) for n, ref in enumerate(refs)]
+    assert filled.post("/feedback/batch/create", {"batch": rows}).status == 200
+    for ref in refs:
+        assert ids(filled, query=of_field("feedback.[wandb.runnable.versions].runnable_ref", ref)) == ["call-2"]
+    output = of_field("feedback.[wandb.runnable.versions].payload.output", "")
+    assert ids(filled, query={"$expr": {"$not": [output["$expr"]]}}) == ["call-2"]  # it is false, and that is an output
+    assert filled.post("/feedback/purge", {"project_id": PROJECT, "query": {"$expr": {"$literal": True}}}).json == {}
+
+
+def test_calls_are_found_by_their_time_in_unix_seconds(filled: Service) -> None:
+    third = {"$gte": [{"$getField": "started_at"}, {"$literal": 1767398400}]}
+    assert ids(filled, query={"$expr": third}, expand_columns=["inputs.model"]) == ["call-0", "call-1", "call-2"]
+    assert ids(filled, query={"$expr": {"$not": [third]}}, include_costs=False) == ["call-3", "call-4"]
 
 
 def feedback(id: str, **fields: Any) -> dict[str, Any]:

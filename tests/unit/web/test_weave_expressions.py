@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.weave.expressions import BadExpression, at_path, compiled, mentions, wanted
+from app.web.weave.expressions import BadExpression, Several, at_path, compiled, fields, wanted
 
 CALL: dict[str, Any] = {
     "op_name": "ask",
     "inputs": {"question": "Where is it?", "n": 3, "tags": ["a", "b"]},
     "error": None,
+    "started_at": "2026-01-05T12:00:00.500000Z",
 }
+STARTED = 1767614400.5
 
 
 def literal(value: Any) -> dict[str, Any]:
@@ -46,6 +48,12 @@ def true_of_call(expression: Any) -> bool:
         {"$contains": {"input": get("inputs.question"), "substr": literal("is it")}},
         {"$eq": [{"$convert": {"input": get("inputs.n"), "to": "string"}}, literal("3")]},
         {"$convert": {"input": get("inputs.question"), "to": "exists"}},
+        {"$eq": [get("started_at"), literal(STARTED)]},
+        {"$gt": [get("started_at"), literal(1767614400)]},
+        {"$gt": [literal(1767614401), get("started_at")]},
+        {"$gte": [get("started_at"), literal("2026-01-05")]},
+        {"$eq": [get("started_at"), literal("2026-01-05T13:00:00.5+01:00")]},
+        {"$lt": [get("started_at"), literal("2026-01-05 12:00:01")]},
     ],
 )
 def test_an_expression_that_is_true_holds_and_its_negation_does_not(expression: Any) -> None:
@@ -60,6 +68,8 @@ def test_an_expression_that_is_true_holds_and_its_negation_does_not(expression: 
         {"$eq": [get("inputs.missing"), literal("")]},
         {"$gt": [get("inputs.question"), literal(2)]},
         {"$gt": [get("inputs.missing"), literal(2)]},
+        {"$gt": [get("ended_at"), literal(2)]},
+        {"$lt": [get("started_at"), literal("soon")]},
         {"$contains": {"input": get("inputs.question"), "substr": literal("where")}},
         {"$contains": {"input": get("inputs.n"), "substr": literal("3")}},
         {"$convert": {"input": get("inputs.missing"), "to": "exists"}},
@@ -124,10 +134,30 @@ def test_what_a_field_must_be_is_found_where_it_is_plain_to_see() -> None:
         assert wanted(not_plain, "weave_ref") is None
 
 
-def test_whether_a_field_is_asked_for_is_seen_however_deep_it_is() -> None:
-    asked = {"$and": [{"$not": [{"$eq": [get("feedback.[wandb.note.1].payload"), literal("")]}]}]}
-    assert mentions(asked, "feedback.[")
-    assert not mentions({"$eq": [get("op_name"), literal("feedback.[")]}, "feedback.[")
+def test_fields_that_are_asked_for_are_seen_however_deep_they_are() -> None:
+    asked = {"$and": [{"$not": [{"$eq": [get("feedback.[wandb.note.1].payload"), literal("")]}]}, get("id")]}
+    assert list(fields(asked)) == ["feedback.[wandb.note.1].payload", "id"]
+    assert list(fields({"$eq": [get("op_name"), literal("feedback.[")]})) == ["op_name"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ({"$eq": [get("x"), literal(3)]}, True),
+        ({"$eq": [get("x"), literal(2)]}, False),
+        ({"$gt": [get("x"), literal(2)]}, True),
+        ({"$lt": [literal(3), get("x")]}, False),
+        ({"$in": [get("x"), [literal(7), literal(3)]]}, True),
+        ({"$in": [literal("four"), [get("x")]]}, True),
+        ({"$contains": {"input": get("x"), "substr": literal("ou")}}, True),
+        ({"$eq": [{"$convert": {"input": get("x"), "to": "string"}}, literal("3")]}, True),
+        ({"$and": [get("x")]}, True),
+    ],
+)
+def test_of_several_values_one_that_a_comparison_holds_of_is_enough(expression: Any, holds: bool) -> None:
+    found = compiled(expression)(lambda path: Several([0, 3, "four"]))
+    assert bool(found) == holds
+    assert bool(compiled({"$not": [expression]})(lambda path: Several([0, 3, "four"]))) != holds
 
 
 def test_what_is_no_expression_is_refused_before_any_field_is_asked_for() -> None:
