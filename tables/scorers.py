@@ -16,6 +16,7 @@ from app.events import ScorerPublished
 from app.judges.weave import KEPT
 from app.structs import Struct
 from tables.base import Table
+from tables.paging import Page, Slice
 
 table = Table("scorers")
 
@@ -36,18 +37,19 @@ class Version(Struct):
     published: ScorerPublished
 
 
-class _Kind(msgspec.Struct):
+class _Published(msgspec.Struct):
     kind: str
+    published_at: float
 
 
-class _KindOf(msgspec.Struct):
-    """As little of a version as tells whether it is a scorer: an object of Weave's may have a megabyte."""
+class _Brief(msgspec.Struct):
+    """As little of a version as tells whether it is a scorer, and how old: an object of Weave's may have a megabyte."""
 
-    published: _Kind
+    published: _Published
 
 
 _decode = Decoder(Row).decode
-_kind_of = Decoder(_KindOf).decode
+_brief = Decoder(_Brief).decode
 _decode_version = Decoder(Version).decode
 
 
@@ -87,7 +89,7 @@ def of_project(partition: int, project_id: str | None) -> Iterator[tuple[Row, li
     rows = table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR)
     for _, [(_, head), *behind] in groupby(rows, key=lambda item: ids.split_key(item[0])[1]):
         row = _decode(head)
-        scorers = (item for item in behind if _kind_of(item[1]).published.kind != KEPT)
+        scorers = (item for item in behind if _brief(item[1]).published.kind != KEPT)
         versions = row.versions | {ids.split_key(key)[2]: _decode_version(value).published for key, value in scorers}
         yield row, [version for version in versions.values() if version.kind != KEPT]
 
@@ -134,3 +136,23 @@ def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
             order = f"{version.name}\0{int(version.digest != row.latest)}\0{age:016d}\0{version.digest}"
             found.append({**version.replace(source=None).as_dict(), "order": order})
     return found
+
+
+def versions(partition: int, after: str | None, rows: int, project_id: str, name: str) -> Page:
+    """[when it was published first, digest, whether it is `:latest`] of each version of an object, by digest."""
+    key = ids.scorer_key(project_id, name)
+    row = _load(partition, key)
+    found = Slice(rows)
+    if row is None:
+        return found.page(None)
+    if after is None:
+        for digest, version in row.versions.items():
+            if table.get_row(partition, _version_key(key, digest)) is None:
+                found.add(digest, [version.published_at, digest, digest == row.latest])
+    behind = None if after is None else _version_key(key, after)
+    for version_key, value in table.scan(partition, key + ids.SEPARATOR, behind):
+        digest = ids.split_key(version_key)[2]
+        found.add(digest, [_brief(value).published.published_at, digest, digest == row.latest], len(value))
+        if found.full():
+            return found.page(digest)
+    return found.page(None)

@@ -1,7 +1,9 @@
 """Weave's objects: `/obj/create` and `/obj/read`. Scorer objects can be run; what they refer to is kept for them."""
 
 import json
+import re
 import time
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +18,16 @@ from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import decode_exactly
 from app.web.errors import not_found, problem
+from app.web.paging import everything_of
 from app.web.queries import Id
 from app.web.responses import json_response
 from app.web.scorers import REGISTRY, bind, check_askable, check_cap, check_kept, encode
 from app.web.weave.bodies import read
 from app.web.weave.files import digest_of_bytes
 from tables import scorers
+
+_AT_ONCE = 1_000
+_NUMBERED = re.compile(r"v[0-9]{1,9}")  # how the SDK names a version by its number
 
 
 class _Object(BaseModel):
@@ -77,10 +83,16 @@ async def read_object(request: web.Request) -> web.Response:
     """A version of an object, as it was published."""
     asked = await read(request, _Reading)
     check_read(request, asked.project_id, "Object")
-    found = await _version(asked.project_id, asked.object_id, asked.digest)
+    digest = asked.digest
+    if _NUMBERED.fullmatch(digest):
+        numbered = (await _versions(asked.project_id, asked.object_id))[int(digest[1:]) :]
+        digest = numbered[0][1] if numbered else digest
+    found = await _version(asked.project_id, asked.object_id, digest)
     if found is None:
         raise not_found("Object")
-    name = weave.class_of(found["source"]["val"])
+    versions = await _versions(asked.project_id, asked.object_id)
+    index = next(index for index, (_, version, _) in enumerate(versions) if version == found["digest"])
+    val = found["source"]["val"]
     return json_response(
         {
             "obj": {
@@ -88,12 +100,12 @@ async def read_object(request: web.Request) -> web.Response:
                 "object_id": asked.object_id,
                 "digest": found["digest"],
                 "created_at": datetime.fromtimestamp(found["published_at"], UTC).isoformat(),
-                "version_index": 0,
-                "is_latest": 1,
-                "kind": "object",
+                "version_index": index,
+                "is_latest": int(versions[index][2]),
+                "kind": "op" if _is_op(val) else "object",
                 "base_object_class": "Scorer" if found["kind"] != weave.KEPT else None,
-                "leaf_object_class": name or None,
-                "val": found["source"]["val"],
+                "leaf_object_class": weave.class_of(val) or None,
+                "val": val,
             }
         }
     )
@@ -128,6 +140,18 @@ async def _model(obj: _Object) -> dict[str, Any] | None:
         found = await _version(obj.project_id, ref.name, ref.digest)
         model = None if found is None else found["source"]["val"]
     return model if isinstance(model, dict) else None
+
+
+async def _versions(project_id: str, name: str) -> list[tuple[float, str, bool]]:
+    """When each was published, its digest, and whether it is the latest, oldest first."""
+    pages = everything_of(scorers.versions, ids.scorer_key(project_id, name), _AT_ONCE, project_id, name)
+    async with aclosing(pages):
+        return sorted([tuple(version) async for page in pages for version in page])
+
+
+def _is_op(val: Any) -> bool:
+    kind = val.get("weave_type") if isinstance(val, dict) else None
+    return isinstance(kind, dict) and kind.get("type") == "Op"
 
 
 async def _version(project_id: str, name: str, digest: str) -> dict[str, Any] | None:

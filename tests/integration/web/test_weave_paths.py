@@ -299,6 +299,32 @@ def test_among_any_number_of_feedbacks_those_that_are_asked_for_are_found_and_pu
     assert asked(query=of_field("payload.batch", 3)).json["total_count"] == 1_000
 
 
+def test_an_object_says_which_of_its_versions_it_is(filled: Service) -> None:
+    def published(val: Any, object_id: str = "versioned") -> str:
+        obj = {"project_id": PROJECT, "object_id": object_id, "val": val}
+        return str(filled.post("/obj/create", {"obj": obj}).json["digest"])
+
+    def described(digest: str, object_id: str = "versioned") -> list[Any]:
+        asked = {"project_id": PROJECT, "object_id": object_id, "digest": digest}
+        found = filled.post("/obj/read", asked).json["obj"]
+        return [found[name] for name in ("digest", "version_index", "is_latest", "kind")]
+
+    digests = [published({"n": n}) for n in range(3)]
+    published({"n": 1}, "versioned2")
+    assert [described(digest) for digest in digests] == [
+        [digests[0], 0, 0, "object"],
+        [digests[1], 1, 0, "object"],
+        [digests[2], 2, 1, "object"],
+    ]
+    assert [described(f"v{n}")[0] for n in range(3)] == digests
+    assert filled.post("/obj/read", {"project_id": PROJECT, "object_id": "versioned", "digest": "v3"}).status == 404
+    assert published({"n": 0}) == digests[0]  # again: it stays what it is, and is the latest
+    assert described("latest") == described(digests[0]) == [digests[0], 0, 1, "object"]
+    assert described(digests[2]) == [digests[2], 2, 0, "object"]
+    op = published({"_type": "CustomWeaveType", "weave_type": {"type": "Op"}}, "an-op")
+    assert described(op, "an-op") == [op, 0, 1, "op"]
+
+
 def form(project: str, content: bytes, **fields: str) -> bytes:
     parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in {"project_id": project, **fields}.items()]
     parts.append(b'name="file"; filename="obj.py"\r\nContent-Type: text/x-python\r\n\r\n' + content)

@@ -65,6 +65,9 @@ def test_versions_from_before_they_had_rows_of_their_own_are_still_there() -> No
     scorers.table.put_row(0, ids.scorer_key("p", "n"), row.encode())
     publish(1, "new")
     assert sorted(found["digest"] for found in scorers.listing(0, "p")) == ["new", "old"]
+    first = scorers.versions(0, None, 2, "p", "n")
+    rest = scorers.versions(0, first["next"], 2, "p", "n")
+    assert [item for _, item in first["items"] + rest["items"]] == [[1.0, "old", False], [1.0, "new", True]]
     publish(2, "old", policy={"attempts": 2})
     [again] = [found for found in scorers.listing(0, "p") if found["digest"] == "old"]
     assert again["policy"] == {"attempts": 2}
