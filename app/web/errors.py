@@ -20,19 +20,29 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _WEAVE_PATHS = (
     "/v2/",
+    "/agents/",
+    "/aliases",
+    "/annotation_queues",
     "/call/",
     "/calls/",
+    "/completions/",
     "/cost/",
+    "/dataset_sources",
+    "/evaluations/",
     "/feedback/",
     "/file/",
     "/files/",
     "/graphql",
     "/obj/",
     "/objs/",
+    "/project/",
     "/refs/",
     "/server_info",
     "/service/",
     "/table/",
+    "/tags",
+    "/threads/",
+    "/trace/",
 )
 _RETRY_AFTER_LOG = 2  # seconds; the Weave SDK heeds up to 60
 
@@ -137,5 +147,8 @@ def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         limit = request.client_max_size // 1024**2
         return problem(413, ["body"], f"The body is larger than {limit} MiB", "body_too_large")
+    if isinstance(error, web.HTTPNotFound) and is_weave_path(request.path):
+        message = f"callscore does not serve {request.path:.100} of Weave's; docs/weave.md says what it serves"
+        return problem(404, ["path"], message, "not_served")
     name = error.reason.lower().replace(" ", "_")
     return ApiError(error.status, [detail(["path"], error.reason, name)], headers)

@@ -360,6 +360,12 @@ def test_a_form_without_a_file_and_a_file_that_is_too_large_are_refused(send: Ca
     assert send(b"no form at all").status == 422
 
 
+@pytest.mark.parametrize("path", ["/calls/delete", "/call/update", "/cost/query", "/objs/query", "/v2/a/b/ops"])
+def test_what_is_not_served_of_weave_says_so(filled: Service, path: str) -> None:
+    answer = filled.post(path, {"project_id": PROJECT})
+    assert (answer.status, f"does not serve {path} of Weave's" in answer.json["reason"]) == (404, True)
+
+
 def test_the_links_that_the_sdk_prints_lead_to_the_call_and_to_the_dashboard(filled: Service) -> None:
     [call] = filled.get(f"/{PROJECT}/r/call/call-1").json["items"]
     assert call["id"] == "call-1"
