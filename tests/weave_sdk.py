@@ -69,6 +69,28 @@ def log(project: str) -> dict[str, Any]:
         "submitted": submitted,
         "refused": refused,
         "applied": applied.result,
+        "evaluated": evaluate(f"{project}-evaluated"),
+    }
+
+
+def evaluate(project: str) -> Any:
+    """Evaluate an op on a dataset that has been published, and add a row to it."""
+    client = weave.init(project)
+    weave.publish(weave.Dataset(name="questions", rows=[{"question": "why"}, {"question": "how"}]))
+    questions = weave.ref("questions").get()
+    summary = asyncio.run(weave.Evaluation(dataset=questions, scorers=[LongEnough(words=1)]).evaluate(answer))
+    questions.add_rows([{"question": "who"}])
+    client.flush()
+    return summary["LongEnough"]
+
+
+def evaluated(project: str) -> dict[str, Any]:
+    """What is there of it."""
+    client = weave.init(project)
+    scored = [call for call in client.get_calls() if "predict_and_score" in call.op_name]
+    return {
+        "examples": sorted(call.inputs["example"]["question"] for call in scored),
+        "versions": [[row["question"] for row in weave.ref(f"questions:v{n}").get().rows] for n in range(2)],
     }
 
 
@@ -97,6 +119,7 @@ def read(project: str) -> dict[str, Any]:
         "reactions": len(list(client.get_feedback(reaction="👍"))),
         "words": weave.ref(published).get().words,
         "source": "text.upper()" in weave.ref(shout_ref(everything)).get().get_captured_code(),
+        "evaluated": evaluated(f"{project}-evaluated"),
     }
 
 

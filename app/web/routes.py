@@ -26,7 +26,7 @@ from app.web import (
 )
 from app.web.openapi import document
 from app.web.weave import calls as weave_calls
-from app.web.weave import feedback, files, objects, queries, start
+from app.web.weave import datasets, feedback, files, objects, queries, refs, start
 
 ROUTES = (
     web.post("/calls/score", submit.score_calls),
@@ -64,6 +64,12 @@ ROUTES = (
     web.post("/graphql", start.graphql),
     web.post("/file/create", files.create_file),
     web.post("/file/content", files.read_file),
+    web.post("/refs/read_batch", refs.read_refs),
+    web.post("/table/create", datasets.create_table),
+    web.post("/table/create_from_digests", datasets.create_table_of_digests),
+    web.post("/table/update", datasets.update_table),
+    web.post("/table/query", datasets.query_table),
+    web.post("/table/query_stats", datasets.count_rows),
     web.post("/calls/stream_query", queries.stream_calls),
     web.post("/calls/query_stats", queries.count_calls),
     web.post("/call/read", queries.read_call),

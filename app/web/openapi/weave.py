@@ -33,6 +33,12 @@ def paths(operation: Any, place: tuple[dict[str, Any], ...]) -> dict[str, Any]:
         "/obj/read": post("Read an object", "ObjectRead", "ObjectKey"),
         "/file/create": _asking("multipart/form-data", post("Keep a file, of 1 MiB at most", "FileDigest", "File")),
         "/file/content": _answering(_BYTES, post("The bytes of a file", "Bytes", "FileKey")),
+        "/refs/read_batch": post("What refs into objects name", "RefsRead", "Refs"),
+        "/table/create": post("Keep rows as a table", "TableCreated", "TableCreation"),
+        "/table/create_from_digests": post("The same of rows that were sent before", "TableDigest", "TableOfDigests"),
+        "/table/update": post("A table with other rows than another", "TableUpdated", "TableUpdate"),
+        "/table/query": post("Rows of a table", "TableRows", "TableQuery"),
+        "/table/query_stats": post("How many there are", "TableCount", "TableKey"),
         "/feedback/create": post("Say something of a call, or of what else a ref names", "FeedbackMade", "Feedback"),
         "/feedback/batch/create": post("The same, several at once", "FeedbackBatchMade", "FeedbackBatch"),
         "/feedback/query": post("What was said, scores of ours included", "FeedbackFound", "FeedbackQuery"),
@@ -89,6 +95,37 @@ SCHEMAS: dict[str, Schema] = {
     "FileDigest": struct({"digest": STRING}),
     "FileKey": struct({"project_id": STRING, "digest": STRING}),
     "Bytes": {"type": "string", "format": "binary"},
+    "Refs": struct({"refs": array(STRING)}),
+    "RefsRead": struct({"vals": {"type": "array", "items": {}}}),
+    "TableCreation": struct(
+        {
+            "table": struct(
+                {"project_id": STRING, "rows": array(ANY_OBJECT), "expected_digest": nullable(STRING)},
+                optional=("expected_digest",),
+            )
+        }
+    ),
+    "TableCreated": struct({"digest": STRING, "row_digests": array(STRING)}),
+    "TableOfDigests": struct(
+        {"project_id": STRING, "row_digests": array(STRING), "expected_digest": nullable(STRING)},
+        optional=("expected_digest",),
+    ),
+    "TableDigest": struct({"digest": STRING}),
+    "TableUpdate": struct({"project_id": STRING, "base_digest": STRING, "updates": array(ANY_OBJECT)}),
+    "TableUpdated": struct({"digest": STRING, "updated_row_digests": array(STRING)}),
+    "TableKey": struct({"project_id": STRING, "digest": STRING}),
+    "TableQuery": struct(
+        {
+            "project_id": STRING,
+            "digest": STRING,
+            "filter": nullable(struct({"row_digests": nullable(array(STRING))}, optional=("row_digests",))),
+            "limit": nullable(INTEGER),
+            "offset": nullable(INTEGER),
+        },
+        optional=("filter", "limit", "offset"),
+    ),
+    "TableRows": struct({"rows": array(struct({"digest": STRING, "val": ANY_OBJECT, "original_index": INTEGER}))}),
+    "TableCount": struct({"count": INTEGER}),
     "Feedback": struct(
         {
             "project_id": STRING,

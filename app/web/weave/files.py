@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from app import cluster, topics
 from app.events import FileKept
+from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import check_read, check_write
 from app.web.errors import not_found, problem
@@ -41,10 +43,7 @@ async def create_file(request: web.Request) -> web.Response:
     digest = digest_of_bytes(content)
     if form.get("expected_digest") not in (None, "", digest):
         raise problem(409, ["body", "expected_digest"], f"The digest of the file is {digest}", "digest_mismatch")
-    key = weave.file_key(project_id, digest)
-    event = FileKept(project_id=project_id, digest=digest, content=content)
-    log_writes.check(topics.weave, {topics.partition_of(key)})
-    await log_writes.durable([log_writes.append(topics.weave, key, event.encode())])
+    await keep(project_id, {digest: content})
     return json_response({"digest": digest})
 
 
@@ -52,12 +51,29 @@ async def read_file(request: web.Request) -> web.Response:
     """`{"project_id", "digest"}` → the bytes."""
     asked = await read(request, _Asked)
     check_read(request, asked.project_id, "File")
-    key = weave.file_key(asked.project_id, asked.digest)
-    await log_writes.seen(topics.weave, key)
-    found = await cluster.owner(weave.file, key, asked.project_id, asked.digest)
-    if found is None:
+    await log_writes.seen(topics.weave, weave.file_key(asked.project_id, asked.digest))
+    content = await content_of(asked.project_id, asked.digest)
+    if content is None:
         raise not_found("File")
-    return web.Response(body=base64.b64decode(found), content_type="application/octet-stream")
+    return web.Response(body=content, content_type="application/octet-stream")
+
+
+async def keep(project_id: str, contents: Mapping[str, bytes]) -> None:
+    """Keep contents, each by its digest; return once they are durable."""
+    turns = Turns()
+    log_writes.check(topics.weave, {topics.partition_of(weave.file_key(project_id, digest)) for digest in contents})
+    written = []
+    for digest, content in contents.items():
+        event = FileKept(project_id=project_id, digest=digest, content=content)
+        written.append(log_writes.append(topics.weave, weave.file_key(project_id, digest), event.encode()))
+        await turns.breathe()
+    await log_writes.durable(written)
+
+
+async def content_of(project_id: str, digest: str) -> bytes | None:
+    """What is kept under a digest, None if nothing is."""
+    found = await cluster.owner(weave.file, weave.file_key(project_id, digest), project_id, digest)
+    return None if found is None else base64.b64decode(found)
 
 
 def digest_of_bytes(content: bytes) -> str:

@@ -87,7 +87,7 @@ async def read_object(request: web.Request) -> web.Response:
     if _NUMBERED.fullmatch(digest):
         numbered = (await _versions(asked.project_id, asked.object_id))[int(digest[1:]) :]
         digest = numbered[0][1] if numbered else digest
-    found = await _version(asked.project_id, asked.object_id, digest)
+    found = await version_of(asked.project_id, asked.object_id, digest)
     if found is None:
         raise not_found("Object")
     versions = await _versions(asked.project_id, asked.object_id)
@@ -137,7 +137,7 @@ async def _model(obj: _Object) -> dict[str, Any] | None:
             return None
         if ref.entity_project != obj.project_id:
             return None
-        found = await _version(obj.project_id, ref.name, ref.digest)
+        found = await version_of(obj.project_id, ref.name, ref.digest)
         model = None if found is None else found["source"]["val"]
     return model if isinstance(model, dict) else None
 
@@ -154,6 +154,7 @@ def _is_op(val: Any) -> bool:
     return isinstance(kind, dict) and kind.get("type") == "Op"
 
 
-async def _version(project_id: str, name: str, digest: str) -> dict[str, Any] | None:
+async def version_of(project_id: str, name: str, digest: str) -> dict[str, Any] | None:
+    """A version of an object, as ScorerPublished has it; None if there is none."""
     found = await cluster.owner(scorers.version, ids.scorer_key(project_id, name), project_id, name, digest)
     return found if found is not None and found["source"] is not None else None

@@ -1,4 +1,4 @@
-"""The unmodified Weave SDK, end to end: trace, publish, score, read back, also behind a kill of the service."""
+"""The unmodified Weave SDK, end to end: trace, publish, evaluate, score, read back, and a kill of the service."""
 
 import json
 import subprocess
@@ -30,6 +30,7 @@ def test_the_sdk_traces_publishes_has_calls_scored_and_reads_all_of_it_back_behi
     assert logged["submitted"] == {}
     assert "is an object whose code is not here" in logged["refused"]
     assert logged["applied"] == {"passed": True}
+    assert logged["evaluated"] == {"passed": {"true_count": 2, "true_fraction": 1.0}}
     [request] = service.items(f"/score-requests?project_id={project}")
     service.wait_finished(request["request_id"])
     service.kill()
@@ -54,6 +55,7 @@ def test_the_sdk_traces_publishes_has_calls_scored_and_reads_all_of_it_back_behi
     assert found["reactions"] == 1
     assert found["words"] == 2
     assert found["source"]
+    assert found["evaluated"] == {"examples": ["how", "why"], "versions": [["why", "how"], ["why", "how", "who"]]}
 
 
 def test_any_number_of_large_versions_of_an_object_can_be_published(service: Service) -> None:

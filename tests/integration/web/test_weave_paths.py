@@ -360,6 +360,68 @@ def test_a_form_without_a_file_and_a_file_that_is_too_large_are_refused(send: Ca
     assert send(b"no form at all").status == 422
 
 
+def test_a_table_is_kept_by_its_rows_and_can_be_made_of_another(filled: Service) -> None:
+    def posted(path: str, **asked: Any) -> Any:
+        answer = filled.post(path, {"project_id": PROJECT, **asked})
+        assert answer.status == 200, answer.raw
+        return answer.json
+
+    def rows(digest: str, **window: Any) -> list[Any]:
+        return [row["val"] for row in posted("/table/query", digest=digest, **window)["rows"]]
+
+    given: list[Any] = [{"n": n, "odd": "\ud83d", "\udfff": 2**70} for n in range(3)]
+    made = posted("/table/create", table={"project_id": PROJECT, "rows": [*given, given[0]]})
+    table, digests = made["digest"], made["row_digests"]
+    assert hashlib.sha256("".join(digests).encode()).hexdigest() == table
+    filled.kill()
+    filled.start()
+    assert rows(table) == [*given, given[0]]
+    assert rows(table, limit=2, offset=1) == given[1:]
+    assert rows(table, filter={"row_digests": digests[1:2]}) == [given[1]]
+    assert posted("/table/query_stats", digest=table) == {"count": 4}
+    again = posted("/table/create_from_digests", row_digests=digests[:2])
+    assert rows(again["digest"]) == given[:2]
+
+    updates = [{"pop": {"index": 0}}, {"insert": {"index": 0, "row": {"n": -1}}}, {"append": {"row": {"n": 9}}}]
+    updated = posted("/table/update", base_digest=again["digest"], updates=updates)
+    assert rows(updated["digest"]) == [{"n": -1}, given[1], {"n": 9}]
+    assert updated["updated_row_digests"][0] == digests[0]
+
+    ref = f"weave:///{PROJECT}/table/{table}"
+    val = {"rows": ref, "deep/er": [{"x": 5}]}
+    published = posted("/obj/create", obj={"project_id": PROJECT, "object_id": "set", "val": val})
+    at = f"weave:///{PROJECT}/object/set:{published['digest']}"
+    inside = [f"{at}/attr/rows/id/{digests[2]}", f"{at}/key/deep%2Fer/index/0/key/x", at]
+    assert posted("/refs/read_batch", refs=inside)["vals"] == [given[2], 5, val]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/table/query", {"digest": "nothing"}, 404),
+        ("/table/query", {"digest": "nothing", "sort_by": [{"field": "x"}]}, 422),
+        ("/table/query", {"digest": "nothing", "filter": {"x": 1}}, 422),
+        ("/table/query_stats", {"digest": "nothing"}, 404),
+        ("/table/create", {"table": {"project_id": PROJECT, "rows": [1]}}, 422),
+        ("/table/create", {"table": {"project_id": PROJECT, "rows": [{"x": "x" * 1024**2}]}}, 413),
+        ("/table/create", {"table": {"project_id": PROJECT, "rows": [{}] * 24_386}}, 413),
+        ("/table/create", {"table": {"project_id": PROJECT, "rows": [{}], "expected_digest": "x"}}, 409),
+        ("/table/create_from_digests", {"row_digests": ["short"]}, 400),
+        ("/table/update", {"base_digest": hashlib.sha256().hexdigest(), "updates": [{"pop": {"index": 0}}]}, 400),
+        ("/refs/read_batch", {"refs": ["weave:///a/b/call/x"]}, 422),
+        ("/refs/read_batch", {"refs": [f"weave:///{PROJECT}/object/nothing:x"]}, 404),
+        ("/refs/read_batch", {"refs": [f"weave:///{PROJECT}/object/{chr(10)}:x"]}, 422),
+    ],
+)
+def test_a_table_or_ref_that_cannot_be_served_is_refused(
+    filled: Service, path: str, body: dict[str, Any], status: int
+) -> None:
+    empty = filled.post("/table/create", {"table": {"project_id": PROJECT, "rows": []}})
+    assert empty.json == {"digest": hashlib.sha256().hexdigest(), "row_digests": []}
+    answer = filled.post(path, {"project_id": PROJECT, **body})
+    assert (answer.status, list(answer.json)) == (status, ["reason"])
+
+
 @pytest.mark.parametrize("path", ["/calls/delete", "/call/update", "/cost/query", "/objs/query", "/v2/a/b/ops"])
 def test_what_is_not_served_of_weave_says_so(filled: Service, path: str) -> None:
     answer = filled.post(path, {"project_id": PROJECT})

@@ -46,6 +46,8 @@ CLOSED = [
     ("POST", "/graphql"),
     ("POST", "/file/create"),
     ("POST", "/file/content"),
+    ("POST", "/table/create"),
+    ("POST", "/refs/read_batch"),
     ("POST", "/calls/stream_query"),
     ("POST", "/feedback/query"),
     ("POST", "/feedback/purge"),
@@ -127,6 +129,12 @@ def test_publishing_for_every_project_takes_a_key_for_every_project(locked: Clie
         ("/feedback/purge", {"query": {"$expr": {"$literal": True}}}, 403),
         ("/feedback/create", {"weave_ref": "r", "feedback_type": "t", "payload": {}}, 403),
         ("/obj/read", {"object_id": "o", "digest": "d"}, 404),
+        ("/refs/read_batch", {"refs": ["weave:///others/flow/object/o:d/key/k"]}, 404),
+        ("/table/create", {"table": {"project_id": "others/flow", "rows": []}}, 403),
+        ("/table/create_from_digests", {"row_digests": []}, 403),
+        ("/table/update", {"base_digest": "d", "updates": []}, 403),
+        ("/table/query", {"digest": "d"}, 404),
+        ("/table/query_stats", {"digest": "d"}, 404),
     ],
 )
 def test_on_weaves_paths_too_a_key_is_for_its_projects_only(

@@ -1,0 +1,177 @@
+"""Weave's tables, which datasets and results of evaluations have as their rows.
+
+A row is kept as a file with its JSON, a table as one with the digests of its rows: both have Weave's digests.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from app import topics
+from app.slices import Turns
+from app.web import log_writes
+from app.web.auth import check_read, check_write
+from app.web.bodies import decode_exactly
+from app.web.errors import ApiError, not_found, problem
+from app.web.queries import Id
+from app.web.responses import json_response
+from app.web.weave.bodies import read
+from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, keep
+
+_DIGEST = 43  # characters of a row's digest
+MAX_ROWS = MAX_FILE_BYTES // _DIGEST
+_MOST_BYTES = 64 * 1024**2  # of rows that are answered at once
+
+Row = dict[Any, Any]  # str would refuse a name with half an emoji
+
+
+class _Table(BaseModel):
+    project_id: Id
+    rows: list[Row]
+    expected_digest: str | None = None
+
+
+class _Creation(BaseModel):
+    table: _Table
+
+
+class _OfDigests(BaseModel):
+    project_id: Id
+    row_digests: list[str] = Field(max_length=MAX_ROWS)
+    expected_digest: str | None = None
+
+
+class _Update(BaseModel):
+    project_id: Id
+    base_digest: Id
+    updates: list[dict[str, Any]]
+
+
+class _Filter(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    row_digests: list[str] | None = None
+
+
+class _Key(BaseModel):
+    project_id: Id
+    digest: Id
+
+
+class _Query(_Key):
+    filter: _Filter | None = None
+    sort_by: list[Any] | None = Field(None, max_length=0)
+    limit: int | None = Field(None, ge=0)
+    offset: int | None = Field(None, ge=0)
+
+
+async def create_table(request: web.Request) -> web.Response:
+    """Rows → the digest of the table and theirs, once all is durable."""
+    table = (await read(request, _Creation, decode_exactly)).table
+    check_write(request, table.project_id, "body", "project_id")
+    digests: list[str] = []
+    kept: dict[str, bytes] = {}
+    turns = Turns()
+    for row in table.rows:
+        digests.append(_row(row, kept))
+        await turns.breathe()
+    digest = await _keep(table.project_id, digests, kept, table.expected_digest)
+    return json_response({"digest": digest, "row_digests": digests})
+
+
+async def create_table_of_digests(request: web.Request) -> web.Response:
+    """The same of rows that were sent before, as large tables come."""
+    asked = await read(request, _OfDigests)
+    check_write(request, asked.project_id, "body", "project_id")
+    if any(len(digest) != _DIGEST or not digest.isascii() for digest in asked.row_digests):
+        raise _bad("row_digests: these are no digests of rows")
+    return json_response({"digest": await _keep(asked.project_id, asked.row_digests, {}, asked.expected_digest)})
+
+
+async def update_table(request: web.Request) -> web.Response:
+    """A table with rows appended, inserted or taken out of another."""
+    asked = await read(request, _Update, decode_exactly)
+    check_write(request, asked.project_id, "body", "project_id")
+    digests = await _digests(asked.project_id, asked.base_digest)
+    kept: dict[str, bytes] = {}
+    updated, turns = [], Turns()
+    for number, update in enumerate(asked.updates):
+        match update:
+            case {"append": {"row": dict(row)}}:
+                digest = _row(row, kept)
+                digests.append(digest)
+            case {"insert": {"index": int(index), "row": dict(row)}} if 0 <= index <= len(digests):
+                digest = _row(row, kept)
+                digests.insert(index, digest)
+            case {"pop": {"index": int(index)}} if 0 <= index < len(digests):
+                digest = digests.pop(index)
+            case _:
+                raise _bad(f"updates[{number}] neither appends, inserts nor pops a row of the table")
+        updated.append(digest)
+        await turns.breathe()
+    return json_response({"digest": await _keep(asked.project_id, digests, kept, None), "updated_row_digests": updated})
+
+
+async def query_table(request: web.Request) -> web.Response:
+    """Rows of a table, in their order."""
+    asked = await read(request, _Query)
+    check_read(request, asked.project_id, "Table")
+    digests = await _digests(asked.project_id, asked.digest)
+    wanted = set(asked.filter.row_digests or ()) if asked.filter else None
+    chosen = [(index, digest) for index, digest in enumerate(digests) if not wanted or digest in wanted]
+    start = asked.offset or 0
+    rows, size, turns = [], 0, Turns()
+    for index, digest in chosen[start : None if asked.limit is None else start + asked.limit]:
+        content = await content_of(asked.project_id, digest)
+        if content is None:
+            raise not_found(f"Row {digest}")
+        size += len(content)
+        if size > _MOST_BYTES:
+            raise _bad("these rows have more than 64 MiB: ask for fewer")
+        rows.append({"digest": digest, "val": json.loads(content), "original_index": index})
+        await turns.breathe()
+    return json_response({"rows": rows})
+
+
+async def count_rows(request: web.Request) -> web.Response:
+    """How many rows a table has."""
+    asked = await read(request, _Key)
+    check_read(request, asked.project_id, "Table")
+    return json_response({"count": len(await _digests(asked.project_id, asked.digest))})
+
+
+def _row(row: Row, kept: dict[str, bytes]) -> str:
+    """Add a row to what is to be kept; its digest."""
+    content = json.dumps(row, sort_keys=True).encode()
+    if len(content) > MAX_FILE_BYTES:
+        raise problem(413, ["body"], "A row may have 1 MiB at most", "row_too_large")
+    digest = digest_of_bytes(content)
+    kept[digest] = content
+    return digest
+
+
+async def _keep(project_id: str, digests: list[str], rows: dict[str, bytes], expected: str | None) -> str:
+    if len(digests) > MAX_ROWS:
+        raise problem(413, ["body"], f"A table may have {MAX_ROWS} rows at most", "table_too_large")
+    content = "".join(digests).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    if expected not in (None, "", digest):
+        raise problem(409, ["body"], f"The digest of the table is {digest}", "digest_mismatch")
+    await keep(project_id, {**rows, digest: content})
+    return digest
+
+
+async def _digests(project_id: str, digest: str) -> list[str]:
+    await log_writes.all_seen_everywhere(topics.weave)
+    content = await content_of(project_id, digest)
+    if content is None or hashlib.sha256(content).hexdigest() != digest:
+        raise not_found("Table")
+    joined = content.decode()
+    return [joined[start : start + _DIGEST] for start in range(0, len(joined), _DIGEST)]
+
+
+def _bad(reason: str) -> ApiError:
+    return problem(400, ["body"], reason, "invalid")
