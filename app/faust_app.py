@@ -5,6 +5,7 @@ import fcntl
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 LOCK = "lock"  # in each instance folder; holds the url of the worker that had it last
 FOR_EVER = 10 * 365 * 86400.0  # seconds
+STOP_SECONDS = 10.0  # for the whole stop: compose.yaml has it killed after 60, Kubernetes after 30
 
 
 class Boot(BootStrategy):
@@ -37,8 +39,12 @@ class Worker(faust.Worker):
     """Ends as soon as all has ended: Faust's own waits a second more."""
 
     async def stop(self) -> None:
-        """Stop everything, those first who must do something while all still runs."""
-        if not self.should_stop:
+        """Stop everything, those first who must do something while all still runs; or end after `STOP_SECONDS`."""
+        if not self._stopped.is_set():
+            # In a thread, so that nothing that stops can hold it up.
+            deadline = threading.Timer(STOP_SECONDS, self.app.on_late_stop)
+            deadline.daemon = True
+            deadline.start()
             for callback in self.app.when_stopping:
                 callback()
         await super().stop()
@@ -79,6 +85,14 @@ class CallscoreApp(faust.App):
     def on_long_pause(self, seconds: float) -> None:
         """This process was stopped so long that its partitions may have another owner: it must write nothing."""
         log.critical("this process stood still for %.1f s, so its partitions may have moved: it ends itself", seconds)
+        die(EXIT_STUCK)
+
+    def on_late_stop(self) -> None:
+        """Something does not end, as a Kafka client that waits for brokers that are away."""
+        log.critical(
+            "this worker could not stop within %g s, so it ends at once: what it owes is done at its next start",
+            STOP_SECONDS,
+        )
         die(EXIT_STUCK)
 
     def on_halt(self, failure: LogFailed) -> None:

@@ -1,9 +1,12 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiokafka
+from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -19,6 +22,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Disconnect. A fetch that is cut off while it waits to try again has aiokafka break off, too."""
+        with suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
 
 
 class Consumer(driver.Consumer):
@@ -147,8 +155,9 @@ class Consumer(driver.Consumer):
             await asking.stop()
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """The offset after the last record of each partition."""
-        assert self._asking is not None, "not started"
+        """The offset after the last record of each partition. Raises KafkaError, also once this has been stopped."""
+        if self._asking is None:
+            raise KafkaConnectionError("this worker has stopped asking")
         # All at once: it would learn of one unknown topic after the other, with a pause after each.
         client = self._asking._client
         await client.set_topics(client._topics | {tp.topic for tp in partitions})

@@ -28,7 +28,8 @@ class Pulse:
 
     def stop(self) -> None:
         self._end.set()
-        self._thread.join()
+        if self._thread.is_alive():  # a worker that never reached Kafka has not started it
+            self._thread.join()
 
     def check(self) -> None:
         """Call `missed` if the process has just been stopped for too long: to be asked before anything is sent."""

@@ -25,7 +25,7 @@ from app.web.trying import RUNNER
 
 logger = logging.getLogger(__name__)
 
-_SHUTDOWN_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 2.0  # for what is being answered, and as long again for what is then cut off
 _BACKLOG = 4_096  # connections not taken yet: a client whose attempt is dropped comes back after 1 s, 3 s, 7 s …
 
 

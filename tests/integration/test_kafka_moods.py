@@ -1,12 +1,13 @@
 """A Kafka that is not there, goes away, comes back or is another than it was: sentences, no loss, no crash loop."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kafka import KafkaCluster
-from tests.service import PARTITIONS, Service, attempts
+from tests.service import PARTITIONS, Service, attempts, complete_call
 
 PROJECT = "acme/moods"
 IDS = [f"call-{n}" for n in range(50)]
@@ -56,6 +57,9 @@ def test_a_worker_waits_for_a_kafka_that_is_down_and_is_ready_when_it_comes(
     service.spawn()
     service.wait_unready(f"Kafka at {moody.address} cannot be used: ")
     assert refused(service)
+    assert service.stop() == 0
+    service.spawn()
+    service.wait_unready(f"Kafka at {moody.address} cannot be used: ")
     moody.restart()
     service.wait_ready()
     log_calls(service)
@@ -88,6 +92,23 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     assert again["tasks"]["succeeded"] == again["tasks"]["reused"] == len(IDS) * len(refs)
     assert len(service.items(f"/scores?project_id={PROJECT}&limit=1000")) == len(IDS) * len(refs)
     assert service.pid == pid
+
+
+@pytest.mark.parametrize("owes", [False, True], ids=["owes nothing", "has a record on its way"])
+def test_a_worker_that_is_told_to_stop_while_kafka_is_away_ends_in_time(
+    service: Service, moody: KafkaCluster, owes: bool
+) -> None:
+    service.start()
+    moody.kill()
+    if owes:
+        batch = [complete_call(PROJECT, {"id": "call-1", "output": "x"})]
+        with pytest.raises(TimeoutError):
+            service.request("POST", f"/v2/{PROJECT}/calls/complete", {"batch": batch}, timeout=1)
+    since = time.monotonic()
+    assert service.stop() == (75 if owes else 0)
+    assert time.monotonic() - since < 15
+    assert service.log().count("could not stop within 10 s") == owes
+    assert "Traceback" not in service.log()
 
 
 def test_a_worker_does_not_start_on_topics_with_another_partition_count(service: Service, moody: KafkaCluster) -> None:

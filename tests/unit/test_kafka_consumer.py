@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -92,3 +93,10 @@ async def test_what_waits_for_room_in_its_stream_is_delivered(monkeypatch: pytes
     fetched.consumer._buffered_partitions.add(STREAM)
     assert await fetched.fetch() == {STREAM}
     assert fetched.positions[STREAM] == 8
+
+
+async def test_who_asks_a_stopped_consumer_for_the_end_of_a_partition_gets_an_error_of_kafka() -> None:
+    consumer: Any = object.__new__(Consumer)
+    consumer._asking = None
+    with pytest.raises(KafkaError):
+        await consumer.highwaters(STREAM)
