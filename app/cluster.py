@@ -9,7 +9,7 @@ import asyncio
 import importlib
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -24,12 +24,18 @@ from app.slices import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 Query = Callable[Concatenate[int, P], R]
 
+_STOPS = "this worker is stopping"
 _MOVED = "the partition has moved to another worker"
 
 # Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
 _behind: set[int] = set()
+
+# What waits here for a query's answer, to be ended when the worker stops: then nothing is applied any more.
+_waiting: set[asyncio.Timeout] = set()
+_stopping = False
 
 # Partitions whose worker did not answer while the current HTTP request was gathered from all.
 unanswered: ContextVar[set[int] | None] = ContextVar("unanswered", default=None)
@@ -47,8 +53,10 @@ def check_ready() -> None:
     """Return if the tables of this worker can answer.
 
     Raises:
-        Unavailable: while they are being recovered, or the log has failed.
+        Unavailable: while they are being recovered, or the log has failed; or this worker stops.
     """
+    if _stopping:
+        raise Unavailable(_STOPS)
     if app.waiting_for is not None:
         raise Unavailable(app.waiting_for)
     if failure := app.producer.failed:
@@ -57,6 +65,14 @@ def check_ready() -> None:
         raise Unavailable(f"the tables are being recovered{app.tables.recovery_progress()}")
     if _behind:
         raise Unavailable(f"what came last is being applied again in {len(_behind)} of this worker's partitions")
+
+
+def stop() -> None:
+    """Nothing is answered here any more, and whoever waits for an answer is told so at once."""
+    global _stopping
+    _stopping = True
+    for waiting in _waiting:
+        waiting.reschedule(0)
 
 
 async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -165,7 +181,7 @@ async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: 
     """`query` on a partition of this worker.
 
     Raises:
-        Unavailable: the partition is not here, or not recovered.
+        Unavailable: the partition is not here, or not recovered; or this worker stops.
     """
     check_ready()
     if not _is_here(partition):
@@ -173,10 +189,23 @@ async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: 
     answer = query(partition, *args, **kwargs)
     if not inspect.isawaitable(answer):
         return answer
-    waited_for = cast(R, await answer)
+    waited_for = cast(R, await _unless_stopped(answer))
     if not _is_here(partition):
         raise Unavailable(_MOVED)
     return waited_for
+
+
+async def _unless_stopped(answer: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(None) as waiting:
+            _waiting.add(waiting)
+            return await answer
+    except TimeoutError:
+        if waiting.expired():
+            raise Unavailable(_STOPS) from None
+        raise
+    finally:
+        _waiting.discard(waiting)
 
 
 async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:

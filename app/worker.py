@@ -139,6 +139,7 @@ def kafka_topics() -> dict[str, Mapping[str, str]]:
 
 
 app.when_assigned.append(open_partitions)
+app.when_stopping.append(cluster.stop)
 app.when_stopping.append(scoring.stop_all)
 app.when_halted.append(scoring.halted)
 app.service(ScoringService)

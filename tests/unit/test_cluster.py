@@ -80,3 +80,30 @@ async def test_a_partition_that_moves_while_others_answer_is_not_answered_for(as
     waits: Any = leaving
     with pytest.raises(cluster.Unavailable, match="moved"):
         await cluster.ask_here(waits, 0)
+
+
+async def test_who_waits_for_an_answer_is_told_at_once_that_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_stopping", False)
+    never = asyncio.Event()
+
+    async def waiting(partition: int) -> None:
+        await never.wait()
+
+    waits: Any = waiting
+    asked = [asyncio.ensure_future(cluster.ask_here(waits, partition)) for partition in PARTITIONS]
+    await asyncio.sleep(0)
+    cluster.stop()
+    for answer in asked:
+        with pytest.raises(cluster.Unavailable, match="stopping"):
+            await answer
+    with pytest.raises(cluster.Unavailable, match="stopping"):
+        cluster.check_ready()
+
+
+async def test_a_query_that_takes_too_long_by_itself_is_not_taken_for_a_stop() -> None:
+    async def late(partition: int) -> None:
+        raise TimeoutError
+
+    waits: Any = late
+    with pytest.raises(TimeoutError):
+        await cluster.ask_here(waits, 0)

@@ -1,0 +1,66 @@
+"""A worker that is told to stop: who asks it meanwhile is told so, and nobody holds it up."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+
+from tests.brokers import on_both_logs
+from tests.service import Answer, Service, attempts
+
+pytestmark = on_both_logs
+
+STOP_SECONDS = 8.0  # it takes less than one; whoever waited until it gives up waited for 20
+AT_ONCE = 4
+
+
+class Asking:
+    """Clients that ask the same again and again until nobody listens, and what they were answered."""
+
+    def __init__(self, ask: Callable[[int], Answer]) -> None:
+        self.answers: list[Answer] = []
+        self._ask = ask
+        self._numbers = itertools.count()
+        self._threads = [threading.Thread(target=self._run) for _ in range(AT_ONCE)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self.answers.append(self._ask(next(self._numbers)))
+        except (OSError, HTTPException):
+            return
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
+def test_while_a_worker_stops_it_says_so_with_503_and_nobody_who_waits_holds_it_up(service: Service) -> None:
+    def publish(number: int) -> Answer:
+        body = {"name": f"says_{number}", "kind": "contains", "params": {"text": "7"}}
+        return service.post("/scorers", body)
+
+    asking = {
+        "publish": Asking(publish),
+        "letters": Asking(lambda _: service.get("/dead-letters?project_id=acme/stopping")),
+        "ready": Asking(lambda _: service.get("/readyz")),
+    }
+    for _ in attempts(60):
+        if all(len(one.answers) > AT_ONCE for one in asking.values()):
+            break
+    since = time.monotonic()
+    assert service.stop() == 0
+    took = time.monotonic() - since
+    for one in asking.values():
+        one.join()
+    print(f"{took:.2f} s", {name: len(one.answers) for name, one in asking.items()})
+    assert took < STOP_SECONDS
+    for name, one in asking.items():
+        refused = [answer for answer in one.answers if answer.status >= 300]
+        assert {answer.status for answer in refused} == {503}, name
+        assert all("Retry-After" in answer.headers for answer in refused)
+        assert any(b"this worker is stopping" in answer.raw for answer in refused), name
+    assert "Traceback" not in service.log()
