@@ -30,6 +30,7 @@ from agents.watchdog import Watchdog
 from app import cluster, heap, open_files, slices, topics
 from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch
+from app.embedded.log import Log
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app, kafka_cluster
 from app.kafka import setup
@@ -162,7 +163,8 @@ def run() -> int:
     loop = asyncio.new_event_loop()
     try:
         if settings.embedded:
-            loop.run_until_complete(open_log(settings.log_path, settings.partitions))
+            opened = loop.run_until_complete(open_log(settings.log_path, settings.partitions))
+            app.early_services.insert(0, shared.Held(opened))  # the first to start is the last to stop
     except EmbeddedLogError as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_HOPELESS if isinstance(error, _HOPELESS) else 1
@@ -180,7 +182,7 @@ def run() -> int:
     return 0
 
 
-async def open_log(path: Path, partitions: int) -> None:
+async def open_log(path: Path, partitions: int) -> Log:
     """Open the embedded log with all topics before Faust does, so that what is wrong with it is one sentence.
 
     Raises:
@@ -190,6 +192,7 @@ async def open_log(path: Path, partitions: int) -> None:
     for topic in topics.ALL:
         log.create_topic(topic.name, partitions)
     await log.flush()
+    return log
 
 
 if __name__ == "__main__":

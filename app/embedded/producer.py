@@ -93,10 +93,7 @@ class Producer(BaseProducer):
         await super().on_shutdown()
         log, self._embedded = self._embedded, None
         if log is not None:
-            try:
-                await release(log)
-            except LogFailed as exc:
-                self.log.error("Stopping without the last records: %s", exc)
+            await release(log)
 
     def append(
         self,

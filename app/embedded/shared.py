@@ -1,8 +1,14 @@
 """One open log for each path: Faust builds a transport for the consumer and another for the producer."""
 
+import logging
 from pathlib import Path
 
+from mode import Service
+
+from .errors import LogFailed
 from .log import Log
+
+logger = logging.getLogger(__name__)
 
 _open: dict[Path, tuple[Log, int]] = {}
 
@@ -20,10 +26,25 @@ def acquire(path: Path) -> Log:
 
 
 async def release(log: Log) -> None:
-    """Close the log if this was its last user. Raises LogFailed if what was appended last could not be written."""
+    """Close the log if this was its last user."""
     _, users = _open[log.path]
     if users > 1:
         _open[log.path] = (log, users - 1)
         return
     del _open[log.path]
-    await log.close()
+    try:
+        await log.close()
+    except LogFailed as error:
+        logger.error("the log could not be closed, so only what was acknowledged is sure to be in it: %s", error)
+
+
+class Held(Service):
+    """Keeps a log that was acquired before Faust starts until all that starts after this service has stopped."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    async def on_shutdown(self) -> None:
+        """Let go of the log, which closes it."""
+        await release(self._log)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 
-from tests.brokers import on_both_logs
+from tests.brokers import embedded_only, on_both_logs
 from tests.service import Answer, Service, attempts
 
 pytestmark = on_both_logs
@@ -64,3 +64,15 @@ def test_while_a_worker_stops_it_says_so_with_503_and_nobody_who_waits_holds_it_
         assert all("Retry-After" in answer.headers for answer in refused)
         assert any(b"this worker is stopping" in answer.raw for answer in refused), name
     assert "Traceback" not in service.log()
+
+
+@embedded_only
+def test_a_stop_closes_the_log_so_that_the_next_start_has_nothing_to_read_back(service: Service) -> None:
+    service.log_calls("acme/stopping", [{"id": "call-1", "output": "x"}])
+    assert write_ahead_bytes(service) > 0
+    assert service.stop() == 0
+    assert write_ahead_bytes(service) == 0
+
+
+def write_ahead_bytes(service: Service) -> int:
+    return sum(path.stat().st_size for path in (service.data_dir / "log").glob("*.log"))
