@@ -18,33 +18,13 @@ class Consumer(Halting):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rebalance_lock = asyncio.Lock()
-        self._frozen = False
 
     # -- life
-
-    def stop_flow(self) -> None:
-        """Stop delivery."""
-        super().stop_flow()
-        if self.app.should_stop and not self.app.conf.stream_wait_empty:
-            self._freeze()
-
-    async def wait_empty(self) -> None:
-        """Wait until every event that an agent has begun is acked, and commit."""
-        await super().wait_empty()
-        if self.app.should_stop:
-            self._freeze()
-
-    def _freeze(self) -> None:
-        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
-        for tp in self._assigned:
-            self._count_acks(tp)
-        self._frozen = True
 
     async def on_restart(self) -> None:
         """Forget what was assigned: the group is joined again."""
         await super().on_restart()
         self._assigned = set()
-        self._frozen = False
 
     def close(self) -> None:
         """Do nothing: stopping closes the log."""
@@ -63,7 +43,6 @@ class Consumer(Halting):
     async def _rebalance(self, topics: Iterable[str]) -> None:
         async with self._rebalance_lock:
             app, embedded = self.app, self.embedded
-            self._holding, self._at_committed = True, False
             app.on_rebalance_start()
             await self.on_partitions_revoked(self._assigned)
             app.consumer_generation_id += 1
@@ -162,8 +141,6 @@ class Consumer(Halting):
     # -- commits
 
     def _count_acks(self, tp: TP) -> None:
-        if self._frozen:
-            return
         with ack_lock:
             acked = self._acked[tp]
             if acked:
@@ -174,7 +151,7 @@ class Consumer(Halting):
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._in_flight) if topics is None or tp in topics or tp.topic in topics)
 
-    def _new_offset(self, tp: TP) -> int | None:
+    def _done(self, tp: TP) -> int | None:
         # The base class can commit past a message in flight when acks come out of order.
         if tp not in self._positions or not self.app.topics.acks_enabled_for(tp.topic):
             return None

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from faust.transport.consumer import Consumer as BaseConsumer
 from faust.types import TP, ConsumerMessage
+
+from app.consumer import Consumer as BaseConsumer
 
 from .cleaner import Cleaner
 from .errors import LogBlockCorrupt, LogClosed, LogCorrupt
@@ -37,8 +38,6 @@ class Delivery(BaseConsumer):
         self._readable = asyncio.Event()
         # Partitions whose position was set while a batch of theirs is being delivered: the rest of it is void.
         self._sought: set[TP] = set()
-        self._holding = False
-        self._at_committed = False
         # A stream's queue asks each partition to stop at four fifths. What all of them may still deliver then
         # must fit: a queue that is full would block every other topic.
         self._room = self.app.conf.stream_buffer_maxsize // 5
@@ -67,11 +66,6 @@ class Delivery(BaseConsumer):
                 self._stop_listening()
             await release(log)
 
-    async def perform_seek(self) -> None:
-        """Move every stream partition to its committed offset."""
-        await super().perform_seek()
-        self._at_committed = True
-
     # -- waking the fetcher
 
     def _wake(self, tps: Iterable[TP]) -> None:
@@ -82,10 +76,8 @@ class Delivery(BaseConsumer):
         self._wake(TP(*tp) for tp in partitions if tp in self._assigned)
 
     def resume_flow(self) -> None:
-        """Allow delivery, of the streams too once they are where they were committed."""
+        """Allow delivery, from the streams too once recovery has resumed them."""
         super().resume_flow()
-        if self._at_committed:
-            self._holding = False
         self._wake(self._assigned)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -95,20 +87,14 @@ class Delivery(BaseConsumer):
         self._wake(resumed)
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """Deliver from this partition again: its stream has room."""
+        """Deliver from this partition again, unless it is paused: its stream has room."""
         super().on_buffer_drop(tp)
-        self._active_partitions.difference_update(self._paused_partitions)
         self._wake([tp])
 
     # -- fetching
 
-    def _held(self, tp: TP) -> bool:
-        # Recovery resumes the streams' partitions before it clears the streams' queues. What was delivered in between
-        # would be gone without an ack, and no later commit could pass it.
-        return self._holding and not self._is_changelog_tp(tp)
-
     def _fetch(self) -> dict[TP, list[Record]]:
-        turn = [tp for tp in self._ready if tp in self._active_partitions and not self._held(tp)]
+        turn = [tp for tp in self._ready if tp in self._active_partitions]
         # Whatever makes one of the others deliverable puts it back.
         self._ready = dict.fromkeys(turn)
         if not turn:

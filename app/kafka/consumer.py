@@ -1,7 +1,7 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +9,8 @@ import aiokafka
 from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from app.consumer import Consumer as BaseConsumer
 
 # Whatever is asked on the connection that fetches waits for the fetch before, and so does the fetch after a seek: with
 # Faust's 1500 ms a worker's start would wait for seconds.
@@ -29,17 +31,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await super().on_thread_stop()
 
 
-class Consumer(driver.Consumer):
+class Consumer(BaseConsumer, driver.Consumer):
     """Faust's consumer, whose commits pass neither an unacknowledged record nor a send that failed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._asking: aiokafka.AIOKafkaConsumer | None = None
-        self._last: dict[TP, int] | None = None  # what may still be committed while the app stops
-        # Recovery resumes the streams' partitions, seeks, and then clears the streams' queues. What was delivered in
-        # between would be gone without an ack, and be committed past: these wait until the flow is resumed after that.
-        self._holding = True
-        self._held: set[TP] = set()
 
     def has(self, tp: TP) -> bool:
         """Whether a partition is assigned now; `assignment` makes a set of all, each time."""
@@ -57,16 +54,6 @@ class Consumer(driver.Consumer):
             **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
         )
         await self._asking.start()
-
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Deliver from no stream until recovery is through."""
-        self._hold()
-        await super().on_partitions_revoked(revoked)
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Deliver from no stream until recovery is through."""
-        self._hold()
-        await super().on_partitions_assigned(assigned, generation_id)
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
         """Fetch; what comes from changelogs goes to recovery, and is not delivered."""
@@ -94,59 +81,12 @@ class Consumer(driver.Consumer):
         if state is not None and state.has_valid_position and state.position == records[-1].offset + 1:
             consumer.seek(tp, records[0].offset)
 
-    def _hold(self) -> None:
-        self._holding = True
-        self._held.clear()
-
-    def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Deliver from these partitions again; during recovery only from changelogs."""
-        resumed = set(tps)
-        if self._holding:
-            streams = {tp for tp in resumed if not self._is_changelog_tp(tp)}
-            self._held |= streams
-            resumed -= streams
-        super().resume_partitions(resumed)
-
-    def resume_flow(self) -> None:
-        """Allow delivery, from the streams too once recovery has resumed them."""
-        super().resume_flow()
-        if self._held:
-            held, self._held, self._holding = self._held, set(), False
-            super().resume_partitions(held)
-
-    def on_buffer_drop(self, tp: TP) -> None:
-        """Deliver from this partition again, unless it is paused: its stream has room."""
-        super().on_buffer_drop(tp)
-        self._get_active_partitions().difference_update(self._paused_partitions)
-
     async def perform_seek(self) -> None:
         """Move every stream partition to its committed offset, or to its start where nothing has been committed."""
         await super().perform_seek()
         fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._committed_offset[tp]]
         if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
             await self._thread.seek_to_beginning(*driver.ensure_aiokafka_TPset(fresh))
-
-    def stop_flow(self) -> None:
-        """Stop delivery."""
-        super().stop_flow()
-        if self.app.should_stop and not self.app.conf.stream_wait_empty:
-            self._freeze()
-
-    async def wait_empty(self) -> None:
-        """Wait until every event that an agent has begun is acked, and commit."""
-        await super().wait_empty()
-        if self.app.should_stop:
-            self._freeze()
-
-    async def on_restart(self) -> None:
-        """Forget that it was stopped."""
-        await super().on_restart()
-        self._last = None
-
-    def _freeze(self) -> None:
-        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
-        offsets = {tp: self._new_offset(tp) for tp in list(self._acked)}
-        self._last = {tp: offset for tp, offset in offsets.items() if offset is not None}
 
     async def on_stop(self) -> None:
         await super().on_stop()
@@ -164,14 +104,12 @@ class Consumer(driver.Consumer):
         ends: Mapping[TP, int] = await self._asking.end_offsets(partitions)
         return ends
 
-    def _new_offset(self, tp: TP) -> int | None:
+    def _done(self, tp: TP) -> int | None:
         """The offset behind all acknowledged records that no unacknowledged one precedes; None if there are none.
 
         Faust's own takes the first unbroken run of acknowledged offsets, whatever lies before it, as long as nothing
         has been committed yet, and where it closes gaps it takes records in flight for missing ones.
         """
-        if self._last is not None:
-            return self._last.pop(tp, None)
         acked = self._acked[tp]
         if not acked:
             return None

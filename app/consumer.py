@@ -1,0 +1,88 @@
+"""Faust's consumer with the rules that hold on both logs: when streams are delivered, and what a stop commits."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from faust.transport.consumer import Consumer as BaseConsumer
+from faust.types import TP
+
+
+class Consumer(BaseConsumer):
+    """Delivers from no stream until recovery is through, and at a stop commits no more than was done before it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Recovery resumes the streams' partitions, seeks, and then clears the streams' queues. What was delivered in
+        # between would be gone without an ack: these wait until the flow is resumed after that.
+        self._holding = True
+        self._held: set[TP] = set()
+        self._last: dict[TP, int] | None = None  # what may still be committed while the app stops
+
+    @abstractmethod
+    def _done(self, tp: TP) -> int | None:
+        """The offset that the partition may be committed up to, None if that is nothing new."""
+
+    # -- delivery
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Deliver from no stream until recovery is through."""
+        self._hold()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Deliver from no stream until recovery is through."""
+        self._hold()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Deliver from these partitions again; during recovery only from changelogs."""
+        resumed = set(tps)
+        if self._holding:
+            streams = {tp for tp in resumed if not self._is_changelog_tp(tp)}
+            self._held |= streams
+            resumed -= streams
+        super().resume_partitions(resumed)
+
+    def resume_flow(self) -> None:
+        """Allow delivery, from the streams too once recovery has resumed them."""
+        super().resume_flow()
+        if self._held:
+            held, self._held, self._holding = self._held, set(), False
+            super().resume_partitions(held)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Deliver from this partition again, unless it is paused: its stream has room."""
+        super().on_buffer_drop(tp)
+        self._get_active_partitions().difference_update(self._paused_partitions)
+
+    def _hold(self) -> None:
+        self._holding = True
+        self._held.clear()
+
+    # -- stopping
+
+    def stop_flow(self) -> None:
+        """Stop delivery."""
+        super().stop_flow()
+        if self.app.should_stop and not self.app.conf.stream_wait_empty:
+            self._freeze()
+
+    async def wait_empty(self) -> None:
+        """Wait until every event that an agent has begun is acked, and commit."""
+        await super().wait_empty()
+        if self.app.should_stop:
+            self._freeze()
+
+    async def on_restart(self) -> None:
+        """Forget that it was stopped."""
+        await super().on_restart()
+        self._last = None
+
+    def _freeze(self) -> None:
+        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
+        offsets = {tp: self._done(tp) for tp in list(self._acked)}
+        self._last = {tp: offset for tp, offset in offsets.items() if offset is not None}
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._done(tp) if self._last is None else self._last.pop(tp, None)
