@@ -1,12 +1,11 @@
-"""The bare Faust app, built from Settings: broker, store, names. What runs in it is added by `app.worker`."""
+"""The Faust app, built from Settings, and when its process ends. What runs in it is added by `app.worker`."""
 
 import asyncio
-import fcntl
 import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,14 +15,13 @@ from mode import Service
 
 from app.embedded.errors import LogFailed, LogUnsynced
 from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
-from app.kafka.security import Security
-from app.kafka.setup import Cluster
+from app.instance import claim_instance
+from app.kafka_cluster import security
 from app.recovery import Tables
-from app.settings import Settings, SettingsError, get_settings
+from app.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
-LOCK = "lock"  # in each instance folder; holds the url of the worker that had it last
 FOR_EVER = 10 * 365 * 86400.0  # seconds
 STOP_SECONDS = 10.0  # for the whole stop: compose.yaml has it killed after 60, Kubernetes after 30
 
@@ -119,74 +117,6 @@ class CallscoreApp(faust.App):
         super().on_rebalance_end()
         for callback in self.when_assigned:
             callback()
-
-
-def claim_instance(data_dir: Path, url: str) -> tuple[Path, IO[str]]:
-    """An instance folder below `data_dir` that no living process holds, and the lock that holds it.
-
-    The one that the worker at `url` had last, else the first one.
-    """
-    known = [folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url]
-    for name in (*known, *(f"instance-{number}" for number in range(1024))):
-        folder = data_dir / name
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        lock.truncate(0)
-        lock.write(url)
-        lock.flush()
-        return folder, lock
-    raise SettingsError(f"every instance folder below {data_dir} is taken by another process")
-
-
-def _last_holder(folder: Path) -> str:
-    try:
-        return (folder / LOCK).read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def security(settings: Settings) -> Security:
-    """How this worker speaks to Kafka.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
-    """
-    found = Security(
-        settings.kafka_security_protocol,
-        settings.kafka_sasl_mechanism,
-        settings.kafka_sasl_username,
-        settings.kafka_sasl_password,
-        settings.kafka_ssl_cafile,
-        settings.kafka_ssl_certfile,
-        settings.kafka_ssl_keyfile,
-    )
-    try:
-        found.credentials()
-    except OSError as error:
-        raise SettingsError(f"the certificates of CALLSCORE_KAFKA_SSL_* cannot be used: {error}") from None
-    return found
-
-
-def kafka_cluster(settings: Settings, topics: Mapping[str, Mapping[str, str]]) -> Cluster:
-    """The Kafka cluster of these settings, with these topics: name → config.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
-    """
-    return Cluster(
-        settings.kafka_servers,
-        security(settings),
-        settings.partitions,
-        settings.kafka_replication,
-        settings.kafka_min_insync,
-        topics,
-        settings.kafka_prefix,
-    )
 
 
 def create_app(settings: Settings) -> CallscoreApp:

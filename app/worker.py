@@ -32,8 +32,9 @@ from app.embedded import shared
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch
 from app.embedded.log import Log
 from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
-from app.faust_app import Worker, app, kafka_cluster
+from app.faust_app import Worker, app
 from app.kafka import setup
+from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
 from app.web.server import WebServer

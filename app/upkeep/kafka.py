@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError, for_code
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
-from app.faust_app import kafka_cluster, security
 from app.kafka import setup
+from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
 from app.upkeep import names
 

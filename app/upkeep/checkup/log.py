@@ -9,8 +9,8 @@ from app.client.text import plural
 from app.embedded.errors import EmbeddedLogError, LogLocked, PartitionCountMismatch
 from app.embedded.store import is_log
 from app.embedded.view import View, is_locked
-from app.faust_app import kafka_cluster
 from app.kafka import setup
+from app.kafka_cluster import kafka_cluster
 from app.settings import Settings
 from app.upkeep import kafka, names, places
 from app.upkeep.checkup import place

@@ -12,7 +12,7 @@ from time import perf_counter
 import tables.folds  # noqa: F401  (so that all tables are known)
 from app import open_files as files
 from app.embedded.room import SPARE_BYTES
-from app.faust_app import LOCK
+from app.instance import LOCK
 from app.settings import Settings
 from app.upkeep.checkup.finding import Finding, ok, warning, wrong
 from tables.base import tables as all_tables

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from app.faust_app import claim_instance
+from app.instance import claim_instance
 from kafka import ports
 from tests.brokers import kafka_only
 from tests.service import Service
