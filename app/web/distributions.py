@@ -2,8 +2,10 @@
 
 import math
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from app import ids
@@ -145,14 +147,14 @@ def percentile(ordered: list[float], fraction: float) -> float:
 
 
 def histogram(ordered: list[float]) -> dict[str, list[Any]]:
-    """`edges` (one more than bins) and `counts`; the last bin holds its upper edge too. One bin if all are equal."""
+    """`edges` (one more than bins) and `counts`; a bin holds its lower edge, the last one its upper edge too.
+
+    One bin if all are equal, or too near to each other, or too large, to be divided by ten.
+    """
     low, high = ordered[0], ordered[-1]
-    width = high / BINS - low / BINS
-    # Not low + width * number, which can exceed the largest float.
-    edges = [low, *(low * (1 - number / BINS) + high * (number / BINS) for number in range(1, BINS)), high]
-    if low == high or len(set(edges)) != BINS + 1 or edges != sorted(edges):
+    # Divided last, so that edges between numbers of one decimal are numbers of one decimal as well.
+    edges = [low, *((low * (BINS - number) + high * number) / BINS for number in range(1, BINS)), high]
+    if len(set(edges)) != BINS + 1 or edges != sorted(edges):
         return {"edges": [low, high], "counts": [len(ordered)]}
-    counts = [0] * BINS
-    for value in ordered:
-        counts[min(int(value / width - low / width), BINS - 1)] += 1
-    return {"edges": edges, "counts": counts}
+    ends = [*(bisect_left(ordered, edge) for edge in edges[:-1]), len(ordered)]
+    return {"edges": edges, "counts": [behind - begin for begin, behind in pairwise(ends)]}

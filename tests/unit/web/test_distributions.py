@@ -3,6 +3,7 @@
 import statistics
 import sys
 from array import array
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,6 +24,21 @@ def test_every_number_is_in_one_bin_and_percentiles_lie_in_order(values: list[fl
     assert edges == sorted(edges)
     assert (edges[0], edges[-1]) == (min(values), max(values))
     assert described["p5"] <= described["p50"] <= described["p95"]
+
+
+@given(st.one_of(numbers, st.lists(st.integers(-50, 50).map(lambda tenths: tenths / 10), min_size=1, max_size=60)))
+def test_a_bin_counts_the_numbers_between_its_edges(values: list[float]) -> None:
+    histogram = describe_numbers(array("d", values))["histogram"]
+    *bins, (low, high) = pairwise(histogram["edges"])
+    between = [sum(below <= value < above for value in values) for below, above in bins]
+    assert histogram["counts"] == [*between, sum(low <= value <= high for value in values)]
+
+
+@pytest.mark.parametrize("first", [0, 10, 30])
+def test_a_number_of_one_decimal_is_in_the_bin_that_begins_with_it(first: int) -> None:
+    tenths = [number / 10 for number in range(first, first + 11)]
+    histogram = describe_numbers(array("d", tenths))["histogram"]
+    assert (histogram["edges"], histogram["counts"]) == (tenths, [1] * 9 + [2])
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=60))
