@@ -66,6 +66,9 @@ async def list_tasks(request: web.Request) -> web.Response:
     query = parse(TasksQuery, request)
     header = await find_header(request)
     request_id = header["request_id"]
+    if query.after is None:
+        # The header may be known here before the tables have any of the chunks.
+        await log_writes.all_seen(topics.score_requests)
     tasks, next_key = await collect(standing.task_page, query.after, query.limit, False, request_id, query.status)
     for task in tasks:
         task["since"] = timestamp(task["since"])

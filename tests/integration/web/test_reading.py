@@ -49,6 +49,13 @@ def test_every_task_is_listed_once_through_pages_of_any_size(shared: Service, re
     assert shared.items(f"/score-requests/{request_id}/tasks?status=failed") == []
 
 
+def test_who_lists_tasks_right_after_asking_for_them_misses_none(shared: Service) -> None:
+    refs = shared.refs("not_empty", "valid_json")
+    for _ in range(20):
+        asked = shared.submit(PROJECT, ["call-0001", "call-0002", "call-0003"], refs)
+        assert len(shared.get(f"/score-requests/{asked}/tasks").json["items"]) == 6
+
+
 def test_a_task_that_waits_says_for_what_and_until_when(shared: Service) -> None:
     waiting = shared.submit("acme/absent", ["never"], shared.refs("not_empty"))
     tasks: list[Any] = []
