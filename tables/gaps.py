@@ -32,8 +32,8 @@ Reason = Literal[
     "cancelled",
 ]
 
-_PAGE_SECONDS = 0.1
-_COUNTED = 5_000  # calls at a time: the chunks that may name them are read once for all of them
+_SLICE_SECONDS = 0.1
+_EXPLAINED = 5_000  # gaps at a time: the chunks that may name their calls are read once for all of them
 _BEHIND = b"\x01"  # sorts behind everything of a call and before all further calls, as no id holds a control character
 
 
@@ -69,7 +69,7 @@ async def page(
 ) -> Page:
     """Gaps by call id, those for one reason (None: for any)."""
     of = _Scorer(partition, project_id, scorer_ref)
-    missing, _, behind = await of.missing(after, rows, _PAGE_SECONDS)
+    missing, _, behind = await of.missing(after, rows)
     found = [gap for gap in await of.explain(missing) if reason in (None, gap["reason"])]
     return {"items": [(gap["call_id"], gap) for gap in found], "next": behind}
 
@@ -80,7 +80,7 @@ async def count(partition: int, cursors: list[str | bool | None], project_id: st
     if isinstance(after, bool):
         return {"calls": 0, "reasons": {}, "errors": {}, "next": None}
     of = _Scorer(partition, project_id, scorer_ref)
-    missing, seen, behind = await of.missing(after, _COUNTED, float("inf"))
+    missing, seen, behind = await of.missing(after, _EXPLAINED)
     found = await of.explain(missing)
     return {
         "calls": seen,
@@ -98,20 +98,18 @@ class _Scorer:
         self._project_id = project_id
         self._ref = scorer_ref
 
-    async def missing(self, after: str | None, most: int, seconds: float) -> tuple[list[str], int, str | None]:
-        """Calls without a succeeded score behind `after`, how many were looked at, and the call to go on behind.
+    async def missing(self, after: str | None, most: int) -> tuple[list[str], int, str | None]:
+        """Calls behind `after` without a succeeded score; of how many calls these are; and the call to go on behind.
 
-        At most so many, for at most so long.
+        They are `most` at most, and those that are found in time.
         """
         found: list[str] = []
         seen = 0
-        turns, deadline = Turns(), perf_counter() + seconds
+        turns, deadline = Turns(), perf_counter() + _SLICE_SECONDS
         for call_id, is_one, succeeded in self._calls(after):
             await turns.breathe()
-            if not is_one:
-                continue
-            seen += 1
-            if not succeeded:
+            seen += is_one
+            if is_one and not succeeded:
                 found.append(call_id)
             if len(found) >= most or perf_counter() >= deadline:
                 return found, seen, call_id
