@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any, Literal
 
 from app.client import scores
@@ -121,7 +122,7 @@ def _by_passed(pairs: Sequence[Pair], passed_by: Literal["one", "other"], limit:
     parts = {
         part: [number for number, own in zip(numbers, passed, strict=True) if own is part] for part in (True, False)
     }
-    means = {part: math.fsum(found) / len(found) if found else None for part, found in parts.items()}
+    means = {part: mean(found) if found else None for part, found in parts.items()}
 
     def misplaced(place: int) -> float:
         """How much nearer a number is to the mean of those calls that its own is not one of."""
@@ -144,7 +145,7 @@ def _numbers(pairs: list[tuple[str, float, float]], limit: int) -> dict[str, Any
     return {
         "pearson": correlation(mine, yours),
         "spearman": correlation(ranks(mine), ranks(yours)),
-        "mean_difference": math.fsum(mine) / len(mine) - math.fsum(yours) / len(yours),
+        "mean_difference": mean(mine) - mean(yours),
         "disagreements": _shown(differing, limit),
     }
 
@@ -182,10 +183,19 @@ def _shown(pairs: Sequence[Pair], limit: int) -> list[dict[str, Any]]:
 
 def correlation(mine: Sequence[float], yours: Sequence[float]) -> float | None:
     """Pearson's; None where one of them is always the same."""
-    mean, other_mean = math.fsum(mine) / len(mine), math.fsum(yours) / len(yours)
-    covariance = math.fsum((a - mean) * (b - other_mean) for a, b in zip(mine, yours, strict=True))
-    spread = math.fsum((a - mean) ** 2 for a in mine) * math.fsum((b - other_mean) ** 2 for b in yours)
-    return covariance / math.sqrt(spread) if spread else None
+    if min(mine) == max(mine) or min(yours) == max(yours):
+        return None
+    one, other = _deviations(mine), _deviations(yours)
+    spread = math.fsum(a * a for a in one) * math.fsum(b * b for b in other)
+    return math.fsum(a * b for a, b in zip(one, other, strict=True)) / math.sqrt(spread)
+
+
+def _deviations(values: Sequence[float]) -> list[float]:
+    """How far each is from their mean, in a unit in which none is too large, or too small, to be squared."""
+    unit = max(map(abs, values))
+    scaled = [value / unit for value in values]
+    middle = math.fsum(scaled) / len(scaled)
+    return [value - middle for value in scaled]
 
 
 def ranks(values: Sequence[float]) -> list[float]:

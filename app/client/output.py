@@ -58,19 +58,20 @@ def table(
     Where there is no room for the others, all are folded: nobody can use half an id.
     """
     console = stdout()
+    shown = [clean(heading) for heading in headings]
     cells = [[Text("\n".join(clean(line) for line in cell.split("\n"))) for cell in row] for row in rows]
     grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     widths = [
         max(cell_len(line) for text in [heading, *(row[number].plain for row in cells)] for line in text.split("\n"))
-        for number, heading in enumerate(headings)
+        for number, heading in enumerate(shown)
     ]
     room = console.width - sum(widths[:-1]) - _GAP * len(widths[:-1])
-    tight = room < max(cell_len(headings[-1]), min(widths[-1], _NARROWEST) if fold else 0)
-    for number, heading in enumerate(headings):
-        last = number == len(headings) - 1
+    tight = room < max(cell_len(shown[-1]), min(widths[-1], _NARROWEST) if fold else 0)
+    for number, heading in enumerate(shown):
+        last = number == len(shown) - 1
         grid.add_column(
             heading,
-            justify="right" if heading in right else "left",
+            justify="right" if headings[number] in right else "left",
             no_wrap=not (tight or (last and fold)),
             overflow="fold" if tight or fold or not last else "ellipsis",
             min_width=None if tight else cell_len(heading),

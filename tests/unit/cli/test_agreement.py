@@ -1,9 +1,10 @@
 """How far two scorers agree is counted right."""
 
 import math
+import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.client.agreement import Pair, Readings, compare, correlation, lines, paired, ranks, readings, table
@@ -158,3 +159,28 @@ def test_correlations_are_within_bounds_and_symmetric(values: list[tuple[int, in
         assert found is None or -1.0000001 <= found <= 1.0000001
     one, other = correlation(mine, yours), correlation(yours, mine)
     assert one is None if other is None else math.isclose(one or 0.0, other, abs_tol=1e-12)
+
+
+anything = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(anything, anything), min_size=1))
+@example([(0.1, 0.3)] * 6)
+@example([(1e200, 1.0), (1e300, 2.0), (-sys.float_info.max, 0.0), (sys.float_info.max, 0.5)])
+def test_numbers_of_any_size_are_compared_and_one_that_is_always_the_same_tells_nothing(
+    values: list[tuple[float, float]],
+) -> None:
+    found = compare([(str(place), *both) for place, both in enumerate(values)], 1)
+    same = any(len({both[side] for both in values}) == 1 for side in (0, 1))
+    for name in ("pearson", "spearman"):
+        assert found[name] is None if same else -1.0000001 <= found[name] <= 1.0000001
+    compare([(str(place), place % 2 == 0, number) for place, (number, _) in enumerate(values)], 1)
+
+
+async def test_labels_of_a_judge_cannot_steer_the_terminal(callscore: Command, service: FakeService) -> None:
+    label = "\x1b[2J\x9b\n\u202ebad"
+    service.scores_by = {ref: [score("c1", output=label)] for ref in (ONE, OTHER)}
+    ended = await callscore("scorers", "compare", ONE, OTHER, "--project", "a/b")
+    assert (ended.code, ended.out.count("\n")) == (0, 4)
+    assert ended.out.count("\\x1b[2J\\x9b\\n\\u202ebad") == 2
+    assert not set(ended.out) & set(label) - set("bad[2J\n")
