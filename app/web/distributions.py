@@ -13,7 +13,7 @@ from app import ids
 BINS = 10
 TOP = 20
 MAX_PATHS = 200
-MAX_DISTINCT = 10_000
+MAX_DISTINCT = 50_000  # of one answer, whose every group may have strings of its own at each of its paths
 _SHOWN_CHARACTERS = 200
 
 Leaf = tuple[str, float | bool | str | None]
@@ -40,10 +40,28 @@ def _short(value: str) -> str:
     return f"{value[:_SHOWN_CHARACTERS]}… ({len(value)} characters, {ids.digest(value)[:8]})"
 
 
+class Room:
+    """For how many more distinct strings there is room in an answer."""
+
+    def __init__(self) -> None:
+        self._left = MAX_DISTINCT
+
+    def take(self, known: int) -> bool:
+        """Take one for a path that has so many, if there is one: the last half is for paths that have hardly any.
+
+        So that a judge's reasons, which all differ, leave room for its labels in each group.
+        """
+        if self._left <= (MAX_DISTINCT // 2 if known >= TOP else 0):
+            return False
+        self._left -= 1
+        return True
+
+
 class Distribution:
     """The values at one path."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self.numbers: array[float] = array("d")
         self.trues = 0
         self.falses = 0
@@ -60,7 +78,7 @@ class Distribution:
         elif isinstance(value, str):
             self.strings_seen += 1
             short = _short(value)
-            if short in self.strings or len(self.strings) < MAX_DISTINCT:
+            if short in self.strings or self._room.take(len(self.strings)):
                 self.strings[short] += 1
         else:
             self.numbers.append(float(value))
@@ -91,9 +109,10 @@ class Distribution:
 
 
 class Summary:
-    """The outcomes of one scorer ref in one group."""
+    """The outcomes of one scorer ref in one group of an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self.succeeded = 0
         self.failures: Counter[str] = Counter()
         self.paths: dict[str, Distribution] = {}
@@ -111,7 +130,7 @@ class Summary:
                 if len(self.paths) >= MAX_PATHS:
                     self.paths_left_out = True
                     continue
-                found = self.paths[path] = Distribution()
+                found = self.paths[path] = Distribution(self._room)
             found.add(leaf)
 
 
