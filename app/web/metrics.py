@@ -25,6 +25,9 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
         status = response.status
         return response
+    except web.HTTPException as redirect:  # `errors` lets nothing else of these through
+        status = redirect.status
+        raise
     finally:
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"

@@ -417,3 +417,9 @@ def test_every_path_of_the_description_is_served_and_every_route_is_described() 
     served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
     described = {(method, path) for path, item in PATHS.items() for method in item if method in ("get", "post")}
     assert served == described
+
+
+def test_a_redirect_is_counted_as_what_it_is(client: Client) -> None:
+    assert client.get("/acme/flow/weave").status == 200  # of the page that it leads to
+    total = r'requests_total\{method="GET",route="/\{entity\}/\{project\}/weave",status="(\d+)"'
+    assert re.findall(total, client.get("/metrics").raw.decode()) == ["302"]
