@@ -1,7 +1,7 @@
 """How a request stands, worked out from what the partitions counted."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from app import cluster, topics
 from app.spent import Spent, spent_in_all
@@ -11,7 +11,8 @@ from tables import pauses, standing
 from tables.standing import Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
-TASK_STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
+TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
 
 async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
@@ -12,14 +12,12 @@ from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
 from app.web.errors import not_found
 from app.web.paging import collect, listing
-from app.web.progress import describe_all
+from app.web.progress import TaskState, describe_all
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from tables import requests, standing
 
 _DESCRIBED_AT_ONCE = 100
-
-TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
 
 
 class RequestsQuery(PageQuery):

@@ -1,14 +1,17 @@
 """`GET /openapi.json`: the description of every view."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from app.web.openapi import contract, past, weave
-from app.web.openapi.schemas import SCHEMAS, STRING, TASK_STATES, TIME, Schema, enum, ref
+from app.web.openapi.schemas import SCHEMAS, STRING, TIME, Schema, enum, ref
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.web.progress import TASK_STATES
 
+_NOTHING: Mapping[str, Any] = {}
 _KEYS: list[dict[str, list[str]]] = [{"HTTPBasic": []}, {"HTTPBearer": []}]
 
 
@@ -46,15 +49,17 @@ def operation(
     status: int = 200,
     error: str = "HTTPValidationError",
     open: bool = False,
+    also: Mapping[str, Any] = _NOTHING,
 ) -> dict[str, Any]:
-    """One operation that answers with the schema `answer`, or with `error` and any other status."""
+    """One operation that answers with the schema `answer`, as `also` says, or with `error` and any other status."""
     described: dict[str, Any] = {
         "tags": [tag],
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
             str(status): {"description": "Successful Response", "content": _json(answer)},
-            "default": {"description": "Error", "content": _json(error)},
+            **also,
+            "default": _error(error),
         },
         "security": [] if open else _KEYS,
     }
@@ -67,16 +72,26 @@ def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": ref(name)}}
 
 
-def _page(media_type: str, summary: str, open: bool = True) -> dict[str, Any]:
+def _error(name: str = "HTTPValidationError") -> dict[str, Any]:
+    return {"description": "Error", "content": _json(name)}
+
+
+def _page(media_type: str, summary: str, open: bool = True, also: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
     content = {media_type: {"schema": STRING}}
     return {
         "tags": ["Service"],
         "summary": summary,
-        "responses": {"200": {"description": "Successful Response", "content": content}},
+        "responses": {"200": {"description": "Successful Response", "content": content}, **also},
         "security": [] if open else _KEYS,
     }
 
 
+_LATER = {
+    "202": {
+        "description": "The order is durable, and carried out once all workers are there; the Request as it stood",
+        "content": _json("Request"),
+    }
+}
 _AS_OF = parameter("as_of", {**TIME, "description": "What the answer was when the log ended there."})
 _SCORE_FILTERS = (
     _PROJECT,
@@ -117,14 +132,17 @@ PATHS: dict[str, Any] = {
     "/score-requests/{request_id}/events": {
         "get": {
             **_page(
-                "text/event-stream", "Live progress: server-sent events, each a Request; the last one ends it", False
+                "text/event-stream",
+                "Live progress: server-sent events, each a Request; the last one ends it",
+                open=False,
+                also={"204": {"description": "The last one is known: it was Last-Event-ID"}, "default": _error()},
             ),
             "tags": ["Requests"],
             "parameters": [_REQUEST, parameter("Last-Event-ID", where="header")],
         }
     },
     "/score-requests/{request_id}/cancel": {
-        "post": operation("Requests", "Withdraw what has not ended; 409 once all has", "Request", _REQUEST)
+        "post": operation("Requests", "Withdraw what has not ended; 409 once all has", "Request", _REQUEST, also=_LATER)
     },
     "/score-requests/{request_id}/retry": {
         "post": operation(
@@ -134,6 +152,7 @@ PATHS: dict[str, Any] = {
             _REQUEST,
             body="RequestRetry",
             body_required=False,
+            also=_LATER,
         )
     },
     "/scores": {"get": operation("Scores", "One score per call and scorer", "ScorePage", *_SCORE_FILTERS, *_PAGE)},

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.scorers import Policy
+from app.web.progress import TASK_STATES
 
 Schema = dict[str, Any]
 
@@ -11,7 +12,6 @@ INTEGER: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
 ANY_OBJECT: Schema = {"type": "object"}
 TIME: Schema = {"type": "string", "format": "date-time"}
-TASK_STATES = ["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
 
 
 def ref(name: str) -> Schema:

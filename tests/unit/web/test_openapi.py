@@ -126,3 +126,12 @@ def test_every_schema_that_is_named_is_there() -> None:
         return set().union(*map(names, value)) if isinstance(value, list) and value else set()
 
     assert names(SPEC["paths"]) | names(SPEC["components"]) <= set(SPEC["components"]["schemas"])
+
+
+def test_every_answer_that_is_no_error_is_described() -> None:
+    of = {path: SPEC["paths"][f"/score-requests/{{request_id}}/{path}"] for path in ("cancel", "retry", "events")}
+    for order in ("cancel", "retry"):
+        answers = of[order]["post"]["responses"]
+        assert answers["202"]["content"] == answers["200"]["content"]
+    assert of["events"]["get"]["responses"].keys() == {"200", "204", "default"}
+    assert "content" not in of["events"]["get"]["responses"]["204"]
