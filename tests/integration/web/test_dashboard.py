@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.asking import PROJECT, Asking, ask, log_calls
 from tests.brokers import embedded_only
@@ -11,6 +11,10 @@ from tests.service import Service
 pytestmark = embedded_only
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
+
+
+def answer_500(route: Route) -> None:
+    route.fulfill(status=500, body="{}")
 
 
 def test_a_request_is_shown_with_its_results_and_why_tasks_failed(page: Page, asking: Asking) -> None:
@@ -35,18 +39,45 @@ def test_a_request_is_shown_with_its_results_and_why_tasks_failed(page: Page, as
 def test_what_runs_is_followed_and_can_be_cancelled_and_tried_again(page: Page, asking: Asking) -> None:
     service = asking.start()
     asking.provider.mood = "hanging"
+    page.clock.install()
     page.goto(service.url)
     expect(page.locator("#note")).to_contain_text("No requests yet")
     ask(service, 3)
     head = page.locator("#requests summary")
     expect(head).to_contain_text("running")  # without the page being loaded again
     head.click()
-    page.get_by_role("button", name="Cancel").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    page.route("**/cancel", answer_500)
+    cancel.click()
+    expect(page.locator("#note")).to_have_text("That was not done: the service answers 500.")
+    expect(cancel).to_be_enabled()
+    page.unroute("**/cancel")
+    cancel.click()
     expect(head).to_contain_text("cancelled")
+    page.reload()
+    expect(page.locator("#projects")).to_contain_text("No scores yet")
+    head.click()
     asking.provider.mood = "well"
     page.get_by_role("button", name="Try 3 again").click()
     expect(head).to_contain_text("completed")
     expect(page.locator("#requests .inside")).to_contain_text("3 succeeded")
+    page.clock.fast_forward(10_000)  # after which it is summed up again: as many tasks have ended, but otherwise
+    expect(page.locator("#projects tr").filter(has_text="asks")).to_contain_text("3")
+
+
+def test_what_cannot_be_shown_is_said_until_it_can(page: Page, service: Service) -> None:
+    service.wait_finished(service.submit(PROJECT, log_calls(service, 1), service.refs("not_empty")))
+    page.route("**/scores/summary*", answer_500)
+    page.goto(service.url)
+    note = page.locator("#note")
+    expect(note).to_have_text("Not up to date: the service answers 500.")
+    for _ in range(2):  # when the second one has come, the first one is shown
+        with page.expect_response("**/score-requests?*"):
+            pass
+    assert note.inner_text() == "Not up to date: the service answers 500."
+    page.unroute("**/scores/summary*")
+    expect(page.locator("#projects tr").filter(has_text="not_empty")).to_contain_text("100 % passed")
+    expect(note).to_be_empty()
 
 
 def test_a_paused_scorer_is_shown_and_let_go_on(page: Page, asking: Asking) -> None:
