@@ -36,6 +36,7 @@ class Row(Struct):
 
 
 _decode = Decoder(Row).decode
+_ID = re.compile(r"\d{15}\..+\.(\d{1,19})\.\d{1,19}", re.ASCII)  # 64 bits have 19 digits
 
 
 def id_of(letter: DeadLetter) -> str:
@@ -46,13 +47,13 @@ def id_of(letter: DeadLetter) -> str:
 
 def is_id(text: str) -> bool:
     """Whether a letter may have it."""
-    return re.fullmatch(r"\d{15}\..+\.\d+\.\d+", text, re.ASCII) is not None
+    return _ID.fullmatch(text) is not None
 
 
 def partition_in(letter_id: str) -> int | None:
     """The partition in an id; None if it is none of ours."""
-    parts = letter_id.rsplit(".", 2)
-    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else None
+    found = _ID.fullmatch(letter_id)
+    return None if found is None else int(found[1])
 
 
 def fold(row: Row | None, event: LetterEvent, offset: int) -> Row | None:

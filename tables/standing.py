@@ -97,7 +97,7 @@ class _Place(NamedTuple):
 
 def is_place(key: str) -> bool:
     """Whether a key may be one of `task_page`."""
-    return re.fullmatch(r"\d{8,}\.\d{4,}\.\d{4,}", key, re.ASCII) is not None
+    return re.fullmatch(r"\d{8,19}\.\d{4,19}\.\d{4,19}", key, re.ASCII) is not None
 
 
 def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:

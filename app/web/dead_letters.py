@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app import cluster, raw, topics
 from app.events import BuryReason, LetterDismissed, LetterOrder, LetterRedriven
@@ -18,7 +18,7 @@ from app.web.auth import USER, check_read
 from app.web.bodies import read_object, validate
 from app.web.errors import not_found, problem
 from app.web.paging import bad_cursor, collect, decode_cursor, encode_cursor, listing
-from app.web.queries import Id, PageQuery, Query, parse
+from app.web.queries import Id, PageQuery, Query, Time, parse
 from app.web.responses import json_response, timestamp
 from tables import dead_letters
 from tables.dead_letters import Filters
@@ -38,8 +38,8 @@ class Which(BaseModel):
     project_id: Id | None = None
     topic: Annotated[str, AfterValidator(_known)] | None = None
     reason: BuryReason | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
 
     def filters(self, redriven: bool | None, dismissed: bool | None) -> Filters:
         return {

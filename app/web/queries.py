@@ -1,15 +1,28 @@
 """Query strings: one model a view, with FastAPI's answer to every mistake."""
 
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app import ids
 from app.web.errors import invalid
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, bad_cursor, decode_cursor
+from app.web.responses import timestamp
+
+
+def _told(time: datetime) -> datetime:
+    """A time that can be told in UTC, which those at either end of what has a name cannot."""
+    try:
+        timestamp(time.timestamp())
+    except (ValueError, OverflowError):
+        raise ValueError("must lie in the years 1 to 9999 of UTC") from None
+    return time
+
 
 Id = Annotated[str, AfterValidator(ids.check_id)]
+Time = Annotated[AwareDatetime, AfterValidator(_told)]
 
 
 class Query(BaseModel):

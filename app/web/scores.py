@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime
 
 from app import cluster, ids
 from app.scorers import BadRef, parse_ref
@@ -13,7 +12,7 @@ from app.web.auth import check_read
 from app.web.costs import cost_of
 from app.web.errors import problem
 from app.web.paging import collect, listing, merge
-from app.web.queries import Id, PageQuery, parse
+from app.web.queries import Id, PageQuery, Time, parse
 from app.web.responses import json_response, timestamp
 from app.web.submit import RESOLVER
 from tables import scores
@@ -26,7 +25,7 @@ class ScoresQuery(PageQuery):
     scorer_ref: str | None = None
     status: Literal["succeeded", "failed", "cancelled"] | None = None
     op_name: str | None = None
-    as_of: AwareDatetime | None = None
+    as_of: Time | None = None
 
     def gave(self, key: str) -> bool:
         known = [self.project_id] if self.call_id is None else [self.project_id, self.call_id]

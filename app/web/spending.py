@@ -3,14 +3,13 @@
 import math
 
 from aiohttp import web
-from pydantic import AwareDatetime
 
 from app.spent import Spent
 from app.web.auth import check_read
 from app.web.costs import cost
 from app.web.errors import problem
 from app.web.paging import sweep
-from app.web.queries import Id, Query, parse
+from app.web.queries import Id, Query, Time, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import scorer_name
 from tables import spending
@@ -21,8 +20,8 @@ _FOR_EVER = 2**53
 
 class CostsQuery(Query):
     project_id: Id
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
 
 
 async def list_costs(request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from aiohttp import web
 from anyio import to_process
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import StringConstraints
 
 from app.slices import Turns
 from app.web import as_of
@@ -14,7 +14,7 @@ from app.web.auth import check_read
 from app.web.distributions import Room, Summary, describe_numbers
 from app.web.errors import problem
 from app.web.paging import sweep
-from app.web.queries import Id, Query, parse
+from app.web.queries import Id, Query, Time, parse
 from app.web.responses import json_response
 from app.web.scores import latest, scorer_name
 from tables import scores
@@ -30,7 +30,7 @@ class SummaryQuery(Query):
     project_id: Id
     scorer_ref: str | None = None
     op_name: str | None = None
-    as_of: AwareDatetime | None = None
+    as_of: Time | None = None
     group_by: Annotated[str, StringConstraints(pattern=re.compile(r"^(op_name|(attributes|inputs)\..+)$"))] | None = (
         None
     )

@@ -1,5 +1,6 @@
-"""Workers of two versions ask each other for dead letters."""
+"""How dead letters are asked for: by workers of two versions, and by ids that are none."""
 
+from tables import dead_letters, standing
 from tables.dead_letters import Filters, matches
 
 
@@ -11,3 +12,12 @@ def test_what_a_worker_asks_and_says_that_knows_of_no_dismissal_is_understood() 
     assert matches(letter | {"dismissed": {"asked_by": "ann"}}, asked)
     assert matches(letter, asked | {"dismissed": False})
     assert not matches(letter, asked | {"dismissed": True})
+
+
+def test_what_has_too_many_digits_is_no_id_and_no_place() -> None:
+    many = "1" * 4400
+    assert dead_letters.partition_in("001767225600000.calls.3.7") == 3
+    assert dead_letters.partition_in(f"001767225600000.calls.{many}.7") is None
+    assert not dead_letters.is_id(f"001767225600000.calls.3.{many}")
+    assert standing.is_place("00000001.0000.0000")
+    assert not standing.is_place(f"{many}.0000.0000")

@@ -36,6 +36,8 @@ from tests.unit.web.client import Client, running
         ("GET", "/scores/gaps?project_id=a&scorer_ref=s&reason=lost", 422, "literal_error"),
         ("GET", "/scores?project_id=a&as_of=2026-01-01T00:00:00", 422, "timezone_aware"),
         ("GET", "/dead-letters?since=yesterday", 422, "datetime_from_date_parsing"),
+        ("GET", "/dead-letters?until=9999-12-31T23:59:59-14:00", 422, "value_error"),
+        ("GET", "/scorers/costs?project_id=a&since=0001-01-01T00:00:00%2B14:00", 422, "value_error"),
         ("GET", "/dead-letters?topic=typo", 422, "value_error"),
         ("GET", "/dead-letters?reason=typo", 422, "literal_error"),
     ],
@@ -83,6 +85,13 @@ def test_an_order_takes_no_cursor_but_of_its_letters(client: Client, cursor: str
     answer = client.post("/dead-letters/dismiss", {"cursor": cursor})
     detail = answer.json["detail"][0]
     assert (answer.status, detail["loc"], detail["type"]) == (422, ["body", "cursor"], "invalid_cursor")
+
+
+@pytest.mark.parametrize("order", ["redrive", "dismiss"])
+def test_an_order_up_to_a_time_that_has_no_name_is_refused_before_it_is_carried_out(client: Client, order: str) -> None:
+    for until in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999Z"):
+        answer = client.post(f"/dead-letters/{order}", {"until": until})
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["body", "until"])
 
 
 def test_a_redrive_of_letters_that_cannot_be_is_refused_with_what_there_is(client: Client) -> None:
