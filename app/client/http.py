@@ -235,10 +235,8 @@ class Client:
         except orjson.JSONDecodeError:
             value = None
         if not isinstance(value, dict):
-            raise Unreachable(
-                f"What answers at {self.service.url} is not callscore; check --url or CALLSCORE_URL."
-            ) from None
-        return value
+            raise _not_callscore(self.service.url)
+        return _Answer(value, self.service.url)
 
     def _refused(self, status: int, answer: bytes) -> Refused:
         url, reason = self.service.url, _reason(answer)
@@ -261,6 +259,21 @@ class Client:
         else:
             sentence = f"What answers at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
         return Refused(sentence, status, reason or f"the service answered {status}")
+
+
+class _Answer(dict[str, Any]):
+    """What the service answered; who answers without what is looked for in it is another service."""
+
+    def __init__(self, value: Mapping[str, Any], url: str) -> None:
+        super().__init__(value)
+        self._url = url
+
+    def __missing__(self, name: str) -> Any:
+        raise _not_callscore(self._url)
+
+
+def _not_callscore(url: str) -> Unreachable:
+    return Unreachable(f"What answers at {url} is not callscore; check --url or CALLSCORE_URL.")
 
 
 class _Patience:

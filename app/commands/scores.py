@@ -47,7 +47,7 @@ def scores(
     service: "Service",
 ) -> None:
     """The scores of a project's calls."""
-    if gaps and (scorer is None or summary or as_csv or any((call, status, as_of))):
+    if gaps and (scorer is None or summary or as_csv or any((call, status, as_of, by))):
         raise click.UsageError("--gaps goes with --scorer, --limit and --json only.", click.get_current_context())
     if gaps and scorer is not None:
         asyncio.run(_gaps(service, project, scorer, limit, as_json))

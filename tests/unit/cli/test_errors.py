@@ -46,6 +46,26 @@ async def test_every_refusal_is_one_sentence(
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("status", "r1"),
+        ("scorers",),
+        ("scores", "--project", "a/b", "--summary"),
+        ("scores", "--project", "a/b", "--scorer", REFUSAL, "--gaps"),
+        ("submit", "--project", "a/b", "--scorer", REFUSAL, "c1"),
+    ],
+)
+async def test_another_service_is_told_from_callscore(
+    callscore: Command, service: FakeService, arguments: tuple[str, ...]
+) -> None:
+    service.first = [(200, {}, b'{"hello": "world"}')] * 9
+    ended = await callscore(*arguments)
+    said = f"What answers at {service.url} is not callscore; check --url or CALLSCORE_URL.\n"
+    assert (ended.code, ended.out, ended.err) == (1, "", said)
+
+
 async def test_clients_look_where_the_settings_of_the_service_say(command: Command, service: FakeService) -> None:
     command.env["CALLSCORE_WEB_PORT"] = service.url.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "0.0.0.0"):
@@ -83,6 +103,7 @@ async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, servic
         ("scores", "--project", "noslash"),
         ("scores", "--project", "a/b", "--json", "--csv"),
         ("scores", "--project", "a/b", "--by", "op_name"),
+        ("scores", "--project", "a/b", "--scorer", REFUSAL, "--gaps", "--by", "op_name"),
         ("scores", "--project", "a/b", "--summary", "--by", "model"),
         ("scores", "--project", "a/b", "--summary", "--csv"),
         ("submit", "--project", "a/b"),
