@@ -1,5 +1,6 @@
 """What happened to tasks before they ended: one row an event, kept for ever; how they ended is in tables/scores."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -60,6 +61,11 @@ def encode_all(rows: Iterable[tuple[bytes, Row]], offset: int) -> Rows:
         place = f"{offset:016d}.{number:04d}".encode()
         found.append((key + ids.SEPARATOR + place, row.encode()))
     return found
+
+
+def is_place(text: str) -> bool:
+    """Whether an event may stand there."""
+    return re.fullmatch(r"\d{16}\.\d{4,}\..*", text, re.ASCII) is not None
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ class HistoryQuery(PageQuery):
     call_id: Id
     scorer_ref: str
 
+    def gave(self, key: str) -> bool:
+        return history.is_place(key)
+
 
 async def list_history(request: web.Request) -> web.Response:
     """What happened to the tasks of a call × scorer ref, in the order of the log: each wait, attempt and outcome."""

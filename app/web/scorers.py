@@ -31,6 +31,17 @@ REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
 class ScorersQuery(PageQuery):
     project_id: Id | None = None
 
+    @property
+    def projects(self) -> list[str | None]:
+        """Whose scorers are listed, in this order, in front of those that are there from the start."""
+        return [None] if self.project_id is None else [self.project_id, None]
+
+    def gave(self, key: str) -> bool:
+        published = range(len(self.projects))
+        return ids.is_below(key, str(len(published)), names=2) or any(
+            ids.is_below(key, str(place), names=5) for place in published
+        )
+
 
 class Publication(BaseModel):
     """The body of `POST /scorers`; a scorer without a project is everybody's.
@@ -50,17 +61,15 @@ class Publication(BaseModel):
 async def list_scorers(request: web.Request) -> web.Response:
     """The project's scorers, then those of no project, then those that are there from the start."""
     query = parse(ScorersQuery, request)
-    projects: list[str | None] = [None]
     if query.project_id is not None:
         check_read(request, query.project_id)
-        projects.insert(0, query.project_id)
+    after = query.after
     keyed: list[tuple[str, Any]] = []
-    for place, project in enumerate(projects):
+    for place, project in enumerate(query.projects):
         for part in (await cluster.everywhere(scorers.listing, project)).values():
             keyed.extend((f"{place}\0{version['order']}", _shape(version)) for version in part)
     built_in = request.app[REGISTRY].parameterless()
-    keyed.extend((f"{len(projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
-    after = query.after
+    keyed.extend((f"{len(query.projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
     page = [item for item in keyed if after is None or item[0] > after]
     return json_response(listing(*merge([{"items": page, "next": None}], query.limit)))
 

@@ -196,6 +196,7 @@ def test_the_cursors_of_one_list_are_refused_by_every_other(shared: Service, req
     calls, scores = f"/calls?project_id={PROJECT}", f"/scores?project_id={PROJECT}"
     gaps = f"/scores/gaps?project_id={PROJECT}&scorer_ref=callscore:///scorer/refusal:latest"
     lists = [calls, scores, gaps, f"/score-requests/{request_id}/tasks?status=succeeded", "/score-requests?"]
+    lists += [f"/scorers?project_id={PROJECT}"]
     shared.submit(PROJECT, [], [])
     cursors = {path: shared.get(f"{path}&limit=1").json["next_cursor"] for path in lists}
     for path in lists:

@@ -54,7 +54,10 @@ def test_mistakes_are_named_in_our_shape(client: Client, method: str, path: str,
 
 PLACE = "00001767225600000.0199-a"
 LETTER = "001767225600000.calls.3.7"
-KEYS = ["acme/flow\0c", "acme/flow\0c\0s", "acme/other\0c", "acme/other\0c\0s", PLACE, LETTER, "call"]
+EVENT = "0000000000000007.0001."
+SCORERS = ["\0".join(["0", "name", "1", "0998232774400000", "digest"]), "1\0refusal"]
+CALLS_AND_SCORES = ["acme/flow\0c", "acme/flow\0c\0s", "acme/other\0c", "acme/other\0c\0s"]
+KEYS = [*CALLS_AND_SCORES, PLACE, LETTER, "call", EVENT, *SCORERS]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,8 @@ KEYS = ["acme/flow\0c", "acme/flow\0c\0s", "acme/other\0c", "acme/other\0c\0s", 
         ("/scores?project_id=acme/flow&call_id=d", []),
         ("/score-requests?", [PLACE]),
         ("/dead-letters?", [LETTER]),
+        ("/scores/history?project_id=acme/flow&call_id=c&scorer_ref=s", [EVENT]),
+        ("/scorers?", SCORERS),
     ],
 )
 def test_a_list_takes_no_cursor_of_another_list_or_project(client: Client, path: str, own: list[str]) -> None:
