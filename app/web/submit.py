@@ -142,16 +142,12 @@ def occasion_in(request: web.Request) -> str:
 
 
 async def bounded(body: Any, turns: Turns) -> Any:
-    """`body` cut so that its validation finds at most about 1,000 mistakes in each list and among its fields.
+    """`body` cut so that its validation finds at most 1,000 mistakes in each list.
 
     Without it a body of millions of mistakes would be answered with as many.
     """
     if not isinstance(body, dict):
         return body
-    known = CallsScoreReq.model_fields
-    if len(body) > MAX_ERRORS:
-        extra = [name for name in body if name not in known][:MAX_ERRORS]
-        body = {name: body[name] for name in (*known, *extra) if name in body}
     cut = {}
     for name in ("call_ids", "scorer_refs"):
         items = body.get(name)

@@ -214,6 +214,25 @@ def test_a_body_nested_deeper_than_the_log_can_be_read_is_refused(client: Client
     assert b"nested more than 190 levels deep" in answer.raw
 
 
+UNKNOWN = {f"field {number}": 1 for number in range(5_000)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/calls/score", {"project_id": "acme/flow", "call_ids": [], "scorer_refs": [], **UNKNOWN}, ["body"]),
+        ("/dead-letters/redrive", UNKNOWN, ["body"]),
+        ("/scorers", {"name": "a", "kind": "length", "policy": UNKNOWN}, ["body", "policy"]),
+    ],
+)
+def test_of_very_many_fields_that_are_not_known_the_first_thousand_are_named(
+    client: Client, path: str, body: dict[str, object], where: list[str]
+) -> None:
+    answer = client.post(path, body)
+    assert answer.status == 422
+    assert [item["loc"] for item in answer.json["detail"]] == [[*where, name] for name in list(UNKNOWN)[:1_000]]
+
+
 NOT_KEPT = [
     (b"NaN", "$.x is nan, which JSON has no number for."),
     (b"[1, -Infinity]", "$.x[1] is -inf, which JSON has no number for."),
