@@ -1,6 +1,7 @@
 """Who calls: HTTP Basic (`api:KEY`, as the Weave SDK sends it) or Bearer, against the key file."""
 
 import base64
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -54,14 +55,16 @@ def check_write(request: web.Request, project_id: str, *loc: str | int) -> None:
         raise problem(403, loc, "This key may not use this project", "forbidden")
 
 
-def check_read(request: web.Request, project_id: str, what: str = "Project") -> None:
-    """Return if the caller may read the project.
+def check_read(
+    request: web.Request, project_id: str, what: str = "Project", loc: Sequence[str] = ("query", "project_id")
+) -> None:
+    """Return if the caller may read the project that is named, or has what is named, at `loc`.
 
     Raises:
         ApiError: 404, so that nobody learns what others have.
     """
     if not request[USER].may_use(project_id):
-        raise not_found(what)
+        raise not_found(what, *loc)
 
 
 def _unauthorized() -> ApiError:

@@ -29,7 +29,7 @@ async def close_breaker(request: web.Request) -> web.Response:
     wanted = request.match_info["scorer"]
     found = [item for item in await _gathered() if wanted in (item["scorer_ref"], item["scorer_name"])]
     if not found:
-        raise not_found("Breaker")
+        raise not_found("Breaker", "path", "scorer")
     refs = [item["scorer_ref"] for item in found]
     await cluster.every_worker(breakers.close, refs)
     return json_response(listing([item for item in await _gathered() if item["scorer_ref"] in refs], None))

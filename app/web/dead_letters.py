@@ -73,7 +73,7 @@ class Order(Which):
 async def list_letters(request: web.Request) -> web.Response:
     """Dead letters, by when their record was written, newest first; without what is in it."""
     query = parse(LettersQuery, request)
-    _check(request, query.project_id)
+    _check(request, query.project_id, "query")
     if query.after is None:
         await log_writes.all_seen(topics.dead_letters)
     filters = query.filters(query.redriven, query.dismissed)
@@ -87,7 +87,7 @@ async def get_letter(request: web.Request) -> web.Response:
     letter_id = request.match_info["letter_id"]
     [letter] = await _named([letter_id])
     if letter is None or not _may_see(request, letter["project_id"]):
-        raise not_found("Letter")
+        raise not_found("Letter", "path", "letter_id")
     key, value = (None if letter[part] is None else base64.b64decode(letter[part]) for part in ("key", "value"))
     return json_response({**_letter(letter), **raw.text_field("key", key), **raw.json_field("value", value)})
 
@@ -126,7 +126,7 @@ async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
     order = validate(Order, await read_object(request))
     if order.ids is None or order.project_id is not None:
-        _check(request, order.project_id)
+        _check(request, order.project_id, "body")
     after = decode_cursor(order.cursor, "body")
     if after is not None and not dead_letters.is_id(after):
         raise bad_cursor("body")
@@ -197,9 +197,9 @@ def _letter(letter: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check(request: web.Request, project_id: str | None) -> None:
+def _check(request: web.Request, project_id: str | None, where: str) -> None:
     if project_id is not None:
-        check_read(request, project_id)
+        check_read(request, project_id, loc=(where, "project_id"))
     elif not request[USER].may_use_all():
         message = "All dead letters are for keys of every project; name a project_id to see those of one"
         raise problem(403, [], message, "forbidden")

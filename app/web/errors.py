@@ -76,9 +76,9 @@ def detail(loc: Iterable[str | int], msg: str, type: str) -> Detail:
     return {"loc": list(loc), "msg": msg, "type": type}
 
 
-def not_found(what: str) -> ApiError:
-    """404, which is also the answer for what belongs to somebody else."""
-    return problem(404, ["path"], f"{what} not found", "not_found")
+def not_found(what: str, *loc: str) -> ApiError:
+    """404, which is also the answer for what belongs to somebody else; `loc` is where it was named."""
+    return problem(404, loc or ["path"], f"{what} not found", "not_found")
 
 
 def unavailable(reason: str, retry_after: int = _RETRY_AFTER_LOG) -> ApiError:

@@ -18,6 +18,7 @@ from app.web.responses import json_response, timestamp
 from tables import requests, standing
 
 _DESCRIBED_AT_ONCE = 100
+_NAMED = ("path", "request_id")
 
 
 class RequestsQuery(PageQuery):
@@ -84,12 +85,12 @@ async def find_header(request: web.Request) -> dict[str, Any]:
     try:
         key = ids.check_id(request_id).encode()
     except ids.BadId:
-        raise not_found("Request") from None
+        raise not_found("Request", *_NAMED) from None
     header = await cluster.owner(requests.find, key, request_id) or request.app[ACCEPTED].get(request_id)
     if header is None:
         await log_writes.seen(topics.score_requests, key)
         header = await cluster.owner(requests.find, key, request_id)
     if header is None:
-        raise not_found("Request")
-    check_read(request, header["project_id"], "Request")
+        raise not_found("Request", *_NAMED)
+    check_read(request, header["project_id"], "Request", _NAMED)
     return header

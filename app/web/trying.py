@@ -57,7 +57,7 @@ async def try_scorer(request: web.Request) -> web.Response:
         await log_writes.seen(topics.calls, key)
         call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
-        raise not_found("Call")
+        raise not_found("Call", "body", "call_id")
     return json_response(await _run(request.app[RUNNER], bound, policy, call))
 
 

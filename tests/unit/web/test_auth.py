@@ -93,7 +93,8 @@ def test_another_projects_submission_is_403_and_its_reads_are_404(locked: Client
     calls = {"batch": [{"project_id": "other/flow", "id": "1"}]}
     assert locked.post("/v2/other/flow/calls/complete", calls, Authorization=bearer).status == 403
     for path in ("/scores", "/scores/summary", "/calls", "/scorers", "/score-requests", "/dead-letters"):
-        assert locked.get(f"{path}?project_id=other/flow", Authorization=bearer).status == 404
+        answer = locked.get(f"{path}?project_id=other/flow", Authorization=bearer)
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (404, ["query", "project_id"])
     for path in (
         "/scores/history?call_id=c&scorer_ref=s",
         "/scores/gaps?scorer_ref=s",
@@ -102,7 +103,8 @@ def test_another_projects_submission_is_403_and_its_reads_are_404(locked: Client
         assert locked.get(f"{path}&project_id=other/flow", Authorization=bearer).status == 404
     for order in ("redrive", "dismiss"):
         path = f"/dead-letters/{order}"
-        assert locked.post(path, {"project_id": "other/flow"}, Authorization=bearer).status == 404
+        answer = locked.post(path, {"project_id": "other/flow"}, Authorization=bearer)
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (404, ["body", "project_id"])
         assert locked.post(path, {}, Authorization=bearer).status == 403
 
 
