@@ -105,21 +105,22 @@ class Consumer(BaseConsumer, driver.Consumer):
         return ends
 
     def _done(self, tp: TP) -> int | None:
-        """The offset behind all acknowledged records that no unacknowledged one precedes; None if there are none.
+        """The first unacknowledged offset, if there are acknowledged ones before it; None if that is nothing new.
 
         Faust's own takes the first unbroken run of acknowledged offsets, whatever lies before it, as long as nothing
-        has been committed yet, and where it closes gaps it takes records in flight for missing ones.
+        has been committed yet, and where it closes gaps it takes records in flight for missing ones. Of what is
+        acknowledged behind one that is not only the last is remembered: that may be a day's requests.
         """
         acked = self._acked[tp]
         if not acked:
             return None
+        first, last = min(acked), max(acked)
         oldest = min((message.offset for message in self._unacked_messages if message.tp == tp), default=None)
-        done = [offset for offset in acked if oldest is None or offset < oldest]
-        if not done:
-            return None
-        acked[:] = [offset for offset in acked if oldest is not None and offset > oldest]
-        self._acked_index[tp].difference_update(done)
-        return max(done) + 1
+        acked[:] = [last] if oldest is not None and oldest < last else []
+        self._acked_index[tp].intersection_update(acked)
+        if oldest is None or oldest > last:
+            return last + 1
+        return oldest if first < oldest else None
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         if self.app.producer.failed is not None:

@@ -8,6 +8,8 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.kafka.consumer import Consumer
 
@@ -100,3 +102,26 @@ async def test_who_asks_a_stopped_consumer_for_the_end_of_a_partition_gets_an_er
     consumer._asking = None
     with pytest.raises(KafkaError):
         await consumer.highwaters(STREAM)
+
+
+@given(st.permutations(range(10, 22)), st.sets(st.integers(0, 11)))
+def test_commits_pass_all_that_is_done_and_nothing_that_is_not_in_whatever_order_it_is_acknowledged(
+    order: list[int], commits: set[int]
+) -> None:
+    consumer: Any = object.__new__(Consumer)
+    messages = {offset: SimpleNamespace(tp=STREAM, offset=offset) for offset in order}
+    consumer._unacked_messages = list(messages.values())
+    consumer._acked, consumer._acked_index = {STREAM: []}, {STREAM: set()}
+    committed = 10
+    for step, offset in enumerate(order):
+        consumer._unacked_messages.remove(messages[offset])
+        consumer._acked[STREAM].append(offset)
+        consumer._acked_index[STREAM].add(offset)
+        if step in commits or step == len(order) - 1:
+            new = consumer._done(STREAM)
+            first = min((message.offset for message in consumer._unacked_messages), default=22)
+            assert new == (first if first > committed else None)
+            committed = new or committed
+            assert consumer._done(STREAM) is None  # until there is something new
+            assert len(consumer._acked[STREAM]) <= 1
+            assert set(consumer._acked[STREAM]) == consumer._acked_index[STREAM]
