@@ -23,7 +23,8 @@ _SCALES = (
     '{"type": "number", "min": 0, "max": 10} or {"type": "label", "labels": ["good", "bad"], "passing": ["good"]} '
     '(without passing it gives only a label, with it also passed) or {"type": "boolean"}.'
 )
-_FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)
+# No repetition but `.*` gives back what it took, so that no answer takes more than a moment.
+_FENCED = re.compile(r"\s*+```[^\n]*+\n(.*)```\s*+\Z", re.DOTALL)
 
 
 class Parameters(BaseModel):
