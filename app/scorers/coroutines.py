@@ -142,4 +142,7 @@ async def _score(target: ScorerFunction, arguments: dict[str, Any]) -> Outcome:
 def _outcome(task: "asyncio.Task[Outcome]") -> Outcome:
     if task.cancelled():
         return ScorerRaised("CancelledError", "The scorer cancelled itself.", "")
-    return task.result()
+    try:
+        return task.result()
+    except BaseException as error:  # else nobody would ever be told that it has ended
+        return ScorerRaised.of(error)

@@ -2,6 +2,7 @@
 
 import math
 import traceback
+from contextlib import suppress
 from typing import Self
 
 from app.scorers.failures import LONGEST_WAIT, Failure, classify
@@ -130,7 +131,7 @@ class ScorerRaised(ScorerError):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Describe `error`, caught in the very frame that called the scorer."""
+        """Describe `error`, caught in the very frame that called the scorer, whatever code its class has."""
         own_frames = error.__traceback__.tb_next if error.__traceback__ else None
         try:
             message = str(error)
@@ -143,7 +144,8 @@ class ScorerRaised(ScorerError):
             text = "(its traceback could not be read)"
         message, text = _shorten(message, _MESSAGE_CHARACTERS), _shorten(text, _TRACEBACK_CHARACTERS)
         raised = cls(type(error).__name__, message, text)
-        raised.failure, raised.retry_after = classify(error)
+        with suppress(Exception):  # what an exception carries is code of its class
+            raised.failure, raised.retry_after = classify(error)
         return raised
 
 

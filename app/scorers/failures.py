@@ -134,7 +134,7 @@ def _until(text: str, now: float) -> float | None:
     """Seconds until an HTTP date."""
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year of ten digits
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -105,6 +105,16 @@ def test_what_would_end_the_process_is_a_failure_of_this_run(go: Go, bind: Bind,
     assert came.type == type_name
 
 
+def test_a_run_whose_outcome_cannot_be_made_has_failed(go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(output: Any) -> bytes:
+        raise OverflowError("signed integer is greater than maximum")
+
+    monkeypatch.setattr("app.scorers.coroutines.encode_checked", cannot)
+    came = go(asyncio.wait_for(score(Coroutines(), bind("async_length")), GENEROUS))
+    assert isinstance(came, ScorerRaised)
+    assert came.type == "OverflowError"
+
+
 def test_an_async_output_that_is_not_json_is_invalid(go: Go, bind: Bind) -> None:
     came = go(score(Coroutines(), bind("async_nan")))
     assert isinstance(came, InvalidOutput)

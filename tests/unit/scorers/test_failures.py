@@ -150,6 +150,30 @@ def test_retry_after_as_a_date_counts_from_now() -> None:
     assert retry_after(HTTPStatusError(429, Retry_After=at), now.timestamp() + 1000) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("Wed, 21 Oct 9999 07:28:00 GMT", LONGEST_WAIT),
+        ("Wed, 21 Oct 9999999999 07:28:00 GMT", None),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:00 +999999999999999999", None),
+    ],
+)
+def test_a_date_that_is_none_says_nothing(value: str, seconds: float | None) -> None:
+    assert classify(HTTPStatusError(429, Retry_After=value)) == (Failure.THROTTLED, seconds)
+
+
+def test_an_error_whose_headers_cannot_be_read_is_described_all_the_same() -> None:
+    class Unreadable:
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    error = HTTPStatusError(429)
+    error.response.headers["Retry-After"] = Unreadable()  # type: ignore[assignment]
+    described = ScorerRaised.of(error)
+    assert (described.type, described.failure, described.retry_after) == ("HTTPStatusError", Failure.TRANSIENT, None)
+
+
 def test_retry_after_in_milliseconds_is_the_finer_one() -> None:
     assert retry_after(HTTPStatusError(429, Retry_After="2", Retry_After_Ms="1500")) == 1.5
 
