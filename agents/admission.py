@@ -13,12 +13,24 @@ from collections.abc import Callable, Iterable
 from agents import limits
 from agents.limits import PLENTY, Limiter
 from app.providers import Limits, Provider
-from app.scorers import BoundScorer, Failure, MissingInput, ScorerError, ScorerTimeout, ScorerVersionUnavailable
+from app.scorers import (
+    BoundScorer,
+    Failure,
+    MissingInput,
+    ScorerDied,
+    ScorerError,
+    ScorerTimeout,
+    ScorerVersionUnavailable,
+)
 from tables import breakers
-from tables.breakers import Breaker
+from tables.breakers import OPENING, Breaker
 
 BYTES_A_TOKEN = 4
 _REASON_CHARACTERS = 300
+_UNANSWERED = (MissingInput, ScorerDied, ScorerTimeout, ScorerVersionUnavailable)
+_UNASKED = frozenset(
+    {"endpoint_forbidden", "provider_missing", "provider_unknown", "request_too_large", "unknown_scorer"}
+)
 
 
 class Attempt:
@@ -42,7 +54,7 @@ class Attempt:
         return False
 
     def left(self) -> None:
-        """It ended without an outcome."""
+        """It ended without an outcome, or with one that nobody was asked for."""
         if (gate := self._end()) is not None:
             gate.left(self._probe)
 
@@ -103,10 +115,10 @@ class Gate:
         self._wake()
 
     def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
-        if isinstance(error, MissingInput | ScorerVersionUnavailable):  # the scorer did not run: nobody was asked
-            self.left(probe)
-            return False
         failure = self.failure(error)
+        if failure not in OPENING and (isinstance(error, _UNANSWERED) or error.type in _UNASKED):
+            self.left(probe)  # no answer: nothing is known of whom it asks
+            return False
         for limiter in self._limiters:
             limiter.give_back()
         if failure is Failure.THROTTLED:

@@ -97,7 +97,7 @@ class Attempts:
             asking.cancel()
 
     async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        self._came(entry, run, attempt, await self._outcome(entry, run))
+        self._came(entry, run, attempt, await self._outcome(entry, run, attempt))
 
     def _came(self, entry: Entry, run: Run, attempt: Attempt, outcome: Outcome) -> None:
         """This came of an attempt."""
@@ -141,11 +141,12 @@ class Attempts:
         run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
         return orjson.dumps(known["output"])
 
-    async def _outcome(self, entry: Entry, run: Run) -> Outcome:
+    async def _outcome(self, entry: Entry, run: Run, attempt: Attempt) -> Outcome:
         """What comes of it, whatever the scorer's code does."""
         try:
             known = await self._known(entry.task, run)
             if known is not None:
+                attempt.left()  # it says nothing of how whoever was asked is now
                 return known
             asking = partial(self._asking, entry, run)
             return await self._runner.run(run.bound, run.call_row["call"], self._seconds(run), run.report, asking)

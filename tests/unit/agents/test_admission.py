@@ -5,7 +5,16 @@ import pytest
 from agents.admission import Gate
 from agents.limits import Limiter
 from app.providers import Limits
-from app.scorers import Failure, MissingInput, ScorerError, ScorerVersionUnavailable
+from app.scorers import (
+    Failure,
+    MissingInput,
+    NoJudgement,
+    ScorerDied,
+    ScorerError,
+    ScorerTimeout,
+    ScorerVersionUnavailable,
+)
+from app.scorers.errors import BystanderDied
 from tables.breakers import Breaker
 
 
@@ -35,11 +44,29 @@ def test_other_failures_are_always_the_tasks_own(gate: Gate) -> None:
     assert not any(gate.enter(0, 1).ended(ScorerError("no")) for _ in range(5))
 
 
-def test_a_scorer_that_did_not_run_says_nothing_of_whom_it_asks(gate: Gate) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        MissingInput("no output"),
+        ScorerVersionUnavailable("other code"),
+        ScorerDied("killed"),
+        BystanderDied("another run hung"),
+        ScorerTimeout("too long"),
+        NoJudgement("endpoint_forbidden", "not allowed"),
+        NoJudgement("provider_unknown", "nobody"),
+        NoJudgement("request_too_large", "2 MiB"),
+    ],
+)
+def test_an_attempt_in_which_nobody_answered_says_nothing_of_whom_it_asks(gate: Gate, error: ScorerError) -> None:
     gate.enter(0, 1).ended(unavailable())
-    for error in (MissingInput("no output"), ScorerVersionUnavailable("other code")):
-        assert not gate.enter(0, 1).ended(error)
+    assert not gate.enter(0, 1).ended(error)
     assert gate.enter(0, 1).ended(unavailable())  # the second in a row
+
+
+def test_an_answer_that_is_no_score_shows_that_whoever_was_asked_is_there(gate: Gate) -> None:
+    gate.enter(0, 1).ended(unavailable())
+    assert not gate.enter(0, 1).ended(NoJudgement("judgement_unreadable", "it is not JSON"))
+    assert not gate.enter(0, 1).ended(unavailable())
 
 
 def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from agents.attempts import Attempts
 from agents.lanes import Task
 from agents.outbox import Outbox
 from agents.runs import Run
-from app.scorers import BoundScorer, Outcome, Registry, Runner
+from app.scorers import BoundScorer, Outcome, Policy, Registry, Runner
 from tables import calls, in_flight
 
 CALL_ROW = cast(calls.Row, {"call": {"id": "c", "output": "o"}, "parts": {"end": "e"}})
@@ -116,6 +117,20 @@ async def test_an_attempt_that_is_cancelled_gives_its_gate_back_once(scene: Scen
     scene.attempts.cancel(KEY)
     scene.attempts.cancel(KEY)
     assert (scene.runner.cancelled, gate.lefts, gate.ends) == ([0], 1, 0)
+
+
+async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def known(*_: object) -> bytes:
+        return b"1"
+
+    monkeypatch.setattr(scene.attempts, "_known", known)
+    scene.bound = replace(scene.bound, policy=Policy(cache=True))
+    entry, gate = scene.start()
+    while not scene.told:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert (scene.told, gate.lefts, gate.ends) == ([(entry, b"1")], 1, 0)
 
 
 async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(scene: Scene) -> None:
