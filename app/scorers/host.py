@@ -45,17 +45,17 @@ class Run:
 class Host:
     """Runs what the service sends, until that goes away.
 
-    It gets ("load", ref, source), which it answers with ("loading", ref) and ("loaded", ref), ("run", number, ref,
-    arguments, seconds, task, promised) and ("stop", number). It sends ("asking", number, words, told) and ("ended",
-    number, outcome, told), where told is what a report tells, and ("alive",) while nothing keeps its event loop. A
-    scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes unasked
-    if it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and
+    It gets ("load", ref, source), which it answers with ("loading", ref) and ("loaded", ref, usable), ("run", number,
+    ref, arguments, seconds, task, promised) and ("stop", number). It sends ("asking", number, words, told) and
+    ("ended", number, outcome, told), where told is what a report tells, and ("alive",) while nothing keeps its event
+    loop. A scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes
+    unasked if it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and
     numbers, so that nothing a scorer made runs in the service.
     """
 
     def __init__(self) -> None:
         self._coroutines = Coroutines()
-        self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why there is none
+        self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why there was none
         self._runs: dict[int, Run] = {}
         self._channel = Channel(self._received)
 
@@ -85,12 +85,12 @@ class Host:
 
     def _load(self, ref: str, source: ScorerSource) -> None:
         self._say_now("loading", ref)
-        self._targets[ref] = _target_or_why(source)
-        self._say_now("loaded", ref)
+        target = self._targets[ref] = _target_or_why(source)
+        self._say_now("loaded", ref, not isinstance(target, ScorerError))
 
-    def _say_now(self, what: str, ref: str) -> None:
+    def _say_now(self, *message: Any) -> None:
         """Before what may take long: a load has more time than a scorer that does not await."""
-        self._channel.send((what, ref))
+        self._channel.send(message)
         self._channel.flush()
 
     def _run(
@@ -148,7 +148,7 @@ class Host:
 
 
 def _target_or_why(source: ScorerSource) -> ScorerFunction | ScorerError:
-    """What to call, or why a scorer cannot be made, which all of its runs are told."""
+    """What to call, or why a scorer cannot be made, which the runs that waited for it are told."""
     try:
         return target_of_source(source)
     except ScorerError as error:

@@ -96,6 +96,7 @@ class HostProcess:
         self._numbers = itertools.count(1)
         self._running: dict[int, HostedRun] = {}
         self._loaded: set[str] = set()  # refs
+        self._useless: set[str] = set()  # refs that could not be loaded when that was tried last
         self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
         self._heard_at = asyncio.get_running_loop().time()
         self._loads = True  # a scorer, by the last that was heard of it; or it has yet to start
@@ -120,7 +121,7 @@ class HostProcess:
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:
-            # Not before it says that it has: until then nobody is about to be asked, and its time has not begun.
+            # Not before it has tried: until then nobody is about to be asked, and its time has not begun.
             self._load(bound)
             self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
         return running
@@ -157,8 +158,11 @@ class HostProcess:
         return True
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
-        """Whether a scorer runs at once; if not, `when` is called once it would, or the host has ended."""
-        if bound.ref in self._loaded:
+        """Whether a scorer runs, or fails to, at once; if not, `when` is called once it would, or the host has ended.
+
+        One that could not be loaded is loaded again by its next run.
+        """
+        if bound.ref in self._loaded or bound.ref in self._useless:
             return True
         self._load(bound)
         self._loading[bound.ref].add(when)
@@ -166,7 +170,7 @@ class HostProcess:
 
     def left_of(self, useless: set[str]) -> set[str]:
         """Which refs no host could load, of those that were known before, and of those that this one has not."""
-        return (useless - self._loaded) | self._loading.keys()
+        return (useless - self._loaded) | self._useless | self._loading.keys()
 
     def close(self) -> None:
         """End it; `life` is over once it has."""
@@ -192,9 +196,10 @@ class HostProcess:
         elif what == "ended":
             self._has_ended(*rest)
 
-    def _has_loaded(self, ref: str) -> None:
+    def _has_loaded(self, ref: str, usable: bool) -> None:
         waiting = self._loading.pop(ref)
-        self._loaded.add(ref)
+        self._useless.discard(ref)
+        (self._loaded if usable else self._useless).add(ref)
         for when in waiting:
             when()
 

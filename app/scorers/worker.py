@@ -167,6 +167,8 @@ def target_of_source(source: ScorerSource) -> ScorerFunction:
 def _load(source: ScorerSource) -> ScorerFunction:
     code = source.code.load()
     if code_digest(code) != source.code_digest:
+        # Its file may be what it was when this is tried again, and then so must be what was imported of it.
+        sys.modules.pop(source.code.module, None)
         raise ScorerVersionUnavailable(
             f"The source of {source.code.qualname} in {source.code.module} changed after the service started. "
             "Restart it to publish and run the new version."

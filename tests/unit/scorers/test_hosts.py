@@ -18,6 +18,7 @@ from app.scorers import (
     ScorerDied,
     ScorerRaised,
     ScorerTimeout,
+    ScorerVersionUnavailable,
 )
 from app.scorers.errors import BystanderDied
 from app.scorers.failures import Failure
@@ -370,6 +371,29 @@ def test_one_that_cannot_be_loaded_any_more_is_ready_and_its_run_says_why(
             assert runner.ready(bound, loaded.set)
             with pytest.raises(ScorerRaised, match="vanishes"):
                 await runner.run(bound, CALL, GENEROUS)
+
+    go(scenario())
+
+
+def test_one_that_could_not_be_loaded_is_loaded_by_a_later_run_once_it_can_be(
+    go: Go, write_module: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    source = "from app.scorers import scorer\nimport asyncio\n" + OTHER
+    write_module("comes_back", source)
+    bound = Registry.load(["comes_back"]).bind("waits", "waits", {})
+    file = tmp_path / "comes_back.py"
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            file.write_text("import nobody_has_this\n")
+            with pytest.raises(ScorerRaised, match="nobody_has_this"):
+                await runner.run(bound, CALL, GENEROUS)
+            file.write_text(source.replace('"waited"', '"waited for another version"'))
+            with pytest.raises(ScorerVersionUnavailable):
+                await runner.run(bound, CALL, GENEROUS)
+            assert runner.ready(bound, lambda: None)
+            file.write_text(source)
+            assert await runner.run(bound, CALL, GENEROUS) == b'"waited"'
 
     go(scenario())
 
