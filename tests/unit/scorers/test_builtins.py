@@ -123,6 +123,25 @@ def test_similarity(bind: Bind) -> None:
     assert not passed(bind("similarity", expected="abcd", threshold=0.8), "abcx")
 
 
+@pytest.mark.parametrize(
+    ("output", "expected", "score_"),
+    [
+        ("The answer is: FOUR!", "four", 1.0),
+        ("👍", "👍", 1.0),
+        ("👍", "👎", 0.0),
+        ("??", "!", 0.0),
+        ("no", "👎", 0.0),
+        ("👍", "yes", 0.0),
+        ("", "👎", 0.0),
+        ("", "", 1.0),
+    ],
+)
+def test_similarity_of_a_part_finds_nothing_in_common_where_nothing_is(
+    bind: Bind, output: str, expected: str, score_: float
+) -> None:
+    assert score(bind("similarity", expected=expected, of="part"), output) == {"score": score_}
+
+
 def test_length(bind: Bind) -> None:
     assert score(bind("length", min=2, max=4), "four") == {"passed": True, "length": 4}
     assert score(bind("length", max=3), "four") == {"passed": False, "length": 4}
