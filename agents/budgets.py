@@ -6,8 +6,9 @@ that it may take, so that of two that ask at the same time one sees what the oth
 what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
 last attempt of each worker more, unless attempts get dearer than any of the last ones.
 
-A request that got no answer may have cost as much as any, which nobody will ever tell. So each of today takes of the
-cap what is held for an attempt under way; while none has ended here, that is what a request cost on average today.
+A request that got no answer, or one that does not say what it cost, may have cost as much as any. So each of today
+takes of the cap what is held for an attempt under way; while none has ended here, that is what a request cost on
+average today. Where answers came and none of them ever said it, nothing begins any more.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from tables import in_flight, spending, unpriced
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds after which nobody asks any more what is left
 _LAST = 64  # attempts, of which the dearest counts
+_UNTOLD = "nobody tells what it cost today"
 
 Where = tuple[str, str]  # project id, scorer ref
 
@@ -43,14 +45,15 @@ class _Known:
     cap: int = 0
     spent: Spent | None = None
     cost_since: int = 0  # here, since they were asked
-    unanswered_since: int = 0  # requests
+    untold_since: int = 0  # requests whose cost nobody tells
+    unpriced: bool = False  # whether one was answered here
     held: int = 0  # of what is left, by this worker
     wanted_at: float = 0.0
 
 
 @dataclass(slots=True)
 class _Costs:
-    """What the attempts cost that have ended here, in picodollars."""
+    """What the attempts cost that have ended here, and of which that is known, in picodollars."""
 
     attempts: int = 0
     last: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
@@ -95,6 +98,9 @@ class Budgets:
         self._wanted.set()
         if known.spent is None:
             return 0
+        if not self._told(where, known):
+            unpriced.say(project_id, bound.ref, _UNTOLD)
+            return 0
         left = self._left(where, known)
         spending.say(project_id, bound.ref, cap, day + DAY, left <= 0)
         return self._affordable(where, known.held) if left > 0 and known.held > 0 else 0
@@ -111,10 +117,11 @@ class Budgets:
         if known is None:
             return
         known.cost_since += spent.cost
-        known.unanswered_since += spent.unanswered
-        if spent.requests:  # what was not answered says nothing of what an attempt costs
+        known.untold_since += spent.untold
+        known.unpriced |= spent.unpriced > 0
+        if spent.requests and not spent.unpriced:  # else it says nothing of what an attempt costs
             self._costs.setdefault(where, _Costs()).add(spent.cost)
-        known.held -= spent.cost + spent.unanswered * self._dearest(where)
+        known.held -= spent.cost + spent.untold * self._dearest(where)
 
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
@@ -146,7 +153,7 @@ class Budgets:
         day, asked = self.day(), dict(self._known)
         # What is held before what is spent: what ends in between counts twice, and not as neither.
         held = await cluster.every_worker(spending.held, list(asked))
-        before = {where: (known.cost_since, known.unanswered_since) for where, known in asked.items()}
+        before = {where: (known.cost_since, known.untold_since) for where, known in asked.items()}
         found = await cluster.everywhere(spending.spent, list(asked), day)
         if held.keys() != set(cluster.owners().values()) or len(found) < topics.partitions():
             return  # a worker does not answer: what it holds, or what was spent there, is not known
@@ -154,16 +161,21 @@ class Budgets:
             if known.day == day:
                 known.spent = sum((Spent(**spent[number]) for spent in found.values()), Spent())
                 known.cost_since -= before[where][0]
-                known.unanswered_since -= before[where][1]
+                known.untold_since -= before[where][1]
                 elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
                 part = self._part(self._left(where, known) - elsewhere)
                 known.held = max(min(most[where], part), self._under_way(where))
 
+    def _told(self, where: Where, known: _Known) -> bool:
+        """Whether any answer has said what it cost, or none has come yet today."""
+        recorded = known.spent or Spent()
+        return where in self._costs or recorded.priced > 0 or not (known.unpriced or recorded.unpriced)
+
     def _left(self, where: Where, known: _Known) -> int:
         """Of the cap, as far as this worker knows, by what it has spent itself and what all have recorded."""
         recorded = known.spent or Spent()
-        unanswered = recorded.unanswered + known.unanswered_since
-        return known.cap - recorded.cost - known.cost_since - unanswered * self._dearest(where)
+        untold = recorded.untold + known.untold_since
+        return known.cap - recorded.cost - known.cost_since - untold * self._dearest(where)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
@@ -179,4 +191,4 @@ class Budgets:
             return costs.dearest
         known = self._known.get(where)
         recorded = None if known is None else known.spent
-        return -(-recorded.cost // recorded.requests) if recorded is not None and recorded.requests else 0
+        return -(-recorded.cost // recorded.priced) if recorded is not None and recorded.priced > 0 else 0

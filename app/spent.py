@@ -18,7 +18,7 @@ class Spent(Struct, omit_defaults=True):
     input_tokens: Amount = 0
     output_tokens: Amount = 0
     cost: Amount = 0
-    unpriced: Amount = 0  # requests whose tokens or price nobody knows
+    unpriced: Amount = 0  # requests of which nobody knows what they cost
     unanswered: Amount = 0  # that were cut off, and may have cost what nobody told
 
     @classmethod
@@ -35,6 +35,16 @@ class Spent(Struct, omit_defaults=True):
             unpriced=min(told.unpriced, MOST_SPENT),
             unanswered=min(unanswered, MOST_SPENT),
         )
+
+    @property
+    def priced(self) -> int:
+        """Requests whose cost is known."""
+        return self.requests - self.unpriced
+
+    @property
+    def untold(self) -> int:
+        """Requests that may have cost what nobody told."""
+        return self.unpriced + self.unanswered
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(**{name: min(getattr(self, name) + getattr(other, name), MOST_SPENT) for name in AMOUNTS})

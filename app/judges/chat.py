@@ -66,7 +66,7 @@ class Chat:
             raise  # it stays unanswered
         except NoJudgement as error:
             if error.type == "answer_too_large":
-                report().asked(None, None, None)
+                self._count(body["model"], None)
             else:
                 report().refused()
             raise
@@ -79,7 +79,7 @@ class Chat:
             message = choice["message"]
             text, refusal, finish = _text(message.get("content")), message.get("refusal"), choice.get("finish_reason")
         except (ValueError, LookupError, TypeError, AttributeError):
-            report().asked(None, None, None)
+            self._count(model, None)
             message = f"provider {self._name} answered 200 with what is no chat completion"
             raw = content[:RAW_CHARACTERS].decode("utf-8", "replace")
             raise NoJudgement("answer_malformed", message, Failure.TRANSIENT, raw=raw) from None

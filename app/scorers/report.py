@@ -46,7 +46,7 @@ class Report:
     """In picodollars, so that sums are exact."""
 
     unpriced: int = 0
-    """Requests whose price or tokens nobody knows."""
+    """Requests whose price nobody knows, or whose tokens, unless they are free."""
 
     unanswered: int = 0
     """Requests that are under way, or were cut off."""
@@ -103,10 +103,10 @@ class Report:
         self.requests += 1
         self.input_tokens += input_tokens or 0
         self.output_tokens += output_tokens or 0
-        if input_tokens is None or output_tokens is None or usd is None:
+        if usd is None or ((input_tokens is None or output_tokens is None) and any(usd)):
             self.unpriced += 1
         else:
-            self.cost += input_tokens * picodollars(usd[0]) + output_tokens * picodollars(usd[1])
+            self.cost += (input_tokens or 0) * picodollars(usd[0]) + (output_tokens or 0) * picodollars(usd[1])
 
     def told(self) -> Told:
         """What it tells, as nothing but JSON and numbers, whatever a scorer has written into it.

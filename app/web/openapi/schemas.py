@@ -70,7 +70,7 @@ SCHEMAS: dict[str, Schema] = {
             "requests": {**INTEGER, "description": "That providers answered."},
             "input_tokens": INTEGER,
             "output_tokens": INTEGER,
-            "unpriced_requests": {**INTEGER, "description": "Whose price or tokens are not known; not in usd."},
+            "unpriced_requests": {**INTEGER, "description": "Of which nobody tells what they cost; not in usd."},
             "unanswered_requests": {
                 **INTEGER,
                 "description": "Cut off by a time-out, a cancel or a kill; what they cost nobody told.",

@@ -267,6 +267,23 @@ def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_a
     assert service.wait_finished(request)["tasks"]["succeeded"] == 4
 
 
+def test_row_21_where_answers_do_not_say_what_they_cost_a_cap_defers_what_is_left_also_after_a_kill(
+    judging: Judging,
+) -> None:
+    service, judge = judging.start(), judging.judge
+    ref = publish(service, policy={"usd_per_day": 5})
+    request = service.submit(PROJECT, log_outputs(service, [f"TRICK counts_nothing {n}" for n in range(4)]), [ref])
+    wait_for(service, request, "succeeded", 1)
+    for _ in range(2):
+        for task in wait_for(service, request, "paused", 3):
+            assert task["reason"] == "spend_cap_without_price: nobody tells what it cost today"
+        assert len(judge.bodies) == 1
+        service.kill()
+        service.start()
+    publish(service)  # without a cap
+    assert service.wait_finished(request)["cost"]["unpriced_requests"] == 4
+
+
 @kafka_only
 def test_row_21_only_the_worker_without_a_price_defers_and_all_workers_say_so(judging: Judging, tmp_path: Path) -> None:
     service, judge = judging.start(), judging.judge

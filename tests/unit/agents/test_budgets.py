@@ -11,9 +11,10 @@ from app import cluster, topics
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
 from app.spent import Spent
-from tables import spending
+from tables import spending, unpriced
 
 PROJECT, CAP, USD = "acme/judging", 100, 10**12
+UNPRICED = Spent(requests=1, unpriced=1)
 
 
 class Others:
@@ -23,6 +24,7 @@ class Others:
         self.spent = 0
         self.requests = 0
         self.unanswered = 0
+        self.unpriced = 0
         self.held = 0
         self.answers = True
         self.seen: list[int] = []  # what this worker said that it holds, each time when it asked
@@ -33,7 +35,7 @@ class Others:
         return {"here": [0]} | ({"other": [self.held * USD]} if self.answers else {})
 
     async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, list[dict[str, int]]]:
-        spent = Spent(cost=self.spent * USD, requests=self.requests, unanswered=self.unanswered)
+        spent = Spent(cost=self.spent * USD, requests=self.requests, unanswered=self.unanswered, unpriced=self.unpriced)
         return {number: [(Spent() if number else spent).as_dict()] for number in range(topics.partitions())}
 
 
@@ -48,12 +50,23 @@ def bound() -> BoundScorer:
 
 
 @pytest.fixture
+async def budgets_of_one(bound: BoundScorer, others: Others) -> Budgets:
+    """Of a worker that is alone and has just started."""
+    made = Budgets(Settings().day_start, lambda: None)
+    made.share = 1.0
+    made.room(PROJECT, bound)
+    await made.ask()
+    return made
+
+
+@pytest.fixture
 def others(bound: BoundScorer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
     made = Others((PROJECT, bound.ref))
     monkeypatch.setattr(cluster, "here", lambda: "here")
     monkeypatch.setattr(cluster, "owners", lambda: {0: "here", 1: "other"})
     monkeypatch.setattr(cluster, "every_worker", made.every_worker)
     monkeypatch.setattr(cluster, "everywhere", made.everywhere)
+    monkeypatch.setattr(unpriced, "_said", {})
     yield made
     spending.hold({})
 
@@ -120,7 +133,7 @@ async def test_no_more_begin_than_one_more_than_have_shown_what_they_cost(bound:
     budgets.room(PROJECT, bound)
     await budgets.ask()
     rooms = []
-    for usd in (0.0001, 0, 0):  # one that was cheap, and two whose answers did not say
+    for usd in (0.0001, 0, 0):  # one that was cheap, and two that were free
         rooms.append(budgets.room(PROJECT, bound))
         budgets.spent(PROJECT, bound.ref, cost(usd))
     assert rooms == [1, 2, 3]
@@ -176,3 +189,42 @@ async def test_what_got_no_answer_before_a_worker_started_counts_as_much_as_a_re
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
     assert spending.reached(PROJECT, bound.ref)
+
+
+async def test_an_answer_that_does_not_say_what_it_cost_counts_for_the_cap_as_one_that_got_lost(
+    budgets_of_one: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    budgets_of_one.spent(PROJECT, bound.ref, cost(20))
+    for _ in range(3):
+        budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+    assert budgets_of_one.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
+    budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+    assert budgets_of_one.room(PROJECT, bound) == 0
+    assert spending.reached(PROJECT, bound.ref)
+    # After a restart, what a request cost on average of which that is known.
+    others.spent, others.requests, others.unpriced = 20, 5, 4
+    again = Budgets(Settings().day_start, lambda: None)
+    again.share = 1.0
+    again.room(PROJECT, bound)
+    await again.ask()
+    assert again.room(PROJECT, bound) == 0
+
+
+async def test_where_no_answer_says_what_it_cost_nothing_more_begins_also_after_a_restart(
+    budgets_of_one: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    assert budgets_of_one.room(PROJECT, bound) == 1
+    budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+    assert budgets_of_one.room(PROJECT, bound) == 0
+    assert unpriced.of(PROJECT, bound.ref)
+    others.requests = others.unpriced = 1
+    await budgets_of_one.ask()
+    assert budgets_of_one.room(PROJECT, bound) == 0
+    again = Budgets(Settings().day_start, lambda: None)
+    again.share = 1.0
+    again.room(PROJECT, bound)
+    await again.ask()
+    assert again.room(PROJECT, bound) == 0
+    others.requests = 2  # one of which has said it
+    await again.ask()
+    assert again.room(PROJECT, bound) == 1

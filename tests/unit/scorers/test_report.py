@@ -69,6 +69,14 @@ def test_what_can_be_told_is_taken_over_as_it_was() -> None:
     assert (outcome, taken.lineage, Spent.of(taken)) == (b"1", report.lineage, Spent.of(report))
 
 
+def test_what_is_free_costs_nothing_however_many_tokens_it_took() -> None:
+    report = Report()
+    report.asked(None, None, (0.0, 0.0))
+    assert Spent.of(report) == Spent(requests=1)
+    report.asked(3, None, (1.0, 0.0))
+    assert Spent.of(report) == Spent(requests=2, input_tokens=3, unpriced=1)
+
+
 def test_sums_that_no_row_has_room_for_stop_at_the_most_that_one_has() -> None:
     most = Spent(requests=1, input_tokens=MOST_SPENT, cost=MOST_SPENT)
     assert most + most == Spent(requests=2, input_tokens=MOST_SPENT, cost=MOST_SPENT)
