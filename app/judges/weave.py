@@ -9,7 +9,7 @@ from app.judges.remote import RemoteScorer
 JUDGE = "LLMAsAJudgeScorer"
 REMOTE = "RemoteScorer"
 KEPT = "weave_object"  # the kind of objects that are no scorers that run here, kept for those that refer to them
-_NOT_PARAMETERS = frozenset({"messages_template", "response_format", "prompt"})
+_NOT_PARAMETERS = frozenset({"messages_template", "response_format"})
 
 
 class CannotRun(ValueError):
@@ -38,18 +38,23 @@ def scorer_of(val: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[
         raise CannotRun(
             f"its llm_model_id {provider[:200]!r} must be provider/model, the provider one of this service's"
         )
-    given = {key: value for key, value in (model.get("default_params") or {}).items() if value not in (None, [], {})}
+    params = model.get("default_params") or {}
+    if not isinstance(params, Mapping):
+        raise CannotRun("its default_params must be an object")
+    given = {key: value for key, value in params.items() if value not in (None, [], {})}
     return LlmJudge.kind, {
         "provider": provider,
         "model": name,
         "prompt": prompt,
-        "system": _system(given.get("messages_template") or []),
+        "system": _system(given.get("messages_template", [])),
         "scale": {"type": "text" if given.get("response_format") == "text" else "json"},
         "parameters": _parameters(given),
     }
 
 
-def _system(messages: list[Any]) -> str:
+def _system(messages: object) -> str:
+    if not isinstance(messages, list):
+        raise CannotRun("its messages_template must be a list")
     texts = []
     for message in messages:
         role, content = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
@@ -62,6 +67,6 @@ def _system(messages: list[Any]) -> str:
 def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     wanted = {key: value for key, value in given.items() if key not in _NOT_PARAMETERS and not key.startswith("_")}
     unknown = sorted(wanted.keys() - Parameters.model_fields.keys())
-    if unknown or "prompt" in given:
-        raise CannotRun(f"default_params.{(unknown or ['prompt'])[0]} is not known here")
+    if unknown:
+        raise CannotRun(f"default_params.{unknown[0]} is not known here")
     return wanted

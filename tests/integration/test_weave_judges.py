@@ -102,6 +102,9 @@ def test_weaves_objects_are_read_back_and_what_cannot_run_is_said(judging: Judgi
         (judge(model("gpt-5")), "provider/model"),
         (judge(model("nobody/gpt-5")), "names no provider 'nobody'; it names: local"),
         (judge(model(n_times=3)), "n_times"),
+        (judge(model(prompt="x")), "default_params.prompt is not known here"),
+        (judge(model() | {"default_params": ["a"]}), "default_params must be an object"),
+        (judge(model(messages_template=5)), "messages_template must be a list"),
         (judge(model(messages_template=[{"role": "user", "content": "x"}])), "role system"),
     ):
         assert reason in create(service, "Bad", val, status=422)
