@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
 
 from app import providers
 from app.providers import Provider
@@ -83,6 +84,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("remote_hosts", "remote_private_hosts")
+    @classmethod
+    def _as_in_urls(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_host(entry) for entry in entries)
 
     @field_validator("providers", mode="before")
     @classmethod
@@ -218,6 +224,18 @@ class Settings(BaseSettings):
 def _servers(named: str) -> list[str]:
     """host:port of each of Kafka's servers. Raises ValueError if one is none."""
     return [with_port(server, 9092) for server in re.split("[,;]", named.rstrip("/"))]
+
+
+def _host(entry: str) -> str:
+    """A host with or without a port, as a url has it: lower case, ASCII, an IPv6 address in brackets."""
+    try:
+        url = URL(f"https://[{entry}]" if entry.count(":") > 1 and "[" not in entry else f"https://{entry}")
+    except ValueError:
+        url = URL()
+    host = (url.host_subcomponent or "").rstrip(".")
+    if not host or not set("/?#@").isdisjoint(entry):
+        raise ValueError(f"{entry!r} is no host, with or without a port")
+    return host if url.explicit_port is None else f"{host}:{url.explicit_port}"
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:

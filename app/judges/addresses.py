@@ -27,15 +27,15 @@ class Forbidden(NoJudgement):
 def check_url(url: URL, allowed: Collection[str], private: Collection[str]) -> None:
     """Return if the url may be asked as far as it can be told without its address.
 
-    `allowed` and `private` are hosts, with or without a port. Raises Forbidden.
+    `allowed` and `private` are hosts, with or without a port, as `Settings` has them. Raises Forbidden.
     """
     host = (url.host or "").rstrip(".")
     if url.user is not None or url.password is not None:
         raise Forbidden("the url of an endpoint must have no user and password")
     if url.scheme not in ("https", "http") or not host:
         raise Forbidden(f"{str(url)[:200]!r} is not the https url of an endpoint")
-    is_private = _named(url, host, private)
-    if not is_private and not _named(url, host, allowed):
+    is_private = _named(url, private)
+    if not is_private and not _named(url, allowed):
         raise Forbidden(f"{host} is not among the hosts that CALLSCORE_REMOTE_HOSTS allows")
     if url.scheme != "https" and not is_private:
         raise Forbidden(f"{host} must be asked by https, unless CALLSCORE_REMOTE_PRIVATE_HOSTS names it")
@@ -66,7 +66,8 @@ class PublicOnly(ThreadedResolver):
         return found
 
 
-def _named(url: URL, host: str, hosts: Collection[str]) -> bool:
+def _named(url: URL, hosts: Collection[str]) -> bool:
+    host = (url.host_subcomponent or "").rstrip(".")
     return host in hosts or f"{host}:{url.port}" in hosts
 
 

@@ -8,6 +8,7 @@ import pytest
 from yarl import URL
 
 from app.judges.addresses import Forbidden, PublicOnly, check_address, check_url
+from app.settings import Settings
 
 ALLOWED, PRIVATE = ("good.example", "ported.example:8443"), ("inside.example", "127.0.0.1:8000")
 
@@ -57,6 +58,34 @@ def test_public_addresses_are_asked(address: str) -> None:
 )
 def test_hosts_that_are_named_are_asked(url: str) -> None:
     check_url(URL(url), ALLOWED, PRIVATE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "url"),
+    [
+        ("Scoring.Example.com", "https://scoring.example.com/"),
+        ("Scoring.Example.com:8443", "https://SCORING.example.com:8443/"),
+        ("scoring.example.com.", "https://scoring.example.com/"),
+        ("bücher.example", "https://xn--bcher-kva.example/"),
+        ("xn--bcher-kva.example:443", "https://bücher.example/"),
+        ("[::1]:8080", "http://[::1]:8080/"),
+        ("[0:0:0:0:0:0:0:1]", "http://[::1]:8080/"),
+        ("::1", "http://[::1]/"),
+    ],
+)
+def test_a_host_is_named_however_settings_write_it(entry: str, url: str) -> None:
+    named = Settings(remote_private_hosts=entry).remote_private_hosts
+    check_url(URL(url), (), named)
+    with pytest.raises(Forbidden):
+        check_url(URL("http://[::2]:8080/"), (), named)
+
+
+@pytest.mark.parametrize(
+    "entry", ["https://good.example", "good.example/score", "good.example:http", "me@good.example", "?"]
+)
+def test_what_is_no_host_is_refused_at_the_start(entry: str) -> None:
+    with pytest.raises(ValueError, match="is no host, with or without a port"):
+        Settings(remote_hosts=entry)
 
 
 @pytest.mark.parametrize(
