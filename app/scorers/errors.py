@@ -97,7 +97,7 @@ class ScorerTimeout(ScorerError):
 
 
 class ScorerDied(ScorerError):
-    """The worker process that ran the scorer ended before it answered."""
+    """The process that the scorer ran in, a worker process or a host, ended before it answered."""
 
     type = "scorer_died"
 
@@ -109,7 +109,7 @@ class BystanderDied(ScorerDied):
 
 
 class ScorerVersionUnavailable(ScorerError):
-    """A worker process would run other code than the one the scorer's digest names."""
+    """Its process would run other code than the one the scorer's digest names."""
 
     type = "scorer_version_unavailable"
 

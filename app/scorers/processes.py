@@ -91,20 +91,20 @@ def _how_it_broke(error: BrokenWorkerProcess) -> str:
     process = _process_of(error.__cause__.__traceback__ if error.__cause__ else None)
     code = exit_code(process) if process else None
     if code is None:
-        return f"The worker process that ran it broke: {error.__cause__ or error}."
+        return f"Its process broke: {error.__cause__ or error}."
     return how_it_ended(code)
 
 
 def how_it_ended(code: int) -> str:
-    """How a process ended that ran a scorer, by its exit code."""
+    """How a worker process or a host ended, by its exit code."""
     if code >= 0:
-        return f"The worker process that ran it ended with exit code {code}."
+        return f"Its process ended with exit code {code}."
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = "signal"
     hint = "; perhaps it ran out of memory" if -code == signal.SIGKILL else ""
-    return f"The worker process that ran it was killed by {name} ({-code}){hint}."
+    return f"Its process was killed by {name} ({-code}){hint}."
 
 
 def exit_code(process: Process | asyncio.subprocess.Process) -> int | None:

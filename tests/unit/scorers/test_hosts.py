@@ -156,7 +156,7 @@ def test_a_scorer_that_ends_its_host_harms_no_other_package(
     async def scenario() -> None:
         async with Runner() as runner:
             waits = asyncio.create_task(runner.run(other, CALL, GENEROUS))
-            with pytest.raises(ScorerDied, match="exit code 7"):
+            with pytest.raises(ScorerDied, match=r"^Its process ended with exit code 7"):
                 await runner.run(bind("async_exits"), CALL, GENEROUS)
             assert await waits == b'"waited"'
             assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
