@@ -3,10 +3,10 @@
 from yarl import URL
 
 from app.judges.autoevals import AutoEvals, never_runs
+from app.judges.chat import provider_of
 from app.judges.llm import LlmJudge
 from app.judges.remote import RemoteScorer
 from app.scorers import BoundScorer, NoJudgement, Policy
-from app.settings import SettingsError, get_settings
 
 
 def refusal(bound: BoundScorer) -> NoJudgement | None:
@@ -29,7 +29,7 @@ def unknown(policy: Policy) -> NoJudgement | None:
     """Why the provider of a policy is nobody; None if settings name it, or the policy none."""
     try:
         if policy.provider is not None:
-            get_settings().provider(policy.provider)
-    except SettingsError as error:
-        return NoJudgement("provider_unknown", str(error))
+            provider_of(policy.provider)
+    except NoJudgement as error:
+        return error
     return None

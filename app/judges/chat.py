@@ -14,7 +14,7 @@ from app.judges.posting import BrokenOff, Poster, proxy_for
 from app.judges.refusals import Refused
 from app.providers import Provider
 from app.scorers import MOST_TOKENS, Failure, NoJudgement, report
-from app.settings import get_settings
+from app.settings import SettingsError, get_settings
 
 RAW_CHARACTERS = 4_000
 _NO_SUCH_FIELD = (400, 415, 422, 501)  # what endpoints answer to a `response_format` that they do not know
@@ -115,12 +115,16 @@ _chats: dict[str, Chat] = {}
 
 
 def chat(name: str) -> Chat:
-    """The provider of that name. Raises NoJudgement if settings name none."""
+    """The provider of that name, as it is asked. Raises NoJudgement if settings name none."""
     found = _chats.get(name)
     if found is None:
-        provider = get_settings().providers.get(name)
-        if provider is None:
-            message = f"CALLSCORE_PROVIDERS names no provider {name!r} on this worker"
-            raise NoJudgement("provider_unknown", message)
-        found = _chats[name] = Chat(name, provider)
+        found = _chats[name] = Chat(name, provider_of(name))
     return found
+
+
+def provider_of(name: str) -> Provider:
+    """The provider of that name. Raises NoJudgement if settings name none."""
+    try:
+        return get_settings().provider(name)
+    except SettingsError as error:
+        raise NoJudgement("provider_unknown", str(error)) from None
