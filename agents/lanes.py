@@ -281,8 +281,9 @@ class Lanes:
             if chunk.unsettled[scorer] != 0:
                 self._of((chunk.project_id, ref)).of_request(chunk.request_id).add(chunk, scorer)
 
-    def add_parked(self, partition: int, key: bytes, scorer_ref: str) -> None:
-        self._of((ids.split_key(key)[0], scorer_ref)).of_parked().add(partition, key)
+    def add_parked(self, partition: int, key: bytes) -> None:
+        project_id, _, scorer_ref, _ = ids.split_key(key)
+        self._of((project_id, scorer_ref)).of_parked().add(partition, key)
 
     def drop(self, request_id: str, partition: int) -> None:
         """Forget what a request has in a partition."""
@@ -293,7 +294,7 @@ class Lanes:
     def put_back(self, task: Task) -> None:
         """A task that was taken and cannot start after all."""
         if task.parked:
-            self.add_parked(task.partition, task.key, task.scorer_ref)
+            self.add_parked(task.partition, task.key)
         else:
             self._of((task.project_id, task.scorer_ref)).of_request(task.targets[0].request_id).put_back(task)
 

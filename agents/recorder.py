@@ -26,7 +26,7 @@ def tell(partition: int, changes: Changes) -> None:
         scoring.scheduler.settled(*where, number)
     for key, task in changes.tasks.items():
         if task is None:
-            scoring.parking.removed(partition, changes.was_parked[key])
+            scoring.parking.removed(partition, key, changes.was_parked[key])
             scoring.unparked(key)
         else:
             scoring.parking.parked(partition, key, task, not changes.was_parked[key])

@@ -85,10 +85,10 @@ class Scheduler:
             self._lanes.add_chunk(chunk)
             self._wake.set()
 
-    def resume(self, partition: int, key: bytes, scorer_ref: str) -> None:
+    def resume(self, partition: int, key: bytes) -> None:
         """A parked task's time has come; before its partition is open, whoever opens it will see to it."""
         if partition in self._open:
-            self._lanes.add_parked(partition, key, scorer_ref)
+            self._lanes.add_parked(partition, key)
             self._wake.set()
 
     def put_back(self, task: Task) -> None:

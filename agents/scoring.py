@@ -47,7 +47,6 @@ class Scoring:
         self.parking = Parking(self.scheduler.resume)
         self.steering = Steering(self.scheduler, self.parking, self.outbox, self.stop, self.withdraw)
         self._behind: dict[bytes, list[Task]] = {}  # by key, until the parked one has ended, which takes no more
-        self._epoch = 0  # counts assignments
 
     # --- a task ---
 
@@ -296,9 +295,8 @@ class Scoring:
         """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
         if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
             return
-        epoch = self._epoch
         self.scheduler.open(partition)
-        await self.parking.load(partition, lambda: epoch == self._epoch)
+        await self.parking.load(partition)
         self.steering.open(partition)
         self.scheduler.add_early()
 
@@ -307,7 +305,6 @@ class Scoring:
 
         What runs on a partition that stayed goes on, so that no judge is asked twice; the rest is cancelled.
         """
-        self._epoch += 1
         self.outbox.keep(owned)
         for entry in list(in_flight.entries()):
             entry.later.clear()
@@ -323,7 +320,6 @@ class Scoring:
         What runs goes on, and its outcome waits.
         """
         self.attempts.writable.clear()
-        self._epoch += 1
         self.outbox.keep(set())
         for entry in list(in_flight.entries()):
             if not entry.running:

@@ -90,7 +90,7 @@ def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
     return [(key, None if row is None else row.encode()) for key, row in rows.items()]
 
 
-def parked(partition: int, prefix: bytes = b"") -> Iterator[tuple[bytes, Row]]:
-    """(key, row) of the parked tasks of this partition whose key starts with `prefix`."""
-    for key, value in table.scan(partition, prefix):
+def parked(partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
+    """(key, row) of the parked tasks of this partition whose key starts with `prefix`, from behind `after` on."""
+    for key, value in table.scan(partition, prefix, after):
         yield key, _decode(value)

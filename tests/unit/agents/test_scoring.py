@@ -268,6 +268,7 @@ async def test_a_parked_task_that_has_as_many_places_as_fit_takes_no_more_and_th
     said: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = [Target(f"r{number}", 0, 0, 0) for number in range(MOST_TARGETS)]
+    await scoring.parking.load(0)
     deliver(5, TaskParked(**TASK | {"targets": places}, attempts=0, at=1.0, reason="waiting_for_call", until=9e9))
     reused: list[Target] = []
     monkeypatch.setattr(scoring.outbox, "put_reused", lambda _, target: reused.append(target))
