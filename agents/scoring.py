@@ -79,7 +79,10 @@ class Scoring:
     def _start_again(self, task: Task) -> None:
         """Run a parked task, if its time has come and a request still wants it."""
         row = tasks.load(task.partition, task.key)
-        if row is None or (row.status == "retrying" and row.due > time.time()):
+        if row is None:
+            return
+        if row.status == "retrying" and row.due > time.time():  # if only since the clock was set back meanwhile
+            self.parking.resume_at(row.due, task.partition, task.key)
             return
         task = unpark(task.partition, task.key, row)
         ended = scores.ended(task.partition, task.key)

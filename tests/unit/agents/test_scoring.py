@@ -1,14 +1,17 @@
 """What is in flight stays so until the recorder has applied what became of it, and nothing else."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from agents import recorder
 from agents.lanes import Task, unpark
+from agents.parking import Parking
 from agents.runs import Run
 from agents.scoring import MOST_TARGETS, scoring
 from app import ids
@@ -187,6 +190,23 @@ async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_say
     assert tasks.load(0, KEY) is None
     assert scores.ended(0, KEY) == ("succeeded", 1)
     assert progress.load(0, "r", 0, 0).get(0) is progress.State.SUCCEEDED
+
+
+async def test_a_retry_whose_clock_was_set_back_before_it_started_is_taken_up_when_it_is_due_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliver(5, failed_attempt(1))
+    row = tasks.load(0, KEY)
+    assert row is not None
+    due = asyncio.Event()
+    monkeypatch.setattr(scoring, "parking", Parking(lambda *_: due.set()))  # it was due, and is in its lane
+    monkeypatch.setattr("agents.scoring.time", SimpleNamespace(time=lambda: row.due - 1))
+    scoring.start(unpark(0, KEY, row))
+    assert in_flight.get(KEY) is None
+    running = asyncio.create_task(scoring.parking.run())
+    async with asyncio.timeout(10):
+        await due.wait()
+    running.cancel()
 
 
 async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked_tasks_from_starting(
