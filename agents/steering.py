@@ -21,7 +21,7 @@ from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
 from app.slices import Turns
-from tables import chunks, controls, in_flight, progress, scores, tasks
+from tables import chunks, controls, in_flight, progress, scores, steered, tasks
 from tables.in_flight import Entry
 from tables.progress import State
 
@@ -59,7 +59,7 @@ class Steering:
         if row.cancelled and number == len(row.controls):
             self._stop(partition, request_id)
         if self._scheduler.is_open(partition):
-            changed = controls.begin(partition, request_id)
+            changed = steered.begin(partition, request_id)
             work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
         else:
@@ -143,12 +143,13 @@ class Steering:
             if number == controls.last(partition, request_id) or not controls.is_cancelled(partition, request_id):
                 self._stopped.discard((partition, request_id))  # else a cancel has come meanwhile
         owed = _Owed(done)
+        all_named = owed.one()
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)
             chunk.when_settled.append(owed.one())
             self._scheduler.work_on(chunk)
             await asyncio.sleep(0)
-        owed.all_named()
+        all_named()
 
     async def _admit(self, chunk: Chunk) -> None:
         async with self._order(chunk.partition, chunk.request_id):
@@ -223,17 +224,18 @@ class Steering:
 
 
 class _Owed:
-    """Calls back when all of its parts have been done, and all are named."""
+    """Calls back when each of its parts has ended."""
 
     def __init__(self, done: Callable[[], None]) -> None:
         self._done = done
-        self._open = 1
+        self._open = 0
 
     def one(self) -> Callable[[], None]:
+        """One more part; to be called when that has ended."""
         self._open += 1
-        return self.all_named
+        return self._end_one
 
-    def all_named(self) -> None:
+    def _end_one(self) -> None:
         self._open -= 1
         if self._open == 0:
             self._done()

@@ -1,7 +1,8 @@
-"""Every topic of callscore: its name and what its records are.
+"""Every topic of callscore.
 
 All have the same number of partitions, so that a call, the tasks on it and their scores meet on one worker.
-Records are written by `append`, to the partition that owns the key.
+Records are written by `append`, to the partition that owns the key. docs/architecture.md says under which key what is
+written, and by whom.
 """
 
 import asyncio
@@ -73,19 +74,12 @@ def partition_of(key: bytes) -> int:
 
 _prefix = get_settings().kafka_prefix
 
-# key: call key; CallLogged
 calls = Topic(f"{_prefix}calls")
-# key: project, name; ScorerPublished
 scorers = Topic(f"{_prefix}scorers")
-# key: request id (header) or request id, chunk; RequestEvent
 score_requests = Topic(f"{_prefix}score-requests")
-# key: request id, a copy in every partition; ControlEvent
 controls = Topic(f"{_prefix}controls")
-# no key, the partition of its calls; ScoreEvents
 score_events = Topic(f"{_prefix}score-events")
-# key: the original one, the partition too; LetterEvent
 dead_letters = Topic(f"{_prefix}dead-letters")
-# key: project, file digest or the ref that feedback is of (of a call: its call key); WeaveEvent
 weave = Topic(f"{_prefix}weave")
 
 ALL = (calls, scorers, score_requests, controls, score_events, dead_letters, weave)

@@ -1,14 +1,9 @@
 """What was asked of requests after they were accepted: one row a request and partition, with all its controls."""
 
-import asyncio
-from collections import defaultdict
-
 from msgspec import field
 from msgspec.json import Decoder
 
-from app import topics
 from app.events import Control, RequestCancelled
-from app.positions import positions
 from app.structs import Struct
 from tables.base import Table
 
@@ -71,31 +66,3 @@ def last(partition: int, request_id: str) -> int:
 
 def save(partition: int, request_id: str, row: Row) -> None:
     table.put_row(partition, request_id.encode(), row.encode())
-
-
-# --- queries -------------------------------------------------------------------------------------
-
-_under_way: defaultdict[tuple[int, str], set["asyncio.Future[None]"]] = defaultdict(set)
-
-
-def begin(partition: int, request_id: str) -> "asyncio.Future[None]":
-    """A control is going to change the progress of its request; the future is to be resolved once it has."""
-    changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    where = (partition, request_id)
-    _under_way[where].add(changed)
-
-    def forget(_: object) -> None:
-        _under_way[where].discard(changed)
-        if not _under_way[where]:
-            del _under_way[where]
-
-    changed.add_done_callback(forget)
-    return changed
-
-
-async def in_effect(partition: int, request_id: str, offsets: list[int]) -> bool:
-    """Wait until the progress of a request shows the control that lies at this partition's offset."""
-    await positions.reached(topics.controls.name, partition, offsets[partition])
-    if waiting := _under_way.get((partition, request_id)):
-        await asyncio.wait(list(waiting))
-    return True
