@@ -25,6 +25,6 @@ async def steer(stream: Any) -> None:
 
 
 def take_in(record: Record, control: Control) -> tuple[str, int] | None:
-    """Store the record's row; returns the request id and the control's number, None for one that was there already."""
-    number = folds.CONTROLS.apply(record.at, control).number_at(record.at.offset)
+    """Store the record's rows; returns the request id and the control's number, None for one that was there already."""
+    number = folds.CONTROLS.apply(record.at, control)
     return None if number is None else (control.request_id, number)

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -28,6 +29,7 @@ from tables.progress import State
 log = logging.getLogger(__name__)
 
 _EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
+_CONTROLS = 16  # of a request that are kept while they are applied to its chunks, which mostly lack the same
 
 
 class Steering:
@@ -56,7 +58,7 @@ class Steering:
         """Carry out a control of a request, which is in tables/controls; `done` is called when nothing is owed."""
         row = controls.load(partition, request_id)
         assert row is not None
-        if row.cancelled and number == len(row.controls):
+        if row.cancelled and number == row.number:
             self._stop(partition, request_id)
         if self._scheduler.is_open(partition):
             changed = steered.begin(partition, request_id)
@@ -160,18 +162,20 @@ class Steering:
 
     async def _bring_up_to_date(self, partition: int, request_id: str, rows: Iterator[chunks.Row]) -> None:
         """Have all controls of the request applied to the progress of these chunks."""
-        asked = controls.load(partition, request_id)
-        assert asked is not None
+        newest = controls.last(partition, request_id)
+        control = lru_cache(_CONTROLS)(partial(controls.get, partition, request_id))
         batch: list[bytes] = []
         sent = None
         turns = Turns()
         for row in rows:
             for scorer in range(len(row.scorer_refs)):
                 known = progress.load(partition, request_id, row.chunk, scorer)
-                for number, control in asked.after(known.control):
-                    batch.append(_applied_to(partition, row, scorer, known, number, control).encode())
-            if len(batch) >= _EVENTS:
-                sent, batch = self._send(partition, batch), []
+                for number in range(known.control + 1, newest + 1):
+                    event = await _applied_to(partition, row, scorer, known, number, control(number), turns)
+                    batch.append(event.encode())
+                    if len(batch) >= _EVENTS:
+                        sent, batch = self._send(partition, batch), []
+                    await turns.breathe()
             await turns.breathe()
         if batch:
             sent = self._send(partition, batch)
@@ -180,12 +184,7 @@ class Steering:
 
     def _send(self, partition: int, encoded: list[bytes]) -> "asyncio.Future[Any]":
         self._outbox.flush()
-        sent = None
-        for begin in range(0, len(encoded), _EVENTS):
-            record = events.ScoreEvents.join(encoded[begin : begin + _EVENTS])
-            sent = topics.score_events.send(None, record, partition)
-        assert sent is not None
-        return sent
+        return topics.score_events.send(None, events.ScoreEvents.join(encoded), partition)
 
     async def _withdraw_parked(self, partition: int, request_id: str) -> None:
         """Withdraw the request from tasks that are parked, or about to be, and that it does not want any more."""
@@ -260,8 +259,8 @@ def _unwanted(partition: int, request_id: str, targets: list[Target]) -> list[Ta
     ]
 
 
-def _applied_to(
-    partition: int, chunk: chunks.Row, scorer: int, known: progress.Row, number: int, control: Control
+async def _applied_to(
+    partition: int, chunk: chunks.Row, scorer: int, known: progress.Row, number: int, control: Control, turns: Turns
 ) -> events.TasksCancelled | events.TasksReopened:
     """What a control does to one chunk × scorer."""
     where: dict[str, Any] = {"request_id": chunk.request_id, "chunk": chunk.chunk, "scorer": scorer, "control": number}
@@ -270,11 +269,13 @@ def _applied_to(
     meant = control.scorer_refs is None or chunk.scorer_refs[scorer] in control.scorer_refs
     calls = None
     if meant and control.error_types is not None:
-        calls = [
-            call
-            for call in range(len(chunk.call_ids))
-            if known.get(call) is State.FAILED and _error_type(partition, chunk, scorer, call) in control.error_types
-        ]
+        calls = []
+        types = frozenset(control.error_types)
+        for call in range(len(chunk.call_ids)):
+            if known.get(call) is State.FAILED:
+                if _error_type(partition, chunk, scorer, call) in types:
+                    calls.append(call)
+                await turns.breathe()
     return events.TasksReopened(**where, statuses=control.statuses if meant else [], calls=calls, at=control.asked_at)
 
 

@@ -1,55 +1,91 @@
-"""What was asked of requests after they were accepted: one row a request and partition, with all its controls."""
+"""What was asked of requests after they were accepted: a row a request and partition, and behind it two a control.
+
+A request may be steered any number of times, so each control has a row of its own, under its number, and one under its
+id, which tells whether it has been taken.
+"""
 
 from msgspec import field
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
+from app import ids
 from app.events import Control, RequestCancelled
 from app.structs import Struct
-from tables.base import Table
+from tables.base import Rows, Table
 
 table = Table("controls")
+MAX_BYTES = 2 * 1024**2  # of one, which its row must hold; the views take far less
 
 
 class Numbered(Struct):
-    """A control and the offset that brought it; its number is its place in the row, from 1 on."""
+    """A control and the offset that brought it."""
 
     offset: int
     control: Control
 
 
 class Row(Struct):
-    """The controls of a request in the order in which this partition got them."""
+    """What the controls come to that this partition got of a request."""
 
-    controls: list[Numbered] = field(default_factory=list)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether nothing of the request is to be started any more."""
-        return bool(self.controls) and isinstance(self.controls[-1].control, RequestCancelled)
-
-    def after(self, number: int) -> list[tuple[int, Control]]:
-        """(number, control) of those behind a number."""
-        return [(at, item.control) for at, item in enumerate(self.controls, 1) if at > number]
-
-    def number_at(self, offset: int) -> int | None:
-        """The number of the control that an offset brought; None if it brought one that was there already."""
-        return next((at for at, item in enumerate(self.controls, 1) if item.offset == offset), None)
+    offset: int = -1  # of the last one
+    number: int = 0  # of the last one: they are counted from 1 on, in the order in which this partition got them
+    cancelled: bool = False  # nothing of the request is to be started any more
+    retried_at: float = 0.0  # when the last retry was asked for
+    controls: list[Numbered] = field(default_factory=list)  # of before they had rows of their own
 
 
 _decode = Decoder(Row).decode
+_decode_numbered = Decoder(Numbered).decode
+_decode_taken = Decoder(tuple[int, int]).decode  # offset and number
 
 
 def fold(row: Row | None, control: Control, offset: int) -> Row:
-    """The row after a control; each is taken once, by its id."""
+    """The row after a control that has not been taken before."""
     row = row or Row()
-    if any(known.control.control_id == control.control_id for known in row.controls):
+    if row.offset >= offset:
         return row
-    return Row(controls=[*row.controls, Numbered(offset=offset, control=control)])
+    row = row.replace(offset=offset, number=row.number + 1)
+    if isinstance(control, RequestCancelled):
+        return row.replace(cancelled=True)
+    return row.replace(cancelled=False, retried_at=max(row.retried_at, control.asked_at))
+
+
+def save(partition: int, control: Control, offset: int) -> int | None:
+    """Put the rows of a control; returns its number, None if another offset has brought it: each is taken once."""
+    request_id = control.request_id
+    row = load(partition, request_id) or Row()
+    if row.controls:
+        before = [(number, item.control, item.offset) for number, item in enumerate(row.controls, 1)]
+        table.write(partition, [put for item in before for put in _rows_of(*item)])
+        row = row.replace(controls=[])
+    known = table.get_row(partition, _id_key(control))
+    taken_at, number = (offset, row.number + 1) if known is None else _decode_taken(known)
+    if taken_at != offset:
+        return None
+    # The head comes last: a kill may let only the first of them reach the changelog, and it says what is next.
+    head = (request_id.encode(), fold(row, control, offset).encode())
+    table.write(partition, [*_rows_of(number, control, offset), head])
+    return number
 
 
 def load(partition: int, request_id: str) -> Row | None:
+    """None if nothing was asked."""
     value = table.get_row(partition, request_id.encode())
-    return None if value is None else _decode(value)
+    if value is None:
+        return None
+    row = head = _decode(value)
+    for item in row.controls:
+        head = fold(head, item.control, item.offset)
+    return head
+
+
+def get(partition: int, request_id: str, number: int) -> Control:
+    """The control with a number, up to that of the last one."""
+    value = table.get_row(partition, _number_key(request_id, number))
+    if value is not None:
+        return _decode_numbered(value).control
+    row = load(partition, request_id)
+    assert row is not None
+    return row.controls[number - 1].control
 
 
 def is_cancelled(partition: int, request_id: str) -> bool:
@@ -61,8 +97,19 @@ def is_cancelled(partition: int, request_id: str) -> bool:
 def last(partition: int, request_id: str) -> int:
     """The number of the newest control of a request, 0 if it has none."""
     row = load(partition, request_id)
-    return 0 if row is None else len(row.controls)
+    return 0 if row is None else row.number
 
 
-def save(partition: int, request_id: str, row: Row) -> None:
-    table.put_row(partition, request_id.encode(), row.encode())
+def _rows_of(number: int, control: Control, offset: int) -> Rows:
+    return [
+        (_number_key(control.request_id, number), Numbered(offset=offset, control=control).encode()),
+        (_id_key(control), encode((offset, number))),
+    ]
+
+
+def _number_key(request_id: str, number: int) -> bytes:
+    return ids.join_key(request_id, f"{number:010d}")
+
+
+def _id_key(control: Control) -> bytes:
+    return ids.join_key(control.request_id, "id", control.control_id)

@@ -110,11 +110,12 @@ def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -
     return row
 
 
-def _control(at: At, control: Control) -> controls.Row:
-    """Returns all controls of the request."""
-    row = controls.fold(controls.load(at.partition, control.request_id), control, at.offset)
-    controls.save(at.partition, control.request_id, row)
-    return row
+def _control(at: At, control: Control) -> int | None:
+    """Returns the control's number; None if it was taken before, at another offset."""
+    if len(control.encode()) > controls.MAX_BYTES:
+        detail = f"control {control.control_id:.512} of request {control.request_id:.512}: it exceeds"
+        raise CannotApply("undecodable", f"{detail} {controls.MAX_BYTES} bytes")
+    return controls.save(at.partition, control, at.offset)
 
 
 def _score_events(at: At, batch: ScoreEvents) -> Changes:

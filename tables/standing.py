@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
-from app.events import RequestRetried
 from app.spent import Spent, spent_in_all
 from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
@@ -191,8 +190,7 @@ def _task(
 def _reopened_at(partition: int, chunk: chunks.Row) -> float:
     """When the last retry of a request was asked for."""
     row = controls.load(partition, chunk.request_id)
-    asked = [item.control.asked_at for item in row.controls if isinstance(item.control, RequestRetried)] if row else []
-    return max(asked, default=chunk.requested_at)
+    return chunk.requested_at if row is None or not row.retried_at else row.retried_at
 
 
 def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, Any] | None:

@@ -16,13 +16,15 @@ from app.web.errors import problem
 from app.web.progress import describe_all
 from app.web.requests import find_header
 from app.web.responses import json_response
+from app.web.submit import MAX_SCORERS
 from tables import steered
 
-_MOST = 1_000
+_MOST = 100
 _SHOWN = 10
 _EFFECT_SECONDS = 10.0  # that an order, which is durable, may take to be carried out before it is answered
 
 Text = Annotated[str, StringConstraints(max_length=2_000)]
+ErrorType = Annotated[str, StringConstraints(max_length=250)]  # no task's is longer: see app.events.Error
 
 
 class Retry(BaseModel):
@@ -34,8 +36,8 @@ class Retry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     statuses: Annotated[list[Literal["failed", "cancelled"]], Field(max_length=_MOST)] = ["failed", "cancelled"]
-    scorer_refs: Annotated[list[Text], Field(max_length=_MOST)] | None = None
-    error_types: Annotated[list[Text], Field(max_length=_MOST)] | None = None
+    scorer_refs: Annotated[list[Text], Field(max_length=MAX_SCORERS)] | None = None
+    error_types: Annotated[list[ErrorType], Field(max_length=_MOST)] | None = None
 
     @model_validator(mode="after")
     def _only_what_failed_has_an_error(self) -> Self:
@@ -72,12 +74,16 @@ async def retry_request(request: web.Request) -> web.Response:
         control_id=ids.new_request_id(),
         request_id=header["request_id"],
         statuses=list(dict.fromkeys(body.statuses)),
-        scorer_refs=body.scorer_refs,
-        error_types=body.error_types,
+        scorer_refs=_once(body.scorer_refs),
+        error_types=_once(body.error_types),
         asked_by=request[USER].name,
         asked_at=time.time(),
     )
     return await _order(control, header, described)
+
+
+def _once(texts: list[str] | None) -> list[str] | None:
+    return None if texts is None else list(dict.fromkeys(texts))
 
 
 def _check_scorers(body: Retry, header: dict[str, Any]) -> None:

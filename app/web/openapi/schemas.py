@@ -97,7 +97,7 @@ SCHEMAS: dict[str, Schema] = {
             {
                 "statuses": array(enum("failed", "cancelled")),
                 "scorer_refs": nullable(array(STRING)),
-                "error_types": nullable(array(STRING)),
+                "error_types": nullable({**array({**STRING, "maxLength": 250}), "maxItems": 100}),
             },
             optional=("statuses", "scorer_refs", "error_types"),
             description="What to try again; whatever is left out does not restrict it.",

@@ -102,6 +102,8 @@ def test_a_filter_says_what_is_tried_again(gated: Service, gates: Callable[[str,
         {"scorer_refs": [gated_ref, gated.refs("not_empty")[0]]},  # which it does not have
         {"scorer_refs": [f"{raises.rpartition(':')[0]}:latest"]},
         {"statuses": ["cancelled"], "error_types": ["LookupError"]},
+        {"error_types": ["LookupError"] * 101},
+        {"error_types": ["x" * 251]},
         [],
     ]
     for body in bad_bodies:

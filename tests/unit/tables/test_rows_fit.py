@@ -6,9 +6,18 @@ from typing import Any
 import pytest
 
 from app import ids
-from app.events import Error, ProviderAsked, ScoreEvents, ScoreFailed, ScorerPublished, Target
+from app.events import (
+    Control,
+    Error,
+    ProviderAsked,
+    RequestRetried,
+    ScoreEvents,
+    ScoreFailed,
+    ScorerPublished,
+    Target,
+)
 from app.kafka.setup import MESSAGE_BYTES
-from tables import begun, folds, history, scorers, scores
+from tables import begun, controls, folds, history, scorers, scores
 from tables.at import At
 from tables.base import Table, tables
 
@@ -89,6 +98,30 @@ def test_a_task_may_fail_in_any_number_of_rounds() -> None:
     assert ends[0].keys() == {"offset", "logged_at", "status", "round", "attempts", "at", "error"}
     page = history.page(0, None, 10_000, "p", "c", REF)
     assert [item["round"] for _, item in page["items"]] == [end["round"] for end in ends]
+
+
+def steer(offset: int, control: Control) -> int | None:
+    return folds.CONTROLS.apply(At(0, offset, 1.0), control)
+
+
+def retry(name: str, **fields: Any) -> RequestRetried:
+    return RequestRetried(control_id=name, request_id="r", statuses=["failed"], asked_by=None, asked_at=1.0, **fields)
+
+
+def test_a_request_may_be_retried_any_number_of_times_however_much_each_retry_says() -> None:
+    for number in range(1, 6):
+        assert steer(number, retry(f"c{number}", error_types=["x" * 2_000] * 900)) == number
+    assert largest(controls.table) < MESSAGE_BYTES
+    assert controls.last(0, "r") == 5
+    again = controls.get(0, "r", 3)
+    assert isinstance(again, RequestRetried)
+    assert again.control_id == "c3"
+
+
+def test_a_control_that_no_row_holds_is_refused_and_changes_none() -> None:
+    with pytest.raises(folds.CannotApply, match="exceeds"):
+        steer(1, retry("c", error_types=["x" * 2_000] * 1_100))
+    assert list(controls.table.scan(0)) == []
 
 
 def test_requests_that_one_attempt_makes_together_are_all_known_to_have_begun() -> None:
