@@ -25,7 +25,8 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
-from tables import calls, in_flight, progress, scores, tasks
+from app.spent import Spent
+from tables import begun, calls, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 
 MOST_TARGETS = 1_000  # places that one event tells the outcome of a task to: it must fit into a record
@@ -112,7 +113,8 @@ class Scoring:
         if len(gone) < len(row.targets):
             self._say(entry, events.TaskWithdrawn(**task.facts(gone)))
         else:
-            self._say(entry, events.ScoreCancelled(**task.facts([])))
+            cut_off = self._cut_off(task)
+            self._say(entry, events.ScoreCancelled(**task.facts(gone if cut_off else []), **cut_off))
         return entry
 
     def _reuse(self, task: Task) -> None:
@@ -141,7 +143,7 @@ class Scoring:
         if bound is None or gate is None:
             message = f"no worker has the code of {task.scorer_ref}"
             kind = "scorer_version_unavailable"
-            self._wait(task, entry, "scorer_version_unavailable", kind, message, call=call_row["call"])
+            self._wait(task, entry, "scorer_version_unavailable", kind, message, self._cut_off(task), call_row["call"])
             return
         call = call_row["call"]
         lacking = calls.without_output(call)
@@ -291,6 +293,11 @@ class Scoring:
     def _spent(self, run: Run) -> dict[str, Any]:
         spent = run.spent()  # also if only an earlier attempt asked, which a kill cut off
         return {"spent": spent, "day": self.room.budgets.day() if run.asked or spent is not None else None}
+
+    def _cut_off(self, task: Task) -> dict[str, Any]:
+        """What an event says of requests that a kill cut off, if no further attempt will say it."""
+        row = begun.load(task.partition, task.key)
+        return {} if row is None else {"spent": Spent(unanswered=row[1]), "day": self.room.budgets.day()}
 
     # --- partitions come and go ---
 

@@ -178,6 +178,50 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     assert begun.load(0, KEY) is None
 
 
+async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_before_the_next_attempt(
+    said: list[Any],
+) -> None:
+    deliver(5, failed_attempt(1))
+    deliver(6, ProviderAsked(**TASK | {"targets": []}, attempts=2, at=2.0))
+    row = tasks.load(0, KEY)
+    assert row is not None
+    scoring.withdraw(0, KEY, row, row.targets)
+    deliver(7, said[0])
+    assert_counted(1)
+    assert scores.ended(0, KEY) == ("cancelled", 1)
+
+
+async def test_what_a_kill_cut_off_counts_also_if_no_worker_has_the_code_of_the_scorer_any_more(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(5, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
+    deliver(6, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
+    call = cast(calls.Row, {"call": {}, "parts": {"end": "e"}})
+    monkeypatch.setattr(calls, "find_sized", lambda *_: (call, 2))
+    scoring._run(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)]))
+    [event] = said
+    assert isinstance(event, TaskParked)
+    deliver(7, event)
+    assert_counted(2)
+    row = tasks.load(0, KEY)
+    assert row is not None
+    late = unpark(0, KEY, row)
+    late.due = time.time() - 1
+    scoring._run(late)
+    assert isinstance(said[1], ScoreFailed)
+    deliver(8, said[1])
+    assert_counted(2)
+    assert scores.ended(0, KEY) == ("failed", 1)
+
+
+def assert_counted(unanswered: int) -> None:
+    """So many requests without an answer, in the cost of the request and of the day."""
+    assert begun.load(0, KEY) is None
+    assert progress.load(0, "r", 0, 0).spent == Spent(unanswered=unanswered)
+    day = spending.key("p", REF, scoring.room.budgets.day())
+    assert spending.load(0, day).spent == Spent(unanswered=unanswered)
+
+
 async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_says(said: list[Any]) -> None:
     deliver(5, failed_attempt(1))
     deliver(6, ScoreSucceeded(**TASK, attempts=1, at=2.0, output=1))
