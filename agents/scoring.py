@@ -310,6 +310,13 @@ class Scoring:
         self.steering.open(partition)
         self.scheduler.add_early()
 
+    def revoked(self) -> None:
+        """Partitions may go to others: nothing more is started, and no table read, until they are assigned anew.
+
+        What runs goes on. Whoever was at work on a table lets go of it, since a store that goes is closed.
+        """
+        self._forget_all()
+
     def reassigned(self, owned: set[int]) -> None:
         """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
 

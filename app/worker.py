@@ -98,6 +98,12 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
         die(EXIT_STUCK)
 
 
+@app.on_partitions_revoked.connect
+async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
+    """Until this worker has recovered what it gets, others may long be at work on what it had."""
+    scoring.revoked()
+
+
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Records come again from the committed offsets on: what is in memory starts anew."""

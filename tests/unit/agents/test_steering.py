@@ -1,17 +1,31 @@
-"""Carrying out what is asked of a request keeps nobody waiting."""
+"""Carrying out what is asked of a request keeps nobody waiting, and holds no table that goes to another worker."""
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
+from faust.types import TP
 
 from agents import steering
+from agents.scoring import scoring
+from app import worker  # noqa: F401 - it says what happens when partitions move
 from app.events import RequestRetried, TasksReopened
+from app.faust_app import app
 from app.slices import TURN_SECONDS, Turns
 from tables import chunks, progress
 from tables.progress import State
 
 FAILED = 100
+CHUNK = chunks.Row(
+    offset=0,
+    request_id="r",
+    chunk=0,
+    project_id="p",
+    call_ids=[str(n) for n in range(FAILED)],
+    scorer_refs=["s"],
+    requested_at=1.0,
+)
 
 
 async def test_a_retry_by_type_of_error_lets_others_run_while_it_reads_why_tasks_failed(
@@ -36,21 +50,37 @@ async def test_a_retry_by_type_of_error_lets_others_run_while_it_reads_why_tasks
 
     meanwhile = asyncio.create_task(others())
     await asyncio.sleep(0)
-    chunk = chunks.Row(
-        offset=0,
-        request_id="r",
-        chunk=0,
-        project_id="p",
-        call_ids=[str(n) for n in range(FAILED)],
-        scorer_refs=["s"],
-        requested_at=1.0,
-    )
     known = progress.Row(states=bytearray([State.FAILED] * FAILED))
     asked = RequestRetried(
         control_id="c", request_id="r", statuses=["failed"], error_types=["refused"], asked_by=None, asked_at=1.0
     )
-    event = await steering._applied_to(0, chunk, 0, known, 1, asked, Turns())
+    event = await steering._applied_to(0, CHUNK, 0, known, 1, asked, Turns())
     meanwhile.cancel()
     assert isinstance(event, TasksReopened)
     assert event.calls == list(range(1, FAILED, 2))
     assert rounds >= FAILED / 8
+
+
+async def test_when_partitions_move_nothing_of_them_is_started_and_no_table_is_held_any_more(
+    table_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks.table, "has_changelog", False)
+    for number in range(3):
+        chunks.save(0, CHUNK.replace(chunk=number))
+    scoring.scheduler.open(0)
+    scoring.scheduler.resume(0, b"p\0c\0s\0")
+
+    async def read() -> None:
+        for _ in chunks.of_request(0, "r"):
+            await asyncio.sleep(60)
+
+    at_work = scoring.steering._spawn(read())
+    await asyncio.sleep(0)
+    await app.on_partitions_revoked.send(set())
+    await asyncio.wait([at_work], timeout=5)
+    assert at_work.cancelled()
+    assert not list(scoring.scheduler._lanes.scorers())
+    assert not scoring.scheduler.is_open(0)
+    gone = TP(chunks.table.changelog_topic.get_topic_name(), 0)
+    chunks.table.data.revoke_partitions(chunks.table, {gone})
+    assert chunks.load(0, "r", 2) is not None  # as it is again when the partition comes back
