@@ -39,11 +39,12 @@ Where = tuple[str, str]  # project id, scorer ref
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of today's spending, in picodollars; `spent` is None until all workers have been asked."""
+    """What is known of today's spending, in picodollars; `cost` is None until all workers have been asked."""
 
     day: int
     cap: int = 0
-    spent: Spent | None = None
+    cost: int | None = None
+    taken: Spent = field(default_factory=Spent)  # its cost may be less, if a worker of before wrote down a part
     cost_since: int = 0  # here, since they were asked
     untold_since: int = 0  # requests whose cost nobody tells
     unpriced: bool = False  # whether one was answered here
@@ -96,7 +97,7 @@ class Budgets:
         known.cap = picodollars(cap * 1_000_000)
         known.wanted_at = time.monotonic()
         self._wanted.set()
-        if known.spent is None:
+        if known.cost is None:
             return 0
         if not self._told(where, known):
             unpriced.say(project_id, bound.ref, _UNTOLD)
@@ -154,12 +155,14 @@ class Budgets:
         # What is held before what is spent: what ends in between counts twice, and not as neither.
         held = await cluster.every_worker(spending.held, list(asked))
         before = {where: (known.cost_since, known.untold_since) for where, known in asked.items()}
-        found = await cluster.everywhere(spending.spent, list(asked), day)
-        if held.keys() != set(cluster.owners().values()) or len(found) < topics.partitions():
+        costs = await cluster.everywhere(spending.spent, list(asked), day)
+        taken = await cluster.everywhere(spending.taken, list(asked), day)
+        if held.keys() != set(cluster.owners().values()) or min(len(costs), len(taken)) < topics.partitions():
             return  # a worker does not answer: what it holds, or what was spent there, is not known
         for number, (where, known) in enumerate(asked.items()):
             if known.day == day:
-                known.spent = sum((Spent(**spent[number]) for spent in found.values()), Spent())
+                known.cost = sum(cost[number] for cost in costs.values())
+                known.taken = sum((Spent(**took[number]) for took in taken.values()), Spent())
                 known.cost_since -= before[where][0]
                 known.untold_since -= before[where][1]
                 elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
@@ -168,14 +171,12 @@ class Budgets:
 
     def _told(self, where: Where, known: _Known) -> bool:
         """Whether any answer has said what it cost, or none has come yet today."""
-        recorded = known.spent or Spent()
-        return where in self._costs or recorded.priced > 0 or not (known.unpriced or recorded.unpriced)
+        return where in self._costs or known.taken.priced > 0 or not (known.unpriced or known.taken.unpriced)
 
     def _left(self, where: Where, known: _Known) -> int:
         """Of the cap, as far as this worker knows, by what it has spent itself and what all have recorded."""
-        recorded = known.spent or Spent()
-        untold = recorded.untold + known.untold_since
-        return known.cap - recorded.cost - known.cost_since - untold * self._dearest(where)
+        untold = known.taken.untold + known.untold_since
+        return known.cap - (known.cost or 0) - known.cost_since - untold * self._dearest(where)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
@@ -189,6 +190,5 @@ class Budgets:
         """Of the last attempts that ended here; until one has, what a request cost on average today."""
         if (costs := self._costs.get(where)) is not None:
             return costs.dearest
-        known = self._known.get(where)
-        recorded = None if known is None else known.spent
-        return -(-recorded.cost // recorded.priced) if recorded is not None and recorded.priced > 0 else 0
+        taken = self._known[where].taken if where in self._known else Spent()
+        return -(-taken.cost // taken.priced) if taken.priced > 0 else 0

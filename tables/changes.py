@@ -211,12 +211,15 @@ class Changes:
         self._begun[key], self._asked[key] = None, 0
         if event.spent is None:
             return
-        where = spending.key(event.project_id, event.scorer_ref, event.day)
-        row = self._spending.get(where)
-        if row is None:
-            row = self._spending[where] = spending.load(self._partition, where)
-        if row.offset < self._offset:
-            row.spent += event.spent
+        told = True
+        for where in spending.keys(event.project_id, event.scorer_ref, event.day):
+            row = self._spending.get(where)
+            if row is None:
+                row = self._spending[where] = spending.load(self._partition, where)
+            if row.offset < self._offset:
+                row.spent += event.spent
+                told = False
+        if not told:
             self.spent.append((event.project_id, event.scorer_ref, event.spent))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:

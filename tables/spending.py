@@ -1,8 +1,9 @@
-"""What scorers spent: one row a project, scorer and day, with the sum of what attempts took in one partition.
+"""What scorers spent: two rows a project, scorer and day, with the sums of what attempts took in one partition.
 
-Each row remembers the offset of the last record that it took in, so that none counts twice. Which scorers have reached
-their cap is in memory only: it follows from these rows, and workers tell each other, so that all of them say so. So is
-what this worker holds of what is left, which others ask before they take of it.
+One has the cost alone, as workers of before there was the other read and write it; that one has all that was taken
+since there is it. Each remembers the offset of the last record that it took in, so that none counts twice. Which
+scorers have reached their cap is in memory only: it follows from these rows, and workers tell each other, so that all
+of them say so. So is what this worker holds of what is left, which others ask before they take of it.
 """
 
 import time
@@ -20,7 +21,7 @@ from tables.paging import Page, Slice
 table = Table("spending")
 
 _ROWS = 1_000  # of an answer
-_STORED = ("cost", *(name for name in AMOUNTS if name != "cost"))  # the cost came first, alone
+_STORED = ("cost", *(name for name in AMOUNTS if name != "cost"))
 
 
 @dataclass(slots=True)
@@ -29,8 +30,9 @@ class Row:
     spent: Spent = field(default_factory=Spent)
 
 
-def key(project_id: str, scorer_ref: str, day: int) -> bytes:
-    return ids.join_key(project_id, scorer_ref, str(day))
+def keys(project_id: str, scorer_ref: str, day: int) -> tuple[bytes, bytes]:
+    """Of the row with the cost, and of the one with all that was taken."""
+    return ids.join_key(project_id, scorer_ref, str(day)), ids.join_key(project_id, scorer_ref, str(day), "taken")
 
 
 def load(partition: int, row_key: bytes) -> Row:
@@ -42,11 +44,16 @@ def encode_all(rows: Mapping[bytes, Row], offset: int) -> Rows:
     """Rows as they are stored, which have taken in the record at `offset`."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
-    return [(row_key, _encode(row)) for row_key, row in rows.items()]
+    return [(row_key, _encode(row, _has_all(row_key))) for row_key, row in rows.items()]
 
 
-def _encode(row: Row) -> bytes:
-    return orjson.dumps([row.offset, *(getattr(row.spent, name) for name in _STORED)])
+def _has_all(row_key: bytes) -> bool:
+    return row_key.endswith(b"\0taken")
+
+
+def _encode(row: Row, whole: bool) -> bytes:
+    names = _STORED if whole else _STORED[:1]
+    return orjson.dumps([row.offset, *(getattr(row.spent, name) for name in names)])
 
 
 def _decode(value: bytes) -> Row:
@@ -119,9 +126,14 @@ def hear(partition: int, told: list[dict[str, Any]]) -> bool:
     return True
 
 
-def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[dict[str, int]]:
-    """What each (project, scorer ref) spent in this partition on the day that began then."""
-    return [load(partition, key(project_id, ref, day)).spent.as_dict() for project_id, ref in scorers]
+def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[int]:
+    """What each (project, scorer ref) cost in this partition on the day that began then, in picodollars."""
+    return [load(partition, keys(project_id, ref, day)[0]).spent.cost for project_id, ref in scorers]
+
+
+def taken(partition: int, scorers: list[tuple[str, str]], day: int) -> list[dict[str, int]]:
+    """All that each (project, scorer ref) took in this partition on the day that began then."""
+    return [load(partition, keys(project_id, ref, day)[1]).spent.as_dict() for project_id, ref in scorers]
 
 
 def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
@@ -133,8 +145,8 @@ def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
 def by_day(partition: int, cursors: list[str | bool | None], project_id: str, since: int, until: int) -> Page:
     """What each scorer of a project spent in this partition on each day that began from `since` until before `until`.
 
-    [scorer ref, day, spent] by key. A slice, from this partition's cursor on (None: the beginning, False: nothing is
-    left).
+    [scorer ref, day, spent] by key, to be summed. A slice, from this partition's cursor on (None: the beginning, False:
+    nothing is left).
     """
     found = Slice(_ROWS)
     after = cursors[partition]
@@ -142,9 +154,11 @@ def by_day(partition: int, cursors: list[str | bool | None], project_id: str, si
         return found.page(None)
     behind = None if after is None else after.encode()
     for row_key, value in table.scan(partition, ids.join_key(project_id, ""), behind):
-        _, ref, day = ids.split_key(row_key)
+        _, ref, day, *_ = ids.split_key(row_key)
         if since <= int(day) < until:
-            found.add(row_key.decode(), [ref, int(day), _decode(value).spent.as_dict()])
+            took = _decode(value).spent
+            apart = took.replace(cost=0) if _has_all(row_key) else took  # the cost is in a row of its own
+            found.add(row_key.decode(), [ref, int(day), apart.as_dict()])
         if found.full():
             return found.page(row_key.decode())
     return found.page(None)

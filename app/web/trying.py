@@ -104,9 +104,9 @@ async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> Non
     if cap is None:
         return
     day = day_of(time.time(), settings.day_start)
-    found = cluster.whole(await cluster.everywhere(spending.spent, [(project_id, bound.ref)], day))
+    costs = cluster.whole(await cluster.everywhere(spending.spent, [(project_id, bound.ref)], day))
     said = spending.reached(project_id, bound.ref)  # which reckons with what got no answer
-    spent = sum(Spent(**one).cost for [one] in found.values())
+    spent = sum(cost for [cost] in costs.values())
     if spent >= picodollars(cap * 1_000_000) or (said is not None and said.usd == cap):
         message = (
             f"The {cap:g} USD that this scorer may cost a day in this project are spent; the day ends at "

@@ -22,6 +22,7 @@ class Others:
 
     def __init__(self, where: tuple[str, str]) -> None:
         self.spent = 0
+        self.spent_before = 0
         self.requests = 0
         self.unanswered = 0
         self.unpriced = 0
@@ -34,9 +35,18 @@ class Others:
         self.seen += [amount // USD for amount in spending.held(0, [self._where])]
         return {"here": [0]} | ({"other": [self.held * USD]} if self.answers else {})
 
-    async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, list[dict[str, int]]]:
-        spent = Spent(cost=self.spent * USD, requests=self.requests, unanswered=self.unanswered, unpriced=self.unpriced)
-        return {number: [(Spent() if number else spent).as_dict()] for number in range(topics.partitions())}
+    async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, Any]:
+        """All of it in the first partition."""
+        counts = {"requests": self.requests, "unanswered": self.unanswered, "unpriced": self.unpriced}
+        taken = Spent(cost=self.taken * USD, **counts)
+        there: Any = self.spent * USD if query is spending.spent else taken.as_dict()
+        nothing: Any = 0 if query is spending.spent else {}
+        return {number: [nothing if number else there] for number in range(topics.partitions())}
+
+    @property
+    def taken(self) -> int:
+        """USD that the requests cost; what workers of before wrote down is not among it."""
+        return self.spent - self.spent_before
 
 
 def cost(usd: float) -> Spent:
@@ -189,6 +199,18 @@ async def test_what_got_no_answer_before_a_worker_started_counts_as_much_as_a_re
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
     assert spending.reached(PROJECT, bound.ref)
+
+
+async def test_what_a_worker_of_before_wrote_down_of_today_makes_no_request_since_look_dear(
+    bound: BoundScorer, others: Others
+) -> None:
+    budgets = Budgets(Settings().day_start, lambda: None)
+    budgets.share = 1.0
+    others.spent, others.spent_before, others.requests, others.unanswered = 41, 40, 1, 2
+    budgets.room(PROJECT, bound)
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 1
+    assert not spending.reached(PROJECT, bound.ref)
 
 
 async def test_an_answer_that_does_not_say_what_it_cost_counts_for_the_cap_as_one_that_got_lost(

@@ -107,7 +107,21 @@ def test_what_was_spent_is_told_when_a_record_is_applied_first_and_never_again()
     event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
     told = [folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent for _ in range(2)]
     assert told == [[("p", REF, spent)], []]
-    assert spending.load(0, spending.key("p", REF, 0)).spent == spent
+    cost, taken = spending.keys("p", REF, 0)
+    assert (spending.load(0, cost).spent, spending.load(0, taken).spent) == (Spent(), spent)
+
+
+def test_what_a_scorer_cost_stays_in_a_row_that_workers_of_before_read_and_write() -> None:
+    cost, taken = spending.keys("p", REF, 0)
+    spending.table.write(0, [(cost, b"[3,40]")])
+    error, spent = Error(type="ValueError", message="no"), Spent(requests=1, cost=2)
+    event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
+    folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event]))
+    assert spending.table.get_row(0, cost) == b"[5,42]"
+    assert spending.load(0, taken).spent == spent
+    assert spending.spent(0, [("p", REF)], 0) == [42]
+    page = spending.by_day(0, [None], "p", 0, 1)
+    assert [item for _, item in page["items"]] == [[REF, 0, {"cost": 42}], [REF, 0, {"requests": 1}]]
 
 
 def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:
@@ -218,7 +232,7 @@ def assert_counted(unanswered: int) -> None:
     """So many requests without an answer, in the cost of the request and of the day."""
     assert begun.load(0, KEY) is None
     assert progress.load(0, "r", 0, 0).spent == Spent(unanswered=unanswered)
-    day = spending.key("p", REF, scoring.room.budgets.day())
+    _, day = spending.keys("p", REF, scoring.room.budgets.day())
     assert spending.load(0, day).spent == Spent(unanswered=unanswered)
 
 
