@@ -313,8 +313,12 @@ class Scoring:
     def revoked(self) -> None:
         """Partitions may go to others: nothing more is started, and no table read, until they are assigned anew.
 
-        What runs goes on. Whoever was at work on a table lets go of it, since a store that goes is closed.
+        What runs goes on, and what comes of it and whom it wants to ask waits: the partition may be another's by then.
+        Whoever was at work on a table lets go of it, since a store that goes is closed.
         """
+        if self.attempts.writable.is_set():
+            self.outbox.flush()
+        self.attempts.writable.clear()
         self._forget_all()
 
     def reassigned(self, owned: set[int]) -> None:

@@ -37,6 +37,7 @@ class Consumer(BaseConsumer, driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._asking: aiokafka.AIOKafkaConsumer | None = None
+        self._behind: dict[TP, list[int]] = {}  # what is acknowledged behind what is not, as of the last look
 
     def has(self, tp: TP) -> bool:
         """Whether a partition is assigned now; `assignment` makes a set of all, each time."""
@@ -104,6 +105,10 @@ class Consumer(BaseConsumer, driver.Consumer):
         ends: Mapping[TP, int] = await self._asking.end_offsets(partitions)
         return ends
 
+    def _hold(self) -> None:
+        super()._hold()
+        self._behind.clear()
+
     def _done(self, tp: TP) -> int | None:
         """The first unacknowledged offset, if there are acknowledged ones before it; None if that is nothing new.
 
@@ -112,11 +117,12 @@ class Consumer(BaseConsumer, driver.Consumer):
         acknowledged behind one that is not only the last is remembered: that may be a day's requests.
         """
         acked = self._acked[tp]
-        if not acked:
+        if not acked or acked == self._behind.get(tp):
             return None
         first, last = min(acked), max(acked)
         oldest = min((message.offset for message in self._unacked_messages if message.tp == tp), default=None)
         acked[:] = [last] if oldest is not None and oldest < last else []
+        self._behind[tp] = list(acked)
         self._acked_index[tp].intersection_update(acked)
         if oldest is None or oldest > last:
             return last + 1

@@ -111,7 +111,7 @@ def test_commits_pass_all_that_is_done_and_nothing_that_is_not_in_whatever_order
     consumer: Any = object.__new__(Consumer)
     messages = {offset: SimpleNamespace(tp=STREAM, offset=offset) for offset in order}
     consumer._unacked_messages = list(messages.values())
-    consumer._acked, consumer._acked_index = {STREAM: []}, {STREAM: set()}
+    consumer._acked, consumer._acked_index, consumer._behind = {STREAM: []}, {STREAM: set()}, {}
     committed = 10
     for step, offset in enumerate(order):
         consumer._unacked_messages.remove(messages[offset])

@@ -61,7 +61,7 @@ async def test_a_retry_by_type_of_error_lets_others_run_while_it_reads_why_tasks
     assert rounds >= FAILED / 8
 
 
-async def test_when_partitions_move_nothing_of_them_is_started_and_no_table_is_held_any_more(
+async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_table_is_held_any_more(
     table_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks.table, "has_changelog", False)
@@ -81,6 +81,9 @@ async def test_when_partitions_move_nothing_of_them_is_started_and_no_table_is_h
     assert at_work.cancelled()
     assert not list(scoring.scheduler._lanes.scorers())
     assert not scoring.scheduler.is_open(0)
+    assert not scoring.attempts.writable.is_set()
     gone = TP(chunks.table.changelog_topic.get_topic_name(), 0)
     chunks.table.data.revoke_partitions(chunks.table, {gone})
     assert chunks.load(0, "r", 2) is not None  # as it is again when the partition comes back
+    scoring.reassigned({0})
+    assert scoring.attempts.writable.is_set()
