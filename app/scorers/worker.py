@@ -49,6 +49,13 @@ class Reply(NamedTuple):
     told: Told
 
 
+class _Refused(NamedTuple):
+    """What a module has of another version, as long as its file is this one."""
+
+    file: tuple[int, int] | None
+    sources: set[ScorerSource]
+
+
 def run_job(job: Job) -> Reply:
     """Run one job."""
     _settle()
@@ -99,6 +106,7 @@ def encode_checked(output: Any) -> bytes:
 
 _announcer = StartAnnouncer()
 _targets: dict[ScorerSource, ScorerFunction] = {}
+_refused: dict[str, _Refused] = {}  # by module
 _settled = False
 _null = _stdin = _stdout = -1
 
@@ -165,16 +173,38 @@ def target_of_source(source: ScorerSource) -> ScorerFunction:
 
 
 def _load(source: ScorerSource) -> ScorerFunction:
+    module = source.code.module
+    refused = _refused.get(module)
+    if refused is not None and _file_of(module) not in (None, refused.file):
+        # It may be what it was before, and then so must be what is imported of it. Not for each run, since that may
+        # take long, and some modules cannot be imported twice.
+        del _refused[module], sys.modules[module]
+    elif refused is not None and source in refused.sources:
+        raise _another_version(source)
     code = source.code.load()
+    file = _file_of(module)
     if code_digest(code) != source.code_digest:
-        # Its file may be what it was when this is tried again, and then so must be what was imported of it.
-        sys.modules.pop(source.code.module, None)
-        raise ScorerVersionUnavailable(
-            f"The source of {source.code.qualname} in {source.code.module} changed after the service started. "
-            "Restart it to publish and run the new version."
-        )
+        _refused.setdefault(module, _Refused(file, set())).sources.add(source)
+        raise _another_version(source)
     if not isinstance(code, type):
         return target_of(FunctionScorer.of(code))
     if not issubclass(code, BaseModel):
         raise TypeError(f"{source.code.qualname} is no longer a scorer.")
     return target_of(code.model_validate_json(source.params))
+
+
+def _file_of(module: str) -> tuple[int, int] | None:
+    """When the file of an imported module was changed last, and its size; None if there is none."""
+    origin = getattr(getattr(sys.modules.get(module), "__spec__", None), "origin", None)
+    try:
+        found = os.stat(origin or "")
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _another_version(source: ScorerSource) -> ScorerVersionUnavailable:
+    return ScorerVersionUnavailable(
+        f"The source of {source.code.qualname} in {source.code.module} changed after the service started. "
+        "Restart it to publish and run the new version."
+    )

@@ -23,6 +23,9 @@ from app.scorers import (
     ScorerTimeout,
     ScorerVersionUnavailable,
 )
+from app.scorers.code import CodeRef, ScorerSource
+from app.scorers.digest import code_digest
+from app.scorers.worker import target_of_source
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": "?"}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
@@ -214,6 +217,29 @@ def test_a_worker_never_runs_other_code_than_the_digest_names(go: Go, write_modu
                 await runner.run(bound, CALL, GENEROUS)
 
     go(scenario())
+
+
+def test_a_module_of_another_version_is_imported_again_only_once_its_file_is_another(
+    write_module: Write, tmp_path: Path
+) -> None:
+    registers = "import sys\nsys.registered = [*getattr(sys, 'registered', ()), __name__]\n"
+    old = f"{registers}def a(output): return 1\ndef b(output): return 2\ndef c(output): return 3\n"
+    write_module("registers", old)
+    sources = [ScorerSource(code, code_digest(code.load()), b"{}") for code in (CodeRef("registers", n) for n in "abc")]
+    write_module("registers", old.replace("1", "11").replace("2", "22"))
+    del sys.modules["registers"]
+    for source in (*sources[:2], *sources[:2]):
+        with pytest.raises(ScorerVersionUnavailable, match=f"The source of {source.code.qualname} in registers"):
+            target_of_source(source)
+    assert target_of_source(sources[2])(output="") == 3
+    assert sys.__dict__.pop("registered") == ["registers"] * 2
+
+    (tmp_path / "registers.py").unlink()  # as while it is being written
+    with pytest.raises(ScorerVersionUnavailable):
+        target_of_source(sources[0])
+    write_module("registers", old)
+    assert [target_of_source(source)(output="") for source in sources] == [1, 2, 3]
+    assert sys.__dict__.pop("registered") == ["registers"]
 
 
 def test_a_module_in_the_current_directory_reaches_the_worker_processes(tmp_path: Path) -> None:
