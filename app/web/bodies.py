@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from email.message import Message
 from itertools import islice
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 import orjson
 from aiohttp import web
@@ -87,22 +87,25 @@ def validate(model: type[Model], body: Any) -> Model:
         ApiError: 422 with all that is wrong; of fields that the model does not know, with the first 1,000.
     """
     try:
-        return model.model_validate(_with_fewer_fields(model, body), from_attributes=True)
+        return model.model_validate(with_fewer_fields(model, body), from_attributes=True)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         raise ApiError(422, details_of(errors, ["body"])) from None
 
 
-def _with_fewer_fields(model: type[BaseModel], body: Any) -> Any:
-    """`body` with at most 1,000 fields that the model does not know: each is a mistake, which takes long to tell."""
+def with_fewer_fields(model: type[BaseModel], body: Any) -> Any:
+    """`body` with at most 1,000 fields that the model refuses: each is a mistake, which takes long to tell."""
     if not isinstance(body, dict):
         return body
-    known = model.model_fields
-    unknown = islice((name for name in body if name not in known), MAX_ERRORS)
-    cut = {name: body[name] for name in (*known, *unknown) if name in body}
+    known = {field.alias or name: field for name, field in model.model_fields.items()}
+    cut = dict(body)
+    if model.model_config.get("extra") == "forbid":
+        unknown = islice((name for name in body if name not in known), MAX_ERRORS)
+        cut = {name: body[name] for name in (*known, *unknown) if name in body}
     for name, field in known.items():
-        if name in cut and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            cut[name] = _with_fewer_fields(field.annotation, cut[name])
+        for part in (field.annotation, *get_args(field.annotation)):
+            if name in cut and isinstance(part, type) and issubclass(part, BaseModel):
+                cut[name] = with_fewer_fields(part, cut[name])
     return cut
 
 

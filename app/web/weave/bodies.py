@@ -3,26 +3,44 @@
 The SDK sends what its servers do not know yet, and nulls for what is left out.
 """
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from app import ids
-from app.web.bodies import Decode, decode, read_object
+from app.web.bodies import Decode, decode, read_object, with_fewer_fields
 from app.web.errors import problem
 
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
+_TOO_MANY = "too_many"
+
+Listed = Annotated[list[Item], Field(fail_fast=True)]
+"""A list of a body: its first mistake is all that is told, and any further one would take long to find."""
+
+
+def at_most(limit: int) -> BeforeValidator:
+    """Of a list: a longer one is refused with 413, before anything in it is looked at."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list) and len(value) > limit:
+            raise PydanticCustomError(_TOO_MANY, f"it has {len(value)} items, more than {limit}; nothing was kept")
+        return value
+
+    return BeforeValidator(check)
 
 
 async def read(request: web.Request, model: type[Model], decode: Decode = decode) -> Model:
-    """The body. Raises ApiError 422 that names the first mistake."""
+    """The body. Raises ApiError 422 that names the first mistake, or 413 if that is a list with too much in it."""
     try:
-        return model.model_validate(await read_object(request, decode))
+        return model.model_validate(with_fewer_fields(model, await read_object(request, decode)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise problem(422, ["body"], f"{where}: {first['msg']}", "invalid") from None
+        status = 413 if first["type"] == _TOO_MANY else 422
+        raise problem(status, ["body"], f"{where}: {first['msg']}", "invalid") from None
 
 
 def checked_id(value: Any, name: str) -> str:

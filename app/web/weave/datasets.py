@@ -5,7 +5,7 @@ A row is kept as a file with its JSON, a table as one with the digests of its ro
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,7 @@ from app.web.bodies import decode_exactly
 from app.web.errors import ApiError, not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.weave.bodies import read
+from app.web.weave.bodies import Listed, at_most, read
 from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, keep
 
 _DIGEST = 43  # characters of a row's digest
@@ -30,7 +30,7 @@ Row = dict[Any, Any]  # str would refuse a name with half an emoji
 
 class _Table(BaseModel):
     project_id: Id
-    rows: list[Row]
+    rows: Annotated[Listed[Row], at_most(MAX_ROWS)]
     expected_digest: str | None = None
 
 
@@ -40,20 +40,20 @@ class _Creation(BaseModel):
 
 class _OfDigests(BaseModel):
     project_id: Id
-    row_digests: list[str] = Field(max_length=MAX_ROWS)
+    row_digests: Listed[str] = Field(max_length=MAX_ROWS)
     expected_digest: str | None = None
 
 
 class _Update(BaseModel):
     project_id: Id
     base_digest: Id
-    updates: list[dict[str, Any]]
+    updates: Annotated[Listed[dict[Any, Any]], at_most(MAX_ROWS)]
 
 
 class _Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    row_digests: list[str] | None = None
+    row_digests: Annotated[Listed[str], Field(max_length=MAX_ROWS)] | None = None
 
 
 class _Key(BaseModel):

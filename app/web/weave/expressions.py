@@ -25,7 +25,7 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    expression: dict[str, Any] = PydanticField(alias="$expr")
+    expression: dict[Any, Any] = PydanticField(alias="$expr")
 
 
 class Several(tuple[Any, ...]):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +23,7 @@ from app.web.errors import ApiError, problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave.bodies import checked_id, read
+from app.web.weave.bodies import Listed, at_most, checked_id, read
 from app.web.weave.expressions import BadExpression, Query, at_path, compiled, wanted
 from app.web.weave.order import Key, SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, of_score
@@ -53,13 +53,13 @@ class Feedback(BaseModel):
 
 
 class _Batch(BaseModel):
-    batch: list[Feedback]
+    batch: Annotated[Listed[Feedback], at_most(MAX_BATCH)]
 
 
 class _Query(BaseModel):
     project_id: Id
     query: Query | None = None
-    sort_by: list[SortBy] | None = None
+    sort_by: Listed[SortBy] | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
 
@@ -117,9 +117,6 @@ def partitioning_key(project_id: str, weave_ref: str) -> bytes:
 
 async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, Any]]:
     """Keep all of them; or none, if one is refused."""
-    if len(batch) > MAX_BATCH:
-        message = f"the batch has {len(batch)} items, more than {MAX_BATCH}; nothing was kept, send them in parts"
-        raise problem(413, ["body"], message, "batch_too_large")
     user, now = request[USER].name, timestamp(time.time())
     records, made, turns = [], [], Turns()
     for feedback in batch:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +21,7 @@ from app.web.errors import ApiError, problem
 from app.web.paging import everything
 from app.web.queries import Id
 from app.web.responses import encode, json_response
-from app.web.weave.bodies import read
+from app.web.weave.bodies import Listed, read
 from app.web.weave.expressions import BadExpression, Evaluate, Query, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, in_time
@@ -38,14 +38,14 @@ Call = dict[str, Any]
 class _Filter(BaseModel):
     model_config = ConfigDict(extra="allow")
 
-    op_names: list[str] | None = None
-    parent_ids: list[str] | None = None
-    trace_ids: list[str] | None = None
-    call_ids: list[Id] | None = Field(None, max_length=10_000)
-    thread_ids: list[str] | None = None
-    turn_ids: list[str] | None = None
-    wb_user_ids: list[str] | None = None
-    wb_run_ids: list[str] | None = None
+    op_names: Listed[str] | None = None
+    parent_ids: Listed[str] | None = None
+    trace_ids: Listed[str] | None = None
+    call_ids: Annotated[Listed[Id], Field(max_length=10_000)] | None = None
+    thread_ids: Listed[str] | None = None
+    turn_ids: Listed[str] | None = None
+    wb_user_ids: Listed[str] | None = None
+    wb_run_ids: Listed[str] | None = None
     trace_roots_only: bool | None = None
 
 
@@ -53,10 +53,10 @@ class _Query(BaseModel):
     project_id: Id
     filter: _Filter | None = None
     query: Query | None = None
-    sort_by: list[SortBy] | None = Field(None, max_length=3)
+    sort_by: Annotated[Listed[SortBy], Field(max_length=3)] | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
-    expand_columns: list[str] | None = Field(None, max_length=100)
+    expand_columns: Annotated[Listed[str], Field(max_length=100)] | None = None
     include_feedback: bool | None = None
     include_costs: bool | None = None
     include_storage_size: bool | None = None

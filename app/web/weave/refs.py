@@ -15,7 +15,7 @@ from app.web import log_writes
 from app.web.auth import check_read
 from app.web.errors import not_found, problem
 from app.web.responses import json_response
-from app.web.weave.bodies import checked_id, read
+from app.web.weave.bodies import Listed, checked_id, read
 from app.web.weave.files import content_of
 from app.web.weave.objects import version_of
 from tables import weave
@@ -24,7 +24,7 @@ _REF = re.compile(r"weave:///([^/]+/[^/]+)/(?:object|op)/([^/]+):([^:/]+)((?:/(?
 
 
 class _Refs(BaseModel):
-    refs: list[str] = Field(max_length=1_000)
+    refs: Listed[str] = Field(max_length=1_000)
 
 
 async def read_refs(request: web.Request) -> web.Response:
