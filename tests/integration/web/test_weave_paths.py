@@ -392,7 +392,32 @@ def test_a_table_is_kept_by_its_rows_and_can_be_made_of_another(filled: Service)
     published = posted("/obj/create", obj={"project_id": PROJECT, "object_id": "set", "val": val})
     at = f"weave:///{PROJECT}/object/set:{published['digest']}"
     inside = [f"{at}/attr/rows/id/{digests[2]}", f"{at}/key/deep%2Fer/index/0/key/x", at]
-    assert posted("/refs/read_batch", refs=inside)["vals"] == [given[2], 5, val]
+    assert posted("/refs/read_batch", refs=[*inside, inside[1]])["vals"] == [given[2], 5, val, 5]
+
+
+def test_refs_that_name_too_much_and_rows_that_are_other_files_are_refused(
+    filled: Service, send: Callable[[bytes], Answer]
+) -> None:
+    def published(val: Any) -> str:
+        obj = {"project_id": PROJECT, "object_id": "large", "val": val}
+        return f"weave:///{PROJECT}/object/large:{filled.post('/obj/create', {'obj': obj}).json['digest']}"
+
+    ref = published({"x": "x" * 100_000})
+    answer = filled.post("/refs/read_batch", {"refs": [ref] * 600})
+    assert (answer.status, len(answer.json["vals"])) == (200, 600)
+    answer = filled.post("/refs/read_batch", {"refs": [ref] * 700})
+    assert (answer.status, "more than 64 MiB" in answer.json["reason"]) == (400, True)
+
+    for content in (b"def score(): ...", b"\xff", b"[" * 100_000):
+        digest = send(form(PROJECT, content)).json["digest"]
+        asked = {"project_id": PROJECT, "row_digests": [digest]}
+        table = filled.post("/table/create_from_digests", asked).json["digest"]
+        row = f"{published({'rows': f'weave:///{PROJECT}/table/{table}'})}/attr/rows/id/{digest}"
+        for answer in (
+            filled.post("/table/query", {"project_id": PROJECT, "digest": table}),
+            filled.post("/refs/read_batch", {"refs": [row]}),
+        ):
+            assert (answer.status, answer.json) == (404, {"reason": f"Row {digest} not found"})
 
 
 @pytest.mark.parametrize(
