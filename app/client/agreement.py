@@ -125,9 +125,11 @@ def _by_passed(pairs: Sequence[Pair], passed_by: Literal["one", "other"], limit:
     means = {part: mean(found) if found else None for part, found in parts.items()}
 
     def misplaced(place: int) -> float:
-        """How much nearer a number is to the mean of those calls that its own is not one of."""
+        """How far a number is from the mean of its calls, if it is nearer to that of the others; else 0."""
         own, others = means[passed[place]], means[not passed[place]]
-        return 0.0 if own is None or others is None else abs(numbers[place] - own) - abs(numbers[place] - others)
+        if own is None or others is None or abs(numbers[place] - own) <= abs(numbers[place] - others):
+            return 0.0
+        return abs(numbers[place] - own)
 
     against = sorted((-misplaced(place), pair) for place, pair in enumerate(pairs) if misplaced(place) > 0)
     return {

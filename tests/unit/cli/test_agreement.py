@@ -49,6 +49,19 @@ def test_passed_is_a_kind_unless_the_other_gives_numbers() -> None:
     assert compare([("a", 1.0, 1.0)], 1)["pearson"] is None
 
 
+def test_of_calls_on_which_a_number_says_otherwise_the_one_farthest_from_its_own_comes_first() -> None:
+    said = [
+        ("a", False, 0.7),
+        ("b", False, 0.1),
+        ("c", False, 0.9),
+        ("d", False, 0.1),
+        ("e", True, 0.6),
+        ("f", True, 0.6),
+    ]
+    pairs: list[Pair] = [(call, passed, number) for call, passed, number in said]
+    assert [item["call_id"] for item in compare(pairs, 10)["disagreements"]] == ["c", "a"]
+
+
 @pytest.mark.parametrize("passed_by", ["one", "other"])
 def test_numbers_are_told_by_whether_the_calls_passed(passed_by: str) -> None:
     said = {"a": (True, 9.0), "b": (True, 8.0), "c": (True, 2.0), "d": (False, 1.0), "e": (False, 3.0), "f": (False, 7)}
