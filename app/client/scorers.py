@@ -12,6 +12,7 @@ from app.client.http import Client
 from app.client.text import clean, json_line
 
 _DEFAULT_CHARACTERS = 30
+_LATEST = ":latest"
 
 
 async def listing(client: Client, project: str | None = None) -> list[dict[str, Any]]:
@@ -119,8 +120,9 @@ async def find(client: Client, project: str | None, wanted: str) -> dict[str, An
         UnknownScorer: there is none.
     """
     known = await _own_first(client, project)
+    name = wanted.rpartition("/")[2].removesuffix(_LATEST) if is_ref(wanted) and wanted.endswith(_LATEST) else wanted
     for scorer in known:
-        if wanted in (scorer["ref"], scorer["name"]):
+        if wanted == scorer["ref"] or name == scorer["name"]:
             return scorer
     raise UnknownScorer(await _unknown(client, project, wanted, {scorer["name"] for scorer in known}))
 

@@ -1,6 +1,7 @@
 """callscore calls import, list and show"""
 
 import asyncio
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ def calls() -> None:
 @click.option("--attribute", "attributes", metavar="FIELD", multiple=True, help="An attribute, e.g. model. Repeatable.")
 @click.option("--started-at", metavar="FIELD", help="RFC 3339 or Unix time. Default: 1970, the same for every call.")
 @click.option("--ended-at", metavar="FIELD", help="The same for the end. Default: the start.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N lines.")
+@click.option("--limit", type=click.IntRange(1, sys.maxsize), help="Only the first N lines.")
 @click.option("--restart", is_flag=True, help="Start over where an interrupted import would continue.")
 @service_options
 def import_(

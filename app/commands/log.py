@@ -73,7 +73,7 @@ def check(directory: Path | None) -> int:
 @click.option("--partition", type=click.IntRange(min=0), help="Only of this partition.")
 @click.option("--from", "start", type=click.IntRange(min=0), default=0, help="From this offset on, in each partition.")
 @click.option("--to", "end", type=click.IntRange(min=0), help="Up to, not with, this offset.")
-@click.option("--limit", type=click.IntRange(min=0), help="At most N records.")
+@click.option("--limit", type=click.IntRange(0, sys.maxsize), help="At most N records.")
 def dump(
     directory: Path | None, topic: str | None, partition: int | None, start: int, end: int | None, limit: int | None
 ) -> None:

@@ -18,6 +18,9 @@ def guarded(command: click.Command, args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    for word in sys.argv[1:] if args is None else args:
+        if not _is_text(word):
+            return _tell(f"{word!r} is not valid UTF-8.", USAGE)
     try:
         result = command.main(args, prog_name="callscore", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -38,6 +41,15 @@ def guarded(command: click.Command, args: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _tell(f"This is a mistake in callscore: {_where(error).rstrip('.')}.", FAILED)
     return result if isinstance(result, int) else 0
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be sent; a file may have any name."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return os.path.exists(word)
+    return True
 
 
 def _usage(error: click.UsageError) -> str:

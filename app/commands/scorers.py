@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+import orjson
 
 from app.commands.projects import Project, project_option
 from app.commands.service_options import service_options
@@ -102,12 +104,31 @@ def costs(project: str, since: datetime | None, until: datetime | None, as_json:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = _json(text, "--params")
     except ValueError:
         value = None
     if not isinstance(value, dict):
         raise click.UsageError("--params must be a JSON object.", click.get_current_context())
     return value
+
+
+def _json(text: str, option: str) -> Any:
+    """The value of a text that is JSON, which NaN and Infinity are not. Raises ValueError."""
+    value = json.loads(text, parse_constant=_no_json, parse_float=_finite)
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise click.UsageError(f"{option} cannot be sent: {error}.", click.get_current_context()) from None
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_json(text)
+
+
+def _no_json(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _named(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
@@ -124,7 +145,7 @@ def _pair(pair: str, option: str) -> tuple[str, Any]:
     if not (name and equals):
         raise click.UsageError(f"{option} must be name=value, not {pair!r}.", click.get_current_context())
     try:
-        return name, json.loads(text)
+        return name, _json(text, f"{option} {name}")
     except ValueError:
         return name, text
 
@@ -260,10 +281,11 @@ async def _costs(
 
     async with Client(service, on_wait=note) as client:
         found = await costs.fetch(client, project, since, until)
+    when = "" if since is until is None else " on a day that began then"
     if as_json:
         for item in found["items"]:
             say(json_line(item))
     elif found["items"]:
         table(costs.HEADINGS, costs.rows(found), right=costs.NUMBERS)
     else:
-        say("No scorer has asked anybody.")
+        say(f"No scorer of {project} has asked anybody{when}.")

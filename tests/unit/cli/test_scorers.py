@@ -109,7 +109,9 @@ async def test_costs_are_told_by_day_with_their_sum_and_what_is_not_counted(
     assert [json.loads(line) for line in listed.out.splitlines()] == service.costs["items"]
     assert service.seen[-1].query == {"project_id": "a/b", "since": "2026-01-01T00:00:00+00:00"}
     service.costs = {"items": [], "total": None}
-    assert (await callscore(*costs)).out == "No scorer has asked anybody.\n"
+    assert (await callscore(*costs)).out == "No scorer of a/b has asked anybody.\n"
+    then = (*costs, "--since", "2026-01-01T00:00:00Z")
+    assert (await callscore(*then)).out == "No scorer of a/b has asked anybody on a day that began then.\n"
     assert (await callscore(*costs, "--until", "yesterday")).code == 2
 
 
@@ -119,9 +121,27 @@ async def test_one_scorer_is_shown_whole_by_its_name_or_ref(callscore: Command, 
         scorer("tone", "callscore:///scorer/tone:new", "a/b"),
         scorer("tone", "callscore:///scorer/tone:old", "a/b"),
     ]
-    for wanted, number in (("tone", 1), ("callscore:///scorer/tone:old", 2)):
+    latest, old = "callscore:///scorer/tone:latest", "callscore:///scorer/tone:old"
+    for wanted, number in (("tone", 1), (latest, 1), (old, 2)):
         shown = await callscore("scorers", "show", wanted, "--project", "a/b")
         assert json.loads(shown.out) == service.scorers[number]
     missing = await callscore("scorers", "show", "style")
     assert (missing.code, missing.out) == (2, "")
     assert missing.err == "There is no scorer named 'style' for all projects; there are: tone.\n"
+
+
+async def test_what_is_no_json_is_text_and_what_cannot_be_sent_is_refused(
+    callscore: Command, service: FakeService
+) -> None:
+    publish = ("scorers", "publish", "s", "--kind", "contains")
+    numbers = ("text=NaN", "any=-Infinity", "big=1e999", "small=1e-3")
+    given = [word for number in numbers for word in ("--param", number)]
+    assert (await callscore(*publish, *given)).code == 0
+    assert service.scorers[0]["params"] == {"text": "NaN", "any": "-Infinity", "big": "1e999", "small": 0.001}
+    assert (await callscore(*publish, "--params", '{"n": NaN}')).code == 2
+    for option, value in (("--param", "n=123456789012345678901234567890"), ("--params", '{"a": "\\ud83d"}')):
+        refused = await callscore(*publish, option, value)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert "cannot be sent: " in refused.err
+    for words in (("submit", "--project", "a/b", "--scorer", "s", "\udcff"), ("status", "\udcff")):
+        assert (await callscore(*words)).err == "'\\udcff' is not valid UTF-8.\n"
