@@ -16,7 +16,7 @@ from agents.runs import Run
 from app import cluster, events
 from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, Runner, ScorerError
-from tables import begun, calls, judgements
+from tables import calls, judgements, provider_requests
 from tables.in_flight import Entry
 
 log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class Attempts:
     @staticmethod
     def _lost(task: Task, bound: BoundScorer) -> int:
         """How many requests of earlier attempts at the task were cut off by a kill."""
-        row = begun.load(task.partition, task.key) if bound.mode == "async" else None
+        row = provider_requests.load(task.partition, task.key) if bound.mode == "async" else None
         return 0 if row is None else row[1]
 
 

@@ -26,7 +26,7 @@ from app import cluster, events, ids
 from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
 from app.spent import Spent
-from tables import begun, calls, in_flight, progress, scores, tasks
+from tables import calls, in_flight, progress, provider_requests, scores, tasks
 from tables.in_flight import Entry
 
 MOST_TARGETS = 1_000  # places that one event tells the outcome of a task to: it must fit into a record
@@ -296,7 +296,7 @@ class Scoring:
 
     def _cut_off(self, task: Task) -> dict[str, Any]:
         """What an event says of requests that a kill cut off, if no further attempt will say it."""
-        row = begun.load(task.partition, task.key)
+        row = provider_requests.load(task.partition, task.key)
         return {} if row is None else {"spent": Spent(unanswered=row[1]), "day": self.room.budgets.day()}
 
     # --- partitions come and go ---

@@ -22,7 +22,7 @@ from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
 from app.slices import Turns
-from tables import chunks, controls, in_flight, progress, scores, steered, tasks
+from tables import chunks, controls, controls_in_progress, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 from tables.progress import State
 
@@ -61,7 +61,7 @@ class Steering:
         if row.cancelled and number == row.number:
             self._stop(partition, request_id)
         if self._scheduler.is_open(partition):
-            changed = steered.begin(partition, request_id)
+            changed = controls_in_progress.begin(partition, request_id)
             work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
         else:

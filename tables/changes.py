@@ -23,7 +23,7 @@ from app.events import (
     TaskWithdrawn,
 )
 from app.spent import Spent, spent_in_all
-from tables import begun, history, judgements, progress, scores, spending, tasks
+from tables import history, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import Rows, Table
 from tables.progress import State
@@ -50,7 +50,7 @@ class Changes:
         self._progress: dict[Where, progress.Row] = {}
         self._history: list[tuple[bytes, history.Row]] = []
         self._judgements: dict[bytes, judgements.Row] = {}
-        self._begun: dict[bytes, begun.Row | None] = {}  # as they were, or None behind an outcome
+        self._begun: dict[bytes, provider_requests.Row | None] = {}  # as they were, or None behind an outcome
         self._asked: Counter[bytes] = Counter()  # requests that have begun since
         self._spending: dict[bytes, spending.Row] = {}
         self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
@@ -132,24 +132,25 @@ class Changes:
     def begin(self, event: ProviderAsked) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
         if key not in self._begun:
-            self._begun[key] = begun.load(self._partition, key)
+            self._begun[key] = provider_requests.load(self._partition, key)
         self._asked[key] += 1
 
     def encode(self) -> list[tuple[Table, Rows]]:
         """The rows as they are to be written. Raises JSONEncodeError for an output that no row can hold."""
+        begun = {key: self._begun_after(key) for key in self._begun}
         return [
             (scores.table, scores.encode_all(self._scores)),
             (history.table, history.encode_all(self._history, self._offset)),
             (progress.table, progress.encode_all(self._progress, self._offset)),
             (spending.table, spending.encode_all(self._spending, self._offset)),
             (judgements.table, judgements.encode_new(self._judgements, self._partition)),
-            (begun.table, begun.encode_all({key: self._begun_after(key) for key in self._begun})),
+            (provider_requests.table, provider_requests.encode_all(begun)),
             (tasks.table, tasks.encode_all(self.tasks)),
         ]
 
-    def _begun_after(self, key: bytes) -> begun.Row | None:
+    def _begun_after(self, key: bytes) -> provider_requests.Row | None:
         asked = self._asked[key]
-        return begun.fold(self._begun[key], asked, self._offset) if asked else self._begun[key]
+        return provider_requests.fold(self._begun[key], asked, self._offset) if asked else self._begun[key]
 
     def _remember(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))

@@ -17,7 +17,7 @@ from app.web.progress import describe_all
 from app.web.requests import find_header
 from app.web.responses import json_response
 from app.web.submit import MAX_SCORERS
-from tables import steered
+from tables import controls_in_progress
 
 _MOST = 100
 _SHOWN = 10
@@ -119,7 +119,7 @@ async def _order(control: Control, header: dict[str, Any], before: dict[str, Any
     try:
         with cluster.noting() as silent:
             async with asyncio.timeout(_EFFECT_SECONDS):
-                cluster.whole(await cluster.everywhere(steered.in_effect, control.request_id, offsets))
+                cluster.whole(await cluster.everywhere(controls_in_progress.in_effect, control.request_id, offsets))
                 (described,) = await describe_all([header], time.time())
     except (TimeoutError, cluster.Unavailable):
         return json_response(before, status=202)

@@ -7,8 +7,8 @@ from app import cluster, topics
 from app.spent import Spent, spent_in_all
 from app.web.costs import cost
 from app.web.responses import timestamp
-from tables import pauses, standing
-from tables.standing import Cursor
+from tables import pauses, request_progress
+from tables.request_progress import Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
 TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
@@ -26,7 +26,7 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     spent: dict[str, Spent | None] = dict.fromkeys(request_ids)
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
-        counts = await cluster.everywhere(standing.count, request_ids, cursors, paused)
+        counts = await cluster.everywhere(request_progress.count, request_ids, cursors, paused)
         for count in counts.values():
             for total, part in ((states, count["states"]), (held, count["held"])):
                 for request_id, counted in part.items():

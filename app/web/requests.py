@@ -15,7 +15,7 @@ from app.web.paging import collect, listing
 from app.web.progress import TaskState, describe_all
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
-from tables import requests, standing
+from tables import request_progress, requests
 
 _DESCRIBED_AT_ONCE = 100
 _NAMED = ("path", "request_id")
@@ -32,7 +32,7 @@ class TasksQuery(PageQuery):
     status: TaskState | None = None
 
     def gave(self, key: str) -> bool:
-        return standing.is_place(key)
+        return request_progress.is_place(key)
 
 
 async def list_requests(request: web.Request) -> web.Response:
@@ -68,7 +68,9 @@ async def list_tasks(request: web.Request) -> web.Response:
     if query.after is None:
         # The header may be known here before the tables have any of the chunks.
         await log_writes.all_seen(topics.score_requests)
-    tasks, next_key = await collect(standing.task_page, query.after, query.limit, False, request_id, query.status)
+    tasks, next_key = await collect(
+        request_progress.task_page, query.after, query.limit, False, request_id, query.status
+    )
     for task in tasks:
         task["since"] = timestamp(task["since"])
         task["next_at"] = None if task["next_at"] is None else timestamp(task["next_at"])

@@ -25,8 +25,8 @@ from app.web.weave.bodies import Listed, read
 from app.web.weave.expressions import BadExpression, Evaluate, Query, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, in_time
-from tables import judged
-from tables.judged import Judged
+from tables import calls_with_feedback
+from tables.calls_with_feedback import CallWithFeedback
 
 _AT_ONCE = 500
 _FEEDBACK = "feedback.["
@@ -114,7 +114,7 @@ async def read_call(request: web.Request) -> web.Response:
     check_read(request, asked.project_id, "Call")
     key = ids.call_key(asked.project_id, asked.id)
     await log_writes.seen(topics.calls, key)
-    found = await cluster.owner(judged.find, key, asked.project_id, asked.id, False)
+    found = await cluster.owner(calls_with_feedback.find, key, asked.project_id, asked.id, False)
     return json_response({"call": None if found is None else _shape(found, asked.project_id, False)})
 
 
@@ -208,12 +208,12 @@ async def _named(asked: _Asked) -> AsyncGenerator[Call]:
 
 async def _one(asked: _Asked, call_id: str) -> Call | None:
     key = ids.call_key(asked.project_id, call_id)
-    found = await cluster.owner(judged.find, key, asked.project_id, call_id, asked.said)
+    found = await cluster.owner(calls_with_feedback.find, key, asked.project_id, call_id, asked.said)
     return None if found is None else _shape(found, asked.project_id, asked.said)
 
 
 async def _all(asked: _Asked) -> AsyncGenerator[Call]:
-    async with aclosing(everything(judged.page, _AT_ONCE, asked.project_id, asked.said)) as pages:
+    async with aclosing(everything(calls_with_feedback.page, _AT_ONCE, asked.project_id, asked.said)) as pages:
         async for page in pages:
             for one in page:
                 yield _shape(one, asked.project_id, asked.said)
@@ -259,7 +259,7 @@ def _without_feedback(call: Call) -> Call:
     return call
 
 
-def _shape(found: Judged, project_id: str, said: bool) -> Call:
+def _shape(found: CallWithFeedback, project_id: str, said: bool) -> Call:
     """A call as Weave's SDK needs it, also where whoever logged it left fields out."""
     call = found["call"]
     if not found["whole"]:

@@ -31,7 +31,7 @@ from app.events import (
 )
 from app.scorers import Registry, ScorerVersionUnavailable
 from app.spent import Spent
-from tables import begun, calls, folds, in_flight, progress, scores, spending, tasks
+from tables import calls, folds, in_flight, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
 
@@ -180,7 +180,7 @@ async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: li
 
 async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(said: list[Any]) -> None:
     deliver(5, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
-    row = begun.load(0, KEY)
+    row = provider_requests.load(0, KEY)
     assert row is not None
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
     entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
@@ -189,7 +189,7 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     [event] = said
     assert event.spent.unanswered == 1
     deliver(6, event)
-    assert begun.load(0, KEY) is None
+    assert provider_requests.load(0, KEY) is None
 
 
 async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_before_the_next_attempt(
@@ -230,7 +230,7 @@ async def test_what_a_kill_cut_off_counts_also_if_no_worker_has_the_code_of_the_
 
 def assert_counted(unanswered: int) -> None:
     """So many requests without an answer, in the cost of the request and of the day."""
-    assert begun.load(0, KEY) is None
+    assert provider_requests.load(0, KEY) is None
     assert progress.load(0, "r", 0, 0).spent == Spent(unanswered=unanswered)
     _, day = spending.keys("p", REF, scoring.room.budgets.day())
     assert spending.load(0, day).spent == Spent(unanswered=unanswered)

@@ -1,6 +1,6 @@
 """How dead letters are asked for: by workers of two versions, and by ids that are none."""
 
-from tables import dead_letters, standing
+from tables import dead_letters, request_progress
 from tables.dead_letters import Filters, matches
 
 
@@ -19,5 +19,5 @@ def test_what_has_too_many_digits_is_no_id_and_no_place() -> None:
     assert dead_letters.partition_in("001767225600000.calls.3.7") == 3
     assert dead_letters.partition_in(f"001767225600000.calls.{many}.7") is None
     assert not dead_letters.is_id(f"001767225600000.calls.3.{many}")
-    assert standing.is_place("00000001.0000.0000")
-    assert not standing.is_place(f"{many}.0000.0000")
+    assert request_progress.is_place("00000001.0000.0000")
+    assert not request_progress.is_place(f"{many}.0000.0000")

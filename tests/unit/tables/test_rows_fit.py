@@ -17,7 +17,7 @@ from app.events import (
     Target,
 )
 from app.kafka.setup import MESSAGE_BYTES
-from tables import begun, controls, folds, history, scorers, scores
+from tables import controls, folds, history, provider_requests, scorers, scores
 from tables.at import At
 from tables.base import Table, tables
 
@@ -128,6 +128,6 @@ def test_requests_that_one_attempt_makes_together_are_all_known_to_have_begun() 
     asked = ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0)
     for _ in range(2):  # delivered again
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[asked, asked, asked]))
-        assert begun.load(0, KEY) == (5, 3)
+        assert provider_requests.load(0, KEY) == (5, 3)
     folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[asked]))
-    assert begun.load(0, KEY) == (6, 4)
+    assert provider_requests.load(0, KEY) == (6, 4)

@@ -15,7 +15,7 @@ _AT_ONCE = 1_000
 _CALLS_AT_ONCE = 16  # as what is said of them fills a page, and those beyond it would be read again
 
 
-class Judged(TypedDict):
+class CallWithFeedback(TypedDict):
     """A call, the scores that are shown of it, and the feedback on it; of these nothing unless they are asked for.
 
     `whole` is whether that is all of them: more than 8 MiB are not given with a call.
@@ -27,7 +27,7 @@ class Judged(TypedDict):
     whole: bool
 
 
-def find(partition: int, project_id: str, call_id: str, said: bool) -> Judged | None:
+def find(partition: int, project_id: str, call_id: str, said: bool) -> CallWithFeedback | None:
     """A call that is there."""
     call = calls.find_call(partition, project_id, call_id)
     return None if call is None else _judged(partition, project_id, call, said)
@@ -45,8 +45,8 @@ def page(partition: int, after: str | None, rows: int, project_id: str, said: bo
     return found.page(listed["next"])
 
 
-def _judged(partition: int, project_id: str, call: dict[str, Any], said: bool) -> Judged:
-    judged: Judged = {"call": call, "scores": [], "feedback": [], "whole": True}
+def _judged(partition: int, project_id: str, call: dict[str, Any], said: bool) -> CallWithFeedback:
+    judged: CallWithFeedback = {"call": call, "scores": [], "feedback": [], "whole": True}
     if said:
         left = MOST_SAID_BYTES
         filters: scores.Filters = {"call_id": call["id"], "status": "succeeded"}

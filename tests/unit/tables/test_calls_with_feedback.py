@@ -8,7 +8,7 @@ import pytest
 from app import ids
 from app.events import CallLogged, FeedbackGiven, ScoreEvents, ScoreFailed, ScoreSucceeded
 from app.events import Error as ScoreError
-from tables import folds, judged, scores
+from tables import calls_with_feedback, folds, scores
 from tables.at import At
 from tables.base import tables
 
@@ -46,21 +46,21 @@ def test_large_scores_and_those_that_failed_in_between_hide_none_of_the_others()
         scored(number, 200_000)
     for number in range(3):
         said(number, 500_000)
-    found = judged.find(0, PROJECT, CALL, said=True)
+    found = calls_with_feedback.find(0, PROJECT, CALL, said=True)
     assert found is not None
     assert [shown["scorer_ref"] for shown in found["scores"]] == [f"s:{number:03d}" for number in range(20)]
     assert [row["id"] for row in found["feedback"]] == ["0", "1", "2"]
     assert found["whole"]
-    [(_, listed)] = judged.page(0, None, 10, PROJECT, True)["items"]
+    [(_, listed)] = calls_with_feedback.page(0, None, 10, PROJECT, True)["items"]
     assert listed == found
 
 
 def test_what_is_more_than_is_given_with_a_call_is_not_taken_for_the_whole() -> None:
     for number in range(10):
         said(number, 1_000_000)
-    found = judged.find(0, PROJECT, CALL, said=True)
+    found = calls_with_feedback.find(0, PROJECT, CALL, said=True)
     assert found is not None
     assert not found["whole"]
-    without = judged.find(0, PROJECT, CALL, said=False)
+    without = calls_with_feedback.find(0, PROJECT, CALL, said=False)
     assert without is not None
     assert (without["whole"], without["feedback"]) == (True, [])
