@@ -83,12 +83,12 @@ class Gate:
 
     def room(self) -> int:
         """How many tasks may start now."""
-        told = self._breaker.told
-        if told.open and not self._breaker.lets_through(time.time()):
+        is_open = self._breaker.shared.open
+        if is_open and not self._breaker.lets_through(time.time()):
             return 0
         now = limits.now()
         room = min(limiter.room(now) for limiter in self._limiters)
-        return min(room, 1) if told.open else room
+        return min(room, 1) if is_open else room
 
     def ready_in(self) -> float:
         """Seconds until there may be room as time goes by; infinity if only the end of an attempt makes some."""
@@ -96,8 +96,8 @@ class Gate:
             return math.inf
         now = limits.now()
         waits = [limiter.ready_at(now) - now for limiter in self._limiters]
-        if self._breaker.told.open:
-            waits.append(self._breaker.told.probe_at - time.time())
+        if self._breaker.shared.open:
+            waits.append(self._breaker.shared.probe_at - time.time())
         return max(0.0, *waits)
 
     def enter(self, call_bytes: int, counted: int) -> Attempt:
@@ -131,7 +131,7 @@ class Gate:
     def left(self, probe: bool) -> None:
         for limiter in self._limiters:
             limiter.give_back()
-        self._breaker.left(probe)
+        self._breaker.abandon(probe)
         self._wake()
 
     def failure(self, error: ScorerError) -> Failure:

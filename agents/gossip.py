@@ -20,8 +20,8 @@ async def tell_pauses() -> None:
         changed.clear()
         if len(set(cluster.owners().values())) > 1:
             with suppress(cluster.Unavailable):  # partitions are moving: the next time is soon
-                if told := breakers.to_tell():
-                    await cluster.every_worker(breakers.hear, told)
+                if states := breakers.outgoing():
+                    await cluster.every_worker(breakers.merge, states)
                 if caps := spending.to_tell():
                     await cluster.every_worker(spending.hear, caps)
                 if said := unpriced.to_tell():

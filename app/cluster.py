@@ -32,6 +32,7 @@ _MOVED = "the partition has moved to another worker"
 
 # Workers of two versions ask each other for queries by name: what was renamed is sent by the name that both know.
 _SENT_AS = {
+    "tables.breakers:merge": "tables.breakers:hear",
     "tables.calls_with_feedback:find": "tables.judged:find",
     "tables.calls_with_feedback:page": "tables.judged:page",
     "tables.controls_in_progress:in_effect": "tables.steered:in_effect",

@@ -1,26 +1,27 @@
-"""Circuit breakers, one a scorer: what stops asking for a scorer whose provider is not there, and finds out when it is.
+"""Memory shared by agents and views: circuit breakers, one a scorer, which keep it from a provider that does not work.
 
-In memory only, and told from worker to worker: after a restart of all of them the first failures open one again.
+Workers tell each other. After a restart of all of them the first failures open a breaker again.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict
 
+import msgspec
+
 from app.scorers import Failure
+from app.structs import Struct
 
 FAILURES = 10  # in a row, of rate limits, answers of 5xx and connections that fail, open a breaker
-FIRST_PAUSE = 1.0  # seconds until a breaker that opened lets a task through, doubled each time that one fails
+FIRST_PAUSE = 1.0  # seconds from when a breaker opens until a task may probe, doubled whenever the probe fails
 LONGEST_PAUSE = 30.0
 OPENING = frozenset({Failure.THROTTLED, Failure.UNAVAILABLE, Failure.UNAUTHORIZED})
 
 State = Literal["closed", "open", "half_open"]
 
 
-@dataclass(slots=True)
-class Told:
-    """What workers tell each other about one breaker: the higher version holds. Times are Unix seconds."""
+class BreakerState(Struct):
+    """What workers share of one breaker: the higher version wins. Times are Unix seconds."""
 
     scorer_ref: str
     version: int = 0
@@ -34,33 +35,33 @@ class Told:
 class Breaker:
     """The breaker of one scorer on this worker.
 
-    Closed: all tasks pass. Open: none, until `probe_at`. Half open: one task is under way to see how things are.
+    Closed: all tasks pass. Open: none, until `probe_at`. Half open: one task, the probe, is running.
     """
 
     def __init__(self, scorer_ref: str) -> None:
-        self.told = Told(scorer_ref, since=time.time())
+        self.shared = BreakerState(scorer_ref=scorer_ref, since=time.time())
         self.failures = 0  # in a row
         self.probing = False
 
     @property
     def state(self) -> State:
-        if not self.told.open:
+        if not self.shared.open:
             return "closed"
         return "half_open" if self.probing else "open"
 
     def lets_through(self, now: float) -> bool:
         """Whether a task may start: always while closed, else one at a time from `probe_at` on."""
-        return not self.told.open or (not self.probing and now >= self.told.probe_at)
+        return not self.shared.open or (not self.probing and now >= self.shared.probe_at)
 
     def enter(self) -> bool:
-        """A task starts; returns whether it is the one that shows how things are."""
-        probe = self.told.open
+        """A task starts; returns whether it is the probe."""
+        probe = self.shared.open
         self.probing |= probe
         return probe
 
     def succeeded(self, probe: bool) -> None:
-        """What was started before the breaker opened says nothing about how things are now."""
-        if probe or not self.told.open:
+        """An attempt succeeded. One that started before the breaker opened does not close it."""
+        if probe or not self.shared.open:
             self.failures = 0
         if probe:
             self.close()
@@ -71,38 +72,45 @@ class Breaker:
         if failure not in OPENING:
             self.succeeded(probe)
             return False
-        was_open = self.told.open
+        was_open = self.shared.open
         self.failures += 1
         if probe or (not was_open and (failure is Failure.UNAUTHORIZED or self.failures >= FAILURES)):
             self._open(reason, retry_after)
         return was_open
 
-    def left(self, probe: bool) -> None:
-        """An attempt ended without showing anything."""
+    def abandon(self, probe: bool) -> None:
+        """An attempt ended without an outcome."""
         self.probing &= not probe
 
     def close(self) -> None:
         """Let tasks through again."""
         self.probing, self.failures = False, 0
-        if self.told.open:
-            self._tell(Told(self.told.scorer_ref, self.told.version + 1, since=time.time()))
+        if self.shared.open:
+            version = self.shared.version + 1
+            self._set(BreakerState(scorer_ref=self.shared.scorer_ref, version=version, since=time.time()))
 
-    def hear(self, told: Told) -> None:
-        """What another worker says."""
-        if told.version > self.told.version:
-            if not told.open:
+    def merge(self, received: BreakerState) -> None:
+        """Take over the state that another worker has, if it is newer."""
+        if received.version > self.shared.version:
+            if not received.open:
                 self.probing, self.failures = False, 0
-            self._tell(told)
+            self._set(received)
 
     def _open(self, reason: str, retry_after: float | None) -> None:
-        now, told = time.time(), self.told
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(told.pauses, 10))
-        since = told.since if told.open else now
-        probe_at = now + max(pause, retry_after or 0.0)
-        self._tell(Told(told.scorer_ref, told.version + 1, True, reason, since, probe_at, told.pauses + 1))
+        now, known = time.time(), self.shared
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(known.pauses, 10))
+        opened = known.replace(
+            version=known.version + 1,
+            open=True,
+            reason=reason,
+            since=known.since if known.open else now,
+            probe_at=now + max(pause, retry_after or 0.0),
+            pauses=known.pauses + 1,
+        )
+        self._set(opened)
 
-    def _tell(self, told: Told) -> None:
-        self.told = told
+    def _set(self, state: BreakerState) -> None:
+        self.shared = state
         for callback in when_changed:
             callback()
 
@@ -119,15 +127,15 @@ def of(scorer_ref: str) -> Breaker:
     return breaker
 
 
-def paused_by(scorer_ref: str) -> Told | None:
-    """The breaker of a scorer, if it is open."""
+def open_state(scorer_ref: str) -> BreakerState | None:
+    """The state of a scorer's breaker, if it is open."""
     breaker = _breakers.get(scorer_ref)
-    return breaker.told if breaker is not None and breaker.told.open else None
+    return breaker.shared if breaker is not None and breaker.shared.open else None
 
 
-def to_tell() -> list[dict[str, Any]]:
-    """What other workers have to know: every breaker that has ever opened."""
-    return [asdict(breaker.told) for breaker in _breakers.values() if breaker.told.version]
+def outgoing() -> list[dict[str, Any]]:
+    """What to send to other workers: every breaker that has ever opened."""
+    return [breaker.shared.as_dict() for breaker in _breakers.values() if breaker.shared.version]
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -151,10 +159,10 @@ def listing(partition: int) -> list[Shown]:
         {
             "scorer_ref": ref,
             "state": breaker.state,
-            "version": breaker.told.version,
-            "reason": breaker.told.reason,
-            "since": breaker.told.since,
-            "probe_at": breaker.told.probe_at if breaker.told.open else None,
+            "version": breaker.shared.version,
+            "reason": breaker.shared.reason,
+            "since": breaker.shared.since,
+            "probe_at": breaker.shared.probe_at if breaker.shared.open else None,
             "failures": breaker.failures,
         }
         for ref, breaker in _breakers.items()
@@ -163,14 +171,14 @@ def listing(partition: int) -> list[Shown]:
 
 def close(partition: int, scorer_refs: list[str]) -> int:
     """Close breakers on this worker by hand; returns how many were open."""
-    found = [breaker for ref in scorer_refs if (breaker := _breakers.get(ref)) is not None and breaker.told.open]
+    found = [breaker for ref in scorer_refs if (breaker := _breakers.get(ref)) is not None and breaker.shared.open]
     for breaker in found:
         breaker.close()
     return len(found)
 
 
-def hear(partition: int, told: list[dict[str, Any]]) -> bool:
-    """What another worker tells."""
-    for one in told:
-        of(one["scorer_ref"]).hear(Told(**one))
+def merge(partition: int, states: list[dict[str, Any]]) -> bool:
+    """Take over what another worker sent."""
+    for state in msgspec.convert(states, list[BreakerState]):
+        of(state.scorer_ref).merge(state)
     return True

@@ -15,9 +15,9 @@ class Pause(NamedTuple):
 
 def of(project_id: str, scorer_ref: str) -> Pause | None:
     """The pause of a scorer in a project; None while there is none."""
-    told = breakers.paused_by(scorer_ref)
-    if told is not None:
-        return Pause(told.reason, told.since, told.probe_at)
+    breaker = breakers.open_state(scorer_ref)
+    if breaker is not None:
+        return Pause(breaker.reason, breaker.since, breaker.probe_at)
     cap = spending.reached(project_id, scorer_ref)
     if cap is not None:
         reason = f"spend_cap_reached: the {cap.usd:g} USD that this scorer may cost a day in this project are spent"

@@ -1,13 +1,12 @@
 """Circuit breakers: when they open, whom they let through, when they close, and what workers hear of each other."""
 
 import time
-from dataclasses import asdict
 
 import pytest
 
 from app.scorers import Failure
 from tables import breakers
-from tables.breakers import FAILURES, LONGEST_PAUSE, Breaker, Told
+from tables.breakers import FAILURES, LONGEST_PAUSE, Breaker
 
 
 def state(breaker: Breaker) -> str:
@@ -29,7 +28,7 @@ def fail(breaker: Breaker, failure: Failure, number: int = 1) -> bool:
 def test_a_bad_key_opens_it_at_once(breaker: Breaker) -> None:
     assert not fail(breaker, Failure.UNAUTHORIZED)
     assert state(breaker) == "open"
-    assert breaker.told.reason == "no"
+    assert breaker.shared.reason == "no"
     assert not breaker.lets_through(time.time())
 
 
@@ -52,7 +51,7 @@ def test_what_is_the_tasks_own_fault_never_opens_it(breaker: Breaker, failure: F
 
 def test_it_lets_one_task_through_and_that_one_decides(breaker: Breaker) -> None:
     fail(breaker, Failure.UNAUTHORIZED)
-    late = breaker.told.probe_at
+    late = breaker.shared.probe_at
     assert not breaker.lets_through(late - 0.01)
     assert breaker.lets_through(late)
     assert breaker.enter()
@@ -66,39 +65,39 @@ def test_it_lets_one_task_through_and_that_one_decides(breaker: Breaker) -> None
 
 def test_failures_while_it_is_open_are_not_the_tasks_and_pauses_grow_up_to_the_longest(breaker: Breaker) -> None:
     fail(breaker, Failure.UNAUTHORIZED)
-    since, pauses = breaker.told.since, []
+    since, pauses = breaker.shared.since, []
     for _ in range(8):
         before = time.time()
         assert breaker.failed(Failure.UNAVAILABLE, "still not", None, breaker.enter())
-        pauses.append((breaker.told.probe_at - time.time(), breaker.told.probe_at - before))
+        pauses.append((breaker.shared.probe_at - time.time(), breaker.shared.probe_at - before))
     for (least, most), pause in zip(pauses, [2, 4, 8, 16, *[LONGEST_PAUSE] * 4], strict=True):
         assert least <= pause <= most
-    assert breaker.told.since == since
-    assert breaker.told.reason == "still not"
+    assert breaker.shared.since == since
+    assert breaker.shared.reason == "still not"
 
 
 def test_a_probe_waits_for_as_long_as_the_provider_said(breaker: Breaker) -> None:
     breaker.failed(Failure.UNAUTHORIZED, "no", 300.0, breaker.enter())
-    assert breaker.told.probe_at == pytest.approx(time.time() + 300, abs=1)
+    assert breaker.shared.probe_at == pytest.approx(time.time() + 300, abs=1)
 
 
 def test_a_probe_that_shows_nothing_is_followed_by_another(breaker: Breaker) -> None:
     fail(breaker, Failure.UNAUTHORIZED)
-    breaker.left(breaker.enter())
+    breaker.abandon(breaker.enter())
     assert state(breaker) == "open"
-    assert breaker.lets_through(breaker.told.probe_at)
+    assert breaker.lets_through(breaker.shared.probe_at)
 
 
 def test_the_news_wins_whoever_tells_it_and_however_often() -> None:
     one, other = Breaker("s"), Breaker("s")
     fail(one, Failure.UNAUTHORIZED)
-    stale = Told(**asdict(one.told))
-    other.hear(one.told)
-    assert (other.state, other.told) == ("open", one.told)
+    stale = one.shared
+    other.merge(stale)
+    assert (other.state, other.shared) == ("open", one.shared)
     other.close()
-    other.hear(stale)
+    other.merge(stale)
     assert state(other) == "closed"
-    one.hear(other.told)
+    one.merge(other.shared)
     assert state(one) == "closed"
 
 
@@ -108,4 +107,11 @@ def test_closing_by_hand_closes_what_is_open_and_says_how_many() -> None:
     breakers.of(refs[1])
     assert breakers.close(0, refs) == 1
     assert breakers.close(0, refs) == 0
-    assert [breakers.paused_by(ref) for ref in refs] == [None, None, None]
+    assert [breakers.open_state(ref) for ref in refs] == [None, None, None]
+
+
+def test_fields_that_a_later_version_sends_are_ignored() -> None:
+    state = breakers.BreakerState(scorer_ref="test-later", version=1, open=True, reason="no").as_dict()
+    assert breakers.merge(0, [state | {"later": 1}])
+    assert breakers.of("test-later").shared.as_dict() == state
+    breakers.of("test-later").close()
