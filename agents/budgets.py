@@ -27,7 +27,7 @@ from app.judges.prices import lacks_price
 from app.scorers import BoundScorer
 from app.scorers.report import picodollars
 from app.spent import Spent
-from tables import in_flight, spending, unpriced
+from tables import in_flight, pauses, spending
 
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds after which nobody asks any more what is left
@@ -87,7 +87,7 @@ class Budgets:
         if cap is None:
             return PLENTY
         if (lacks := lacks_price(bound.scorer)) is not None:
-            unpriced.say(project_id, bound.ref, lacks)
+            pauses.cap_cannot_hold(project_id, bound.ref, cap, lacks)
             self._wanted.set()  # so that it is said again
             return 0
         where, day = (project_id, bound.ref), self.day()
@@ -100,11 +100,14 @@ class Budgets:
         if known.cost is None:
             return 0
         if not self._told(where, known):
-            unpriced.say(project_id, bound.ref, _UNTOLD)
+            pauses.cap_cannot_hold(project_id, bound.ref, cap, _UNTOLD)
             return 0
         left = self._left(where, known)
-        spending.say(project_id, bound.ref, cap, day + DAY, left <= 0)
-        return self._affordable(where, known.held) if left > 0 and known.held > 0 else 0
+        if left <= 0:
+            pauses.cap_is_reached(project_id, bound.ref, cap, day + DAY)
+            return 0
+        pauses.cap_is_not_reached(project_id, bound.ref)
+        return self._affordable(where, known.held) if known.held > 0 else 0
 
     def _affordable(self, where: Where, held: int) -> int:
         costs = self._costs.get(where, _Costs())

@@ -1,17 +1,19 @@
-"""Tells other workers which breakers have opened or closed, so that all of them stop and go on together, and which
-scorers have reached their spend cap, or one that cannot hold, so that all of them say so."""
+"""Tells other workers which scorers breakers and spend caps pause, so that all of them stop and go on together."""
 
 import asyncio
 from contextlib import suppress
 
 from app import cluster
-from tables import breakers, spending, unpriced
+from tables import breakers, pauses
 
-_REPEAT = 0.5  # seconds: for workers that came later, or did not hear
+_REPEAT = 0.5  # seconds: for workers that came later, or did not answer
 
 
 async def tell_pauses() -> None:
-    """Tell at once what changed and again and again what has ever changed, for ever."""
+    """Send at once what changed, and all there is again and again, for ever.
+
+    Workers of another version may not know a query, and then do not answer it.
+    """
     changed = asyncio.Event()
     breakers.when_changed.append(changed.set)
     while True:
@@ -22,7 +24,5 @@ async def tell_pauses() -> None:
             with suppress(cluster.Unavailable):  # partitions are moving: the next time is soon
                 if states := breakers.outgoing():
                     await cluster.every_worker(breakers.merge, states)
-                if caps := spending.to_tell():
-                    await cluster.every_worker(spending.hear, caps)
-                if said := unpriced.to_tell():
-                    await cluster.every_worker(unpriced.hear, said)
+                if spend_pauses := pauses.outgoing():
+                    await cluster.every_worker(pauses.merge, spend_pauses)

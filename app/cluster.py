@@ -52,6 +52,10 @@ _stopping = False
 unanswered: ContextVar[set[int] | None] = ContextVar("unanswered", default=None)
 
 
+class UnknownQuery(LookupError):
+    """Another worker asks what this one does not know, as it may be of a later version."""
+
+
 class Unavailable(Exception):
     """The tables cannot be asked right now; the message says why. Ask again after `retry_after` seconds."""
 
@@ -224,13 +228,20 @@ async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs:
 
     Raises:
         Unavailable: see `ask_here`.
-        LookupError: there is no such query.
+        UnknownQuery: there is no such query here.
     """
+    return await _ask_all_here(_query_named(name), partitions, *args, **kwargs)
+
+
+def _query_named(name: str) -> Callable[..., Any]:
     module, _, function = _RENAMED.get(name, name).partition(":")
     if module != __name__ and not module.startswith("tables."):
-        raise LookupError(name)
-    query = getattr(importlib.import_module(module), function)
-    return await _ask_all_here(query, partitions, *args, **kwargs)
+        raise UnknownQuery(name)
+    try:
+        query: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError):
+        raise UnknownQuery(name) from None
+    return query
 
 
 def name_of(query: Callable[..., Any]) -> str:

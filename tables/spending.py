@@ -1,15 +1,12 @@
-"""What scorers spent: two rows a project, scorer and day, with the sums of what attempts took in one partition.
+"""A table: what scorers spent, two rows a project, scorer and day, with sums over the attempts in one partition.
 
-One has the cost alone, as workers of before there was the other read and write it; that one has all that was taken
-since there is it. Each remembers the offset of the last record that it took in, so that none counts twice. Which
-scorers have reached their cap is in memory only: it follows from these rows, and workers tell each other, so that all
-of them say so. So is what this worker holds of what is left, which others ask before they take of it.
+One has the cost alone, as workers of the version before know it; the other, which came later, has all amounts. Each
+remembers the offset of the last record that it counted, so that none counts twice. In memory only is what this worker
+has reserved of each spend cap, which others ask before they reserve.
 """
 
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -61,49 +58,6 @@ def _decode(value: bytes) -> Row:
     return Row(offset, Spent(**dict(zip(_STORED, amounts, strict=False))))
 
 
-# --- caps ----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Cap:
-    """What a worker says of the cap of a scorer in a project; what was said last holds. Times are Unix seconds."""
-
-    project_id: str
-    scorer_ref: str
-    said_at: float
-    reached: bool
-    usd: float
-    since: float
-    until: float
-
-
-_caps: dict[tuple[str, str], Cap] = {}
-
-
-def say(project_id: str, scorer_ref: str, usd: float, until: float, reached: bool) -> None:
-    """Note whether a cap is reached, if that is news."""
-    where, now = (project_id, scorer_ref), time.time()
-    known = _caps.get(where)
-    before = known is not None and known.reached and known.until > now
-    if before == reached and (known is None or not reached or known.usd == usd):
-        return
-    _caps[where] = Cap(project_id, scorer_ref, now, reached, usd, now, until)
-
-
-def reached(project_id: str, scorer_ref: str) -> Cap | None:
-    """The cap that keeps the tasks of a scorer in a project from being started now."""
-    cap = _caps.get((project_id, scorer_ref))
-    return cap if cap is not None and cap.reached and cap.until > time.time() else None
-
-
-def to_tell() -> list[dict[str, Any]]:
-    """What other workers have to know."""
-    now = time.time()
-    return [asdict(cap) for cap in _caps.values() if cap.until > now]
-
-
-# --- what this worker holds ----------------------------------------------------------------------
-
 _held: dict[tuple[str, str], int] = {}
 
 
@@ -114,16 +68,6 @@ def hold(amounts: Mapping[tuple[str, str], int]) -> None:
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-def hear(partition: int, told: list[dict[str, Any]]) -> bool:
-    """What another worker tells."""
-    for cap in (Cap(**one) for one in told):
-        where = (cap.project_id, cap.scorer_ref)
-        known = _caps.get(where)
-        if known is None or known.said_at < cap.said_at:
-            _caps[where] = cap
-    return True
 
 
 def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[int]:

@@ -20,7 +20,10 @@ async def answer_query(request: web.Request) -> web.Response:
     if not peers.is_peer(request.headers.get(peers.SECRET)):
         raise web.HTTPForbidden
     asked = orjson.loads(await request.read())
-    answers = await cluster.answer_peer(asked["query"], asked["partitions"], asked["args"], asked["kwargs"])
+    try:
+        answers = await cluster.answer_peer(asked["query"], asked["partitions"], asked["args"], asked["kwargs"])
+    except cluster.UnknownQuery:
+        raise web.HTTPNotFound from None
     return json_response(answers)
 
 

@@ -22,7 +22,7 @@ from app.web.errors import not_found, problem
 from app.web.responses import json_response, timestamp
 from app.web.scorers import REGISTRY, bind
 from app.web.submit import RESOLVER
-from tables import calls, scorers, spending
+from tables import calls, pauses, scorers, spending
 
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
 
@@ -105,9 +105,9 @@ async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> Non
         return
     day = day_of(time.time(), settings.day_start)
     costs = cluster.whole(await cluster.everywhere(spending.spent, [(project_id, bound.ref)], day))
-    said = spending.reached(project_id, bound.ref)  # which reckons with what got no answer
     spent = sum(cost for [cost] in costs.values())
-    if spent >= picodollars(cap * 1_000_000) or (said is not None and said.usd == cap):
+    # A worker may know that it is reached by reckoning with requests that got no answer.
+    if spent >= picodollars(cap * 1_000_000) or pauses.reached_cap(project_id, bound.ref) == cap:
         message = (
             f"The {cap:g} USD that this scorer may cost a day in this project are spent; the day ends at "
             f"{timestamp(day + DAY)}"

@@ -60,6 +60,12 @@ async def test_a_query_that_was_renamed_is_known_to_workers_of_the_version_befor
         await cluster.answer_peer(sent, [0], [], {})
 
 
+@pytest.mark.parametrize("name", ["tables.spending:later", "tables.later:page", "os:getcwd"])
+async def test_a_query_that_only_another_version_has_is_not_known(name: str) -> None:
+    with pytest.raises(cluster.UnknownQuery):
+        await cluster.answer_peer(name, [0], [], {})
+
+
 async def test_who_owns_what_is_looked_up_once_for_all_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
     owners = cluster.owners

@@ -11,7 +11,7 @@ from app import cluster, topics
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
 from app.spent import Spent
-from tables import spending, unpriced
+from tables import pauses, spending
 
 PROJECT, CAP, USD = "acme/judging", 100, 10**12
 UNPRICED = Spent(requests=1, unpriced=1)
@@ -76,7 +76,7 @@ def others(bound: BoundScorer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Othe
     monkeypatch.setattr(cluster, "owners", lambda: {0: "here", 1: "other"})
     monkeypatch.setattr(cluster, "every_worker", made.every_worker)
     monkeypatch.setattr(cluster, "everywhere", made.everywhere)
-    monkeypatch.setattr(unpriced, "_said", {})
+    monkeypatch.setattr(pauses, "_spend_pauses", {})
     yield made
     spending.hold({})
 
@@ -180,7 +180,7 @@ async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dea
     assert budgets.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
     budgets.spent(PROJECT, bound.ref, Spent(unanswered=1))
     assert budgets.room(PROJECT, bound) == 0
-    assert spending.reached(PROJECT, bound.ref)
+    assert pauses.reached_cap(PROJECT, bound.ref)
     others.unanswered = 4
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
@@ -198,7 +198,7 @@ async def test_what_got_no_answer_before_a_worker_started_counts_as_much_as_a_re
     others.unanswered = 6
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
-    assert spending.reached(PROJECT, bound.ref)
+    assert pauses.reached_cap(PROJECT, bound.ref)
 
 
 async def test_what_a_worker_of_before_wrote_down_of_today_makes_no_request_since_look_dear(
@@ -210,7 +210,7 @@ async def test_what_a_worker_of_before_wrote_down_of_today_makes_no_request_sinc
     budgets.room(PROJECT, bound)
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 1
-    assert not spending.reached(PROJECT, bound.ref)
+    assert not pauses.reached_cap(PROJECT, bound.ref)
 
 
 async def test_an_answer_that_does_not_say_what_it_cost_counts_for_the_cap_as_one_that_got_lost(
@@ -222,7 +222,7 @@ async def test_an_answer_that_does_not_say_what_it_cost_counts_for_the_cap_as_on
     assert budgets_of_one.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
     budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
     assert budgets_of_one.room(PROJECT, bound) == 0
-    assert spending.reached(PROJECT, bound.ref)
+    assert pauses.reached_cap(PROJECT, bound.ref)
     # After a restart, what a request cost on average of which that is known.
     others.spent, others.requests, others.unpriced = 20, 5, 4
     again = Budgets(Settings().day_start, lambda: None)
@@ -238,7 +238,9 @@ async def test_where_no_answer_says_what_it_cost_nothing_more_begins_also_after_
     assert budgets_of_one.room(PROJECT, bound) == 1
     budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
     assert budgets_of_one.room(PROJECT, bound) == 0
-    assert unpriced.of(PROJECT, bound.ref)
+    pause = pauses.of(PROJECT, bound.ref)
+    assert pause is not None
+    assert str(pause.reason).startswith("spend_cap_without_price")
     others.requests = others.unpriced = 1
     await budgets_of_one.ask()
     assert budgets_of_one.room(PROJECT, bound) == 0
