@@ -1,15 +1,14 @@
 """Who owns a key; asking its owner, or every partition.
 
-A query is a function of (partition, *arguments) that reads the tables of that partition and returns plain JSON
-values; its arguments are plain JSON values too. It runs on the worker that owns the partition. A view never reads a
-table any other way.
+A query is a function, or a coroutine function, of (partition, *arguments) that reads the tables of that partition.
+It runs on the worker that owns the partition; arguments and result are plain JSON values. Views read tables in no
+other way, but for the export of a table's raw rows (app/web/rows.py).
 """
 
 import asyncio
 import importlib
-import inspect
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -23,9 +22,10 @@ from app.positions import positions
 from app.slices import Turns
 
 P = ParamSpec("P")
-R = TypeVar("R")
+# Bound, so that what a coroutine function returns is taken for its result and not for the coroutine.
+R = TypeVar("R", bound=Mapping[str, object] | Sequence[object] | int | float | None)
 T = TypeVar("T")
-Query = Callable[Concatenate[int, P], R]
+Query = Callable[Concatenate[int, P], R | Awaitable[R]]
 
 _STOPS = "this worker is stopping"
 _MOVED = "the partition has moved to another worker"
@@ -202,12 +202,12 @@ async def ask_here(query: Query[P, R], partition: int, *args: P.args, **kwargs: 
     if not _is_here(partition):
         raise Unavailable(_MOVED)
     answer = query(partition, *args, **kwargs)
-    if not inspect.isawaitable(answer):
+    if not isinstance(answer, Awaitable):
         return answer
-    waited_for = cast(R, await _unless_stopped(answer))
+    awaited = await _unless_stopped(answer)
     if not _is_here(partition):
         raise Unavailable(_MOVED)
-    return waited_for
+    return awaited
 
 
 async def _unless_stopped(answer: Awaitable[T]) -> T:
@@ -280,7 +280,7 @@ async def caught_up(topic: topics.Topic, key: bytes) -> None:
 
     So that what was written before is seen by who asks after.
     """
-    await owner(_reach_end, key, topic.name)
+    await owner(_wait_for_end, key, topic.name)
 
 
 async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
@@ -289,17 +289,13 @@ async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
     Others are not noted in `unanswered`, since only what came last may be missing from them.
     """
     with noting():
-        return await everywhere(_reach_end, topic.name)
+        return await everywhere(_wait_for_end, topic.name)
 
 
 async def _wait_for_end(partition: int, topic: str) -> bool:
     """Query: wait until this worker has applied all that the partition of `topic` holds now."""
     await positions.reached(topic, partition, await end_offset(topic, partition) - 1)
     return True
-
-
-# A query may wait: whoever asks gets what it returned in the end.
-_reach_end = cast("Callable[[int, str], bool]", _wait_for_end)
 
 
 def assigned() -> None:

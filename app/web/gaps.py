@@ -1,21 +1,18 @@
 """`GET /scores/gaps`: the calls of a project that have no succeeded score of a scorer, and why."""
 
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
-from app import cluster, ids, topics
+from app import ids, topics
 from app.web import log_writes
 from app.web.auth import check_read
-from app.web.paging import Cursors, PagedQuery, collect, listing, sweep
+from app.web.paging import collect, listing, sweep
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import resolved
 from tables import gaps
-
-_page = cast("PagedQuery[[str, str, str | None]]", gaps.page)  # a query may wait: what it returns in the end counts
-_count = cast("cluster.Query[[Cursors, str, str], gaps.Counts]", gaps.count)
 
 
 class GapsQuery(PageQuery):
@@ -39,7 +36,7 @@ async def list_gaps(request: web.Request) -> web.Response:
     ref = await resolved(request, query.project_id, query.scorer_ref)
     if query.after is None:
         await _seen()
-    found, next_key = await collect(_page, query.after, query.limit, False, query.project_id, ref, query.reason)
+    found, next_key = await collect(gaps.page, query.after, query.limit, False, query.project_id, ref, query.reason)
     return json_response(listing([_gap(gap) for gap in found], next_key) | {"scorer_ref": ref})
 
 
@@ -50,7 +47,7 @@ async def count_gaps(request: web.Request) -> web.Response:
     ref = await resolved(request, query.project_id, query.scorer_ref)
     await _seen()
     calls, reasons, errors = 0, Counter[str](), Counter[str]()
-    async for counted in sweep(_count, query.project_id, ref):
+    async for counted in sweep(gaps.count, query.project_id, ref):
         calls += counted["calls"]
         reasons.update(counted["reasons"])
         errors.update(counted["errors"])

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -17,7 +17,7 @@ _SPARE_ROWS = 8
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Mapping[str, object])
-PagedQuery = Callable[Concatenate[int, str | None, int, P], Page]
+PagedQuery = Callable[Concatenate[int, str | None, int, P], Page | Awaitable[Page]]
 
 
 Cursors = list[str | bool | None]  # of each partition: None for the beginning, False if nothing is left

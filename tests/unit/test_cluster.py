@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import time
-from typing import Any
 
 import pytest
 from faust.types import TP
@@ -92,9 +91,8 @@ async def test_a_partition_that_moves_while_others_answer_is_not_answered_for(as
         assigned.clear()
         return partition
 
-    waits: Any = leaving
     with pytest.raises(cluster.Unavailable, match="moved"):
-        await cluster.ask_here(waits, 0)
+        await cluster.ask_here(leaving, 0)
 
 
 async def test_who_waits_for_an_answer_is_told_at_once_that_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +102,7 @@ async def test_who_waits_for_an_answer_is_told_at_once_that_the_worker_stops(mon
     async def waiting(partition: int) -> None:
         await never.wait()
 
-    waits: Any = waiting
-    asked = [asyncio.ensure_future(cluster.ask_here(waits, partition)) for partition in PARTITIONS]
+    asked = [asyncio.ensure_future(cluster.ask_here(waiting, partition)) for partition in PARTITIONS]
     await asyncio.sleep(0)
     cluster.stop()
     for answer in asked:
@@ -119,6 +116,5 @@ async def test_a_query_that_takes_too_long_by_itself_is_not_taken_for_a_stop() -
     async def late(partition: int) -> None:
         raise TimeoutError
 
-    waits: Any = late
     with pytest.raises(TimeoutError):
-        await cluster.ask_here(waits, 0)
+        await cluster.ask_here(late, 0)
