@@ -36,6 +36,9 @@ class CallLogged(Event):
 # --- scorers -------------------------------------------------------------------------------------
 
 
+WEAVE_OBJECT = "weave_object"  # the kind of Weave's objects that are no scorers here, kept for those that refer to them
+
+
 class ScorerPublished(Event):
     """A scorer got a name: a kind with parameters, under a ref that never changes its meaning."""
 
@@ -130,7 +133,7 @@ class Error(Struct, omit_defaults=True):
     """Why an attempt or a task failed; texts from a scorer are made to fit.
 
     Raises:
-        TypeError: one is none.
+        TypeError: one of them is not a str.
     """
 
     type: str

@@ -7,17 +7,19 @@ is written only by the agent that owns it, while it handles a record of the row'
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import rocksdict
 from faust.stores import rocksdb
 from faust.types import TP
+from msgspec.structs import asdict
 
 from app import open_files
+from app.events import Event
 from app.faust_app import app
 
 MIB = 1024**2
@@ -33,6 +35,7 @@ _OFFSET_KEY = rocksdb.Store.offset_key
 _block_cache = rocksdict.Cache(24 * MIB)
 
 
+R = TypeVar("R", bound=Event)
 Rows = Sequence[tuple[bytes, bytes | None]]  # keys and values; None: the row is deleted
 
 tables: list["Table"] = []
@@ -219,6 +222,15 @@ class Table(faust.Table):
                 self.data.set_persisted_offset(TP(topic, partition), offset)
         except Exception as error:
             app.on_cannot_store(self.data.path, error)
+
+
+def first_wins(row_type: type[R]) -> Callable[[R | None, Event, int], R]:
+    """The fold of a table whose rows are the first event under their key, and its offset."""
+
+    def fold(row: R | None, event: Event, offset: int) -> R:
+        return row or row_type(**asdict(event) | {"offset": offset})
+
+    return fold
 
 
 def successor(prefix: bytes) -> bytes:

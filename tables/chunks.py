@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import orjson
 from msgspec.json import Decoder
-from msgspec.structs import asdict
 
 from app import ids
 from app.events import ScoreRequested
-from tables.base import Table
+from tables.base import Table, first_wins
 
 table = Table("chunks")
 
@@ -24,11 +23,7 @@ class Row(ScoreRequested, tag="ScoreRequested"):
 
 
 _decode = Decoder(Row).decode
-
-
-def fold(row: Row | None, event: ScoreRequested, offset: int) -> Row:
-    """The first chunk of a request and number wins."""
-    return row or Row(**asdict(event), offset=offset)
+fold = first_wins(Row)
 
 
 def load(partition: int, request_id: str, chunk: int) -> Row | None:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from msgspec.json import Decoder
-from msgspec.structs import asdict
 
 from app import ids
 from app.events import RequestClaimed
+from tables.base import first_wins
 from tables.requests import table
 
 
@@ -17,11 +17,7 @@ class Row(RequestClaimed, tag="RequestClaimed"):
 
 
 _decode = Decoder(Row).decode
-
-
-def fold(row: Row | None, event: RequestClaimed, offset: int) -> Row:
-    """The first claim of a request id wins."""
-    return row or Row(**asdict(event), offset=offset)
+fold = first_wins(Row)
 
 
 def load(partition: int, request_id: str) -> Row | None:

@@ -95,10 +95,6 @@ class Row:
         """How many of the chunk's calls are queued."""
         return calls - len(self.states) + self.plain().count(State.QUEUED)
 
-    def finished(self) -> int:
-        """How many tasks are terminal."""
-        return sum(self.states.translate(_IS_TERMINAL))
-
     def plain(self) -> bytearray:
         """The states alone, a byte each."""
         return self.states.translate(_STATE)

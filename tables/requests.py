@@ -9,11 +9,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from msgspec.json import Decoder
-from msgspec.structs import asdict
 
 from app import ids
 from app.events import RequestAccepted
-from tables.base import Table, successor
+from tables.base import Table, first_wins, successor
 from tables.paging import Page, Slice
 
 table = Table("requests")
@@ -32,16 +31,12 @@ class Row(RequestAccepted, tag="RequestAccepted"):
 
 
 _decode = Decoder(Row).decode
+fold = first_wins(Row)
 
 
 def is_place(text: str) -> bool:
     """Whether a request may stand there."""
     return re.match(r"\d{17}\..", text, re.ASCII) is not None
-
-
-def fold(row: Row | None, event: RequestAccepted, offset: int) -> Row:
-    """The first header of a request wins."""
-    return row or Row(**asdict(event), offset=offset)
 
 
 def load(partition: int, request_id: str) -> Row | None:

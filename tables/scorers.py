@@ -12,8 +12,7 @@ from msgspec import field
 from msgspec.json import Decoder
 
 from app import ids
-from app.events import ScorerPublished
-from app.judges.weave import KEPT
+from app.events import WEAVE_OBJECT, ScorerPublished
 from app.structs import Struct
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -89,9 +88,9 @@ def of_project(partition: int, project_id: str | None) -> Iterator[tuple[Row, li
     rows = table.scan(partition, ids.join_key(project_id or "") + ids.SEPARATOR)
     for _, [(_, head), *behind] in groupby(rows, key=lambda item: ids.split_key(item[0])[1]):
         row = _decode(head)
-        scorers = (item for item in behind if _brief(item[1]).published.kind != KEPT)
+        scorers = (item for item in behind if _brief(item[1]).published.kind != WEAVE_OBJECT)
         versions = row.versions | {ids.split_key(key)[2]: _decode_version(value).published for key, value in scorers}
-        yield row, [version for version in versions.values() if version.kind != KEPT]
+        yield row, [version for version in versions.values() if version.kind != WEAVE_OBJECT]
 
 
 def version(partition: int, project_id: str | None, name: str, digest: str) -> dict[str, Any] | None:

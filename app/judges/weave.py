@@ -8,7 +8,6 @@ from app.judges.remote import RemoteScorer
 
 JUDGE = "LLMAsAJudgeScorer"
 REMOTE = "RemoteScorer"
-KEPT = "weave_object"  # the kind of objects that are no scorers that run here, kept for those that refer to them
 _NOT_PARAMETERS = frozenset({"messages_template", "response_format"})
 
 

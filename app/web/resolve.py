@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from app import cluster, ids
-from app.judges.weave import KEPT
+from app.events import WEAVE_OBJECT
 from app.scorers import BadRef, Registry, ScorerRef, parse_ref
 from app.web.bodies import MAX_ERRORS
 from app.web.errors import Detail, detail
@@ -79,7 +79,7 @@ class Resolver:
         version = await cluster.owner(scorers.version, key, project_id, ref.name, ref.digest)
         if version is None or not version["ref"].startswith("weave:"):
             return None
-        if version["kind"] == KEPT:
+        if version["kind"] == WEAVE_OBJECT:
             raise BadRef(
                 f"{str(ref)!a} is an object whose code is not here: of Weave's scorers LLMAsAJudgeScorer and "
                 "RemoteScorer can be run; publish what others do as a scorer of this service."

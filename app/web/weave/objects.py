@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from app import cluster, ids, topics
-from app.events import ScorerPublished
+from app.events import WEAVE_OBJECT, ScorerPublished
 from app.judges import weave
 from app.scorers import BadRef, Policy, parse_ref
 from app.web import log_writes
@@ -56,7 +56,7 @@ async def create_object(request: web.Request) -> web.Response:
     if obj.expected_digest not in (None, "", digest):
         raise problem(409, ["body", "obj"], f"The digest of the object is {digest}", "digest_mismatch")
     kind, params = await _scorer(obj)
-    if kind != weave.KEPT:
+    if kind != WEAVE_OBJECT:
         bound = bind(request.app[REGISTRY], obj.object_id, kind, params)
         check_cap(bound, Policy(), "body", "obj", "val")
         await check_askable(bound, Policy(), obj.project_id, digest, "body", "obj", "val")
@@ -103,7 +103,7 @@ async def read_object(request: web.Request) -> web.Response:
                 "version_index": index,
                 "is_latest": int(versions[index][2]),
                 "kind": "op" if _is_op(val) else "object",
-                "base_object_class": "Scorer" if found["kind"] != weave.KEPT else None,
+                "base_object_class": "Scorer" if found["kind"] != WEAVE_OBJECT else None,
                 "leaf_object_class": weave.class_of(val) or None,
                 "val": val,
             }
@@ -118,7 +118,7 @@ def digest_of(val: Any) -> str:
 
 async def _scorer(obj: _Object) -> tuple[str, dict[str, Any]]:
     if weave.class_of(obj.val) not in (weave.JUDGE, weave.REMOTE):
-        return weave.KEPT, {}
+        return WEAVE_OBJECT, {}
     try:
         return weave.scorer_of(obj.val, await _model(obj))
     except weave.CannotRun as error:
