@@ -1,10 +1,10 @@
-"""Where a record is."""
+"""A type that all tables share: the position of a record."""
 
 from typing import NamedTuple
 
 
 class At(NamedTuple):
-    """Where a record lies in its topic, and when it was appended to it (Unix seconds)."""
+    """Where a record lies in its topic, and when it was appended (Unix seconds)."""
 
     partition: int
     offset: int

@@ -1,7 +1,7 @@
-"""What all tables share: rows of bytes in one RocksDB a partition, backed by a changelog topic.
+"""The base of all tables: rows of bytes in one RocksDB a partition, backed by a changelog topic.
 
-Faust's own `table[key] = value` takes its partition from the event that happens to be current; ours is told. A row
-is written only by the agent that owns it, while it handles a record of the row's partition.
+Faust's `table[key] = value` writes to the partition of the current event; here the caller names the partition. A row is
+written only by the agent that owns it, while it handles a record of the row's partition.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from app.faust_app import app
 
 MIB = 1024**2
 _WRITE_BUFFER_BYTES = 4 * MIB
-# What is new is merged with all of the first level: the default, 256 MiB, is a whole table, merged again and again.
+# New rows are merged with the whole first level. Its default of 256 MiB would rewrite whole tables again and again.
 _FIRST_LEVEL_BYTES = 16 * MIB
 _FILE_BYTES = 8 * MIB
-_FILES_MERGED = 8  # at once, into the first level: with four, all of that is written twice as often
-# Of these a write buffer is made. A table that is hardly written takes one, in each partition.
+_FILES_MERGED = 8  # at once, into the first level, which with four would be rewritten twice as often
+# Write buffers grow by blocks of this size. A table that is hardly written takes one in each partition.
 _ARENA_BLOCK_BYTES = 64 * 1024
 _OFFSET_KEY = rocksdb.Store.offset_key
 # One block cache for all tables and partitions, so that memory does not grow with their number.
@@ -42,7 +42,7 @@ tables: list["Table"] = []
 
 
 def keep_in(directory: Path | None) -> None:
-    """Close all tables, and keep them below `directory` from now on, without changelogs: for who runs no worker."""
+    """Close all tables, and keep them below `directory` from now on, without changelogs: for commands."""
     for table in tables:
         table.close()
         table.has_changelog = False
@@ -64,7 +64,7 @@ class Store(rocksdb.Store):
     def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
-        # RocksDB keeps them in 64 parts: with 64, two files in one part close each other.
+        # RocksDB shards this limit by 64: with 64, two files in one shard would close each other.
         options.set_max_open_files(min(512, max(64, open_files.limit() // (len(tables) * app.conf.topic_partitions))))
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
@@ -79,7 +79,7 @@ class Store(rocksdb.Store):
         blocks.set_block_cache(_block_cache)
         blocks.set_bloom_filter(10, block_based=False)
         blocks.set_cache_index_and_filter_blocks(True)
-        # In pieces: those of a large file may be more than a shard of the cache holds, and would be read each time.
+        # In parts, since those of a large file may exceed a shard of the cache, and would be read each time.
         blocks.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
         blocks.set_partition_filters(True)
         options.set_block_based_table_factory(blocks)
@@ -95,7 +95,7 @@ class Store(rocksdb.Store):
                     db.close()
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """How far the changelog is in the store; a store that is ahead of its log is dropped, to be recovered."""
+        """The last changelog offset in the store. A store that is ahead of its log is dropped, to be recovered."""
         offset = super().persisted_offset(tp)
         end = app.consumer.highwater(tp)
         if offset is None or end is None or offset < end:
@@ -172,10 +172,10 @@ class Table(faust.Table):
             raise
 
     def scan(self, partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Rows whose key starts with `prefix`, in key order, from behind `after` on."""
+        """Rows whose key starts with `prefix`, in key order, starting after key `after`."""
         options = rocksdict.ReadOptions()
         if prefix:
-            # Without a bound the search for the last row's successor would wade through all deleted rows behind it.
+            # Without a bound, a scan would read all deleted rows behind the last one.
             options.set_iterate_upper_bound(successor(prefix))
         start = max(prefix, after or b"")
         for key, value in self._db(partition).items(from_key=start or None, read_opt=options):
@@ -183,7 +183,7 @@ class Table(faust.Table):
                 yield key, value
 
     def scan_back(self, partition: int, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Rows in reverse key order, from in front of `before` on."""
+        """Rows in reverse key order, starting before key `before`."""
         for key, value in self._db(partition).items(backwards=True, from_key=before):
             if key != _OFFSET_KEY and key != before:
                 yield key, value
@@ -192,12 +192,12 @@ class Table(faust.Table):
         return self.data._db_for_partition(partition)
 
     def snapshot(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
-        """All rows in `partition` as they are now, in key order, whatever is put while they are read."""
+        """All rows in `partition` as they are now, in key order; later writes do not show."""
         kept = self._db(partition).snapshot()
         return ((key, value) for key, value in kept.items() if key != _OFFSET_KEY)
 
     def close(self) -> None:
-        """Let go of the stores of all partitions; they are opened again when they are needed."""
+        """Close the stores of all partitions; they are opened again when needed."""
         for database in self.data._dbs.values():
             database.close()
         self.data._dbs.clear()
@@ -208,13 +208,13 @@ class Table(faust.Table):
             app.producer.append_all(topic, partition, rows).add_done_callback(self._on_logged)
 
     def _on_logged(self, future: "asyncio.Future[Any]") -> None:
-        # A send that failed stops the worker (the producer sees to it); here only the good ones count.
+        # A send that fails stops the worker (the producer sees to it), so only the others matter here.
         if not future.cancelled() and future.exception() is None:
             metadata = future.result()
             self._acknowledged[metadata.partition] = metadata.offset
 
     def persist_offsets(self) -> None:
-        """Remember how far the changelog is in the local store, so that recovery starts from there."""
+        """Store which changelog offset each store has reached, so that recovery starts there."""
         topic = self.changelog_topic.get_topic_name()
         acknowledged, self._acknowledged = self._acknowledged, {}
         try:
@@ -234,6 +234,6 @@ def first_wins(row_type: type[R]) -> Callable[[R | None, Event, int], R]:
 
 
 def successor(prefix: bytes) -> bytes:
-    """The smallest key behind all keys that start with `prefix`, which must not be all 0xff."""
+    """The smallest key after all keys that start with `prefix`, which must not be all 0xff."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1])

@@ -1,4 +1,4 @@
-"""Keeps the write buffers of all tables small together: each table has one for each partition, and few are in use."""
+"""A service for all tables: bounds the sum of their write buffers. Each table has one a partition; few are used."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,18 +13,18 @@ INTERVAL = 0.25  # seconds; a recovery writes some 10 MB meanwhile
 
 
 class Buffers(Service):
-    """Looks again and again while the worker runs, also while it recovers."""
+    """Flushes what is too much as long as the worker runs, also during recovery."""
 
     @Service.task
-    async def _look_for_ever(self) -> None:
+    async def _flush_for_ever(self) -> None:
         async for _ in self.itertimer(INTERVAL, name="buffers"):
             flush_largest(database for table in tables for database in table.data._dbs.values())
 
 
 def flush_largest(databases: Iterable[rocksdict.Rdict], limit: int = LIMIT) -> None:
-    """Have the largest write buffers written in the background, as many as leave the others within `limit`.
+    """Flush the largest write buffers in the background, as many as it takes for the others to be within `limit`.
 
-    RocksDB's own limit for several databases has the one flushed that is being written, however small its buffer is.
+    RocksDB's own limit for several databases flushes the one that is being written, however small its buffer is.
     """
     sizes = [(_size(database, "cur-size-active-mem-table"), database) for database in databases]
     total = sum(size for size, _ in sizes)
@@ -32,8 +32,8 @@ def flush_largest(databases: Iterable[rocksdict.Rdict], limit: int = LIMIT) -> N
         if total <= limit:
             break
         if _size(database, "num-immutable-mem-table"):
-            continue  # it is flushing, and a second flush would have this thread wait for the first
-        # What cannot be written is told by the next write to it; rocksdict raises bare Exception.
+            continue  # it is being flushed, and a second flush would block this thread
+        # The next write to it reports what cannot be written; rocksdict raises bare Exception.
         with suppress(Exception):
             database.flush(wait=False)
             total -= size

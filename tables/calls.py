@@ -1,8 +1,8 @@
-"""Logged calls: one row a call, merged from its start and its end.
+"""Table of logged calls: one row a call, merged from its start and its end.
 
-A call is there once its end is there. For each part the first one wins; a later one that says nothing new changes
-nothing, any other is a rewrite, which is refused. So the row does not depend on how often or in which order parts are
-delivered, but for parts that are too large together, of which the later one is refused.
+A call can be read and scored once its end is logged. The first of each part wins; a later one is ignored if it adds
+nothing, else refused as a rewrite. So the row does not depend on how often or in which order parts are delivered,
+unless both are too large together: then the later one is refused.
 """
 
 from collections.abc import Iterator
@@ -30,19 +30,19 @@ def encode(call: dict[str, Any]) -> bytes:
 
 
 def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, Verdict]:
-    """The row after `event`, which lies at `offset`, and what became of the event."""
+    """The row after `event` at `offset`, and the verdict on the event."""
     row = row or {"offset": offset, "parts": {}, "call": {}}
     part = "start" if event.part == "start" else "end"
-    # Who logged it is no part of the call: a colleague who logs it again changes nothing.
+    # Who logged it is not part of the call: a colleague may log it again.
     content = {name: value for name, value in event.call.items() if name != "wb_user_id"}
     digest = ids.digest(encode(content).decode())
-    # A null says nothing, but as the output it says that the call ended with none.
+    # A null counts as absent, except as the output of an end: the call ended without one.
     present = {
         name: value for name, value in event.call.items() if value is not None or (name, part) == ("output", "end")
     }
     known = row["parts"].get(part)
     if known is not None:
-        return row, "unchanged" if known == digest or _says_nothing_new(present, row["call"]) else "call_rewritten"
+        return row, "unchanged" if known == digest or _adds_nothing(present, row["call"]) else "call_rewritten"
     call = {**row["call"], **present} if part == "end" else {**present, **row["call"]}
     merged = {"offset": offset, "parts": {**row["parts"], part: digest}, "call": call}
     if len(encode(call)) > MAX_CALL_BYTES:
@@ -50,10 +50,10 @@ def merge(row: Row | None, event: CallLogged, offset: int) -> tuple[Row | None, 
     return merged, "stored"
 
 
-def _says_nothing_new(present: dict[str, Any], call: dict[str, Any]) -> bool:
-    """Whether the call has all of this: so it may come as it is read, or in another part than it was logged in."""
-    told = {name: value for name, value in present.items() if name != "wb_user_id"}
-    return encode(told) == encode({name: call.get(name) for name in told})
+def _adds_nothing(present: dict[str, Any], call: dict[str, Any]) -> bool:
+    """Whether the call has all of this: it may be logged again as it is read, or in the other part."""
+    given = {name: value for name, value in present.items() if name != "wb_user_id"}
+    return encode(given) == encode({name: call.get(name) for name in given})
 
 
 def load(partition: int, key: bytes) -> Row | None:
@@ -67,17 +67,17 @@ def save(partition: int, key: bytes, row: Row) -> None:
 
 
 def ended(row: Row | None) -> bool:
-    """Whether the call is there, which is when its end is."""
+    """Whether the end of the call is logged."""
     return row is not None and "end" in row["parts"]
 
 
 def named(project_id: str, call_id: str) -> dict[str, Any]:
-    """Of a call only what names it."""
+    """A call reduced to its project and id."""
     return {"project_id": project_id, "id": call_id}
 
 
 class _Parts(msgspec.Struct):
-    """Of a row, without the call."""
+    """A row without the call, which takes long to decode."""
 
     parts: dict[str, str]
 
@@ -85,13 +85,13 @@ class _Parts(msgspec.Struct):
 _parts = msgspec.json.Decoder(_Parts).decode
 
 
-# What scoring read last, (row, its bytes) by partition and key: each scorer of a request asks for the same calls.
+# What scoring read last, (row, its size) by partition and key: each scorer of a request reads the same calls.
 _recent: dict[tuple[int, bytes], tuple[Row, int]] = {}
 _RECENT_ROWS, _RECENT_BYTES = 1_024, 16 * 1024
 
 
 def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
-    """`find`, and how many bytes the row has. The row is shared, so that nobody may change it."""
+    """`find`, and the size of the row in bytes. The row is shared: do not change it."""
     known = _recent.get((partition, key))
     if known is not None:
         return known
@@ -109,25 +109,25 @@ def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
 
 
 def forget_recent() -> None:
-    """Read every call anew from now on: tables were recovered, so that rows have changed without `save`."""
+    """Read every call again: tables were recovered, so rows may have changed without `save`."""
     _recent.clear()
 
 
 def without_output(call: dict[str, Any]) -> Error | None:
-    """Why no scorer is run on it, if it ended with an exception and no output."""
+    """Why no scorer can run on the call, if it ended with an exception and without output."""
     if call.get("exception") is None or call.get("output") is not None:
         return None
     return Error(type="call_has_no_output", message="the call ended with an exception and no output")
 
 
 def find(partition: int, key: bytes) -> Row | None:
-    """The row of a call that is there, with its `offset`, `parts` and `call`; None while it has no end."""
+    """The row of a call that has ended, else None."""
     row = load(partition, key)
     return row if ended(row) else None
 
 
 def of_project(partition: int, project_id: str, after: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
-    """(key, row) of a project's calls that are there, by call id."""
+    """(key, row) of a project's calls that have ended, by call id."""
     for key, value in table.scan(partition, ids.join_key(project_id) + ids.SEPARATOR, after):
         row = orjson.loads(value)
         if ended(row):
@@ -138,13 +138,13 @@ def of_project(partition: int, project_id: str, after: bytes | None = None) -> I
 
 
 def find_call(partition: int, project_id: str, call_id: str) -> dict[str, Any] | None:
-    """A call that is there."""
+    """A call that has ended."""
     row = find(partition, ids.call_key(project_id, call_id))
     return None if row is None else row["call"]
 
 
 def page(partition: int, after: str | None, rows: int, project_id: str, ids_only: bool = False) -> Page:
-    """A project's calls that are there, by call key; each whole, or only `named`."""
+    """A project's calls that have ended, by call key; with `ids_only` only `named`."""
     found = Slice(rows)
     prefix = ids.join_key(project_id) + ids.SEPARATOR
     for key, value in table.scan(partition, prefix, None if after is None else after.encode()):

@@ -1,4 +1,4 @@
-"""Queries: calls with what was said of them, by scorers and by people, which lies in the partition of the call."""
+"""Query over tables: calls with their scores and the feedback on them, which lie in the partition of the call."""
 
 from collections.abc import Callable
 from typing import Any, TypedDict
@@ -10,15 +10,15 @@ from tables import calls, scores, weave
 from tables.base import MIB
 from tables.paging import Page, Slice
 
-MOST_SAID_BYTES = 8 * MIB  # of a call, that are given with it
+MAX_FEEDBACK_BYTES = 8 * MIB  # with a call, scores included
 _AT_ONCE = 1_000
-_CALLS_AT_ONCE = 16  # as what is said of them fills a page, and those beyond it would be read again
+_CALLS_AT_ONCE = 16  # with feedback, which soon fills a page: calls beyond it would be read again
 
 
 class CallWithFeedback(TypedDict):
-    """A call, the scores that are shown of it, and the feedback on it; of these nothing unless they are asked for.
+    """A call, and if asked for its current scores and the feedback on it.
 
-    `whole` is whether that is all of them: more than 8 MiB are not given with a call.
+    `whole` is False where these were cut off, since they exceed 8 MiB.
     """
 
     call: dict[str, Any]
@@ -27,40 +27,40 @@ class CallWithFeedback(TypedDict):
     whole: bool
 
 
-def find(partition: int, project_id: str, call_id: str, said: bool) -> CallWithFeedback | None:
-    """A call that is there."""
+def find(partition: int, project_id: str, call_id: str, with_feedback: bool) -> CallWithFeedback | None:
+    """A call that has ended."""
     call = calls.find_call(partition, project_id, call_id)
-    return None if call is None else _judged(partition, project_id, call, said)
+    return None if call is None else _with_feedback(partition, project_id, call, with_feedback)
 
 
-def page(partition: int, after: str | None, rows: int, project_id: str, said: bool) -> Page:
-    """A project's calls that are there, by call key."""
+def page(partition: int, after: str | None, rows: int, project_id: str, with_feedback: bool) -> Page:
+    """A project's calls that have ended, by call key."""
     found = Slice(rows)
-    listed = calls.page(partition, after, min(rows, _CALLS_AT_ONCE) if said else rows, project_id)
+    listed = calls.page(partition, after, min(rows, _CALLS_AT_ONCE) if with_feedback else rows, project_id)
     for key, call in listed["items"]:
-        judged = _judged(partition, project_id, call, said)
-        found.add(key, judged, len(orjson.dumps(judged)) if said else 0)
-        if said and found.full():
+        item = _with_feedback(partition, project_id, call, with_feedback)
+        found.add(key, item, len(orjson.dumps(item)) if with_feedback else 0)
+        if with_feedback and found.full():
             return found.page(key)
     return found.page(listed["next"])
 
 
-def _judged(partition: int, project_id: str, call: dict[str, Any], said: bool) -> CallWithFeedback:
-    judged: CallWithFeedback = {"call": call, "scores": [], "feedback": [], "whole": True}
-    if said:
-        left = MOST_SAID_BYTES
+def _with_feedback(partition: int, project_id: str, call: dict[str, Any], with_feedback: bool) -> CallWithFeedback:
+    found: CallWithFeedback = {"call": call, "scores": [], "feedback": [], "whole": True}
+    if with_feedback:
+        left = MAX_FEEDBACK_BYTES
         filters: scores.Filters = {"call_id": call["id"], "status": "succeeded"}
-        judged["scores"], left = _all(lambda after: scores.page(partition, after, _AT_ONCE, project_id, filters), left)
+        found["scores"], left = _all(lambda after: scores.page(partition, after, _AT_ONCE, project_id, filters), left)
         ref = ids.call_ref(project_id, call["id"])
-        judged["feedback"], left = _all(
+        found["feedback"], left = _all(
             lambda after: weave.feedback_of(partition, after, _AT_ONCE, project_id, ref), left
         )
-        judged["whole"] = left >= 0
-    return judged
+        found["whole"] = left >= 0
+    return found
 
 
 def _all(page: Callable[[str | None], Page], left: int) -> tuple[list[Any], int]:
-    """The items of all pages, and how many bytes more there might have been; fewer than 0 if they were too many."""
+    """The items of all pages, and what remains of `left` bytes; below 0 if they exceed it, and then not all items."""
     found: list[Any] = []
     after = None
     while left >= 0:

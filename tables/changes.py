@@ -1,7 +1,7 @@
-"""What the records of `score-events` do: to the tables of scores, history, tasks, progress, spending, what was begun.
+"""Folds records of `score-events` into scores, history, tasks, progress, spending, judgements and provider_requests.
 
-Each row remembers the offset of the last record that it took in. A record that is delivered again puts all its rows
-again and changes none, whichever of them had reached the store or the changelog before.
+Each row has the offset of the last record that changed it. A record that is delivered again puts all its rows again and
+changes none, whichever of them had reached the store or the changelog before.
 """
 
 from collections import Counter
@@ -50,14 +50,14 @@ class Changes:
         self._progress: dict[Where, progress.Row] = {}
         self._history: list[tuple[bytes, history.Row]] = []
         self._judgements: dict[bytes, judgements.Row] = {}
-        self._begun: dict[bytes, provider_requests.Row | None] = {}  # as they were, or None behind an outcome
-        self._asked: Counter[bytes] = Counter()  # requests that have begun since
+        self._provider_requests: dict[bytes, provider_requests.Row | None] = {}  # as loaded; None after an outcome
+        self._new_requests: Counter[bytes] = Counter()  # since then
         self._spending: dict[bytes, spending.Row] = {}
-        self.tasks: dict[bytes, tasks.Row | None] = {}  # what is parked by the task's key, None what is not any more
+        self.tasks: dict[bytes, tasks.Row | None] = {}  # by task key; None what is no longer parked
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
-        self.spent: list[tuple[str, str, Spent]] = []  # by which scorer of which project
-        self.happened: list[tuple[bytes, float]] = []  # to which task, and when
+        self.spent: list[tuple[str, str, Spent]] = []  # (project id, scorer ref, what an attempt took)
+        self.happened: list[tuple[bytes, float]] = []  # (task key, time) of each event
 
     def apply_all(self, events: Iterable[ScoreEvent]) -> None:
         """Apply the events of the record, in order."""
@@ -71,7 +71,7 @@ class Changes:
             elif isinstance(event, TaskWithdrawn):
                 self.withdraw(event)
             elif isinstance(event, ProviderAsked):
-                self.begin(event)
+                self.ask(event)
             else:
                 self.apply(event)
 
@@ -82,11 +82,11 @@ class Changes:
         if isinstance(event, scores.Terminal):
             score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
             if scores.outcome_of(score, event.round)["offset"] != self._offset:
-                self._remember(key, event)
+                self._add_history(key, event)
             if event.parked:
                 self._unpark(key, event.round)
         else:
-            self._remember(key, event)
+            self._add_history(key, event)
         if score is not None and score["round"] >= event.round:
             state: str = scores.outcome_of(score, event.round)["status"]
         else:
@@ -95,13 +95,13 @@ class Changes:
             if task is None:
                 return
             state = task.status
-        self._bill(key, event)
-        self._keep(event)
+        self._add_spending(key, event)
+        self._keep_judgement(event)
         for target in event.targets:
             row = self._of(target[:3])
             if event.spent is not None and row.offset < self._offset:
                 row.spent = spent_in_all(row.spent, event.spent)
-            # A request that is cancelled marks its tasks itself, all at the moment when that was asked.
+            # Tasks of a cancelled request are marked by `cancel`, all with the time of that request's cancel.
             stopped = state == "cancelled" and isinstance(event, ScoreCancelled)
             if row.opened(target.call) == target.opened and not stopped:
                 self._mark(row, target[:3], [target.call], _STATES[state], event.at)
@@ -124,35 +124,35 @@ class Changes:
     def withdraw(self, event: TaskWithdrawn) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
         self.happened.append((key, event.at))
-        self._remember(key, event)
+        self._add_history(key, event)
         row = self._task(key)
         if row is not None:
             self.tasks[key] = tasks.withdraw(row, event, self._offset)
 
-    def begin(self, event: ProviderAsked) -> None:
+    def ask(self, event: ProviderAsked) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
-        if key not in self._begun:
-            self._begun[key] = provider_requests.load(self._partition, key)
-        self._asked[key] += 1
+        if key not in self._provider_requests:
+            self._provider_requests[key] = provider_requests.load(self._partition, key)
+        self._new_requests[key] += 1
 
     def encode(self) -> list[tuple[Table, Rows]]:
-        """The rows as they are to be written. Raises JSONEncodeError for an output that no row can hold."""
-        begun = {key: self._begun_after(key) for key in self._begun}
+        """The rows to write. Raises JSONEncodeError for an output that no row can hold."""
+        requests = {key: self._provider_requests_after(key) for key in self._provider_requests}
         return [
             (scores.table, scores.encode_all(self._scores)),
             (history.table, history.encode_all(self._history, self._offset)),
             (progress.table, progress.encode_all(self._progress, self._offset)),
             (spending.table, spending.encode_all(self._spending, self._offset)),
             (judgements.table, judgements.encode_new(self._judgements, self._partition)),
-            (provider_requests.table, provider_requests.encode_all(begun)),
+            (provider_requests.table, provider_requests.encode_all(requests)),
             (tasks.table, tasks.encode_all(self.tasks)),
         ]
 
-    def _begun_after(self, key: bytes) -> provider_requests.Row | None:
-        asked = self._asked[key]
-        return provider_requests.fold(self._begun[key], asked, self._offset) if asked else self._begun[key]
+    def _provider_requests_after(self, key: bytes) -> provider_requests.Row | None:
+        row, new = self._provider_requests[key], self._new_requests[key]
+        return provider_requests.fold(row, new, self._offset) if new else row
 
-    def _remember(self, key: bytes, event: OfTask) -> None:
+    def _add_history(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))
 
     def _score(self, key: bytes) -> scores.Row | None:
@@ -192,8 +192,8 @@ class Changes:
             row = self._progress[where] = progress.load(self._partition, *where)
         return row
 
-    def _keep(self, event: OfTask) -> None:
-        """Keep a judgement that may be used again; one that was used is none of its own."""
+    def _keep_judgement(self, event: OfTask) -> None:
+        """Keep a judgement that may be reused, unless it was reused itself."""
         if isinstance(event, ScoreSucceeded) and "question" in event.lineage and "judged_for" not in event.lineage:
             key = judgements.key(event.project_id, event.lineage["question"])
             self._judgements.setdefault(
@@ -206,21 +206,21 @@ class Changes:
                 },
             )
 
-    def _bill(self, key: bytes, event: OfTask) -> None:
+    def _add_spending(self, key: bytes, event: OfTask) -> None:
         if event.day is None:
             return
-        self._begun[key], self._asked[key] = None, 0
+        self._provider_requests[key], self._new_requests[key] = None, 0
         if event.spent is None:
             return
-        told = True
+        counted = True  # before
         for where in spending.keys(event.project_id, event.scorer_ref, event.day):
             row = self._spending.get(where)
             if row is None:
                 row = self._spending[where] = spending.load(self._partition, where)
             if row.offset < self._offset:
                 row.spent += event.spent
-                told = False
-        if not told:
+                counted = False
+        if not counted:
             self.spent.append((event.project_id, event.scorer_ref, event.spent))
 
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:

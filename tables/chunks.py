@@ -1,7 +1,6 @@
-"""The calls of every request: one row a chunk, which lies in the partition of its calls.
+"""Table of the calls of every request: one row a chunk, in the partition of its calls.
 
-And one for each of its scorers, by which the chunks that name a scorer are found: there are few, so that none is needed
-for a task.
+A further row for each scorer of a chunk finds the chunks that name a scorer. That is cheap: it is not one a task.
 """
 
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ def save(partition: int, row: Row) -> None:
 
 
 def _of_scorer(project_id: str, scorer_ref: str) -> bytes:
-    """What the keys of rows by which chunks are found begin with; no request id starts so."""
+    """Prefix of the rows that find a scorer's chunks; no request id starts with it."""
     return ids.SEPARATOR + ids.join_key(project_id, scorer_ref) + ids.SEPARATOR
 
 
@@ -53,7 +52,7 @@ def of_request(partition: int, request_id: str, from_chunk: int = 0) -> Iterator
 
 
 def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: str) -> Iterator[Row | None]:
-    """The chunks that name a scorer and may have calls from `first` to `last`; None for each that cannot."""
+    """The chunks that name a scorer and may have calls from `first` to `last`; None in place of others."""
     prefix = _of_scorer(project_id, scorer_ref)
     for key, span in table.scan(partition, prefix):
         lowest, highest = orjson.loads(span)

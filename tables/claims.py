@@ -1,4 +1,4 @@
-"""Claims of request ids made from an `Idempotency-Key`: one row a request id, beside its header in the same table."""
+"""Table of claims of request ids made from an `Idempotency-Key`: one row each, in the same store as tables/requests."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tables.requests import table
 
 
 class Row(RequestClaimed, tag="RequestClaimed"):
-    """The claim that won and the offset that made the row."""
+    """The first claim of a request id, and the offset that made the row."""
 
     offset: int
 
@@ -37,6 +37,6 @@ def _key(request_id: str) -> bytes:
 
 
 def find(partition: int, request_id: str) -> dict[str, Any] | None:
-    """The claim of a request id that won."""
+    """The first claim of a request id."""
     row = load(partition, request_id)
     return None if row is None else row.as_dict()

@@ -1,7 +1,7 @@
-"""What was asked of requests after they were accepted: a row a request and partition, and behind it two a control.
+"""Table of cancels and retries: one row a request with what they amount to, and two rows a control.
 
-A request may be steered any number of times, so each control has a row of its own, under its number, and one under its
-id, which tells whether it has been taken.
+A request may be cancelled and retried any number of times, so each control has a row of its own, under its number, and
+one under its id, which shows whether it is known already.
 """
 
 from msgspec import field
@@ -13,7 +13,7 @@ from app.structs import Struct
 from tables.base import Rows, Table
 
 table = Table("controls")
-MAX_BYTES = 2 * 1024**2  # of one, which its row must hold; the views take far less
+MAX_BYTES = 2 * 1024**2  # of a control, so that its row fits into a record; the views accept far less
 
 
 class Numbered(Struct):
@@ -24,13 +24,13 @@ class Numbered(Struct):
 
 
 class Row(Struct):
-    """What the controls come to that this partition got of a request."""
+    """What the controls of a request amount to in this partition."""
 
     offset: int = -1  # of the last one
-    number: int = 0  # of the last one: they are counted from 1 on, in the order in which this partition got them
-    cancelled: bool = False  # nothing of the request is to be started any more
-    retried_at: float = 0.0  # when the last retry was asked for
-    controls: list[Numbered] = field(default_factory=list)  # of before they had rows of their own
+    number: int = 0  # of the last one, counted from 1 in the order of this partition's log
+    cancelled: bool = False  # nothing more of the request is to be started
+    retried_at: float = 0.0  # when the last retry was requested
+    controls: list[Numbered] = field(default_factory=list)  # in rows from before controls had rows of their own
 
 
 _decode = Decoder(Row).decode
@@ -39,7 +39,7 @@ _decode_taken = Decoder(tuple[int, int]).decode  # offset and number
 
 
 def fold(row: Row | None, control: Control, offset: int) -> Row:
-    """The row after a control that has not been taken before."""
+    """The row after a new control."""
     row = row or Row()
     if row.offset >= offset:
         return row
@@ -50,7 +50,7 @@ def fold(row: Row | None, control: Control, offset: int) -> Row:
 
 
 def save(partition: int, control: Control, offset: int) -> int | None:
-    """Put the rows of a control; returns its number, None if another offset has brought it: each is taken once."""
+    """Put the rows of a control; returns its number, None if it is known from another offset."""
     request_id = control.request_id
     row = load(partition, request_id) or Row()
     if row.controls:
@@ -61,14 +61,14 @@ def save(partition: int, control: Control, offset: int) -> int | None:
     taken_at, number = (offset, row.number + 1) if known is None else _decode_taken(known)
     if taken_at != offset:
         return None
-    # The head comes last: a kill may let only the first of them reach the changelog, and it says what is next.
+    # The head comes last, since it gives the next number: a kill may keep later rows out of the changelog.
     head = (request_id.encode(), fold(row, control, offset).encode())
     table.write(partition, [*_rows_of(number, control, offset), head])
     return number
 
 
 def load(partition: int, request_id: str) -> Row | None:
-    """None if nothing was asked."""
+    """What the controls of a request amount to, None if it has none."""
     value = table.get_row(partition, request_id.encode())
     if value is None:
         return None
@@ -79,7 +79,7 @@ def load(partition: int, request_id: str) -> Row | None:
 
 
 def get(partition: int, request_id: str, number: int) -> Control:
-    """The control with a number, up to that of the last one."""
+    """The control with a number from 1 to that of the last one."""
     value = table.get_row(partition, _number_key(request_id, number))
     if value is not None:
         return _decode_numbered(value).control
@@ -89,7 +89,7 @@ def get(partition: int, request_id: str, number: int) -> Control:
 
 
 def is_cancelled(partition: int, request_id: str) -> bool:
-    """Whether nothing of a request is to be started any more."""
+    """Whether nothing more of a request is to be started."""
     row = load(partition, request_id)
     return row is not None and row.cancelled
 

@@ -1,4 +1,4 @@
-"""Records that could not be processed: one row a record, under when it was written and where."""
+"""Table of records that could not be applied: one row a record, by when it was written and where it lies."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,17 +21,17 @@ _OF_PROJECTS = (topics.calls.name, topics.scorers.name)  # whose keys begin with
 
 
 class Row(Struct):
-    """The letter about a record, and who has it tried again, or dismissed it. `offset` is the letter's own."""
+    """The letter about a record, and who redrove or dismissed it. `offset` is the letter's own."""
 
     offset: int
     letter: DeadLetter
     project_id: str | None = None
     redriven: LetterRedriven | None = None
-    redriven_offset: int | None = None  # where that is, in the letter's partition
-    dismissed: LetterDismissed | UnsetType = UNSET  # left out, as it was of all rows before letters could be dismissed
+    redriven_offset: int | None = None  # of that event, in the letter's partition
+    dismissed: LetterDismissed | UnsetType = UNSET  # left out, as in rows from before letters could be
 
     def is_open(self) -> bool:
-        """Whether nobody has decided yet what becomes of it."""
+        """Whether it is neither redriven nor dismissed."""
         return self.redriven is None and self.dismissed is UNSET
 
 
@@ -40,24 +40,24 @@ _ID = re.compile(r"\d{15}\..+\.(\d{1,19})\.\d{1,19}", re.ASCII)  # 64 bits have 
 
 
 def id_of(letter: DeadLetter) -> str:
-    """When the record was written, in milliseconds, and where: letters sort by it."""
+    """When the record was written, in milliseconds, and where it lies. Letters sort by id."""
     milliseconds = min(max(0, int((letter.at if letter.logged_at is None else letter.logged_at) * 1000)), 10**15 - 1)
     return f"{milliseconds:015d}.{letter.topic}.{letter.partition}.{letter.offset}"
 
 
 def is_id(text: str) -> bool:
-    """Whether a letter may have it."""
+    """Whether this may be the id of a letter."""
     return _ID.fullmatch(text) is not None
 
 
 def partition_in(letter_id: str) -> int | None:
-    """The partition in an id; None if it is none of ours."""
+    """The partition in an id; None if it is no id."""
     found = _ID.fullmatch(letter_id)
     return None if found is None else int(found[1])
 
 
 def fold(row: Row | None, event: LetterEvent, offset: int) -> Row | None:
-    """The row after an event: of a record that was buried again, as of orders for a letter, the first one."""
+    """The row after an event: the first letter about a record counts, and the first order for a letter."""
     if isinstance(event, DeadLetter):
         return row or Row(offset=offset, letter=event, project_id=_project_of(event))
     if row is None or not row.is_open() or offset < row.offset:
@@ -77,20 +77,20 @@ def save(partition: int, row: Row) -> None:
 
 
 def newest_first(partition: int, before: str | None) -> Iterator[tuple[str, Row]]:
-    """(id, row) of the letters about records of this partition, from in front of an id on."""
+    """(id, row) of the letters about records of this partition, starting before an id."""
     for key, value in table.scan_back(partition, None if before is None else before.encode()):
         yield key.decode(), _decode(value)
 
 
 def _project_of(letter: DeadLetter) -> str | None:
-    """Whose record it is, as far as it says so."""
+    """The project of a record, if it can be found out."""
     key, value = letter.key, letter.value
     with suppress(orjson.JSONDecodeError):
-        said = orjson.loads(value or b"")
-        if isinstance(said, dict) and isinstance(said.get("project_id"), str):
-            return str(said["project_id"])
+        event = orjson.loads(value or b"")
+        if isinstance(event, dict) and isinstance(event.get("project_id"), str):
+            return str(event["project_id"])
     if key is not None and letter.topic in _OF_PROJECTS:
-        with suppress(ValueError):  # no UTF-8, or no id
+        with suppress(ValueError):  # not UTF-8, or not an id
             return ids.check_id(ids.split_key(key)[0])
     return None
 
@@ -99,7 +99,7 @@ def _project_of(letter: DeadLetter) -> str | None:
 
 
 class Filters(TypedDict):
-    """What letters must be; None lets all through. Times are Unix seconds, of when the record was written."""
+    """Filters of letters; None lets all through. Times are Unix seconds, of when the record was written."""
 
     project_id: str | None
     topic: str | None
@@ -107,14 +107,14 @@ class Filters(TypedDict):
     since: float | None
     until: float | None
     redriven: bool | None
-    dismissed: NotRequired[bool | None]  # workers of before leave it out
+    dismissed: NotRequired[bool | None]  # workers of the version before leave it out
 
 
 Json = dict[str, Any]
 
 
 def page(partition: int, before: str | None, rows: int, filters: Filters) -> Page:
-    """Letters by id, newest first, without what their records hold."""
+    """Letters by id, newest first, without keys and values."""
     found = Slice(rows)
     until = filters["until"]
     start = None if until is None else f"{int(until * 1000) + 1:015d}"
@@ -133,7 +133,7 @@ def page(partition: int, before: str | None, rows: int, filters: Filters) -> Pag
 
 
 def find_all(partition: int, letter_ids: list[str]) -> list[Json]:
-    """Those of these letters that are in this partition, whole."""
+    """Those of these letters that are in this partition, with keys and values."""
     rows = (load(partition, letter_id) for letter_id in letter_ids if partition_in(letter_id) == partition)
     return [_shown(row, True) for row in rows if row is not None]
 

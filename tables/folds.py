@@ -1,4 +1,4 @@
-"""What each record of the log does to the tables, and all that it does: agents apply it so, and so does a replay."""
+"""Folds every topic into its tables: all that a record does to rows. Agents and `callscore replay` apply the same."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class CannotApply(Exception):
 
 @dataclass(frozen=True)
 class Fold(Generic[E, R]):
-    """How the records of a topic are read, and applied to the tables of their partition."""
+    """How a record of a topic is decoded, and applied to the tables of its partition."""
 
     parse: Callable[[bytes], E]
     apply: Callable[[At, E], R]
@@ -78,7 +78,7 @@ def _call(at: At, event: CallLogged) -> calls.Row:
     key = ids.call_key(event.project_id, event.call_id)
     try:
         row, verdict = calls.merge(calls.load(at.partition, key), event, at.offset)
-    except TypeError as error:  # a number beyond 64 bits, which the views let nobody log
+    except TypeError as error:  # a number beyond 64 bits, which the views refuse
         raise CannotApply("undecodable", str(error)) from None
     if verdict == "call_rewritten":
         raise CannotApply(verdict, f"call {event.call_id}: its {event.part} is already logged with other content")
@@ -96,7 +96,7 @@ def _scorer(at: At, event: ScorerPublished) -> None:
 
 
 def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -> chunks.Row | None:
-    """Returns the row of the chunk, if the record brings one."""
+    """Returns the row of the chunk, if the record is one."""
     if isinstance(event, RequestClaimed):
         claim = claims.load(at.partition, event.request_id)
         claims.save(at.partition, claims.fold(claim, event, at.offset))
@@ -111,7 +111,7 @@ def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -
 
 
 def _control(at: At, control: Control) -> int | None:
-    """Returns the control's number; None if it was taken before, at another offset."""
+    """Returns the control's number; None if it is known from another offset."""
     if len(control.encode()) > controls.MAX_BYTES:
         detail = f"control {control.control_id:.512} of request {control.request_id:.512}: it exceeds"
         raise CannotApply("undecodable", f"{detail} {controls.MAX_BYTES} bytes")
@@ -124,7 +124,7 @@ def _score_events(at: At, batch: ScoreEvents) -> Changes:
     changes.apply_all(batch.events)
     try:
         written = changes.encode()
-    except TypeError as error:  # a number beyond 64 bits, or nested too deeply, which nothing that a scorer says is
+    except TypeError as error:  # a number beyond 64 bits, or nested too deeply, which no output of a scorer is
         raise CannotApply("undecodable", str(error)) from None
     for table, rows in written:
         table.write(at.partition, rows)

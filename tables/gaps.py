@@ -1,6 +1,6 @@
-"""Which calls of a project have no succeeded score of a scorer, and why. Queries only, no table of its own.
+"""Query over tables: which calls of a project have no succeeded score of a scorer, and why.
 
-The calls of a project are those that are there, and those that a task of the scorer is or was for.
+The calls of a project are the logged ones, and those that the scorer has or had a task for.
 """
 
 from collections import Counter, defaultdict
@@ -33,27 +33,27 @@ Reason = Literal[
 ]
 
 _SLICE_SECONDS = 0.1
-_EXPLAINED = 5_000  # gaps at a time: the chunks that may name their calls are read once for all of them
-_BEHIND = b"\x01"  # sorts behind everything of a call and before all further calls, as no id holds a control character
+_EXPLAINED = 5_000  # gaps at a time, since each time reads all chunks that may name their calls
+_BEHIND = b"\x01"  # sorts after all rows of a call and before the next call, since no id has control characters
 
 
-class _Asked(NamedTuple):
-    """A place in a request that is for a call."""
+class _Requested(NamedTuple):
+    """A task of a call in a request."""
 
     state: State
     occasion: str
 
 
 class _Seen(NamedTuple):
-    """A call that was met, whether it counts for a scorer, and whether it has a succeeded score of it."""
+    """What a row shows of a call: whether it counts for the scorer, and whether it has a succeeded score."""
 
     call_id: str
-    is_one: bool
+    counts: bool
     succeeded: bool
 
 
 class Counts(TypedDict):
-    """One slice of counting, and the call to go on behind; None when all have been seen."""
+    """The counts of one slice, and the call to continue after; None after the last one."""
 
     calls: int
     reasons: dict[str, int]
@@ -67,7 +67,7 @@ class Counts(TypedDict):
 async def page(
     partition: int, after: str | None, rows: int, project_id: str, scorer_ref: str, reason: str | None
 ) -> Page:
-    """Gaps by call id, those for one reason (None: for any)."""
+    """Gaps by call id, of one reason (None: of any)."""
     of = _Scorer(partition, project_id, scorer_ref)
     missing, _, behind = await of.missing(after, rows)
     found = [gap for gap in await of.explain(missing) if reason in (None, gap["reason"])]
@@ -75,7 +75,7 @@ async def page(
 
 
 async def count(partition: int, cursors: list[str | bool | None], project_id: str, scorer_ref: str) -> Counts:
-    """Count calls and gaps by reason, from this partition's cursor on (None: the beginning, False: nothing is left)."""
+    """Count calls and gaps by reason, after this partition's cursor (None: the beginning, False: nothing is left)."""
     after = cursors[partition]
     if isinstance(after, bool):
         return {"calls": 0, "reasons": {}, "errors": {}, "next": None}
@@ -99,24 +99,24 @@ class _Scorer:
         self._ref = scorer_ref
 
     async def missing(self, after: str | None, most: int) -> tuple[list[str], int, str | None]:
-        """Calls behind `after` without a succeeded score; of how many calls these are; and the call to go on behind.
+        """Calls after `after` without a succeeded score, how many calls were seen, and the call to continue after.
 
-        They are `most` at most, and those that are found in time.
+        Ends after `most` of them, or when the time is up.
         """
         found: list[str] = []
         seen = 0
         turns, deadline = Turns(), perf_counter() + _SLICE_SECONDS
-        for call_id, is_one, succeeded in self._calls(after):
+        for call_id, counts, succeeded in self._calls(after):
             await turns.breathe()
-            seen += is_one
-            if is_one and not succeeded:
+            seen += counts
+            if counts and not succeeded:
                 found.append(call_id)
             if len(found) >= most or perf_counter() >= deadline:
                 return found, seen, call_id
         return found, seen, None
 
     async def explain(self, call_ids: list[str]) -> list[Json]:
-        """The gaps among these calls, each with its reason, as things stand now."""
+        """These calls as gaps, each with its reason, without those that have a score by now."""
         asked = await self._asked(call_ids) if call_ids else {}
         turns, found = Turns(), []
         for call_id in call_ids:
@@ -126,7 +126,7 @@ class _Scorer:
         return found
 
     def _calls(self, after: str | None) -> Iterator[_Seen]:
-        """Call ids in order, whether they are of the project as far as this scorer goes, and whether it has a score."""
+        """The calls of the project in order, and others that only other scorers have tasks for."""
         prefix = ids.join_key(self._project_id) + ids.SEPARATOR
         behind = None if after is None else prefix + after.encode()
         there = calls.of_project(self._partition, self._project_id, behind)
@@ -134,28 +134,28 @@ class _Scorer:
         ended, parked = (self._named(table, prefix, behind) for table in (scores.table, tasks.table))
         for call_id, members in groupby(merge(logged, ended, parked, key=itemgetter(0)), key=itemgetter(0)):
             seen = list(members)
-            yield _Seen(call_id, any(one.is_one for one in seen), any(one.succeeded for one in seen))
+            yield _Seen(call_id, any(one.counts for one in seen), any(one.succeeded for one in seen))
 
     def _named(self, table: Table, prefix: bytes, behind: bytes | None) -> Iterator[_Seen]:
         """The calls of a table's rows."""
         for key, value in table.scan(self._partition, prefix, None if behind is None else behind + _BEHIND):
             _, call_id, ref, _ = ids.split_key(key)
-            is_one = ref == self._ref
-            succeeded = is_one and table is scores.table and scores.decode(value)["status"] == "succeeded"
-            yield _Seen(call_id, is_one, succeeded)
+            counts = ref == self._ref
+            succeeded = counts and table is scores.table and scores.decode(value)["status"] == "succeeded"
+            yield _Seen(call_id, counts, succeeded)
 
     def _prefix(self, call_id: str) -> bytes:
         return ids.join_key(self._project_id, call_id, self._ref) + ids.SEPARATOR
 
     def _scores(self, call_id: str) -> list[tuple[str, Json]]:
-        """(occasion, row) of what has ended."""
+        """(occasion, row) of the outcomes of a call."""
         rows = scores.table.scan(self._partition, self._prefix(call_id))
         return [(ids.split_key(key)[3], scores.decode(value)) for key, value in rows]
 
-    async def _asked(self, call_ids: list[str]) -> dict[str, list[_Asked]]:
-        """The places in requests for these calls, which are in order."""
+    async def _asked(self, call_ids: list[str]) -> dict[str, list[_Requested]]:
+        """The tasks that requests have of these calls, which are sorted, by call id."""
         wanted, turns = set(call_ids), Turns()
-        found: defaultdict[str, list[_Asked]] = defaultdict(list)
+        found: defaultdict[str, list[_Requested]] = defaultdict(list)
         for chunk in chunks.naming(self._partition, self._project_id, self._ref, call_ids[0], call_ids[-1]):
             await turns.breathe()
             if chunk is None or wanted.isdisjoint(chunk.call_ids):
@@ -163,10 +163,10 @@ class _Scorer:
             states = progress.load(self._partition, chunk.request_id, chunk.chunk, chunk.scorer_refs.index(self._ref))
             for call, call_id in enumerate(chunk.call_ids):
                 if call_id in wanted:
-                    found[call_id].append(_Asked(states.get(call), chunk.occasion))
+                    found[call_id].append(_Requested(states.get(call), chunk.occasion))
         return found
 
-    def _gap(self, call_id: str, asked: list[_Asked]) -> Json | None:
+    def _gap(self, call_id: str, asked: list[_Requested]) -> Json | None:
         versions = self._scores(call_id)
         if any(row["status"] == "succeeded" for _, row in versions):
             return None
@@ -193,7 +193,7 @@ class _Scorer:
             return gap | why | {"attempts": ended["attempts"], "since": ended["at"]}
         if any(place.state is State.CANCELLED for place in asked):
             return gap | {"reason": "cancelled"}
-        # Any other place in a request is of a task on its way from one of these states to another.
+        # Any other task is on its way from one of these states to another.
         return gap | {"reason": "queued" if asked else "never_asked"}
 
 

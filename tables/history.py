@@ -1,4 +1,4 @@
-"""What happened to tasks before they ended: one row an event, kept for ever; how they ended is in tables/scores."""
+"""Table of what happened to tasks before they ended (see tables/scores): one row an event, kept for ever."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -28,16 +28,16 @@ class Row(Struct, omit_defaults=True):
     at: float
     reason: str | None = None  # why it waits
     error: Error | None = None
-    next_at: float | None = None  # when it is taken up again, or given up waiting
+    next_at: float | None = None  # when the next attempt starts, or waiting is given up
     request_ids: list[str] = field(default_factory=list)
-    superseded: bool = False  # an outcome that came when the round had one
+    superseded: bool = False  # an outcome of a round that had one already
 
 
 _decode = Decoder(Row).decode
 
 
 def row_of(event: OfTask, logged_at: float) -> Row:
-    """The row of an event; without where an error was raised, which the log has."""
+    """The row of an event, without the traceback of its error, which the log has."""
     error = event.error if isinstance(event, AttemptFailed | ScoreFailed) else None
     next_at = event.next_at if isinstance(event, AttemptFailed) else None
     return Row(
@@ -55,7 +55,7 @@ def row_of(event: OfTask, logged_at: float) -> Row:
 
 
 def encode_all(rows: Iterable[tuple[bytes, Row]], offset: int) -> Rows:
-    """The rows that the record at `offset` brings, as they are stored, of keys of tasks."""
+    """Rows of the record at `offset`, by task key, as they are stored."""
     found = []
     for number, (key, row) in enumerate(rows):
         place = f"{offset:016d}.{number:04d}".encode()
@@ -64,7 +64,7 @@ def encode_all(rows: Iterable[tuple[bytes, Row]], offset: int) -> Rows:
 
 
 def is_place(text: str) -> bool:
-    """Whether an event may stand there."""
+    """Whether this may be the place of an event."""
     return re.fullmatch(r"\d{16}\.\d{4,}\..*", text, re.ASCII) is not None
 
 
@@ -97,7 +97,7 @@ def _ends(partition: int, prefix: bytes) -> Iterator[tuple[str, Json]]:
         for key, value in scores.table.scan(partition, prefix)
         for ended in scores.ends(scores.decode(value))
     ]
-    found.sort(key=lambda item: scores.in_time(item[1]))
+    found.sort(key=lambda item: scores.time_order(item[1]))
     for revision, (occasion, ended) in enumerate(found, 1):
         yield (
             _place(ended["offset"], 0, occasion),

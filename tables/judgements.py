@@ -1,6 +1,6 @@
-"""Judgements that may be used again: one row a project and digest of what a judge was asked, in its call's partition.
+"""Table of judgements that may be reused: one row a project and digest of the question, in the call's partition.
 
-Only of scorers that are published with the policy `cache`.
+Only of scorers with the policy `cache`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ table = Table("judgements")
 
 
 class Row(TypedDict):
-    """The first judgement that was given."""
+    """The first answer to a question."""
 
     offset: int
     output: Any
@@ -28,7 +28,7 @@ def key(project_id: str, digest: str) -> bytes:
 
 
 def encode_new(rows: Mapping[bytes, Row], partition: int) -> Rows:
-    """Rows as they are stored; where there is one already, that is put again."""
+    """Rows as they are stored; one that exists already is put again."""
     return [(row_key, table.get_row(partition, row_key) or orjson.dumps(row)) for row_key, row in rows.items()]
 
 
@@ -36,6 +36,6 @@ def encode_new(rows: Mapping[bytes, Row], partition: int) -> Rows:
 
 
 def find(partition: int, project_id: str, digest: str) -> Row | None:
-    """The judgement that this partition has."""
+    """The judgement in this partition."""
     value = table.get_row(partition, key(project_id, digest))
     return None if value is None else orjson.loads(value)

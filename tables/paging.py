@@ -1,4 +1,4 @@
-"""Pages of rows: what a query answers when there may be more than one answer should hold."""
+"""Types that all queries share: pages of rows, for when there may be more than one answer should hold."""
 
 from time import perf_counter
 from typing import Any, TypedDict
@@ -8,14 +8,14 @@ SLICE_BYTES = 1024**2
 
 
 class Page(TypedDict):
-    """Items by key, in the order of the scan, and the key to go on behind; `next` is None when all has been seen."""
+    """Items by key, in the order of the scan, and the key to continue after; `next` is None at the end."""
 
     items: list[tuple[str, Any]]
     next: str | None
 
 
 class Slice:
-    """Bounds one turn of a query by its rows, its time and its bytes, so that no query holds the event loop."""
+    """Bounds one turn of a query by rows, time and bytes, so that no query holds up the event loop."""
 
     def __init__(self, rows: int) -> None:
         self.items: list[tuple[str, Any]] = []

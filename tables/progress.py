@@ -1,8 +1,8 @@
-"""Where every task of every request stands: one row a request, chunk and scorer, one byte a task.
+"""Table of the state of every task in every request: one row a request, chunk and scorer, one byte a task.
 
-The row is set, never counted up, so that an event delivered twice changes nothing; counts are made by counting bytes.
-A terminal state stays until a retry opens the task again; how often it was opened is in the upper half of its byte, so
-that what comes late from before a retry is told from what comes after it.
+States are set and never counted up, so an event delivered twice changes nothing; counts are made by counting bytes. A
+terminal state stays until a retry reopens the task. The upper half of its byte counts how often that happened, so that
+a late event from before a retry is told from one after it.
 """
 
 import struct
@@ -18,18 +18,18 @@ from tables.base import Rows, Table
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
 _SPENT = struct.Struct(f">{len(AMOUNTS)}Q")
-_HAS_SPENT = 1 << 31  # in the number of the last control: what was spent stands between head and states
+_HAS_SPENT = 1 << 31  # in the number of the last control: a `Spent` stands between head and states
 
 
 class State(IntEnum):
-    """What a task's byte says. What runs right now is only known to the worker that runs it."""
+    """The state in a task's byte. Which tasks run is known only to the worker that runs them."""
 
     QUEUED = 0
     WAITING_FOR_CALL = 1
     RETRYING = 2
-    PAUSED = 3  # of no byte: so views call what waits for a scorer that is paused
+    PAUSED = 3  # never stored: views show it while the scorer of a waiting task is paused
     SUCCEEDED = 4
-    REUSED = 5  # succeeded, and needed no run
+    REUSED = 5  # succeeded before, so that it was not run
     FAILED = 6
     CANCELLED = 7
 
@@ -42,27 +42,27 @@ _OPENED = 4  # bits
 
 @dataclass(slots=True)
 class Row:
-    """The states of one chunk × scorer; calls behind the end of `states` are queued."""
+    """The states of one chunk × scorer; calls beyond the end of `states` are queued."""
 
     offset: int = -1
     finished_at: float = 0.0  # when the last task became terminal
     control: int = 0  # the number of the last control of its request that was applied
     states: bytearray = field(default_factory=bytearray)
-    spent: Spent | None = None  # what the attempts took that were made for these tasks; None: nobody was asked
+    spent: Spent | None = None  # by the attempts at these tasks; None if no provider was asked
 
     def get(self, call: int) -> State:
         return State(self.states[call] & 0x0F) if call < len(self.states) else State.QUEUED
 
     def opened(self, call: int) -> int:
-        """How often a retry has opened the task again, modulo 16."""
+        """How often a retry has reopened the task, modulo 16."""
         return self.states[call] >> _OPENED if call < len(self.states) else 0
 
     def wants(self, call: int, opened: int) -> bool:
-        """Whether a task that was taken up when it had been `opened` so often is still to be done."""
+        """Whether a task that was taken up after `opened` reopenings is still to be done."""
         return self.opened(call) == opened and self.get(call) not in TERMINAL
 
     def set(self, calls: Iterable[int], state: State, at: float) -> int:
-        """Set the state of tasks that are not terminal yet; a terminal state stays. Returns how many were queued."""
+        """Set the state of those tasks that are not terminal. Returns how many were queued."""
         queued = 0
         for call in calls:
             if call >= len(self.states):
@@ -76,14 +76,14 @@ class Row:
         return queued
 
     def cancel(self, calls: int, control: int, at: float) -> int:
-        """Cancel what is not terminal of the chunk's calls, once for each control. Returns how many were queued."""
+        """Cancel those of the chunk's tasks that are not terminal. Returns how many were queued."""
         if control <= self.control:
             return 0
         self.control = control
         return self.set(range(calls), State.CANCELLED, at)
 
     def reopen(self, calls: Iterable[int] | None, states: Collection[State], control: int) -> None:
-        """Queue again what is in one of `states`, of these calls or of all, once for each control."""
+        """Queue the tasks in one of `states` again, of these calls (None: of all)."""
         if control <= self.control:
             return
         self.control = control
@@ -96,7 +96,7 @@ class Row:
         return calls - len(self.states) + self.plain().count(State.QUEUED)
 
     def plain(self) -> bytearray:
-        """The states alone, a byte each."""
+        """The states without the upper halves of the bytes."""
         return self.states.translate(_STATE)
 
     def encode(self) -> bytes:
@@ -129,7 +129,7 @@ def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
 
 
 def encode_all(rows: Mapping[tuple[str, int, int], Row], offset: int) -> Rows:
-    """Rows as they are stored, by request id, chunk and scorer, which have taken in the record at `offset`."""
+    """Rows as they are stored after the record at `offset`, by request id, chunk and scorer."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
     return [(key(*where), row.encode()) for where, row in rows.items()]

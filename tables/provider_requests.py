@@ -1,6 +1,6 @@
-"""Requests to providers of attempts that have no outcome yet: one row a task, gone with the outcome.
+"""Table of requests to providers by attempts without an outcome yet: one row a task, deleted with the outcome.
 
-What is there when a task is run was cut off, by a kill or because its partition moved.
+A row that is there when a task starts tells of requests that were cut off, by a kill or because the partition moved.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from tables.base import Rows, Table
 
 table = Table("begun")
 
-Row = tuple[int, int]  # offset of the last record, requests that have begun
+Row = tuple[int, int]  # offset of the last record, number of requests
 
 
 def fold(row: Row | None, number: int, offset: int) -> Row:
-    """The row after the record at `offset`, which tells of so many more requests that have begun."""
+    """The row after the record at `offset`, which has `number` more requests."""
     if row is None:
         return offset, number
     return row if row[0] >= offset else (offset, row[1] + number)
@@ -25,8 +25,8 @@ def load(partition: int, key: bytes) -> Row | None:
     value = table.get_row(partition, key)
     if value is None:
         return None
-    offset, attempts = orjson.loads(value)
-    return offset, attempts
+    offset, requests = orjson.loads(value)
+    return offset, requests
 
 
 def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:

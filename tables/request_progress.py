@@ -1,4 +1,4 @@
-"""How requests stand: what the tables of one partition know about it together. Queries only, no table of its own."""
+"""Query over tables: the progress of requests, and of each of their tasks, in one partition."""
 
 import re
 from collections import Counter
@@ -12,15 +12,15 @@ from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
 
-Cursor = tuple[int, str | None]  # index into the request ids, progress key of that request to go on behind
+Cursor = tuple[int, str | None]  # index into the request ids, and the progress key of that request to continue after
 
 _STATUS = {state: "succeeded" if state is State.REUSED else state.name.lower() for state in State}
 
 
 class Count(TypedDict):
-    """One slice of counting: per request id the tasks in each `State`, by its name, without queued ones.
+    """The counts of one slice: by request id the tasks in each `State`, by its name, without queued ones.
 
-    `held` are those among them whose scorer is paused; `spent` is a `Spent`, left out where nobody was asked.
+    `held` are those among them whose scorer is paused; `spent` is a `Spent`, left out where no provider was asked.
     """
 
     states: dict[str, dict[str, int]]
@@ -32,11 +32,9 @@ class Count(TypedDict):
 
 
 def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], paused: dict[str, list[int]]) -> Count:
-    """Count the tasks of requests, from this partition's cursor on; a partition without a cursor has been counted.
+    """Count the tasks of requests, after this partition's cursor; a partition without a cursor has been counted.
 
-    `paused` has, by request id, which of its scorers are.
-
-    What runs is counted once, at the beginning.
+    `paused` has by request id the indices of its paused scorers. Running tasks are counted once, in the first slice.
     """
     found: Count = {"states": {}, "held": {}, "finished_at": {}, "spent": {}, "running": {}, "next": None}
     cursor = cursors[partition]
@@ -115,7 +113,7 @@ def task_page(partition: int, after: str | None, rows: int, request_id: str, sta
 
 
 def _shown(state: State, entry: in_flight.Entry | None, paused: pauses.Pause | None) -> str:
-    """The state that is shown. What runs, and what its scorer's pause holds back, are known to workers only."""
+    """The state to show. That a task runs, or that its scorer is paused, is not in the tables."""
     if entry is not None and entry.under_way:
         return "running"
     return "paused" if paused is not None and state in (State.QUEUED, State.RETRYING) else _STATUS[state]
@@ -188,13 +186,13 @@ def _task(
 
 
 def _reopened_at(partition: int, chunk: chunks.Row) -> float:
-    """When the last retry of a request was asked for."""
+    """When the last retry of a request was requested."""
     row = controls.load(partition, chunk.request_id)
     return chunk.requested_at if row is None or not row.retried_at else row.retried_at
 
 
 def _ended(partition: int, score: scores.Row | None, status: str) -> dict[str, Any] | None:
-    """How the newest round that ended in `status` ended."""
+    """The newest outcome with `status`."""
     if score is None:
         return None
     for ended in reversed(scores.ends(score)):

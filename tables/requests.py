@@ -1,6 +1,6 @@
-"""Accepted requests: one row a request, its header, and one that finds it by time.
+"""Table of accepted requests: one row a request, its header, and one that finds it by time.
 
-Not every request id sorts by time: one made from an `Idempotency-Key` is a hash.
+Request ids need not sort by time: one made from an `Idempotency-Key` is a hash.
 """
 
 import re
@@ -16,7 +16,7 @@ from tables.base import Table, first_wins, successor
 from tables.paging import Page, Slice
 
 table = Table("requests")
-_BY_TIME = ids.SEPARATOR  # in front of every row that finds a request by time; no request id starts with it
+_BY_TIME = ids.SEPARATOR  # prefix of the rows that find a request by time; no request id starts with it
 
 
 class Row(RequestAccepted, tag="RequestAccepted"):
@@ -26,7 +26,7 @@ class Row(RequestAccepted, tag="RequestAccepted"):
 
     @property
     def place(self) -> str:
-        """Where it stands among all requests: by the microsecond, then by id."""
+        """Its place among all requests: by microsecond, then by id."""
         return f"{int(self.requested_at * 1e6):017d}.{self.request_id}"
 
 
@@ -35,7 +35,7 @@ fold = first_wins(Row)
 
 
 def is_place(text: str) -> bool:
-    """Whether a request may stand there."""
+    """Whether this may be the place of a request."""
     return re.match(r"\d{17}\..", text, re.ASCII) is not None
 
 
@@ -50,7 +50,7 @@ def save(partition: int, row: Row) -> None:
 
 
 def newest_first(partition: int, before: str | None = None) -> Iterator[Row]:
-    """The requests in this partition, newest first, from in front of a place on."""
+    """The requests in this partition, newest first, starting before a place."""
     start = successor(_BY_TIME) if before is None else _BY_TIME + before.encode()
     for _, request_id in table.scan_back(partition, start):
         row = load(partition, request_id.decode())
@@ -68,7 +68,7 @@ def find(partition: int, request_id: str) -> dict[str, Any] | None:
 
 
 def page(partition: int, before: str | None, rows: int, project_id: str | None, globs: list[str]) -> Page:
-    """Headers by their place, newest first, of one project (None: all) and only of projects that a glob matches."""
+    """Headers by their place, newest first, of one project (None: of all), if a glob matches the project."""
     found = Slice(rows)
     for row in newest_first(partition, before):
         wanted = project_id is None or row.project_id == project_id

@@ -1,6 +1,6 @@
-"""Published scorers: a row a project and name, which says what `:latest` stands for, and behind it one a version.
+"""Table of published scorers: one row a project and name, which says what `:latest` is, and one row a version.
 
-A version may have as much as a record of the changelog holds, so each has a row of its own.
+A version may be as large as a record of the changelog, so each has a row of its own.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ class Row(Struct):
     offset: int
     latest: str
     versions: dict[str, ScorerPublished] = field(default_factory=dict)
-    """By digest, of before versions had rows of their own."""
+    """By digest, in rows from before versions had rows of their own."""
 
 
 class Version(Struct):
-    """A version of a scorer, as it was published last."""
+    """A version of a scorer, with the policy that it was published with last."""
 
     offset: int
     published: ScorerPublished
@@ -42,7 +42,7 @@ class _Published(msgspec.Struct):
 
 
 class _Brief(msgspec.Struct):
-    """As little of a version as tells whether it is a scorer, and how old: an object of Weave's may have a megabyte."""
+    """The few fields that tell whether a version is a scorer, and how old: a Weave object may have a megabyte."""
 
     published: _Published
 
@@ -60,10 +60,7 @@ def fold(row: Row | None, event: ScorerPublished, offset: int) -> Row:
 
 
 def fold_version(known: Version | None, event: ScorerPublished, offset: int) -> Version:
-    """The version after `event`, which publishes it. What is published again stays the same version.
-
-    Only how it is run is as published last, since that is no part of what its ref names.
-    """
+    """The version after `event`. Publishing it again changes only its policy, which is no part of its ref."""
     if known is None:
         return Version(offset=offset, published=event)
     if known.offset >= offset:
@@ -124,9 +121,9 @@ def _version_key(key: bytes, digest: str) -> bytes:
 
 
 def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
-    """Every version of the scorers of a project (None: those of no project); objects of Weave's that are none left out.
+    """Every version of the scorers of a project (None: those of no project), without objects of Weave's.
 
-    `order` sorts them by name, `:latest` first, then the newest; it stays when others are published.
+    `order` sorts them by name, `:latest` first, then the newest; it does not change when others are published.
     """
     found = []
     for row, versions in of_project(partition, project_id):
@@ -138,7 +135,7 @@ def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
 
 
 def versions(partition: int, after: str | None, rows: int, project_id: str, name: str) -> Page:
-    """[when it was published first, digest, whether it is `:latest`] of each version of an object, by digest."""
+    """[time of first publication, digest, whether it is `:latest`] of each version of an object, by digest."""
     key = ids.scorer_key(project_id, name)
     row = _load(partition, key)
     found = Slice(rows)

@@ -1,4 +1,4 @@
-"""Scores: one row a task that has been terminal, with its newest outcome and the rounds before it."""
+"""Table of scores: one row a task that has ended, with its newest outcome and the rounds before it."""
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
@@ -20,16 +20,15 @@ Status = Literal["succeeded", "failed", "cancelled"]
 
 
 Row = Json
-"""How a task ended, as it is stored: what is null or empty is left out. A plain dict, for it is the row that is written
-most.
+"""How a task ended, as stored, without null and empty fields. A plain dict, as the row that is written most.
 
 offset, logged_at: of its event in the log, and when that was appended
 status, round, attempts, at
 output: of one that succeeded
 error: of one that failed, see `app.events.Error`
 op_name, lineage
-spent: what all attempts of the round took, see `app.spent.Spent`; left out if nobody was asked
-past: the rounds before this one, in order, with the same fields; of those long ago less, see `_that_fit`
+spent: by all attempts of the round, see `app.spent.Spent`; left out if no provider was asked
+past: the rounds before this one, in order, with the same fields; old ones with fewer, see `_shorten`
 """
 
 Terminal = ScoreSucceeded | ScoreFailed | ScoreCancelled
@@ -57,20 +56,20 @@ def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None 
         "op_name": event.op_name,
         "lineage": event.lineage or None,
         "spent": spent and spent.as_dict(),
-        "past": None if row is None else _that_fit(ends(row)),
+        "past": None if row is None else _shorten(ends(row)),
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
 # A row must fit into a record of its changelog, however often its task was run again.
 MOST_PAST_BYTES, MOST_PAST_ROUNDS = 256 * 1024, 1_000
-_KEPT_OF_LONG_AGO = ("offset", "logged_at", "status", "round", "attempts", "at")
+_KEPT_OF_OLD = ("offset", "logged_at", "status", "round", "attempts", "at")
 
 
-def _that_fit(past: list[Row]) -> list[Row]:
-    """The newest rounds, of which the oldest are cut down to their facts and the type of their error, if need be.
+def _shorten(past: list[Row]) -> list[Row]:
+    """The newest rounds; where these are too large together, the oldest are cut down to facts and error type.
 
-    None of them succeeded: what has succeeded is not run again.
+    None of them succeeded: a task that has succeeded is not run again.
     """
     past = past[-MOST_PAST_ROUNDS:]
     left = len(orjson.dumps(past)) - MOST_PAST_BYTES
@@ -78,7 +77,7 @@ def _that_fit(past: list[Row]) -> list[Row]:
     for number, ended in enumerate(past):
         if left <= 0:
             break
-        found[number] = {name: ended[name] for name in _KEPT_OF_LONG_AGO if name in ended}
+        found[number] = {name: ended[name] for name in _KEPT_OF_OLD if name in ended}
         if "error" in ended:
             found[number]["error"] = {"type": ended["error"]["type"], "message": ""}
         left -= len(orjson.dumps(ended)) - len(orjson.dumps(found[number]))
@@ -90,8 +89,8 @@ def outcome_of(row: Row, round_number: int) -> Json:
     return next((past for past in row.get("past", ()) if past["round"] == round_number), row)
 
 
-# Tasks that `ended` found no row of: whoever applies what becomes of them asks next, and would look through all files
-# of the table again. A row is written only by who has loaded it, so what is in here has none.
+# Tasks that `ended` found no row of. The recorder loads the row next, and would search all files of the table again.
+# A row is written only after it was loaded, so no task in here has one.
 _missing: set[tuple[int, bytes]] = set()
 _MOST_MISSING = 16_384
 
@@ -116,7 +115,7 @@ def encode_all(rows: Mapping[bytes, Row]) -> Rows:
 
 
 def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
-    """Status and number of the newest round of a task that has ended; what scoring asks for each task."""
+    """Status and round of the newest outcome of a task, None without one. Scoring asks this for each task."""
     value = table.get_row(partition, key)
     if value is None:
         if len(_missing) >= _MOST_MISSING:
@@ -128,7 +127,7 @@ def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
 
 
 def forget_missing() -> None:
-    """Look for every row anew from now on: tables were recovered, or are another worker's."""
+    """Search for every row again: tables were recovered, or partitions moved."""
     _missing.clear()
 
 
@@ -136,9 +135,9 @@ def forget_missing() -> None:
 
 
 class Filters(TypedDict, total=False):
-    """What scores must be; a filter that is left out or None lets all through.
+    """Filters of scores; one that is left out or None lets all through.
 
-    With `as_of` (Unix seconds) scores are what they were when the log ended there.
+    With `as_of` (Unix seconds), scores as they were at that time of the log.
     """
 
     call_id: str | None
@@ -149,7 +148,7 @@ class Filters(TypedDict, total=False):
 
 
 class Shown(TypedDict):
-    """The outcome of a call × scorer ref that is shown: a row as stored, without what was left at its default."""
+    """The outcome to show of a call × scorer ref, with its row as stored."""
 
     call_id: str
     scorer_ref: str
@@ -160,7 +159,7 @@ class Shown(TypedDict):
 
 
 def page(partition: int, after: str | None, rows: int, project_id: str, filters: Filters) -> Page:
-    """What is shown of each call × scorer ref, by call id and scorer ref."""
+    """The outcome to show of each call × scorer ref, by call id and scorer ref."""
     found = Slice(rows)
     for key, shown, size in _shown(partition, project_id, after, filters):
         if shown is not None:
@@ -177,16 +176,16 @@ def outcomes(
     filters: Filters,
     group_by: str | None,
 ) -> Page:
-    """[scorer ref, group, succeeded, output or error type] of what is shown of each call × scorer ref.
+    """[scorer ref, group, succeeded, output or error type] of the outcome to show of each call × scorer ref.
 
-    A slice, from this partition's cursor on (None: the beginning, False: nothing is left). The group is the call's
-    `op_name`, or what it has at a path such as `attributes.model`; None where there is none.
+    One slice, after this partition's cursor (None: the beginning, False: nothing is left). The group is the call's
+    `op_name`, or its value at a path such as `attributes.model`; None where it has none.
     """
     found = Slice(_OUTCOMES)
     after = cursors[partition]
     if isinstance(after, bool):
         return found.page(None)
-    group_of: tuple[str | None, Any] = (None, None)  # the rows of a call lie together: each call is read once
+    group_of: tuple[str | None, Any] = (None, None)  # rows of a call are neighbours, so each call is read once
     for key, shown, size in _shown(partition, project_id, after, filters):
         if shown is not None and shown["row"]["status"] != "cancelled":
             row = shown["row"]
@@ -215,7 +214,7 @@ def _shown(
     if call_id is not None and ref_wanted is not None:
         parts.append(ref_wanted)  # one score by its key is one row, however many the call has
     prefix = ids.join_key(*parts) + ids.SEPARATOR
-    # No id holds a control character, so 0x01 sorts behind all occasions and before every other scorer ref.
+    # No id has control characters, so 0x01 sorts after all occasions and before every other scorer ref.
     behind = None if after is None else after.encode() + b"\x01"
     rows = table.scan(partition, prefix, behind)
     for group, members in groupby(rows, key=lambda item: item[0].rpartition(ids.SEPARATOR)[0]):
@@ -250,7 +249,7 @@ def _chosen(partition: int, call_id: str, scorer_ref: str, versions: list[tuple[
 
 
 def known_at(row: Json, as_of: float | None) -> Json | None:
-    """A row as it was when the log ended at a time, None if it was not there yet."""
+    """A row as it was at a time of the log, None if there was none yet."""
     if as_of is None:
         return row
     known = [ended for ended in ends(row) if (ended.get("logged_at") or ended["at"]) <= as_of]
@@ -263,17 +262,21 @@ def ends(row: Json) -> list[Json]:
 
 
 def newest(versions: list[tuple[str, Json]]) -> tuple[str, Json, int]:
-    """Of the (occasion, row) of one call × scorer ref, the newest that succeeded, else the newest.
+    """Of the (occasion, row) of one call × scorer ref the newest that succeeded, else the newest, and its revision.
 
-    With its revision: its number among all outcomes in order of time, those of earlier rounds included.
+    That is its number among all outcomes in order of time, those of earlier rounds included.
     """
     succeeded = [version for version in versions if version[1]["status"] == "succeeded"]
-    occasion, row = max(succeeded or versions, key=lambda version: in_time(version[1]))
-    return occasion, row, sum(in_time(ended) <= in_time(row) for _, version in versions for ended in ends(version))
+    occasion, row = max(succeeded or versions, key=lambda version: time_order(version[1]))
+    return (
+        occasion,
+        row,
+        sum(time_order(ended) <= time_order(row) for _, version in versions for ended in ends(version)),
+    )
 
 
-def in_time(ended: Json) -> tuple[float, int]:
-    """Sorts outcomes by when they came about."""
+def time_order(ended: Json) -> tuple[float, int]:
+    """A key that sorts outcomes by time."""
     return ended["at"], ended["offset"]
 
 

@@ -1,10 +1,13 @@
-"""Between which workers this one divides the limits of providers: what others ask before they take a larger share."""
+"""Memory shared by agents of all workers: between which workers each divides the limits of providers.
+
+A worker asks the others before it takes a larger share.
+"""
 
 _workers: frozenset[str] = frozenset()
 
 
 def divide_between(workers: frozenset[str]) -> None:
-    """From now on this worker takes at most its part among these (their urls)."""
+    """From now on this worker takes at most its share among these (their urls)."""
     global _workers
     _workers = workers
 

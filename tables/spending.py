@@ -1,4 +1,4 @@
-"""A table: what scorers spent, two rows a project, scorer and day, with sums over the attempts in one partition.
+"""Table of what scorers spent: two rows a project, scorer and day, with sums over the attempts in one partition.
 
 One has the cost alone, as workers of the version before know it; the other, which came later, has all amounts. Each
 remembers the offset of the last record that it counted, so that none counts twice. In memory only is what this worker
@@ -28,7 +28,7 @@ class Row:
 
 
 def keys(project_id: str, scorer_ref: str, day: int) -> tuple[bytes, bytes]:
-    """Of the row with the cost, and of the one with all that was taken."""
+    """Of the row with the cost, and of the row with all amounts."""
     return ids.join_key(project_id, scorer_ref, str(day)), ids.join_key(project_id, scorer_ref, str(day), "taken")
 
 
@@ -38,13 +38,13 @@ def load(partition: int, row_key: bytes) -> Row:
 
 
 def encode_all(rows: Mapping[bytes, Row], offset: int) -> Rows:
-    """Rows as they are stored, which have taken in the record at `offset`."""
+    """Rows as they are stored after the record at `offset`."""
     for row in rows.values():
         row.offset = max(row.offset, offset)
-    return [(row_key, _encode(row, _has_all(row_key))) for row_key, row in rows.items()]
+    return [(row_key, _encode(row, _has_all_amounts(row_key))) for row_key, row in rows.items()]
 
 
-def _has_all(row_key: bytes) -> bool:
+def _has_all_amounts(row_key: bytes) -> bool:
     return row_key.endswith(b"\0taken")
 
 
@@ -62,7 +62,7 @@ _held: dict[tuple[str, str], int] = {}
 
 
 def hold(amounts: Mapping[tuple[str, str], int]) -> None:
-    """From now on this worker may spend so many picodollars, by project id and scorer ref, and for no other scorer."""
+    """From now on this worker reserves these picodollars, by project id and scorer ref, and none for other scorers."""
     global _held
     _held = dict(amounts)
 
@@ -71,26 +71,24 @@ def hold(amounts: Mapping[tuple[str, str], int]) -> None:
 
 
 def spent(partition: int, scorers: list[tuple[str, str]], day: int) -> list[int]:
-    """What each (project, scorer ref) cost in this partition on the day that began then, in picodollars."""
+    """The cost in picodollars of each (project, scorer ref) in this partition on the day that began at `day`."""
     return [load(partition, keys(project_id, ref, day)[0]).spent.cost for project_id, ref in scorers]
 
 
 def taken(partition: int, scorers: list[tuple[str, str]], day: int) -> list[dict[str, int]]:
-    """All that each (project, scorer ref) took in this partition on the day that began then."""
+    """All amounts of each (project, scorer ref) in this partition on the day that began at `day`."""
     return [load(partition, keys(project_id, ref, day)[1]).spent.as_dict() for project_id, ref in scorers]
 
 
 def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
-    """What this worker holds of the cap of each (project, scorer ref), in picodollars; any of its partitions may be
-    asked."""
+    """The picodollars that this worker reserves for each (project, scorer ref); any of its partitions may be asked."""
     return [_held.get((project_id, ref), 0) for project_id, ref in scorers]
 
 
 def by_day(partition: int, cursors: list[str | bool | None], project_id: str, since: int, until: int) -> Page:
-    """What each scorer of a project spent in this partition on each day that began from `since` until before `until`.
+    """[scorer ref, day, spent] by key, to be summed, of a project's days that began from `since` until before `until`.
 
-    [scorer ref, day, spent] by key, to be summed. A slice, from this partition's cursor on (None: the beginning, False:
-    nothing is left).
+    One slice, after this partition's cursor (None: the beginning, False: nothing is left).
     """
     found = Slice(_ROWS)
     after = cursors[partition]
@@ -100,9 +98,10 @@ def by_day(partition: int, cursors: list[str | bool | None], project_id: str, si
     for row_key, value in table.scan(partition, ids.join_key(project_id, ""), behind):
         _, ref, day, *_ = ids.split_key(row_key)
         if since <= int(day) < until:
-            took = _decode(value).spent
-            apart = took.replace(cost=0) if _has_all(row_key) else took  # the cost is in a row of its own
-            found.add(row_key.decode(), [ref, int(day), apart.as_dict()])
+            amounts = _decode(value).spent
+            if _has_all_amounts(row_key):
+                amounts = amounts.replace(cost=0)  # which is in a row of its own
+            found.add(row_key.decode(), [ref, int(day), amounts.as_dict()])
         if found.full():
             return found.page(row_key.decode())
     return found.page(None)

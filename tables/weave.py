@@ -1,4 +1,4 @@
-"""What Weave's SDK has kept here: files by their digest, and feedback by what it is of."""
+"""Table of what Weave's SDK stores beside calls and objects: files by digest, and feedback by the ref it is on."""
 
 from base64 import b64encode
 from typing import Any
@@ -17,7 +17,7 @@ _FILE, _FEEDBACK = "file", "feedback"
 
 
 class Row(Struct):
-    """Feedback, as Weave's views show it; None of what was purged, since the record that brought it may come again."""
+    """Feedback as Weave's views show it; None once purged. The row stays, as the record that gave it may come again."""
 
     offset: int
     feedback: dict[str, Any] | None
@@ -32,7 +32,7 @@ def file_key(project_id: str, digest: str) -> bytes:
 
 
 def feedback_key(project_id: str, weave_ref: str, feedback_id: str) -> bytes:
-    """The row key of a feedback."""
+    """The row key of one piece of feedback."""
     return ids.join_key(project_id, _FEEDBACK, weave_ref, feedback_id)
 
 
@@ -47,7 +47,7 @@ def save_feedback(partition: int, event: FeedbackGiven | FeedbackPurged, offset:
 
 
 def fold(row: Row | None, event: FeedbackGiven | FeedbackPurged, offset: int) -> Row:
-    """The row after `event`. An id is given once: what is sent again under it, or was purged, changes nothing."""
+    """The row after `event`. The first feedback under an id counts, also after it was purged."""
     if row is not None and row.offset >= offset:
         return row
     if isinstance(event, FeedbackPurged):
@@ -65,12 +65,12 @@ def file(partition: int, project_id: str, digest: str) -> str | None:
 
 
 def feedback_of(partition: int, after: str | None, rows: int, project_id: str, weave_ref: str) -> Page:
-    """What was said of a ref and was not purged."""
+    """The feedback on a ref that was not purged."""
     return _page(partition, after, rows, ids.join_key(project_id, _FEEDBACK, weave_ref))
 
 
 def feedback_page(partition: int, after: str | None, rows: int, project_id: str) -> Page:
-    """What was said in a project and was not purged, by what it is of."""
+    """The feedback in a project that was not purged, by ref."""
     return _page(partition, after, rows, ids.join_key(project_id, _FEEDBACK))
 
 

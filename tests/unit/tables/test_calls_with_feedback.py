@@ -46,7 +46,7 @@ def test_large_scores_and_those_that_failed_in_between_hide_none_of_the_others()
         scored(number, 200_000)
     for number in range(3):
         said(number, 500_000)
-    found = calls_with_feedback.find(0, PROJECT, CALL, said=True)
+    found = calls_with_feedback.find(0, PROJECT, CALL, with_feedback=True)
     assert found is not None
     assert [shown["scorer_ref"] for shown in found["scores"]] == [f"s:{number:03d}" for number in range(20)]
     assert [row["id"] for row in found["feedback"]] == ["0", "1", "2"]
@@ -58,9 +58,9 @@ def test_large_scores_and_those_that_failed_in_between_hide_none_of_the_others()
 def test_what_is_more_than_is_given_with_a_call_is_not_taken_for_the_whole() -> None:
     for number in range(10):
         said(number, 1_000_000)
-    found = calls_with_feedback.find(0, PROJECT, CALL, said=True)
+    found = calls_with_feedback.find(0, PROJECT, CALL, with_feedback=True)
     assert found is not None
     assert not found["whole"]
-    without = calls_with_feedback.find(0, PROJECT, CALL, said=False)
+    without = calls_with_feedback.find(0, PROJECT, CALL, with_feedback=False)
     assert without is not None
     assert (without["whole"], without["feedback"]) == (True, [])
