@@ -10,8 +10,10 @@ from msgspec import Meta, field
 from msgspec.json import Decoder
 from msgspec.structs import force_setattr
 
+from app.scorers import ScorerError
 from app.spent import Spent
 from app.structs import Struct
+from app.texts import shorten
 
 
 class Event(Struct, tag=True, tag_field="type"):
@@ -121,19 +123,11 @@ class Target(NamedTuple):
     opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
 
 
-def _fit(text: object, most: int) -> str:
-    """`text` so that any log and any reader takes it: without lone surrogates, and cut in the middle if too long."""
-    if not isinstance(text, str):
-        raise TypeError(f"of an error, {text!r:.100} is no text")
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= most else f"{text[: most // 2]}\n...\n{text[-most // 2 :]}"
-
-
 class Error(Struct, omit_defaults=True):
-    """Why an attempt or a task failed; texts from a scorer are made to fit.
+    """Why an attempt or a task failed; texts that are too long are shortened.
 
     Raises:
-        TypeError: one of them is not a str.
+        TypeError: a field is not a string.
     """
 
     type: str
@@ -144,7 +138,14 @@ class Error(Struct, omit_defaults=True):
     def __post_init__(self) -> None:
         for name, most in _MOST_OF_ERROR.items():
             if (text := getattr(self, name)) is not None:
-                force_setattr(self, name, _fit(text, most))
+                if not isinstance(text, str):
+                    raise TypeError(f"of an error, {text!r:.100} is no text")
+                force_setattr(self, name, shorten(text, most))
+
+    @classmethod
+    def of(cls, error: ScorerError) -> "Error":
+        """The error that an attempt ended with."""
+        return cls(type=error.type, message=error.message, traceback=error.traceback, raw=error.raw)
 
 
 _MOST_OF_ERROR = {"type": 200, "message": 1000, "traceback": 4096, "raw": 4096}

@@ -17,7 +17,7 @@ from app.scorers.errors import (
 from app.scorers.failures import Failure
 from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
-from app.scorers.refs import BadRef, ScorerRef, parse_ref
+from app.scorers.refs import BadRef, ScorerKey, ScorerRef, parse_ref
 from app.scorers.registry import Registry, UnknownKind
 from app.scorers.report import MOST_TOKENS, Outcome, Report, report
 from app.scorers.runner import Runner
@@ -41,6 +41,7 @@ __all__ = [
     "Scorer",
     "ScorerDied",
     "ScorerError",
+    "ScorerKey",
     "ScorerRaised",
     "ScorerRef",
     "ScorerTimeout",

@@ -14,25 +14,25 @@ Message = tuple[Any, ...]
 
 
 class Channel(asyncio.Protocol):
-    """Sends and receives tuples over a stream, pickled: its two ends run the same code.
+    """Sends and receives tuples over a stream, pickled: both ends run the same code.
 
-    What is sent in one turn of the event loop goes out together, since a write costs more than a message in it, but in
-    a long turn a millisecond's at a time: the other end begins with it while this one goes on. What is sent before
-    there is a connection waits for it.
+    Messages of one turn of the event loop share a write, which costs more than a message. In a long turn there is a
+    write each millisecond, so that the other end can begin. Messages wait for the connection if there is none yet.
     """
 
-    def __init__(self, received: Callable[[Message], None]) -> None:
-        """`received` is called with each message that comes."""
-        self._received = received
+    def __init__(self, on_message: Callable[[Message], None]) -> None:
+        self._on_message = on_message
         self._unsent: list[bytes] = []
         self._scheduled = False
         self._flushed_at = 0.0
-        self._transport: Any = None  # uvloop's are no asyncio.Transport
+        self._transport: Any = None  # uvloop's are not asyncio.Transport
         self._raw = bytearray()
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # resolves when it is
+        self.lost: asyncio.Future[None] = (
+            asyncio.get_running_loop().create_future()
+        )  # resolves when the connection is lost
 
     def send(self, message: Message) -> None:
-        """Send a message, at the end of this turn at the latest. Raises whatever pickling it raises."""
+        """Send a message at the end of this turn at the latest. Raises whatever pickling it raises."""
         pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         self._unsent += (_LENGTH.pack(len(pickled)), pickled)
         if perf_counter() - self._flushed_at > _HELD_SECONDS:
@@ -62,11 +62,11 @@ class Channel(asyncio.Protocol):
             while (end := _end_of_message(raw, begin)) is not None:
                 message = pickle.loads(raw[begin + _LENGTH.size : end])  # noqa: S301
                 begin = end
-                self._received(message)
+                self._on_message(message)
         del self._raw[:begin]
 
     def flush(self) -> None:
-        """Send what is to be sent now, and not a round of the event loop later."""
+        """Send now what would be sent at the end of this turn."""
         self._scheduled, self._flushed_at = False, perf_counter()
         if self._unsent and self._transport is not None:
             unsent, self._unsent = self._unsent, []
@@ -74,7 +74,7 @@ class Channel(asyncio.Protocol):
 
 
 def _end_of_message(raw: memoryview, begin: int) -> int | None:
-    """Where the message ends that begins there; None if it is not all there."""
+    """The end of the message at `begin`; None if it is incomplete."""
     if len(raw) < begin + _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack_from(raw, begin)

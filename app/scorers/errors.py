@@ -1,11 +1,13 @@
-"""Why a scorer gave no score. An error has a `type` for the record, a sentence, and what it says about trying again."""
+"""Why a scorer gave no score: a type, a sentence for the user, and whether another attempt may succeed."""
 
 import math
 import traceback
 from contextlib import suppress
+from functools import cached_property
 from typing import Self
 
 from app.scorers.failures import LONGEST_WAIT, Failure, classify
+from app.texts import shorten
 
 _MESSAGE_CHARACTERS = 1_000
 _TRACEBACK_CHARACTERS = 4_096
@@ -13,12 +15,21 @@ _TRACEBACK_FRAMES = 20
 
 
 class ScorerError(Exception):
-    """Base of every way in which running a scorer fails. `str()` is a sentence for the user."""
+    """Base of every way in which running a scorer fails."""
 
     type: str = "scorer_error"
     failure: Failure = Failure.TRANSIENT
     retry_after: float | None = None
-    """Seconds that the next attempt has to wait, if whoever was asked said so."""
+    """Seconds to wait before the next attempt, if the provider or the scorer named some."""
+
+    traceback: str | None = None
+    raw: str | None = None
+    """What came instead of a judgement, if anything did."""
+
+    @cached_property
+    def message(self) -> str:
+        """A sentence for the user."""
+        return str(self)
 
     @property
     def retryable(self) -> bool:
@@ -27,26 +38,26 @@ class ScorerError(Exception):
 
 
 class MissingInput(ScorerError):
-    """The call lacks an argument that the scorer needs. Another attempt would see the same call."""
+    """The call lacks an argument that the scorer needs."""
 
     type = "missing_input"
     failure = Failure.TERMINAL
 
 
 class InvalidOutput(ScorerError):
-    """The scorer returned what is not JSON, or too much of it."""
+    """The scorer returned what is not JSON, or too large."""
 
     type = "invalid_output"
     failure = Failure.TERMINAL
 
 
 class RetryLater(ScorerError):
-    """Raised by a scorer that cannot score now, and that is to be tried again in `after` seconds.
+    """Raised by a scorer that cannot score now, to be tried again in `after` seconds.
 
-    It does not count as one of the attempts that a task has, only against its budget in time.
+    It does not count as an attempt, but its time counts against the task's time budget.
 
     Raises:
-        ValueError: `after` is no finite number of seconds from 0 on.
+        ValueError: `after` is negative or not finite.
     """
 
     type = "retry_later"
@@ -64,7 +75,7 @@ class RetryLater(ScorerError):
 
 
 class NoJudgement(ScorerError):
-    """Whoever was asked to judge gave no judgement. `raw` is what came instead, where something did."""
+    """A judge gave no judgement."""
 
     def __init__(
         self,
@@ -86,8 +97,8 @@ class NoJudgement(ScorerError):
         return self.message
 
 
-SAID_BY_SCORERS = (MissingInput, InvalidOutput, RetryLater, NoJudgement)
-"""What a scorer may raise to say how its attempt ended; anything else that it raises is described by ScorerRaised."""
+RAISED_BY_SCORERS = (MissingInput, InvalidOutput, RetryLater, NoJudgement)
+"""What a scorer may raise to determine how its attempt fails; anything else becomes a ScorerRaised."""
 
 
 class ScorerTimeout(ScorerError):
@@ -97,28 +108,27 @@ class ScorerTimeout(ScorerError):
 
 
 class ScorerDied(ScorerError):
-    """The process that the scorer ran in, a worker process or a host, ended before it answered."""
+    """The scorer's process, a worker process or a host, ended before the scorer did."""
 
     type = "scorer_died"
 
 
 class BystanderDied(ScorerDied):
-    """The process ended through another run in it, which is not held against this one."""
+    """Another run ended the process, so it does not count against this one."""
 
     failure = Failure.POSTPONED
 
 
 class ScorerVersionUnavailable(ScorerError):
-    """Its process would run other code than the one the scorer's digest names."""
+    """The process has other code than the scorer's digest names."""
 
     type = "scorer_version_unavailable"
 
 
 class ScorerRaised(ScorerError):
-    """The scorer raised. `type` is the name of the exception's class; `traceback` starts at the scorer's own frames.
+    """The scorer raised. `type` is the name of the exception's class; `traceback` starts at the scorer's own frames."""
 
-    It is pickled with its attributes, so that what the exception said survives the way from a worker process.
-    """
+    traceback: str
 
     def __init__(self, type_name: str, message: str, traceback: str) -> None:
         super().__init__(type_name, message, traceback)
@@ -131,7 +141,7 @@ class ScorerRaised(ScorerError):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Describe `error`, caught in the very frame that called the scorer, whatever code its class has."""
+        """Describe `error`, caught in the frame that called the scorer. No method of its class can make this fail."""
         own_frames = error.__traceback__.tb_next if error.__traceback__ else None
         try:
             message = str(error)
@@ -142,52 +152,37 @@ class ScorerRaised(ScorerError):
             text = "".join(lines)
         except Exception:
             text = "(its traceback could not be read)"
-        message, text = _shorten(message, _MESSAGE_CHARACTERS), _shorten(text, _TRACEBACK_CHARACTERS)
+        message, text = shorten(message, _MESSAGE_CHARACTERS), shorten(text, _TRACEBACK_CHARACTERS)
         raised = cls(type(error).__name__, message, text)
-        with suppress(Exception):  # what an exception carries is code of its class
+        with suppress(Exception):  # its attributes may be code of its class
             raised.failure, raised.retry_after = classify(error)
         return raised
 
 
 def portable(error: ScorerError) -> ScorerError:
-    """The same, made anew of texts and numbers alone, so that another process can make it of what pickle writes."""
+    """A copy made of nothing but texts and numbers, so that another process can unpickle it."""
     try:
-        return _made_anew(error)
+        return _copy(error)
     except Exception as odd:
         return ScorerRaised.of(odd)
 
 
-def _made_anew(error: ScorerError) -> ScorerError:
+def _copy(error: ScorerError) -> ScorerError:
     after = None if error.retry_after is None else RetryLater(float(error.retry_after)).retry_after
-    said = _text(getattr(error, "message", error))
+    message = _text(error.message)
     if isinstance(error, ScorerRaised):
-        raised = ScorerRaised(_text(error.type), said, _text(error.traceback))
+        raised = ScorerRaised(_text(error.type), message, _text(error.traceback))
         raised.failure, raised.retry_after = Failure(error.failure), after
         return raised
     if isinstance(error, RetryLater):
-        return RetryLater(after or 0.0, said)
+        return RetryLater(after or 0.0, message)
     for plain in (MissingInput, InvalidOutput, ScorerTimeout, ScorerDied, ScorerVersionUnavailable):
         if type(error) is plain:
-            return plain(said)
-    raw = getattr(error, "raw", None)
-    return NoJudgement(
-        _text(error.type),
-        said,
-        Failure(error.failure),
-        retry_after=after,
-        raw=None if raw is None else _text(raw),
-    )
+            return plain(message)
+    raw = None if error.raw is None else _text(error.raw)
+    return NoJudgement(_text(error.type), message, Failure(error.failure), retry_after=after, raw=raw)
 
 
 def _text(value: object) -> str:
-    """As a plain str: that of a subclass would be pickled with the name of its class."""
+    """A plain str: a subclass would be pickled by the name of its class."""
     return str.__str__(str(value))
-
-
-def _shorten(text: str, characters: int) -> str:
-    # A lone surrogate could not be written to the log.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    if len(text) <= characters:
-        return text
-    half = (characters - 5) // 2
-    return f"{text[:half]}\n...\n{text[-half:]}"

@@ -18,137 +18,146 @@ from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, RunningCoroutine
 from app.scorers.errors import ScorerError, ScorerRaised
-from app.scorers.report import Outcome, Report, Task, end_of
+from app.scorers.report import Outcome, Report, TaskParts, portable_end
 from app.scorers.worker import belong_to_the_service, target_of_source
 
-_SIGN_EVERY = 1.0
+_ALIVE_EVERY = 1.0  # seconds
 
 
-class Run:
-    """One run, and who in it waits for the word that somebody may be asked."""
+class RunState:
+    """One run, and the requests in it that wait for a permit to be sent."""
 
-    __slots__ = ("promised", "report", "running", "waiting", "words")
+    __slots__ = ("permits", "report", "running", "unclaimed", "waiting")
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.running: RunningCoroutine | None = None
         self.waiting: deque[asyncio.Future[None]] = deque()
-        self.promised: asyncio.Future[None] | None = None  # the word that comes unasked, until somebody waits for it
-        self.words = 0  # that were taken
+        self.unclaimed: asyncio.Future[None] | None = None  # resolves with the permit that the service sends unasked
+        self.permits = 0  # that were used
 
-    def waits(self) -> "asyncio.Future[None]":
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append(told)
-        return told
+    def next_permit(self) -> "asyncio.Future[None]":
+        permit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(permit)
+        return permit
 
 
 class Host:
-    """Runs what the service sends, until that goes away.
+    """Runs what the service sends, until the service goes away.
 
-    It gets ("load", ref, source), which it answers with ("loading", ref) and ("loaded", ref, usable), ("run", number,
-    ref, arguments, seconds, task, promised) and ("stop", number). It sends ("asking", number, words, told) and
-    ("ended", number, outcome, told), where told is what a report tells, and ("alive",) while nothing keeps its event
-    loop. A scorer may ask somebody once ("told", number) has come, which answers "asking"; the first such word comes
-    unasked if it is promised, and `words` says how many the report counts in. What is sent is made of bytes, texts and
-    numbers, so that nothing a scorer made runs in the service.
+    The service sends:
+
+    - ("load", ref, source), which is answered with ("loading", ref) and then ("loaded", ref, usable);
+    - ("run", number, ref, arguments, seconds, task, always_asks) and ("stop", number);
+    - ("may_send", number), a permit for one request to a provider.
+
+    A host sends:
+
+    - ("request_starting", number, permits, snapshot): a scorer is about to send a request, and waits for a permit.
+      The first permit of a run that `always_asks` comes unasked. `permits` were used so far, and `snapshot` is of the
+      report, which counts their requests;
+    - ("ended", number, outcome, snapshot);
+    - ("alive",), as long as nothing blocks its event loop.
+
+    Its messages are made of bytes, texts and numbers, so that no object of a scorer is unpickled in the service.
     """
 
     def __init__(self) -> None:
         self._coroutines = Coroutines()
-        self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why there was none
-        self._runs: dict[int, Run] = {}
-        self._channel = Channel(self._received)
+        self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why it cannot be loaded
+        self._runs: dict[int, RunState] = {}
+        self._channel = Channel(self._on_message)
 
     @classmethod
     async def serve(cls, connection: socket.socket) -> None:
         """Serve until the connection ends, and with it this process."""
         host = cls()
         await asyncio.get_running_loop().create_connection(lambda: host._channel, sock=connection)
-        host._sign()
+        host._send_alive()
         await host._channel.lost
-        os._exit(0)  # at once: nobody waits for what still runs, and it might not end
+        os._exit(0)  # at once: nobody waits for the runs that are left, and they might not end
 
-    def _sign(self) -> None:
+    def _send_alive(self) -> None:
         self._channel.send(("alive",))
-        asyncio.get_running_loop().call_later(_SIGN_EVERY, self._sign)
+        asyncio.get_running_loop().call_later(_ALIVE_EVERY, self._send_alive)
 
-    def _received(self, message: Message) -> None:
-        what, *rest = message
-        if what == "load":
+    def _on_message(self, message: Message) -> None:
+        kind, *rest = message
+        if kind == "load":
             self._load(*rest)
-        elif what == "run":
+        elif kind == "run":
             self._run(*rest)
-        elif what == "told":
-            self._told(*rest)
-        elif what == "stop":
+        elif kind == "may_send":
+            self._may_send(*rest)
+        elif kind == "stop":
             self._stop(*rest)
 
     def _load(self, ref: str, source: ScorerSource) -> None:
-        self._say_now("loading", ref)
-        target = self._targets[ref] = _target_or_why(source)
-        self._say_now("loaded", ref, not isinstance(target, ScorerError))
+        self._send_now("loading", ref)
+        target = self._targets[ref] = _target_or_error(source)
+        self._send_now("loaded", ref, not isinstance(target, ScorerError))
 
-    def _say_now(self, *message: Any) -> None:
-        """Before what may take long: a load has more time than a scorer that does not await."""
+    def _send_now(self, *message: Any) -> None:
+        """Send before work that may block: the service allows a load more time than a scorer that does not await."""
         self._channel.send(message)
         self._channel.flush()
 
     def _run(
-        self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: Task, promised: bool
+        self, number: int, ref: str, arguments: dict[str, Any], seconds: float, task: TaskParts, always_asks: bool
     ) -> None:
-        run = self._runs[number] = Run(Report(task))
-        # By its number: a run that holds itself is left for the garbage collector, which then stops all for 0.2 s.
-        run.report.on_asking = partial(self._ask, number)
-        if promised:
-            run.promised = run.waits()
-        done = partial(self._done, number)
+        run = self._runs[number] = RunState(Report(task))
+        # By number: a run that refers to itself would be left to the garbage collector, which stops all for 0.2 s.
+        run.report.before_request = partial(self._before_request, number)
+        if always_asks:
+            run.unclaimed = run.next_permit()
+        on_outcome = partial(self._on_outcome, number)
         target = self._targets[ref]
         if isinstance(target, ScorerError):
-            done(target)
+            on_outcome(target)
             return
         try:
-            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, done, number)
+            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, on_outcome, number)
         except ScorerError as error:
-            done(error)
+            on_outcome(error)
 
     def _stop(self, number: int) -> None:
         run = self._forget(number)
         if run is not None and run.running is not None:
             run.running.cancel()
 
-    async def _ask(self, number: int) -> None:
-        """Have the service write that somebody is about to be asked, and wait until it has."""
+    async def _before_request(self, number: int) -> None:
+        """Wait for a permit, which the service gives once the log says that a request is about to be sent."""
         run = self._runs.get(number)
         if run is None:
-            raise asyncio.CancelledError  # it is over: nobody would write that
-        told, run.promised = run.promised, None
-        if told is None:
-            self._channel.send(("asking", number, run.words, run.report.told()))
-            told = run.waits()
-        await told
-        run.words += 1
+            raise asyncio.CancelledError  # the run has ended: there will be no permit
+        permit, run.unclaimed = run.unclaimed, None
+        if permit is None:
+            self._channel.send(("request_starting", number, run.permits, run.report.snapshot()))
+            permit = run.next_permit()
+        await permit
+        run.permits += 1
 
-    def _told(self, number: int) -> None:
+    def _may_send(self, number: int) -> None:
         run = self._runs.get(number)
         if run is not None and run.waiting:
-            told = run.waiting.popleft()
-            if not told.done():
-                told.set_result(None)
+            permit = run.waiting.popleft()
+            if not permit.done():
+                permit.set_result(None)
 
-    def _done(self, number: int, outcome: Outcome) -> None:
+    def _on_outcome(self, number: int, outcome: Outcome) -> None:
         run = self._forget(number)
         if run is not None:
-            self._channel.send(("ended", number, *end_of(outcome, run.report)))
+            self._channel.send(("ended", number, *portable_end(outcome, run.report)))
 
-    def _forget(self, number: int) -> Run | None:
+    def _forget(self, number: int) -> RunState | None:
         run = self._runs.pop(number, None)
-        for told in () if run is None else run.waiting:
-            told.cancel()  # whoever still waits would wait for ever
+        for permit in () if run is None else run.waiting:
+            permit.cancel()  # it will never come
         return run
 
 
-def _target_or_why(source: ScorerSource) -> ScorerFunction | ScorerError:
-    """What to call, or why a scorer cannot be made, which the runs that waited for it are told."""
+def _target_or_error(source: ScorerSource) -> ScorerFunction | ScorerError:
+    """The function to call; or the error with which all runs of the scorer end, because it cannot be loaded."""
     try:
         return target_of_source(source)
     except ScorerError as error:
@@ -165,10 +174,10 @@ def main() -> None:
     _, fd, dumps, parent, level = sys.argv[1:]
     belong_to_the_service()
     if os.getppid() != int(parent):
-        return  # it ended before this process belonged to it
+        return  # the service ended before this process would have ended with it
     dump.offer(int(dumps))
     logging.basicConfig(level=int(level), format="[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s")
-    gc.set_threshold(200_000, 20, 100)  # what runs here is mostly made and dropped: as app/worker
+    gc.set_threshold(200_000, 20, 100)  # most objects are short-lived: as in app/worker
     connection = socket.socket(fileno=int(fd))
     connection.set_inheritable(False)  # a child of a scorer would keep it open
     uvloop.run(Host.serve(connection))

@@ -1,6 +1,6 @@
-"""Running async scorers in processes beside the service: hosts, one for the scorers of each package.
+"""Running async scorers in hosts: processes beside the service, one for the scorers of each package.
 
-They never run on the service's own event loop, so one that computes, blocks or crashes holds up none but its package's.
+They never run on the service's own event loop: one that computes, blocks or crashes only affects its package's scorers.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from app.scorers.channel import Channel, Message
 from app.scorers.dump import Dump
 from app.scorers.errors import BystanderDied, ScorerDied, ScorerError, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
-from app.scorers.report import Done, Outcome, Report, Told
+from app.scorers.report import OnOutcome, Outcome, Report, ReportSnapshot
 
 log = logging.getLogger(__name__)
 
-Asking = Callable[[Callable[[], None]], None]
-"""Told when a scorer is about to ask somebody, at the start if it always does; it may, once what `Asking` was given
-has been called."""
+OnRequest = Callable[[Callable[[], None]], None]
+"""Called with `may_send` when a scorer is about to send a request, and at the start of one that always sends some. The
+request waits until `may_send` is called."""
 
 MOST_SILENT = 10.0
-"""Seconds without a sign of a host's event loop after which it hangs. While it starts or loads: START_ALLOWANCE."""
-_LOOK_EVERY = 1.0
-_FRAMES = 10  # of what blocked, in the log
+"""Seconds without a message after which a host counts as hung. While it starts or loads: START_ALLOWANCE."""
+_LOOK_EVERY = 1.0  # seconds
+_FRAMES = 10  # of a hung host, in the log
 
 _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.scorers.host import main; main()"
 
@@ -42,7 +42,7 @@ _MAIN = "import os, sys; sys.path[:] = sys.argv[1].split(os.pathsep); from app.s
 class HostedRun:
     """One run of an async scorer."""
 
-    __slots__ = ("_host", "_number", "asking", "done", "due", "ref", "report", "seconds", "words")
+    __slots__ = ("_host", "_number", "due", "on_outcome", "on_request", "permits", "ref", "report", "seconds")
 
     def __init__(
         self,
@@ -51,59 +51,59 @@ class HostedRun:
         ref: str,
         seconds: float,
         report: Report,
-        done: Done,
-        asking: Asking | None,
+        on_outcome: OnOutcome,
+        on_request: OnRequest | None,
     ) -> None:
         self._host = host
         self._number = number
         self.ref = ref
         self.seconds = seconds
         self.report = report
-        self.done = done
-        self.asking = asking
-        self.words = 0  # that somebody may be asked
-        self.due = math.inf  # when its host ends it, once it has begun
+        self.on_outcome = on_outcome
+        self.on_request = on_request
+        self.permits = 0  # to send a request, that were given
+        self.due = math.inf  # when its host ends it, once it has started
 
     def cancel(self) -> None:
-        """Stop it; nobody is told what came of it."""
+        """Stop it; its outcome is dropped."""
         self._host.stop(self._number)
 
-    def ask(self) -> None:
-        """Let the scorer ask somebody as soon as that may be."""
-        if self.asking is None:
-            self._may_ask()
+    def request_starting(self) -> None:
+        """The scorer is about to send a request: give it a permit as soon as that is allowed."""
+        if self.on_request is None:
+            self._give_permit()
         else:
-            self.asking(self._may_ask)
+            self.on_request(self._give_permit)
 
-    def tell(self, outcome: Outcome) -> None:
-        """Say what came of it."""
+    def end(self, outcome: Outcome) -> None:
+        """Hand the outcome to whoever started the run."""
         try:
-            self.done(outcome)
-        except Exception:  # it must harm no other run
-            log.exception("what came of a scorer could not be told")
+            self.on_outcome(outcome)
+        except Exception:  # it must not affect other runs
+            log.exception("the outcome of a scorer could not be processed")
 
-    def _may_ask(self) -> None:
-        if self._host.told(self._number):
-            self.words += 1
-            self.report.unanswered += 1  # should it end without telling more
+    def _give_permit(self) -> None:
+        if self._host.may_send(self._number):
+            self.permits += 1
+            self.report.unanswered += 1  # until the host reports more
 
 
 class HostProcess:
     """One process, from when it is first needed until it ends, by itself or because it hangs."""
 
-    def __init__(self, ended: Callable[["HostProcess"], None]) -> None:
-        self._ended = ended
+    def __init__(self, on_end: Callable[["HostProcess"], None]) -> None:
+        self._on_end = on_end
         self._numbers = itertools.count(1)
         self._running: dict[int, HostedRun] = {}
         self._loaded: set[str] = set()  # refs
-        self._useless: set[str] = set()  # refs that could not be loaded when that was tried last
-        self._loading: dict[str, set[Callable[[], None]]] = {}  # and who waits for it
-        self._heard_at = asyncio.get_running_loop().time()
-        self._loads = True  # a scorer, by the last that was heard of it; or it has yet to start
+        self._unloadable: set[str] = set()  # refs that could not be loaded when that was tried last
+        self._loading: dict[str, set[Callable[[], None]]] = {}  # by ref, callbacks for when that is over
+        self._last_message_at = asyncio.get_running_loop().time()
+        self._loads = True  # it loads a scorer, by its last message; or it still starts
         self._hung = self._closed = False
-        self._at = Dump([], None)  # where it hung
-        self.channel = Channel(self._received)
-        # An empty context: nothing that follows may see, or write through, a stream event that is current now.
+        self._dump = Dump([], None)  # where it hung
+        self.channel = Channel(self._on_message)
+        # An empty context: nothing in it may see or change the stream event that is current now.
         self.life = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
 
     def begin(
@@ -112,16 +112,16 @@ class HostProcess:
         arguments: dict[str, Any],
         seconds: float,
         report: Report,
-        done: Done,
-        asking: Asking | None,
+        on_outcome: OnOutcome,
+        on_request: OnRequest | None,
     ) -> HostedRun:
         """Run a scorer; see `Hosts.begin`."""
         number = next(self._numbers)
-        running = self._running[number] = HostedRun(self, number, bound.ref, seconds, report, done, asking)
+        running = self._running[number] = HostedRun(self, number, bound.ref, seconds, report, on_outcome, on_request)
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:
-            # Not before it has tried: until then nobody is about to be asked, and its time has not begun.
+            # Only once it is loaded: its time-out counts from the start, and the first permit goes out then.
             self._load(bound)
             self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
         return running
@@ -132,48 +132,48 @@ class HostProcess:
             self.channel.send(("run", number, bound.ref, arguments, running.seconds, running.report.task, bound.asks))
             running.due = asyncio.get_running_loop().time() + running.seconds
             if bound.asks:
-                running.ask()  # now, so that this is written while the scorer makes up its question
+                running.request_starting()  # now, so that it is logged while the scorer prepares its request
         except BaseException:
             running.cancel()
             raise
 
     def _start_later(self, number: int, bound: BoundScorer, arguments: dict[str, Any]) -> None:
-        running = self._running.get(number)  # unless it was stopped meanwhile, or its host has ended
-        if running is not None:
+        running = self._running.get(number)
+        if running is not None:  # else it was stopped meanwhile, or the host has ended
             try:
                 self._start(number, bound, arguments)
             except Exception as error:
-                running.tell(ScorerError(repr(error)))
+                running.end(ScorerError(repr(error)))
 
     def stop(self, number: int) -> None:
-        """Stop a run, of which nobody is told any more."""
+        """Stop a run and drop its outcome."""
         if self._running.pop(number, None) is not None:
             self.channel.send(("stop", number))
 
-    def told(self, number: int) -> bool:
-        """Say that a scorer may ask; returns whether it still runs."""
+    def may_send(self, number: int) -> bool:
+        """Let a run send a request; returns whether it still runs."""
         if number not in self._running:
             return False
-        self.channel.send(("told", number))
+        self.channel.send(("may_send", number))
         return True
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
-        """Whether a scorer runs, or fails to, at once; if not, `when` is called once it would, or the host has ended.
+        """Whether a run would start, or fail, at once; if not, `when` is called once it would or the host has ended.
 
-        One that could not be loaded is loaded again by its next run.
+        A scorer that could not be loaded is loaded again by its next run.
         """
-        if bound.ref in self._loaded or bound.ref in self._useless:
+        if bound.ref in self._loaded or bound.ref in self._unloadable:
             return True
         self._load(bound)
         self._loading[bound.ref].add(when)
         return False
 
-    def left_of(self, useless: set[str]) -> set[str]:
-        """Which refs no host could load, of those that were known before, and of those that this one has not."""
-        return (useless - self._loaded) | self._useless | self._loading.keys()
+    def unloadable(self, before: set[str]) -> set[str]:
+        """Refs that could not be loaded: those known `before` that this host has not loaded either, and its own."""
+        return (before - self._loaded) | self._unloadable | self._loading.keys()
 
     def close(self) -> None:
-        """End it; `life` is over once it has."""
+        """End it; `life` is done once it has ended."""
         self._closed = True
         if not self.channel.lost.done():
             self.channel.lost.set_result(None)
@@ -183,39 +183,38 @@ class HostProcess:
             self.channel.send(("load", bound.ref, bound.source))
             self._loading[bound.ref] = set()
 
-    def _received(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         if self._hung:
-            return  # the signal that asked where it is may have woken it
-        self._heard_at = asyncio.get_running_loop().time()
-        what, *rest = message
-        self._loads = what == "loading"
-        if what == "loaded":
-            self._has_loaded(*rest)
-        elif what == "asking":
-            self._asks(*rest)
-        elif what == "ended":
-            self._has_ended(*rest)
+            return  # the signal that asked for the dump may have woken it
+        self._last_message_at = asyncio.get_running_loop().time()
+        kind, *rest = message
+        self._loads = kind == "loading"
+        if kind == "loaded":
+            self._on_loaded(*rest)
+        elif kind == "request_starting":
+            self._on_request_starting(*rest)
+        elif kind == "ended":
+            self._on_ended(*rest)
 
-    def _has_loaded(self, ref: str, usable: bool) -> None:
+    def _on_loaded(self, ref: str, usable: bool) -> None:
         waiting = self._loading.pop(ref)
-        self._useless.discard(ref)
-        (self._loaded if usable else self._useless).add(ref)
+        self._unloadable.discard(ref)
+        (self._loaded if usable else self._unloadable).add(ref)
         for when in waiting:
             when()
 
-    def _asks(self, number: int, words: int, told: Told) -> None:
+    def _on_request_starting(self, number: int, permits: int, snapshot: ReportSnapshot) -> None:
         running = self._running.get(number)
         if running is not None:
-            running.report.take(told)
-            running.report.unanswered += running.words - words  # which it had not heard when it said that
-            running.ask()
+            running.report.update(snapshot)
+            running.report.unanswered += running.permits - permits  # permits that the snapshot does not count yet
+            running.request_starting()
 
-    def _has_ended(self, number: int, outcome: Outcome, told: Told) -> None:
-        running = self._running.get(number)
+    def _on_ended(self, number: int, outcome: Outcome, snapshot: ReportSnapshot) -> None:
+        running = self._running.pop(number, None)
         if running is not None:
-            running.report.take(told)
-            del self._running[number]
-            running.tell(outcome)
+            running.report.update(snapshot)
+            running.end(outcome)
 
     async def _live(self) -> None:
         how = "The service stops."
@@ -225,10 +224,10 @@ class HostProcess:
                 await asyncio.get_running_loop().create_connection(lambda: self.channel, sock=connection)
                 await self._watch(process)
                 if self._hung and not self._loads:
-                    self._at = await dump.take(process, dumps)
+                    self._dump = await dump.take(process, dumps)
             finally:
                 os.close(dumps)
-                self._ended(self)  # nothing new is to begin here
+                self._on_end(self)  # so that no run starts here any more
                 self.channel.close()
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -238,11 +237,11 @@ class HostProcess:
         except Exception as error:
             how = f"No process could be started for it: {error}."
         finally:
-            self._ended(self)
+            self._on_end(self)
             self._end(how)
 
     async def _watch(self, process: Process) -> None:
-        """Until the process ends, is to end, or hangs."""
+        """Wait until the process ends, is to be closed, or hangs."""
         now = asyncio.get_running_loop().time
         ended = asyncio.ensure_future(process.wait())
         ends: list[asyncio.Future[Any]] = [self.channel.lost, ended]
@@ -250,8 +249,8 @@ class HostProcess:
             while not (self.channel.lost.done() or ended.done() or self._hung):
                 looked_at = now()
                 await asyncio.wait(ends, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
-                if now() - looked_at < 2 * _LOOK_EVERY:  # else it is this process that has not listened
-                    self._hung = now() - self._heard_at > (START_ALLOWANCE if self._loads else MOST_SILENT)
+                if now() - looked_at < 2 * _LOOK_EVERY:  # else this process was the slow one
+                    self._hung = now() - self._last_message_at > (START_ALLOWANCE if self._loads else MOST_SILENT)
         finally:
             ended.cancel()
 
@@ -259,32 +258,32 @@ class HostProcess:
         now = asyncio.get_running_loop().time()
         running, self._running = self._running, {}
         if self._hung and not self._loads:
-            self._complain(running)
-        blocks = running.get(self._at.run or 0)
+            self._log_hang(running)
+        blocks = running.get(self._dump.run or 0)
         for number, run in running.items():
             if self._hung and self._loads:
-                run.tell(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
-            elif self._at.run not in (None, number):
+                run.end(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
+            elif self._dump.run not in (None, number):
                 whose = "another run" if blocks is None else f"a run of {blocks.ref}"
-                run.tell(BystanderDied(f"In its process {whose} did not await for {MOST_SILENT:g} s."))
+                run.end(BystanderDied(f"In its process {whose} did not await for {MOST_SILENT:g} s."))
             elif self._hung and run.due < now:
-                run.tell(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))
+                run.end(ScorerTimeout(f"It ran longer than its time-out of {run.seconds:g} s, and its process hung."))
             elif self._hung:
-                who = "An async scorer of its package" if self._at.run is None else "It"
-                run.tell(ScorerDied(f"{who} did not await for {MOST_SILENT:g} s{self._place()}."))
+                who = "An async scorer of its package" if self._dump.run is None else "It"
+                run.end(ScorerDied(f"{who} did not await for {MOST_SILENT:g} s{self._place()}."))
             else:
-                run.tell(ScorerDied(how))
+                run.end(ScorerDied(how))
         for waiting in self._loading.values():
             for when in waiting:
                 when()
 
     def _place(self) -> str:
-        return f", at {self._at.frames[0]}" if self._at.frames else ""
+        return f", at {self._dump.frames[0]}" if self._dump.frames else ""
 
-    def _complain(self, running: dict[int, HostedRun]) -> None:
-        blocks = running.get(self._at.run or 0)
+    def _log_hang(self, running: dict[int, HostedRun]) -> None:
+        blocks = running.get(self._dump.run or 0)
         who = "An async scorer" if blocks is None else blocks.ref
-        where = "".join(f"\n  {frame}" for frame in self._at.frames[:_FRAMES]) or " nobody knows."
+        where = "".join(f"\n  {frame}" for frame in self._dump.frames[:_FRAMES]) or " nobody knows."
         log.warning("%s did not await for %g s, so its process is killed. It was at:%s", who, MOST_SILENT, where)
 
 
@@ -294,16 +293,16 @@ class Hosts:
     def __init__(self) -> None:
         self._of: dict[str, HostProcess] = {}
         self._lives: set[asyncio.Task[None]] = set()
-        self._useless: set[str] = set()  # refs that the last host which was to load them did not
+        self._unloadable: set[str] = set()  # refs that the last host which tried could not load
         self.closed = False
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
-        """Whether a scorer runs at once: else those that limits let begin one by one would run all together later.
+        """Whether a run would start at once: limits count from then on, and runs that wait would start all together.
 
-        If not, it is made ready, and `when` is called once it is worth while to ask again. One that no host can load
-        counts as ready: its runs say why they cannot run.
+        If not, its host is made ready, and `when` is called when it is worth asking again. A scorer that cannot be
+        loaded counts as ready: its runs fail with the reason.
         """
-        return bound.ref in self._useless or self.closed or self._host_of(bound).ready(bound, when)
+        return bound.ref in self._unloadable or self.closed or self._host_of(bound).ready(bound, when)
 
     def begin(
         self,
@@ -311,25 +310,25 @@ class Hosts:
         arguments: dict[str, Any],
         seconds: float,
         report: Report,
-        done: Done,
-        asking: Asking | None = None,
+        on_outcome: OnOutcome,
+        on_request: OnRequest | None = None,
     ) -> HostedRun:
-        """Run for at most `seconds`, and take over into `report` what the scorer tells. Returns at once.
+        """Start a run of at most `seconds`, whose report is copied into `report`.
 
-        `done` gets the score as JSON bytes or why there is none, unless the run is cancelled. Raises ScorerDied if it
-        is closed, and what `asking` raises.
+        `on_outcome` gets the outcome, unless the run is cancelled. Raises ScorerDied if the hosts are closed, and what
+        `on_request` raises.
         """
         if self.closed:
             raise ScorerDied("The service stops.")
-        return self._host_of(bound).begin(bound, arguments, seconds, report, done, asking)
+        return self._host_of(bound).begin(bound, arguments, seconds, report, on_outcome, on_request)
 
     def flush(self) -> None:
-        """Send what was begun and said now, and not a round of the event loop later."""
+        """Send messages now that would be sent at the end of this turn."""
         for host in self._of.values():
             host.channel.flush()
 
     async def close(self) -> None:
-        """End all hosts, for good; who waits is told."""
+        """End all hosts for good; their runs fail."""
         self.closed = True
         for host in list(self._of.values()):
             host.close()
@@ -339,24 +338,24 @@ class Hosts:
     def _host_of(self, bound: BoundScorer) -> HostProcess:
         package = bound.package
         host = self._of.get(package)
-        if host is None or host.channel.lost.done():  # which it will say in a moment
+        if host is None or host.channel.lost.done():  # then `_forget` is about to be called
             host = self._of[package] = HostProcess(lambda ended: self._forget(package, ended))
             self._lives.add(host.life)
             host.life.add_done_callback(self._lives.discard)
         return host
 
     def _forget(self, package: str, host: HostProcess) -> None:
-        self._useless = host.left_of(self._useless)
+        self._unloadable = host.unloadable(self._unloadable)
         if self._of.get(package) is host:
             del self._of[package]
 
 
 async def _start() -> tuple[Process, socket.socket, int]:
-    """A process, the socket that leads to it, and where it says on a signal where it is. Raises OSError."""
+    """A process, our end of its socket, and our end of the pipe into which it dumps its stack. Raises OSError."""
     ours, theirs = socket.socketpair()
     dumps, their_dumps = os.pipe()
     os.set_blocking(dumps, False)
-    # -P: what lies in the current directory is found only if the service finds it too.
+    # -P: modules in the current directory are found only if the service finds them too.
     what = [
         os.pathsep.join(path for path in sys.path if isinstance(path, str)),
         str(theirs.fileno()),

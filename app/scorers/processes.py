@@ -39,7 +39,7 @@ class WorkerProcesses:
         self._starts.close()
 
     async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
-        """Wait for a slot, then run; what it tells is taken over into `report`.
+        """Wait for a slot, then run; `report` takes over what the scorer reports.
 
         `seconds` count from when the scorer itself starts.
 
@@ -47,17 +47,17 @@ class WorkerProcesses:
         """
         async with self.slots.hold(bound.ref):
             reply = await self._run(bound, arguments, seconds)
-        report.take(reply.told)
+        report.update(reply.snapshot)
         if isinstance(reply.outcome, ScorerError):
             try:
                 raise reply.outcome
             finally:
-                del reply  # which would hold this frame, and the frame it
+                del reply  # which would form a reference cycle with this frame
         return reply.outcome
 
     async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> Reply:
         has_started = False
-        now = asyncio.get_running_loop().time  # not anyio's: a signal comes outside of any task
+        now = asyncio.get_running_loop().time  # not anyio's, which needs a current task: a signal comes outside of any
 
         def start_clock() -> None:
             nonlocal has_started
@@ -108,11 +108,11 @@ def how_it_ended(code: int) -> str:
 
 
 def exit_code(process: Process | asyncio.subprocess.Process) -> int | None:
-    """How a process has ended, also where asyncio has not seen it."""
+    """The exit code of a process, even if asyncio missed it."""
     code = process.returncode
     if code != _ASYNCIO_DOES_NOT_KNOW:
         return code
-    # The kill that follows every breakdown may reap a dead process before asyncio does: then `Popen` knows.
+    # The kill after every breakdown may reap a dead process before asyncio does; then only `Popen` knows.
     transport: SubprocessTransport | None = getattr(process, "_transport", None)
     popen = transport.get_extra_info("subprocess") if transport else None
     return popen.returncode if popen else None

@@ -6,9 +6,12 @@ _OURS = "callscore:///scorer/"
 _WEAVE = "weave:///"
 _FORMS = "callscore:///scorer/{name}:{digest} or weave:///{entity}/{project}/object/{name}:{digest}"
 
+ScorerKey = tuple[str, str]
+"""Project id and scorer ref: a scorer as one project uses it."""
+
 
 class BadRef(ValueError):
-    """The text is no scorer ref; the sentence says why."""
+    """The text is not a scorer ref; the sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""What an attempt tells about itself beside its score: whom it asked, how, and what that took.
+"""What an attempt reports beside its score: the requests that it sent, with which model, and what they used.
 
-It counts whatever becomes of the attempt: an answer that cannot be read has been paid for too.
+It counts even if the attempt fails: an answer that cannot be read has been paid for too.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,13 +18,13 @@ MAX_LINEAGE_BYTES = 16 * 1024
 MOST_TOKENS = 10**9  # of one request
 MOST_USD = 10**6  # for a million tokens
 _PICO = 10**12
-Task = tuple[str, str, str, str]  # project id, call id, scorer ref, occasion
-Told = tuple[bytes, tuple[int, ...]]  # a lineage as JSON, and amounts
+TaskParts = tuple[str, str, str, str]  # project id, call id, scorer ref, occasion
+ReportSnapshot = tuple[bytes, tuple[int, ...]]  # the lineage as JSON, and the amounts
 
 Outcome = bytes | ScorerError
-"""What came of a run: the score as JSON, or why there is none."""
+"""The score as JSON, or why there is none."""
 
-Done = Callable[[Outcome], None]
+OnOutcome = Callable[[Outcome], None]
 
 _AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "unanswered")
 
@@ -33,8 +33,8 @@ _AMOUNTS = ("requests", "input_tokens", "output_tokens", "cost", "unpriced", "un
 class Report:
     """Filled by the scorer while its attempt runs."""
 
-    task: Task = ("", "", "", "")
-    """What the attempt is of."""
+    task: TaskParts = ("", "", "", "")
+    """The task that it is an attempt at."""
 
     lineage: dict[str, Any] = field(default_factory=dict)
     """What the score was made with: `model`, `parameters`, `prompt_digest`, … JSON values that show no payload."""
@@ -51,9 +51,9 @@ class Report:
     unanswered: int = 0
     """Requests that are under way, or were cut off."""
 
-    _bytes: int = field(default=0, repr=False, compare=False)  # that the lineage has, at most
+    _bytes: int = field(default=0, repr=False, compare=False)  # upper bound of the size of the lineage
 
-    on_asking: Callable[[], Awaitable[None]] | None = None
+    before_request: Callable[[], Awaitable[None]] | None = None
     """Awaited before a request is sent."""
 
     @property
@@ -66,13 +66,13 @@ class Report:
         return ids.task_id(*self.task)
 
     def made_with(self, **lineage: Any) -> None:
-        """Add to the lineage of the score. Raises InvalidOutput if that is not JSON, or too much."""
+        """Add to the lineage of the score. Raises InvalidOutput if it is not JSON, or too large."""
         try:
             encoded = encode_output(lineage)
             known = {**self.lineage, **orjson.loads(encoded)}
             size = self._bytes + len(encoded)
             if size > MAX_LINEAGE_BYTES:
-                size = len(encode_output(known))  # what was replaced does not count
+                size = len(encode_output(known))  # values that were replaced do not count
         except InvalidOutput as error:
             raise InvalidOutput(f"What it was made with cannot be kept. {error}") from None
         if size > MAX_LINEAGE_BYTES:
@@ -80,19 +80,19 @@ class Report:
         self.lineage, self._bytes = known, size
 
     async def asking(self) -> None:
-        """A request is about to be sent, which `asked` or `refused` ends. A kill after this is known to the bill."""
-        if self.on_asking is not None:
-            await self.on_asking()
+        """To be awaited before a request is sent, so that it is counted even if a kill cuts it off."""
+        if self.before_request is not None:
+            await self.before_request()
         self.unanswered += 1
 
     def refused(self) -> None:
-        """It was not answered, and so costs nothing."""
+        """The request was refused, and so costs nothing."""
         self.unanswered = max(0, self.unanswered - 1)
 
     def asked(self, input_tokens: int | None, output_tokens: int | None, usd: tuple[float, float] | None) -> None:
-        """A request was answered: its tokens, None if the answer does not say, and USD for a million of each.
+        """A request was answered: its tokens, None where the answer does not say, and USD for a million of each.
 
-        Raises ValueError for what is no number of tokens, or no price.
+        Raises ValueError for an invalid number of tokens or price.
         """
         for tokens in (input_tokens, output_tokens):
             if tokens is not None and (type(tokens) is not int or not 0 <= tokens < MOST_TOKENS):
@@ -108,49 +108,49 @@ class Report:
         else:
             self.cost += (input_tokens or 0) * picodollars(usd[0]) + (output_tokens or 0) * picodollars(usd[1])
 
-    def told(self) -> Told:
-        """What it tells, as nothing but JSON and numbers, whatever a scorer has written into it.
+    def snapshot(self) -> ReportSnapshot:
+        """The report as JSON and numbers, safe to send to another process whatever a scorer has written into it.
 
         Raises:
-            InvalidReport: it has written there what it should not. That has the amounts, if these are right.
+            InvalidReport: it holds what cannot be sent. The error has a snapshot without that.
         """
-        told: Told = NOTHING
+        snapshot = EMPTY
         try:
-            told = b"{}", tuple(_amount(getattr(self, name)) for name in _AMOUNTS)
+            snapshot = b"{}", tuple(_amount(getattr(self, name)) for name in _AMOUNTS)
             if not isinstance(self.lineage, dict):
                 raise TypeError(f"its lineage is no dict but {type(self.lineage).__name__}")
             lineage = encode_output(self.lineage)
             if len(lineage) > MAX_LINEAGE_BYTES:
                 raise ValueError(f"its lineage has {len(lineage):,} bytes, more than {MAX_LINEAGE_BYTES:,}")
         except Exception as error:
-            raise InvalidReport(ScorerRaised.of(error).message, told) from error
-        return lineage, told[1]
+            raise InvalidReport(ScorerRaised.of(error).message, snapshot) from error
+        return lineage, snapshot[1]
 
-    def take(self, told: Told) -> None:
-        """Take over what the attempt tells from another process, in place of what it has told before."""
-        lineage, amounts = told
+    def update(self, snapshot: ReportSnapshot) -> None:
+        """Take over the newest snapshot of the attempt, which runs in another process."""
+        lineage, amounts = snapshot
         self.lineage |= orjson.loads(lineage)
         self.requests, self.input_tokens, self.output_tokens, self.cost, self.unpriced, self.unanswered = amounts
 
 
-NOTHING: Told = (b"{}", (0,) * len(_AMOUNTS))
+EMPTY: ReportSnapshot = (b"{}", (0,) * len(_AMOUNTS))
 
 
 class InvalidReport(Exception):
-    """What a scorer has written into its report cannot be told; `told` can."""
+    """A scorer has written into its report what cannot be sent; `snapshot` has what can."""
 
-    def __init__(self, message: str, told: Told) -> None:
+    def __init__(self, message: str, snapshot: ReportSnapshot) -> None:
         super().__init__(message)
-        self.told = told
+        self.snapshot = snapshot
 
 
-def end_of(outcome: Outcome, report: Report) -> tuple[Outcome, Told]:
-    """What came of a run, and what it tells, as another process can take it."""
+def portable_end(outcome: Outcome, report: Report) -> tuple[Outcome, ReportSnapshot]:
+    """The outcome and the report of a run, in a form that another process can read."""
     try:
-        told = report.told()
+        snapshot = report.snapshot()
     except InvalidReport as invalid:
-        outcome, told = NoJudgement("invalid_report", str(invalid)), invalid.told
-    return portable(outcome) if isinstance(outcome, ScorerError) else outcome, told
+        outcome, snapshot = NoJudgement("invalid_report", str(invalid)), invalid.snapshot
+    return portable(outcome) if isinstance(outcome, ScorerError) else outcome, snapshot
 
 
 def _amount(value: Any) -> int:
@@ -174,6 +174,6 @@ current: ContextVar[Report | None] = ContextVar("report", default=None)
 
 
 def report() -> Report:
-    """The report of the attempt that runs here; one that nobody reads where none does."""
+    """The report of the attempt that runs here; outside of one, a report that nobody reads."""
     found = current.get()
     return Report() if found is None else found

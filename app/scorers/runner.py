@@ -10,9 +10,9 @@ from typing import Self
 from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import ScorerError
-from app.scorers.hosts import Asking, HostedRun, Hosts
+from app.scorers.hosts import HostedRun, Hosts, OnRequest
 from app.scorers.processes import WorkerProcesses
-from app.scorers.report import Done, Outcome, Report
+from app.scorers.report import OnOutcome, Outcome, Report
 from app.scorers.worker import call_scorer
 
 DEFAULT_PROCESSES = 16
@@ -49,14 +49,14 @@ class Runner:
     async def start(self, folder: Path | None = None) -> None:
         """Make ready. Worker processes and hosts are started when first needed.
 
-        What has to lie on a disk meanwhile lies in `folder`, which no other process uses, else in a temporary one.
+        Files are made in `folder`, which no other process uses, else in a temporary folder.
         """
         self._folder = folder
         if self._hosts.closed:
             self._hosts = Hosts()
 
     async def stop(self) -> None:
-        """End the hosts; whoever waits for one is told. Other callers of `run` end by being cancelled themselves."""
+        """End the hosts, whose runs fail. Other callers of `run` have to be cancelled."""
         await self._hosts.close()
         if self._processes is not None:
             self._processes.close()
@@ -72,9 +72,9 @@ class Runner:
         call: Call,
         timeout: float,  # noqa: ASYNC109
         report: Report | None = None,
-        asking: Asking | None = None,
+        on_request: OnRequest | None = None,
     ) -> bytes:
-        """The score as JSON bytes. What the scorer tells of the attempt is taken into `report`, also where it fails.
+        """The score as JSON bytes. What the scorer reports is copied into `report`, also if it fails.
 
         `timeout` is in seconds and counts from when the scorer starts, not while it waits for a worker process.
         Raises ScorerError. Cancelling stops the scorer: its process is killed, its coroutine cancelled.
@@ -83,7 +83,7 @@ class Runner:
             return self.run_inline(bound, call)
         report = Report() if report is None else report
         if bound.mode == "async":
-            return await self._run_coroutine(bound, call, timeout, report, asking)
+            return await self._run_coroutine(bound, call, timeout, report, on_request)
         if self._hosts.closed:
             raise RuntimeError("The runner is not started.")
         if self._processes is None:
@@ -91,7 +91,7 @@ class Runner:
         return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
-        """Whether `begin` runs the async scorer at once; if not, `when` is called when it is time to ask again."""
+        """Whether `begin` would start the async scorer at once; if not, `when` is called when to ask again."""
         return self._hosts.ready(bound, when)
 
     def begin(
@@ -100,17 +100,17 @@ class Runner:
         call: Call,
         timeout: float,
         report: Report,
-        done: Done,
-        asking: Asking | None = None,
+        on_outcome: OnOutcome,
+        on_request: OnRequest | None = None,
     ) -> HostedRun:
-        """Start an async scorer. `done` gets the score as JSON bytes or the error, unless this is cancelled before.
+        """Start an async scorer. `on_outcome` gets the score as JSON bytes or the error, unless the run is cancelled.
 
-        As `run`, without a task of the event loop for whoever waits. Raises ScorerError.
+        Like `run`, but without an asyncio task that waits. Raises ScorerError.
         """
-        return self._hosts.begin(bound, bound.arguments.of_call(call), timeout, report, done, asking)
+        return self._hosts.begin(bound, bound.arguments.of_call(call), timeout, report, on_outcome, on_request)
 
     def flush(self) -> None:
-        """Let what was begun begin now, and not a round of the event loop later."""
+        """Start now what would be started at the end of this turn."""
         self._hosts.flush()
 
     async def _run_coroutine(
@@ -119,26 +119,26 @@ class Runner:
         call: Call,
         timeout: float,  # noqa: ASYNC109
         report: Report,
-        asking: Asking | None,
+        on_request: OnRequest | None,
     ) -> bytes:
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-        def done(came: Outcome) -> None:
-            if not outcome.done():
-                outcome.set_result(came)
+        def on_outcome(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(outcome)
 
-        running = self.begin(bound, call, timeout, report, done, asking)
+        running = self.begin(bound, call, timeout, report, on_outcome, on_request)
         try:
-            came = await outcome
+            outcome = await future
         except asyncio.CancelledError:
             running.cancel()
             raise
-        if isinstance(came, ScorerError):
+        if isinstance(outcome, ScorerError):
             try:
-                raise came
+                raise outcome
             finally:
-                del came, outcome  # which would hold this frame, and the frame them
-        return came
+                del outcome, future  # which would form a reference cycle with this frame
+        return outcome
 
 
 def _processors() -> int:

@@ -15,14 +15,14 @@ from app.scorers.base import FunctionScorer, ScorerFunction, target_of
 from app.scorers.code import ScorerSource
 from app.scorers.digest import code_digest
 from app.scorers.errors import (
-    SAID_BY_SCORERS,
+    RAISED_BY_SCORERS,
     InvalidOutput,
     ScorerError,
     ScorerRaised,
     ScorerVersionUnavailable,
 )
 from app.scorers.outputs import encode_output
-from app.scorers.report import Outcome, Report, Told, current, end_of
+from app.scorers.report import Outcome, Report, ReportSnapshot, current, portable_end
 from app.scorers.starts import StartAnnouncer
 
 _ORPHAN_GRACE = 30.0
@@ -43,14 +43,14 @@ class Job(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """JSON bytes, or the error. Returned, not raised, so that nothing a scorer raises has to be pickled."""
+    """An error is returned, not raised, so that nothing a scorer raises has to be pickled."""
 
     outcome: Outcome
-    told: Told
+    snapshot: ReportSnapshot
 
 
 class _Refused(NamedTuple):
-    """What a module has of another version, as long as its file is this one."""
+    """The scorers that a module has in another version, as long as its file stays the same."""
 
     file: tuple[int, int] | None
     sources: set[ScorerSource]
@@ -61,7 +61,7 @@ def run_job(job: Job) -> Reply:
     _settle()
     report = Report()
     current.set(report)
-    return Reply(*end_of(_outcome(job), report))
+    return Reply(*portable_end(_outcome(job), report))
 
 
 def _outcome(job: Job) -> Outcome:
@@ -87,7 +87,7 @@ def call_scorer(target: ScorerFunction, arguments: dict[str, Any]) -> bytes:
     """Score and encode. Raises ScorerError only, whatever the scorer raises."""
     try:
         output = target(**arguments)
-    except SAID_BY_SCORERS:
+    except RAISED_BY_SCORERS:
         raise
     except BaseException as error:
         raise ScorerRaised.of(error) from None
@@ -118,21 +118,21 @@ def _settle() -> None:
         return
     _settled = True
     belong_to_the_service()
-    # What keeps a processor busy for ever must not keep the event loop, and so all others, waiting for one.
+    # A scorer that computes for ever must not take processor time from the event loop.
     os.nice(_NICENESS)
     _null = os.open(os.devnull, os.O_RDWR)
     _stdin, _stdout = os.dup(0), os.dup(1)
-    # Nobody reads this pipe: a scorer that fills it would wait for ever.
+    # Nobody reads stderr's pipe: a scorer that fills it would wait for ever.
     os.dup2(_null, 2)
 
 
 def belong_to_the_service() -> None:
-    """Leave it to the service when this process ends, which is at the latest when the service does."""
+    """Let the service decide when this process ends, and end with it at the latest."""
     # A signal to the whole process group is for the service, which then ends its workers itself. A handler rather
-    # than SIG_IGN, since children of a scorer would inherit that.
+    # than SIG_IGN, which children of a scorer would inherit.
     signal.signal(signal.SIGINT, _leave_to_the_service)
     signal.signal(signal.SIGTERM, _leave_to_the_service)
-    # Else a scorer that hangs would outlive it.
+    # Otherwise a scorer that hangs would outlive the service.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -143,7 +143,7 @@ def _leave_to_the_service(_signal: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _standard_files_kept() -> Iterator[None]:
-    """Keep the scorer, C code and child processes included, out of the pipes that jobs and answers go through."""
+    """Keep the scorer, including its C code and child processes, out of the pipes for jobs and replies."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     os.dup2(_null, 0)
     os.dup2(_null, 1)
@@ -163,7 +163,7 @@ def _announce(job: Job) -> None:
 
 
 def target_of_source(source: ScorerSource) -> ScorerFunction:
-    """The function to call for a scorer, made once. Raises ScorerVersionUnavailable, or whatever its module does."""
+    """The function to call for a scorer, made once. Raises ScorerVersionUnavailable, or whatever its module raises."""
     target = _targets.get(source)
     if target is None:
         if len(_targets) >= _KEPT_SCORERS:
@@ -176,7 +176,7 @@ def _load(source: ScorerSource) -> ScorerFunction:
     module = source.code.module
     refused = _refused.get(module)
     if refused is not None and _file_of(module) not in (None, refused.file):
-        # It may be what it was before, and then so must be what is imported of it. Not for each run, since that may
+        # Its file has changed, perhaps back to the right version: import it again. Not for each run, since that may
         # take long, and some modules cannot be imported twice.
         del _refused[module], sys.modules[module]
     elif refused is not None and source in refused.sources:

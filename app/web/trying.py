@@ -127,7 +127,7 @@ async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[st
         try:
             shown |= {"status": "succeeded", "output": orjson.loads(await runner.run(bound, call, timeout, report))}
         except ScorerError as error:
-            shown |= {"status": "failed", "error": _described(error)}
+            shown |= {"status": "failed", "error": Error.of(error).as_dict() | {"retryable": error.retryable}}
     seconds = time.perf_counter() - started
     shown["lineage"] = {
         "scorer_kind": bound.kind,
@@ -137,13 +137,3 @@ async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[st
         "cost": cost(Spent.of(report)),
     }
     return shown
-
-
-def _described(error: ScorerError) -> dict[str, Any]:
-    described = Error(
-        type=error.type,
-        message=getattr(error, "message", str(error)),
-        traceback=getattr(error, "traceback", None),
-        raw=getattr(error, "raw", None),
-    )
-    return described.as_dict() | {"retryable": error.retryable}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.scorers import InvalidOutput, NoJudgement, Report
-from app.scorers.report import MAX_LINEAGE_BYTES, NOTHING, end_of
+from app.scorers.report import EMPTY, MAX_LINEAGE_BYTES, portable_end
 from app.spent import MOST_SPENT, Spent
 
 
@@ -44,28 +44,28 @@ def test_a_lineage_that_was_spoilt_fails_the_attempt_and_what_it_took_still_coun
     report = Report()
     report.asked(3, 4, (1.0, 1.0))
     report.lineage["odd"] = value
-    outcome, told = end_of(b"1", report)
+    outcome, snapshot = portable_end(b"1", report)
     assert isinstance(outcome, NoJudgement)
     assert outcome.type == "invalid_report"
     taken = Report()
-    taken.take(told)
+    taken.update(snapshot)
     assert Spent.of(taken) == Spent(requests=1, input_tokens=3, output_tokens=4, cost=7_000_000)
 
 
 @pytest.mark.parametrize("amount", [float("inf"), -1, "many", None])
 def test_amounts_that_were_spoilt_fail_the_attempt(amount: Any) -> None:
     report = Report(cost=amount)
-    outcome, told = end_of(b"1", report)
+    outcome, snapshot = portable_end(b"1", report)
     assert isinstance(outcome, NoJudgement)
-    assert (outcome.type, told) == ("invalid_report", NOTHING)
+    assert (outcome.type, snapshot) == ("invalid_report", EMPTY)
 
 
-def test_what_can_be_told_is_taken_over_as_it_was() -> None:
+def test_what_can_be_sent_is_taken_over_as_it_was() -> None:
     report, taken = Report(), Report()
     report.made_with(model="m", parameters={"seed": 2**63})
     report.asked(3, None, None)
-    outcome, told = end_of(b"1", report)
-    taken.take(told)
+    outcome, snapshot = portable_end(b"1", report)
+    taken.update(snapshot)
     assert (outcome, taken.lineage, Spent.of(taken)) == (b"1", report.lineage, Spent.of(report))
 
 
