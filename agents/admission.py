@@ -1,8 +1,8 @@
-"""Who may start: a gate a scorer, made of its breaker, its own limits, its processes' and those of its provider.
+"""Which tasks may start: each scorer has a gate, made of its breaker, limits and processes, and its provider's limits.
 
-A project that publishes a scorer for itself says itself how it is run there, and has a gate of its own.
+A scorer published for one project has its own policy there, and its own gate.
 
-A lane whose gate has no room is passed over, so what waits there holds no place and makes no event.
+A lane whose gate has no room is passed over, so tasks that wait there hold no slot and make no event.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ _UNASKED = frozenset(
 )
 
 
-class Attempt:
-    """One attempt behind a gate; `ended` or `left` ends it, and what is called after that does nothing."""
+class Permit:
+    """Lets one attempt through a gate. The first `release` or `abandon` gives it back; later ones do nothing."""
 
     __slots__ = ("_counted", "_gate", "_probe")
 
@@ -43,9 +43,9 @@ class Attempt:
         self._probe = probe
         self._counted = counted
 
-    def ended(self, error: ScorerError | None) -> bool:
-        """With `error`, or well; returns whether it says nothing about the task, since others fail too."""
-        gate = self._end()
+    def release(self, error: ScorerError | None) -> bool:
+        """End the attempt. True if the failure should not count against the task, because other tasks fail as well."""
+        gate = self._take_gate()
         if gate is None:
             return False
         if error is not None:
@@ -53,18 +53,18 @@ class Attempt:
         gate.succeeded(self._probe)
         return False
 
-    def left(self) -> None:
-        """It ended without an outcome, or with one that nobody was asked for."""
-        if (gate := self._end()) is not None:
-            gate.left(self._probe)
+    def abandon(self) -> None:
+        """End the attempt without an outcome that says anything about the provider."""
+        if (gate := self._take_gate()) is not None:
+            gate.abandoned(self._probe)
 
-    def _end(self) -> "Gate | None":
+    def _take_gate(self) -> "Gate | None":
         gate, self._gate = self._gate, None
         return gate
 
 
 class Gate:
-    """What the tasks of one scorer pass when they start."""
+    """What every attempt of one scorer has to pass."""
 
     def __init__(
         self,
@@ -100,12 +100,12 @@ class Gate:
             waits.append(self._breaker.shared.probe_at - time.time())
         return max(0.0, *waits)
 
-    def enter(self, call_bytes: int, counted: int) -> Attempt:
-        """A task starts on a call of so many bytes, the attempt being the so many-th that counts."""
+    def enter(self, call_bytes: int, counted: int) -> Permit:
+        """Start an attempt on a call of `call_bytes`, after which `counted` attempts count against the task."""
         tokens, now = call_bytes / BYTES_A_TOKEN + self.answer_tokens, limits.now()
         for limiter in self._limiters:
             limiter.take(tokens, now)
-        return Attempt(self, self._breaker.enter(), counted)
+        return Permit(self, self._breaker.enter(), counted)
 
     def succeeded(self, probe: bool) -> None:
         for limiter in self._limiters:
@@ -117,43 +117,43 @@ class Gate:
     def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
         failure = self.failure(error)
         if failure not in OPENING and (isinstance(error, _UNANSWERED) or error.type in _UNASKED):
-            self.left(probe)  # no answer: nothing is known of whom it asks
+            self.abandoned(probe)  # the provider was not asked, or did not answer
             return False
         for limiter in self._limiters:
             limiter.give_back()
         if failure is Failure.THROTTLED:
-            # Whoever is farthest away has refused: the provider if there is one.
+            # The provider refused if there is one, else the scorer itself.
             self._limiters[-1].refused(error.retry_after, limits.now())
         was_open = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
         self._wake()
         return was_open or self._breaker.failures > counted
 
-    def left(self, probe: bool) -> None:
+    def abandoned(self, probe: bool) -> None:
         for limiter in self._limiters:
             limiter.give_back()
         self._breaker.abandon(probe)
         self._wake()
 
     def failure(self, error: ScorerError) -> Failure:
-        """What the failure means; a scorer that asks a provider and does not end has waited for it."""
+        """The kind of failure. A scorer with a provider that timed out was most likely waiting for the provider."""
         if isinstance(error, ScorerTimeout) and self._asks:
             return Failure.UNAVAILABLE
         return error.failure
 
 
-class _Open(Gate):
-    """The gate of scorers that nothing limits."""
+class _Unlimited(Gate):
+    """The gate of all scorers that nothing limits: one permit serves for all attempts."""
 
     def __init__(self) -> None:
         super().__init__(Breaker(""), Limiter(Limits()), None, lambda: None)
-        self._attempt = Attempt(self, False, 0)
-        self._attempt.left()
+        self._permit = Permit(self, False, 0)
+        self._permit.abandon()
 
     def room(self) -> int:
         return PLENTY
 
-    def enter(self, call_bytes: int, counted: int) -> Attempt:
-        return self._attempt
+    def enter(self, call_bytes: int, counted: int) -> Permit:
+        return self._permit
 
 
 class Admission:
@@ -161,17 +161,17 @@ class Admission:
 
     def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
         self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
-        self._gates: dict[tuple[str | None, str], tuple[BoundScorer, Gate]] = {}  # by whose it is, and its ref
+        self._gates: dict[tuple[str | None, str], tuple[BoundScorer, Gate]] = {}  # by project and ref
         self._processes: dict[str, Limiter] = {}  # by ref
         self._wake = wake
         self._processes_of_one = processes_of_one
-        self._open = _Open()
+        self._unlimited = _Unlimited()
         self._alarm: tuple[float, asyncio.TimerHandle] | None = None
         self._share = 0.0
         breakers.when_changed.append(wake)
 
     def gate(self, bound: BoundScorer) -> Gate:
-        """The gate of a scorer, as its policy says now."""
+        """The gate of a scorer, by its policy of now."""
         where = (bound.project_id, bound.ref)
         known = self._gates.get(where)
         if known is not None and known[0] is bound:
@@ -181,33 +181,29 @@ class Admission:
         return gate
 
     def room(self, gate: Gate) -> int:
-        """How many tasks may pass a gate now; if none, the scheduler is woken when that changes."""
+        """How many attempts may pass a gate now; if none, `wake` is called when that may have changed."""
         room = gate.room()
         if room <= 0:
             self._wake_in(gate.ready_in())
         return max(0, room)
 
     def take_share(self, share: float) -> None:
-        """From now on this worker has so much of all limits."""
+        """Apply the part of all limits that this worker may use."""
         self._share = share
         for limiter in self._limiters():
             limiter.share = share
         self._wake()
 
-    @property
-    def share(self) -> float:
-        return self._share
-
     def _make(self, bound: BoundScorer, known: Gate | None) -> Gate:
         policy = bound.policy
         own = Limits(**{name: getattr(policy, name) for name in Limits.model_fields})
         if bound.mode == "inline" and own == Limits() and policy.provider is None:
-            return self._open
-        limiter = known.own if known is not None and known is not self._open else Limiter(own, self._share)
+            return self._unlimited
+        limiter = known.own if known is not None and known is not self._unlimited else Limiter(own, self._share)
         limiter.limit(own)
         processes = provider = None
         if bound.mode == "process":
-            # One that waits for a process has begun only as far as limits know: many would ask together later.
+            # Limits count from the start: attempts that wait for a process would later send their requests all at once.
             processes = self._processes.setdefault(bound.ref, Limiter(Limits(), self._share))
             processes.at_most = self._processes_of_one
         if policy.provider is not None:
@@ -239,5 +235,4 @@ class Admission:
 
 
 def _reason(error: ScorerError) -> str:
-    message = str(getattr(error, "message", error))
-    return f"{error.type}: {message}"[:_REASON_CHARACTERS]
+    return f"{error.type}: {error.message}"[:_REASON_CHARACTERS]

@@ -1,4 +1,4 @@
-"""How one attempt at a task runs: at once, or beside all else as a coroutine or in a worker process."""
+"""How an attempt runs: at once on the event loop, in a host, or in a worker process."""
 
 import asyncio
 import contextvars
@@ -9,124 +9,120 @@ from typing import Any, Protocol
 
 import orjson
 
-from agents.admission import Attempt
-from agents.lanes import Task
+from agents.admission import Permit
+from agents.attempt import Attempt
 from agents.outbox import Outbox
-from agents.runs import Run
 from app import cluster, events
 from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, Runner, ScorerError
 from tables import calls, judgements, provider_requests
 from tables.in_flight import Entry
+from tables.tasks import Task
 
 log = logging.getLogger(__name__)
 
-Ended = Callable[[Entry, Run, Outcome, bool], None]
+OnOutcome = Callable[[Entry, Attempt, Outcome, bool], None]
 
 
 class Cancellable(Protocol):
-    """What goes on beside all else until it ends or is cancelled."""
+    """What runs in the background until it ends or is cancelled."""
 
     def cancel(self) -> Any:
         """End it."""
 
 
 class Attempts:
-    """The attempts of one worker. `ended` gets each outcome, and whether the scorer's breaker excuses it."""
+    """The attempts that run on this worker.
 
-    def __init__(self, runner: Runner, outbox: Outbox, timeout: float, ended: Ended) -> None:
+    `on_outcome` gets the outcome of each that is not cancelled, and whether a failure is excused: see `Permit.release`.
+    """
+
+    def __init__(self, runner: Runner, outbox: Outbox, timeout: float, on_outcome: OnOutcome) -> None:
         self._runner = runner
         self._outbox = outbox
         self._timeout = timeout
-        self._ended = ended
-        self._running: dict[bytes, tuple[Cancellable, Attempt]] = {}
-        self._asking_again: set[asyncio.Task[None]] = set()
-        self.writable = asyncio.Event()  # while it is not set, outcomes wait
+        self._on_outcome = on_outcome
+        self._running: dict[bytes, tuple[Cancellable, Permit]] = {}  # by the task's key
+        self._waiting_to_ask: set[asyncio.Task[None]] = set()
+        self.writable = asyncio.Event()  # while it is not set, outcomes and requests to providers wait
         self.writable.set()
 
-    def run_inline(self, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
-        """Run a scorer that takes next to no time."""
-        run = Run(bound, call_row)
-        try:
-            output = self._runner.run_inline(bound, call_row["call"])
-        except ScorerError as error:
-            self._ended(entry, run, error, attempt.ended(error))
-        else:
-            attempt.ended(None)
-            self._ended(entry, run, output, False)
+    # --- start and cancel ---
 
-    def start(self, entry: Entry, bound: BoundScorer, call_row: calls.Row, attempt: Attempt) -> None:
-        """Start an attempt that goes on beside all else, until it ends or is cancelled."""
+    def start(self, entry: Entry, bound: BoundScorer, call_row: calls.Row, permit: Permit) -> None:
+        """Start an attempt at a task; one that takes next to no time has ended when this returns."""
+        if bound.inline_for(call_row["call"]):
+            self._run_inline(entry, Attempt(bound, call_row), permit)
+            return
         task = entry.task
-        entry.run = run = Run(bound, call_row, self._lost(task, bound))
-        run.report.task = (task.project_id, task.call_id, task.scorer_ref, task.occasion)
+        entry.attempt = attempt = Attempt(bound, call_row, _requests_cut_off(task, bound))
+        attempt.report.task = (task.project_id, task.call_id, task.scorer_ref, task.occasion)
         if bound.mode == "async" and not bound.policy.cache:
-            self._begin(entry, run, attempt)
+            self._start_in_host(entry, attempt, permit)
         else:
-            self._go_on(entry.key, attempt, self._run(entry, run, attempt))
-
-    def _begin(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        """Start a coroutine in its host, which costs no task of the event loop here."""
-        came = partial(self._came, entry, run, attempt)
-        try:
-            asking = partial(self._asking, entry, run)
-            running = self._runner.begin(run.bound, run.call_row["call"], self._seconds(run), run.report, came, asking)
-        except Exception as error:
-            came(_as_outcome(entry.task, error))
-        else:
-            self._running[entry.key] = running, attempt
-
-    def _go_on(self, key: bytes, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
-        # An empty context: the scorer must not see, or write through, the stream event that happens to be current.
-        running = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
-        self._running[key] = running, attempt
-        running.add_done_callback(lambda _: attempt.left())  # however it ends: its gate must not stay taken
+            self._spawn(entry, permit, self._run(entry, attempt, permit))
 
     def cancel(self, key: bytes) -> None:
-        """End the attempt at a task, if one runs."""
+        """Cancel the attempt at a task, if one runs."""
         if found := self._running.pop(key, None):
-            running, attempt = found
+            running, permit = found
             running.cancel()
-            attempt.left()
+            permit.abandon()
 
     def cancel_all(self) -> None:
-        """End all attempts."""
         for key in list(self._running):
             self.cancel(key)
-        for asking in self._asking_again:
-            asking.cancel()
+        for waiting in self._waiting_to_ask:
+            waiting.cancel()
 
-    async def _run(self, entry: Entry, run: Run, attempt: Attempt) -> None:
-        self._came(entry, run, attempt, await self._outcome(entry, run, attempt))
-
-    def _came(self, entry: Entry, run: Run, attempt: Attempt, outcome: Outcome) -> None:
-        """This came of an attempt."""
-        run.end()
-        if entry.running:  # else what runs under its key is a later attempt
-            self._running.pop(entry.key, None)
-        # Whoever was asked is free again, however long the outcome has to wait for the log.
-        excused = attempt.ended(outcome if isinstance(outcome, ScorerError) else None)
-        if self.writable.is_set():
-            self._end(entry, run, outcome, excused)
+    def _run_inline(self, entry: Entry, attempt: Attempt, permit: Permit) -> None:
+        try:
+            output = self._runner.run_inline(attempt.bound, attempt.call_row["call"])
+        except ScorerError as error:
+            self._on_outcome(entry, attempt, error, permit.release(error))
         else:
-            self._go_on(entry.key, attempt, self._end_later(entry, run, outcome, excused))
+            permit.release(None)
+            self._on_outcome(entry, attempt, output, False)
 
-    async def _end_later(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:
-        await self.writable.wait()
-        if entry.running:
-            self._running.pop(entry.key, None)
-        self._end(entry, run, outcome, excused)
+    def _start_in_host(self, entry: Entry, attempt: Attempt, permit: Permit) -> None:
+        """Start a coroutine in its host: without an asyncio task on this side, which would cost more than the rest."""
+        on_outcome = partial(self._end, entry, attempt, permit)
+        on_request = partial(self._log_request, entry, attempt)
+        call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
+        try:
+            running = self._runner.begin(attempt.bound, call, timeout, attempt.report, on_outcome, on_request)
+        except Exception as error:
+            on_outcome(_as_outcome(entry.task, error))
+        else:
+            self._running[entry.task.key] = running, permit
 
-    def _end(self, entry: Entry, run: Run, outcome: Outcome, excused: bool) -> None:
-        if entry.running:  # else it was stopped, and ended at the same moment
-            self._ended(entry, run, outcome, excused)
+    def _spawn(self, entry: Entry, permit: Permit, work: Coroutine[Any, Any, None]) -> None:
+        # An empty context: the scorer must neither see nor change the stream event that happens to be current.
+        running = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._running[entry.task.key] = running, permit
+        running.add_done_callback(lambda _: permit.abandon())  # does nothing if it was released
 
-    async def _known(self, task: Task, run: Run) -> bytes | None:
-        """What a judge has said before in this project to the very same question, if that may be used.
+    async def _run(self, entry: Entry, attempt: Attempt, permit: Permit) -> None:
+        self._end(entry, attempt, permit, await self._outcome(entry, attempt, permit))
 
-        Whoever scores a call once more, on an occasion of its own, wants it to be asked again.
+    async def _outcome(self, entry: Entry, attempt: Attempt, permit: Permit) -> Outcome:
+        try:
+            cached = await self._cached_judgement(entry.task, attempt)
+            if cached is not None:
+                permit.abandon()  # nobody was asked, so it does not show that the provider answers
+                return cached
+            on_request = partial(self._log_request, entry, attempt)
+            call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
+            return await self._runner.run(attempt.bound, call, timeout, attempt.report, on_request)
+        except Exception as error:
+            return _as_outcome(entry.task, error)
+
+    async def _cached_judgement(self, task: Task, attempt: Attempt) -> bytes | None:
+        """The answer that a judge gave earlier in this project to the same question, if it may be used again.
+
+        A task with an occasion of its own was submitted to have the judge asked again.
         """
-        question = run.question()
+        question = attempt.question()
         if question is None or task.occasion:
             return None
         try:
@@ -136,56 +132,72 @@ class Attempts:
         known = next((row for row in found.values() if row is not None), None)
         if known is None:
             return None
-        if isinstance(run.bound.scorer, LlmJudge):
-            run.report.made_with(**made_with(run.bound.scorer, run.call_row["call"]))
-        run.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
+        if isinstance(attempt.bound.scorer, LlmJudge):
+            attempt.report.made_with(**made_with(attempt.bound.scorer, attempt.call_row["call"]))
+        attempt.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
         return orjson.dumps(known["output"])
 
-    async def _outcome(self, entry: Entry, run: Run, attempt: Attempt) -> Outcome:
-        """What comes of it, whatever the scorer's code does."""
-        try:
-            known = await self._known(entry.task, run)
-            if known is not None:
-                attempt.left()  # it says nothing of how whoever was asked is now
-                return known
-            asking = partial(self._asking, entry, run)
-            return await self._runner.run(run.bound, run.call_row["call"], self._seconds(run), run.report, asking)
-        except Exception as error:
-            return _as_outcome(entry.task, error)
+    def _timeout_of(self, attempt: Attempt) -> float:
+        return attempt.bound.policy.timeout or self._timeout
 
-    def _seconds(self, run: Run) -> float:
-        return run.bound.policy.timeout or self._timeout
+    # --- the end ---
 
-    def _asking(self, entry: Entry, run: Run, may_ask: Callable[[], None]) -> None:
-        """Write that somebody is about to be asked, so that a kill is known to have cut it off; then let it ask."""
+    def _end(self, entry: Entry, attempt: Attempt, permit: Permit, outcome: Outcome) -> None:
+        """End an attempt. Its permit is released at once, however long its outcome has to wait for the log."""
+        attempt.finish()
+        self._forget(entry)
+        excused = permit.release(outcome if isinstance(outcome, ScorerError) else None)
+        if self.writable.is_set():
+            self._pass_on(entry, attempt, outcome, excused)
+        else:
+            self._spawn(entry, permit, self._pass_on_when_writable(entry, attempt, outcome, excused))
 
-        def sent(durable: bool) -> None:
+    async def _pass_on_when_writable(self, entry: Entry, attempt: Attempt, outcome: Outcome, excused: bool) -> None:
+        await self.writable.wait()
+        self._forget(entry)
+        self._pass_on(entry, attempt, outcome, excused)
+
+    def _pass_on(self, entry: Entry, attempt: Attempt, outcome: Outcome, excused: bool) -> None:
+        if entry.running:  # else it was cancelled at the same moment
+            self._on_outcome(entry, attempt, outcome, excused)
+
+    def _forget(self, entry: Entry) -> None:
+        if entry.running:  # else what runs under its key is a later attempt
+            self._running.pop(entry.task.key, None)
+
+    # --- requests to providers ---
+
+    def _log_request(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
+        """Log that a request is about to be sent, so that one which a kill cuts off is known; then call `may_send`."""
+
+        def logged(durable: bool) -> None:
             if durable:
-                may_ask()
+                may_send()
             else:
-                self._ask_later(entry, run, may_ask)
+                self._log_request_when_writable(entry, attempt, may_send)
 
         if self.writable.is_set():
-            run.asked = True
-            self._outbox.put_durably(entry.partition, events.ProviderAsked(**entry.task.facts([])).encode(), sent)
+            attempt.asked = True
+            event = events.ProviderAsked(**entry.task.facts([]))
+            self._outbox.put_durably(entry.task.partition, event.encode(), logged)
         else:
-            self._ask_later(entry, run, may_ask)
+            self._log_request_when_writable(entry, attempt, may_send)
 
-    def _ask_later(self, entry: Entry, run: Run, may_ask: Callable[[], None]) -> None:
-        async def ask_again() -> None:
+    def _log_request_when_writable(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
+        async def wait() -> None:
             await self.writable.wait()
-            if entry.running and entry.run is run:  # else it is over, or somebody else's
-                self._asking(entry, run, may_ask)
+            if entry.running and entry.attempt is attempt:  # else it has ended, or the task has a later attempt
+                self._log_request(entry, attempt, may_send)
 
-        again = asyncio.get_running_loop().create_task(ask_again(), context=contextvars.Context())
-        self._asking_again.add(again)
-        again.add_done_callback(self._asking_again.discard)
+        waiting = asyncio.get_running_loop().create_task(wait(), context=contextvars.Context())
+        self._waiting_to_ask.add(waiting)
+        waiting.add_done_callback(self._waiting_to_ask.discard)
 
-    @staticmethod
-    def _lost(task: Task, bound: BoundScorer) -> int:
-        """How many requests of earlier attempts at the task were cut off by a kill."""
-        row = provider_requests.load(task.partition, task.key) if bound.mode == "async" else None
-        return 0 if row is None else row[1]
+
+def _requests_cut_off(task: Task, bound: BoundScorer) -> int:
+    """How many requests of earlier attempts at the task were cut off by a kill."""
+    row = provider_requests.load(task.partition, task.key) if bound.mode == "async" else None
+    return 0 if row is None else row[1]
 
 
 def _as_outcome(task: Task, error: Exception) -> ScorerError:

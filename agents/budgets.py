@@ -1,14 +1,13 @@
 """How much a scorer may still cost today in a project, on this worker.
 
-Each worker holds a share of what is neither spent nor held by others: what is under way, each taken to cost what the
-dearest of the last attempts did, and what may begin until it asks again. While it asks, it says that it holds the most
-that it may take, so that of two that ask at the same time one sees what the other takes. A few attempts tell little of
-what others will cost, so at most one more is under way than have ended here. So a day costs its cap, and at most the
-last attempt of each worker more, unless attempts get dearer than any of the last ones.
+Each worker reserves part of the remaining budget: the estimated cost of running attempts (each taken as the dearest
+recent one) plus what may start before it next asks. While it asks, it claims to have reserved the most that it may
+take, so that of two workers that ask at the same time one sees the other's part. A few attempts say little about the
+cost of others, so at most one more runs than have ended here. So a day costs its cap, and at most one attempt of each
+worker more, unless attempts get dearer than all recent ones.
 
-A request that got no answer, or one that does not say what it cost, may have cost as much as any. So each of today
-takes of the cap what is held for an attempt under way; while none has ended here, that is what a request cost on
-average today. Where answers came and none of them ever said it, nothing begins any more.
+A request without an answer, or whose answer does not say what it cost, is charged like a running attempt; until one has
+ended here, at today's average cost of a request. If answers have come and none ever said what it cost, no more start.
 """
 
 import asyncio
@@ -24,17 +23,15 @@ from agents.limits import PLENTY
 from app import cluster, topics
 from app.days import DAY, day_of
 from app.judges.prices import lacks_price
-from app.scorers import BoundScorer
+from app.scorers import BoundScorer, ScorerKey
 from app.scorers.report import picodollars
 from app.spent import Spent
 from tables import in_flight, pauses, spending
 
 _ASK_AGAIN = 0.5  # seconds
-_FORGET = 60.0  # seconds after which nobody asks any more what is left
-_LAST = 64  # attempts, of which the dearest counts
+_FORGET = 60.0  # seconds without a task of a scorer after which its budget is no longer followed
+_LAST = 64  # recent attempts, of which the dearest counts
 _UNTOLD = "nobody tells what it cost today"
-
-Where = tuple[str, str]  # project id, scorer ref
 
 
 @dataclass(slots=True)
@@ -44,17 +41,17 @@ class _Known:
     day: int
     cap: int = 0
     cost: int | None = None
-    taken: Spent = field(default_factory=Spent)  # its cost may be less, if a worker of before wrote down a part
+    taken: Spent = field(default_factory=Spent)  # its cost may be too low, if an earlier version wrote part of it
     cost_since: int = 0  # here, since they were asked
-    untold_since: int = 0  # requests whose cost nobody tells
-    unpriced: bool = False  # whether one was answered here
-    held: int = 0  # of what is left, by this worker
+    untold_since: int = 0  # requests of unknown cost here, since then
+    unpriced: bool = False  # whether one of them was answered
+    held: int = 0  # of what is left, reserved by this worker
     wanted_at: float = 0.0
 
 
 @dataclass(slots=True)
 class _Costs:
-    """What the attempts cost that have ended here, and of which that is known, in picodollars."""
+    """What attempts that ended here cost, as far as that is known, in picodollars."""
 
     attempts: int = 0
     last: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
@@ -72,8 +69,8 @@ class Budgets:
     def __init__(self, day_start: clock, wake: Callable[[], None]) -> None:
         self._day_start = day_start
         self._wake = wake
-        self._known: dict[Where, _Known] = {}
-        self._costs: dict[Where, _Costs] = {}
+        self._known: dict[ScorerKey, _Known] = {}
+        self._costs: dict[ScorerKey, _Costs] = {}
         self._wanted = asyncio.Event()
         self.share = 0.0
 
@@ -82,53 +79,53 @@ class Budgets:
         return day_of(time.time(), self._day_start)
 
     def room(self, project_id: str, bound: BoundScorer) -> int:
-        """How many attempts of a scorer may begin now."""
+        """How many attempts of a scorer may start now."""
         cap = bound.policy.usd_per_day
         if cap is None:
             return PLENTY
         if (lacks := lacks_price(bound.scorer)) is not None:
             pauses.cap_cannot_hold(project_id, bound.ref, cap, lacks)
-            self._wanted.set()  # so that it is said again
+            self._wanted.set()  # so that `wake` is called, and it is said again
             return 0
-        where, day = (project_id, bound.ref), self.day()
-        known = self._known.get(where)
+        scorer, day = (project_id, bound.ref), self.day()
+        known = self._known.get(scorer)
         if known is None or known.day != day:
-            known = self._known[where] = _Known(day)
+            known = self._known[scorer] = _Known(day)
         known.cap = picodollars(cap * 1_000_000)
         known.wanted_at = time.monotonic()
         self._wanted.set()
         if known.cost is None:
             return 0
-        if not self._told(where, known):
+        if not self._told(scorer, known):
             pauses.cap_cannot_hold(project_id, bound.ref, cap, _UNTOLD)
             return 0
-        left = self._left(where, known)
+        left = self._left(scorer, known)
         if left <= 0:
             pauses.cap_is_reached(project_id, bound.ref, cap, day + DAY)
             return 0
         pauses.cap_is_not_reached(project_id, bound.ref)
-        return self._affordable(where, known.held) if known.held > 0 else 0
+        return self._affordable(scorer, known.held) if known.held > 0 else 0
 
-    def _affordable(self, where: Where, held: int) -> int:
-        costs = self._costs.get(where, _Costs())
+    def _affordable(self, scorer: ScorerKey, held: int) -> int:
+        costs = self._costs.get(scorer, _Costs())
         affordable = max(held // costs.dearest, 1) if costs.dearest else PLENTY
-        return min(affordable, costs.attempts + 1) - in_flight.of_lane(*where)
+        return min(affordable, costs.attempts + 1) - in_flight.of_scorer(*scorer)
 
     def spent(self, project_id: str, scorer_ref: str, spent: Spent) -> None:
-        """An attempt was recorded here that took so much."""
-        where = (project_id, scorer_ref)
-        known = self._known.get(where)
+        """The usage of an attempt was recorded on this worker."""
+        scorer = (project_id, scorer_ref)
+        known = self._known.get(scorer)
         if known is None:
             return
         known.cost_since += spent.cost
         known.untold_since += spent.untold
         known.unpriced |= spent.unpriced > 0
-        if spent.requests and not spent.unpriced:  # else it says nothing of what an attempt costs
-            self._costs.setdefault(where, _Costs()).add(spent.cost)
-        known.held -= spent.cost + spent.untold * self._dearest(where)
+        if spent.requests and not spent.unpriced:  # else it does not show what an attempt costs
+            self._costs.setdefault(scorer, _Costs()).add(spent.cost)
+        known.held -= spent.cost + spent.untold * self._dearest(scorer)
 
     async def run(self) -> None:
-        """Ask all workers again and again what was spent, for ever, as long as somebody wants to know."""
+        """Ask all workers again and again what was spent, for ever, as long as tasks of a capped scorer wait."""
         while True:
             await self._wanted.wait()
             with suppress(cluster.Unavailable):
@@ -137,61 +134,61 @@ class Budgets:
             await asyncio.sleep(_ASK_AGAIN)
 
     async def ask(self) -> None:
-        """Hold this worker's share of what is left. Raises Unavailable, and then it holds what it held."""
+        """Reserve this worker's share of what is left. Raises Unavailable, and then nothing changes."""
         self._forget()
-        most = {where: self._part(self._left(where, known)) for where, known in self._known.items()}
-        spending.hold({where: max(known.held, most[where]) for where, known in self._known.items()})
+        most = {scorer: self._part(self._left(scorer, known)) for scorer, known in self._known.items()}
+        spending.hold({scorer: max(known.held, most[scorer]) for scorer, known in self._known.items()})
         try:
             if most:
                 await self._take(most)
         finally:
-            spending.hold({where: known.held for where, known in self._known.items()})
+            spending.hold({scorer: known.held for scorer, known in self._known.items()})
 
     def _forget(self) -> None:
         now = time.monotonic()
-        self._known = {where: known for where, known in self._known.items() if known.wanted_at + _FORGET > now}
+        self._known = {scorer: known for scorer, known in self._known.items() if known.wanted_at + _FORGET > now}
         if not self._known:
             self._wanted.clear()
 
-    async def _take(self, most: dict[Where, int]) -> None:
+    async def _take(self, most: dict[ScorerKey, int]) -> None:
         day, asked = self.day(), dict(self._known)
-        # What is held before what is spent: what ends in between counts twice, and not as neither.
+        # Reservations first, then spending: an attempt that ends in between counts twice rather than not at all.
         held = await cluster.every_worker(spending.held, list(asked))
-        before = {where: (known.cost_since, known.untold_since) for where, known in asked.items()}
+        before = {scorer: (known.cost_since, known.untold_since) for scorer, known in asked.items()}
         costs = await cluster.everywhere(spending.spent, list(asked), day)
         taken = await cluster.everywhere(spending.taken, list(asked), day)
         if held.keys() != set(cluster.owners().values()) or min(len(costs), len(taken)) < topics.partitions():
-            return  # a worker does not answer: what it holds, or what was spent there, is not known
-        for number, (where, known) in enumerate(asked.items()):
+            return  # a worker did not answer: what it has reserved, or what was spent there, is unknown
+        for number, (scorer, known) in enumerate(asked.items()):
             if known.day == day:
                 known.cost = sum(cost[number] for cost in costs.values())
                 known.taken = sum((Spent(**took[number]) for took in taken.values()), Spent())
-                known.cost_since -= before[where][0]
-                known.untold_since -= before[where][1]
+                known.cost_since -= before[scorer][0]
+                known.untold_since -= before[scorer][1]
                 elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
-                part = self._part(self._left(where, known) - elsewhere)
-                known.held = max(min(most[where], part), self._under_way(where))
+                part = self._part(self._left(scorer, known) - elsewhere)
+                known.held = max(min(most[scorer], part), self._under_way(scorer))
 
-    def _told(self, where: Where, known: _Known) -> bool:
-        """Whether any answer has said what it cost, or none has come yet today."""
-        return where in self._costs or known.taken.priced > 0 or not (known.unpriced or known.taken.unpriced)
+    def _told(self, scorer: ScorerKey, known: _Known) -> bool:
+        """Whether an answer has said what it cost, or none has come yet today."""
+        return scorer in self._costs or known.taken.priced > 0 or not (known.unpriced or known.taken.unpriced)
 
-    def _left(self, where: Where, known: _Known) -> int:
-        """Of the cap, as far as this worker knows, by what it has spent itself and what all have recorded."""
+    def _left(self, scorer: ScorerKey, known: _Known) -> int:
+        """What is left of the cap, by what this worker has spent and what all have recorded."""
         untold = known.taken.untold + known.untold_since
-        return known.cap - (known.cost or 0) - known.cost_since - untold * self._dearest(where)
+        return known.cap - (known.cost or 0) - known.cost_since - untold * self._dearest(scorer)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
         return max(0, math.ceil(left * self.share))
 
-    def _under_way(self, where: Where) -> int:
-        """What all that is under way here is taken to cost."""
-        return in_flight.of_lane(*where) * self._dearest(where)
+    def _under_way(self, scorer: ScorerKey) -> int:
+        """The estimated cost of the attempts that run here."""
+        return in_flight.of_scorer(*scorer) * self._dearest(scorer)
 
-    def _dearest(self, where: Where) -> int:
-        """Of the last attempts that ended here; until one has, what a request cost on average today."""
-        if (costs := self._costs.get(where)) is not None:
+    def _dearest(self, scorer: ScorerKey) -> int:
+        """The cost of the dearest recent attempt here; until one has ended, of an average request of today."""
+        if (costs := self._costs.get(scorer)) is not None:
             return costs.dearest
-        taken = self._known[where].taken if where in self._known else Spent()
+        taken = self._known[scorer].taken if scorer in self._known else Spent()
         return -(-taken.cost // taken.priced) if taken.priced > 0 else 0

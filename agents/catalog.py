@@ -1,5 +1,5 @@
-"""The scorers that this worker can run, by project and ref. A ref never changes its meaning, so what is found is kept
-for ever; only how it is run is looked up again, which each project says for itself."""
+"""The scorers that this worker can run, by project and ref. What a ref names never changes, so it is kept for ever;
+only its policy, which is set per project, is refreshed."""
 
 import asyncio
 import dataclasses
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app import cluster, ids
-from app.scorers import BadRef, BoundScorer, Policy, Registry, parse_ref
+from app.scorers import BadRef, BoundScorer, Policy, Registry, ScorerKey, parse_ref
 from app.settings import Settings, get_settings
 from app.slices import Turns
 from tables import scorers
@@ -16,9 +16,7 @@ from tables import scorers
 log = logging.getLogger(__name__)
 
 _ASK_AGAIN = 5.0  # seconds until a ref that was not found is looked up again
-_LOOK_AGAIN = 10.0  # seconds until it is seen that a scorer was published again with another policy
-
-Where = tuple[str, str]  # project id, scorer ref
+_LOOK_AGAIN = 10.0  # seconds until policies are looked up again
 
 
 class Catalog:
@@ -28,22 +26,22 @@ class Catalog:
         self._registry = registry
         self._defaults = defaults
         self._of_code = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
-        self._published: dict[Where, BoundScorer] = {}
-        self._of_all: dict[str, BoundScorer] = {}  # of those, what no project has published for itself, by ref
-        self._missing: dict[Where, float] = {}  # when it may be asked for again
-        self._asking: set[Where] = set()
+        self._published: dict[ScorerKey, BoundScorer] = {}
+        self._of_all: dict[str, BoundScorer] = {}  # those published for all projects, by ref
+        self._missing: dict[ScorerKey, float] = {}  # when they may be looked up again
+        self._asking: set[ScorerKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def get(self, project_id: str, ref: str) -> BoundScorer | None:
-        """The scorer, with the policy that holds in the project."""
+        """The scorer, with its policy in the project."""
         return self._of_code.get(ref) or self._published.get((project_id, ref))
 
     def is_missing(self, project_id: str, ref: str) -> bool:
-        """Whether the ref was looked for lately, and this worker has no code for it."""
+        """Whether the ref was looked up lately, and this worker has no code for it."""
         return self._missing.get((project_id, ref), 0.0) > asyncio.get_running_loop().time()
 
     def ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
-        """Look a ref up at its owner; `then` is called once it is known or known to be missing."""
+        """Look a ref up at its owner; `then` is called once it is found or known to be missing."""
         if (project_id, ref) not in self._asking:
             self._asking.add((project_id, ref))
             task = asyncio.create_task(self._ask(project_id, ref, then))
@@ -65,7 +63,7 @@ class Catalog:
             then()
 
     async def refresh(self) -> None:
-        """Follow, for ever, how published scorers are to be run; everything else about a ref never changes."""
+        """Follow the policies of published scorers, for ever."""
         turns = Turns()
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
@@ -79,7 +77,7 @@ class Catalog:
                     self._keep(project_id, bound)
 
     def _keep(self, project_id: str, bound: BoundScorer) -> None:
-        if bound.project_id is None:  # one for all of its projects, so that they share its limits
+        if bound.project_id is None:  # published for all projects, which share its limits
             known = self._of_all.get(bound.ref)
             if known is not None and known.policy == bound.policy:
                 bound = known
@@ -110,13 +108,13 @@ class Catalog:
         return self._complete(bound, published)
 
     def _complete(self, bound: BoundScorer, published: Policy | None = None) -> BoundScorer:
-        """The scorer with all of its policy: as published, else as its code says, else as the settings do."""
+        """The scorer with its full policy: as published, else as in its code, else as in the settings."""
         policy = (published or Policy()).over(bound.policy).over(self._defaults)
         return dataclasses.replace(bound, policy=policy)
 
 
 def default_policy(settings: Settings) -> Policy:
-    """How scorers are run that do not say it themselves."""
+    """The policy of scorers that have none of their own."""
     return Policy(
         attempts=settings.scorer_attempts,
         budget=settings.scorer_budget,
@@ -128,7 +126,7 @@ def default_policy(settings: Settings) -> Policy:
 
 
 def load_registry() -> Registry:
-    """The registry of this process; what could not be loaded is logged."""
+    """The registry of this process; modules that could not be loaded are logged."""
     registry = Registry.load(["app.judges", *get_settings().scorers])
     for problem in registry.problems:
         log.error("scorers: %s", problem)

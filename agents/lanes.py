@@ -1,60 +1,24 @@
-"""Who is next: scorers in turn, and of each its requests in turn, so that no huge request and no slow scorer blocks.
+"""Which task is next: scorers take turns, and so do the requests of each, so no huge request or slow scorer blocks.
 
-Were all lanes of request × scorer taken in one turn, a scorer with two places would wait for a turn of all others with
-every two of its tasks. A lane holds handles of chunks, not their calls: those are read from tables/chunks when their
-turn comes.
+If all request × scorer lanes shared one rotation, a scorer with two slots would wait for a full rotation after every
+two tasks. A lane holds handles of chunks, and reads their calls from tables/chunks when it is their turn.
 """
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from app import ids
 from app.events import ScoreRequested, Target
-from app.spent import Spent
+from app.scorers import ScorerKey
 from tables import chunks, progress, tasks
+from tables.tasks import Task, unpark
 
-
-@dataclass(slots=True)
-class Task:
-    """One call × scorer to be dealt with now, for the places in `targets`."""
-
-    partition: int
-    key: bytes
-    project_id: str
-    call_id: str
-    scorer_ref: str
-    occasion: str
-    targets: list[Target]
-    round: int = 1
-    attempts: int = 0  # made so far in this round
-    due: float | None = None  # until when it waits; None if it has not begun to
-    waits_for: str | None = None  # why it waits until then
-    parked: bool = False  # it has a row in tables/tasks
-    excused: int = 0  # attempts that do not count
-    trying_since: float | None = None  # from when on its budget in time runs
-    earlier: Spent | None = None  # what its attempts in this round took so far
-
-    def facts(self, targets: list[Target]) -> dict[str, Any]:
-        """What every event of the task says, for these places."""
-        return {
-            "project_id": self.project_id,
-            "call_id": self.call_id,
-            "scorer_ref": self.scorer_ref,
-            "occasion": self.occasion,
-            "round": self.round,
-            "attempts": self.attempts,
-            "targets": targets,
-            "parked": self.parked,
-            "at": time.time(),
-            "earlier": self.earlier,
-        }
+_CHUNKS_AT_ONCE = 16  # that a lane looks through in one turn for tasks that are still queued
 
 
 class Chunk:
-    """A chunk of a request, from its record to the moment when each of its tasks is terminal or parked."""
+    """A chunk of a request, until it is settled: each of its tasks is terminal or parked."""
 
     __slots__ = ("calls", "number", "partition", "project_id", "request_id", "scorer_refs", "unsettled", "when_settled")
 
@@ -65,34 +29,34 @@ class Chunk:
         self.number = event.chunk
         self.scorer_refs = tuple(event.scorer_refs)
         self.calls = len(event.call_ids)
-        # Per scorer: tasks neither terminal nor parked; None until the lane has looked.
+        # By scorer: how many tasks are neither terminal nor parked; None until `look` has counted them.
         self.unsettled: list[int | None] = [None] * len(event.scorer_refs)
         self.when_settled: list[Callable[[], None]] = []
 
     def look(self, scorer: int) -> progress.Row:
-        """How far the chunk already is for one scorer; sets what is left."""
+        """Read the progress with one scorer, and count what is unsettled."""
         row = progress.load(self.partition, self.request_id, self.number, scorer)
         self.unsettled[scorer] = row.queued(self.calls)
         self._check()
         return row
 
     def look_again(self) -> None:
-        """How far the chunk is has changed other than by `settle`: see what is left for each scorer."""
+        """Count anew for each scorer, after progress has changed other than by `settle`."""
         for scorer in range(len(self.scorer_refs)):
             self.unsettled[scorer] = None
         for scorer in range(len(self.scorer_refs)):
             self.look(scorer)
 
     def settle(self, scorer: int, number: int) -> None:
-        """So many tasks became terminal or parked."""
-        left = self.unsettled[scorer]
-        if left is not None:  # else `look` will see them
-            self.unsettled[scorer] = left - number
+        """A number of tasks became terminal or parked."""
+        unsettled = self.unsettled[scorer]
+        if unsettled is not None:  # else `look` will count
+            self.unsettled[scorer] = unsettled - number
             self._check()
 
     @property
     def settled(self) -> bool:
-        return not any(left is None or left > 0 for left in self.unsettled)
+        return not any(unsettled is None or unsettled > 0 for unsettled in self.unsettled)
 
     def _check(self) -> None:
         if self.settled:
@@ -107,8 +71,8 @@ class RequestLane:
 
     _chunks: deque[tuple[Chunk, int]] = field(default_factory=deque)
     _tasks: Iterator[Task] | None = None
-    _partition: int = -1  # that `_tasks` come from
-    _returned: deque[Task] = field(default_factory=deque)  # taken before, and sent back
+    _partition: int = -1  # of `_tasks`
+    _returned: deque[Task] = field(default_factory=deque)  # taken before, and put back
 
     def add(self, chunk: Chunk, scorer: int) -> None:
         self._chunks.append((chunk, scorer))
@@ -121,9 +85,9 @@ class RequestLane:
         return self._tasks is None and not self._chunks and not self._returned
 
     def take(self, most: int) -> list[Task]:
-        """Up to `most` tasks; possibly none from a lane that goes on, so that a look at many chunks has an end."""
+        """Up to `most` tasks; perhaps none although the lane is not empty, if its next chunks turn out to be done."""
         taken: list[Task] = []
-        looks = 16
+        looks = _CHUNKS_AT_ONCE
         while len(taken) < most and not self.empty:
             if self._returned:
                 taken.append(self._returned.popleft())
@@ -142,7 +106,7 @@ class RequestLane:
         return taken
 
     def drop(self, partition: int) -> None:
-        """Forget what lies in a partition."""
+        """Forget the tasks of a partition."""
         self._chunks = deque(item for item in self._chunks if item[0].partition != partition)
         self._returned = deque(task for task in self._returned if task.partition != partition)
         if self._partition == partition:
@@ -150,7 +114,7 @@ class RequestLane:
 
 
 def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
-    """The tasks of one chunk with one scorer that are still to be dealt with."""
+    """The tasks of one chunk with one scorer that are still queued."""
     states = chunk.look(scorer)
     if chunk.unsettled[scorer] == 0:
         return
@@ -166,7 +130,7 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
 
 @dataclass(slots=True)
 class ParkedLane:
-    """Parked tasks of one scorer whose time has come."""
+    """Parked tasks of one scorer that may be resumed."""
 
     _keys: deque[tuple[int, bytes]] = field(default_factory=deque)
 
@@ -178,7 +142,7 @@ class ParkedLane:
         return not self._keys
 
     def take(self, most: int) -> list[Task]:
-        """Up to `most` tasks; what is no longer parked is passed over."""
+        """Up to `most` tasks; those that are no longer parked are skipped."""
         taken: list[Task] = []
         while self._keys and len(taken) < most:
             partition, key = self._keys.popleft()
@@ -188,36 +152,14 @@ class ParkedLane:
         return taken
 
 
-def unpark(partition: int, key: bytes, row: tasks.Row) -> Task:
-    """A parked task, ready to be taken up again."""
-    return Task(
-        partition,
-        key,
-        row.project_id,
-        row.call_id,
-        row.scorer_ref,
-        row.occasion,
-        list(row.targets),
-        row.round,
-        row.attempts,
-        row.due if row.status == "waiting_for_call" else None,
-        row.reason if row.status == "waiting_for_call" else None,
-        parked=True,
-        excused=row.excused,
-        trying_since=row.trying_since,
-        earlier=row.spent,
-    )
-
-
 Lane = RequestLane | ParkedLane
-_Scorer = tuple[str, str]  # project id, scorer ref
 
 
 class ScorerLanes:
-    """The lanes of one scorer: those of its requests by their id, and that of its parked tasks (None).
+    """The lanes of one scorer: those of requests by their id, and that of its parked tasks under None.
 
-    One that is new has its first turn before those that had one, every other time, so that ten tasks need not wait for
-    a turn of each huge request: new flows first, as in FQ-CoDel (RFC 8290, section 4.2).
+    Every other turn goes to a lane that had none yet, so ten tasks need not wait for a turn of each huge request: new
+    flows first, as in FQ-CoDel (RFC 8290, section 4.2).
     """
 
     def __init__(self) -> None:
@@ -253,14 +195,14 @@ class ScorerLanes:
         self._new_was_last = bool(self._new) and not (self._new_was_last and self._old)
         lanes = self._new if self._new_was_last else self._old
         request_id, lane = next(iter(lanes.items()))
-        taken = lane.take(most)  # it stays where it is meanwhile: a chunk that settles may bring work for it
+        taken = lane.take(most)  # it keeps its place meanwhile: a chunk that settles may add to it
         lanes.pop(request_id, None)
         if not lane.empty:
             self._old[request_id] = lane
         return taken
 
     def drop(self, request_id: str, partition: int) -> None:
-        """Forget what a request has in a partition."""
+        """Forget the tasks of a request in a partition."""
         for lanes in (self._new, self._old):
             lane = lanes.get(request_id)
             if isinstance(lane, RequestLane):
@@ -273,8 +215,8 @@ class Lanes:
     """All lanes of a worker."""
 
     def __init__(self) -> None:
-        self._turn: deque[_Scorer] = deque()
-        self._of_scorer: dict[_Scorer, ScorerLanes] = {}
+        self._turn: deque[ScorerKey] = deque()
+        self._of_scorer: dict[ScorerKey, ScorerLanes] = {}
 
     def add_chunk(self, chunk: Chunk) -> None:
         for scorer, ref in enumerate(chunk.scorer_refs):
@@ -286,27 +228,26 @@ class Lanes:
         self._of((project_id, scorer_ref)).of_parked().add(partition, key)
 
     def drop(self, request_id: str, partition: int) -> None:
-        """Forget what a request has in a partition."""
+        """Forget the tasks of a request in a partition."""
         for scorer in list(self._turn):
             self._of_scorer[scorer].drop(request_id, partition)
             self._remove_if_empty(scorer)
 
     def put_back(self, task: Task) -> None:
-        """A task that was taken and cannot start after all."""
+        """Return a task that was taken and cannot start after all."""
         if task.parked:
             self.add_parked(task.partition, task.key)
         else:
             self._of((task.project_id, task.scorer_ref)).of_request(task.targets[0].request_id).put_back(task)
 
-    def scorers(self) -> Iterable[_Scorer]:
-        """Project id and ref of the scorers that have lanes."""
+    def scorers(self) -> Iterable[ScorerKey]:
+        """The scorers that have lanes."""
         return self._of_scorer.keys()
 
     def take(self, room: Callable[[str, str], int]) -> list[Task] | None:
-        """Tasks of the lane whose turn it is, as many as there is room for; none if it has only looked at chunks.
+        """Up to `room(project_id, scorer_ref)` tasks of the next lane; scorers without room are skipped.
 
-        `room(project id, scorer ref)` says how many may start; scorers without room are passed over. None means that
-        no lane can go on now.
+        An empty list means to try again, None that no lane has tasks that may start now.
         """
         for _ in range(len(self._turn)):
             scorer = self._turn[0]
@@ -318,14 +259,14 @@ class Lanes:
                 return taken
         return None
 
-    def _of(self, scorer: _Scorer) -> ScorerLanes:
+    def _of(self, scorer: ScorerKey) -> ScorerLanes:
         lanes = self._of_scorer.get(scorer)
         if lanes is None:
             lanes = self._of_scorer[scorer] = ScorerLanes()
             self._turn.append(scorer)
         return lanes
 
-    def _remove_if_empty(self, scorer: _Scorer) -> None:
+    def _remove_if_empty(self, scorer: ScorerKey) -> None:
         if self._of_scorer[scorer].empty:
             del self._of_scorer[scorer]
             self._turn.remove(scorer)

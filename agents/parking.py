@@ -1,4 +1,4 @@
-"""When parked tasks are taken up again: at their due time, or when what they wait for arrives."""
+"""When parked tasks are resumed: at their due time, or when what they wait for arrives."""
 
 import asyncio
 import heapq
@@ -24,20 +24,20 @@ _NEVER: _Due = (math.inf, 0, b"")
 class Parking:
     """When the parked tasks on this worker are due; the rows themselves are in tables/tasks.
 
-    Only what is due first is in memory: each row's due time is in `_due`, or is not before `_until`, or its task has
-    been resumed. The rows are read again before `_until` comes.
+    Only the earliest due times are in memory: a row's due time is in `_due`, or is `_until` or later, or its task has
+    been resumed already. The rows are read again before `_until` comes.
     """
 
     def __init__(self, resume: Callable[[int, bytes], None]) -> None:
         self._resume = resume  # (partition, key)
-        self._due: list[_Due] = []  # a heap; what has ended meanwhile, or has another time, stays in it as well
+        self._due: list[_Due] = []  # a heap; tasks that have ended, or are due at another time, stay in it too
         self._until = _NEVER
         self._rows: dict[int, int] = {}  # parked rows by partition, as far as they have been counted
         self._counted_to: dict[int, bytes] = {}  # the last of them, by partition that `load` is at work on
         self._changed = asyncio.Event()
 
     async def load(self, partition: int) -> None:
-        """Take up what was parked before this worker owned the partition; what may run at once is resumed."""
+        """Read the rows of a partition that was assigned, and resume the tasks that need not wait any more."""
         rows = self._rows
         rows[partition], self._counted_to[partition] = 0, b""
         async for _, page in self._read([partition]):
@@ -55,7 +55,7 @@ class Parking:
         self._count(partition, key, new)
         self.resume_at(row.due, partition, key)
         if has_call(partition, row):
-            # It arrived between the look for it and now; who stores a call wakes only what is parked already.
+            # It arrived just before the row was put, when `call_arrived` did not find the task yet.
             self._resume(partition, key)
 
     def removed(self, partition: int, key: bytes, was_there: bool) -> None:
@@ -87,7 +87,7 @@ class Parking:
     def clear(self) -> None:
         self._due.clear()
         self._until = _NEVER
-        self._rows = {}  # a new one, which ends what reads rows right now
+        self._rows = {}  # a new dict, by which `_read` and `load` notice that they have to end
         self._counted_to.clear()
 
     async def run(self) -> None:
@@ -126,7 +126,7 @@ class Parking:
                 await asyncio.sleep(_PAUSE)
 
     async def _read_on(self) -> None:
-        """Take up the rows that are due at `_until` or later, as many as there is room for."""
+        """Read the rows that are due at `_until` or later, as many as there is room for."""
         begin, self._until = self._until, _NEVER
         async for partition, page in self._read(list(self._rows)):
             for key, row in page:
@@ -134,11 +134,11 @@ class Parking:
                     self.resume_at(row.due, partition, key)
 
     async def _read(self, partitions: Iterable[int]) -> AsyncIterator[tuple[int, list[tuple[bytes, tasks.Row]]]]:
-        """Partition, keys and rows of what is parked, some at a time; it ends early when all is to be forgotten."""
+        """Partition, keys and rows of parked tasks, page by page; ends early after `clear`."""
         rows, turns = self._rows, Turns()
         for partition in partitions:
             after = None
-            # No iterator lives on while others have their turn: a store cannot be opened again as long as one does.
+            # No iterator may stay open between turns: a store cannot be reopened while one is.
             while page := list(islice(tasks.parked(partition, after=after), BREATH)):
                 yield partition, page
                 after = page[-1][0]
@@ -147,14 +147,14 @@ class Parking:
                     return
 
     def _forget_later_half(self) -> None:
-        """Forget about half of what is in memory: where that is samples tell, for to sort it all takes too long."""
+        """Forget about half of what is in memory. The cut-off is estimated from samples: sorting all is too slow."""
         samples = sorted(self._due[:: max(1, _MOST // 200)])
         self._until = samples[len(samples) // 2]
         self._due = [entry for entry in self._due if entry < self._until]
         heapq.heapify(self._due)
 
     def _count(self, partition: int, key: bytes, number: int) -> None:
-        """Count a row that came or went, unless `load` is still to come to its place."""
+        """Count a row that was put or deleted, unless `load` has yet to come to its key."""
         if partition in self._rows and key <= self._counted_to.get(partition, key):
             self._rows[partition] += number
 

@@ -1,13 +1,14 @@
-"""What is to be scored on this worker, and which task is started next: while there is room, lane by lane."""
+"""Which tasks this worker has to score, and when they start: as long as there is room, lane by lane."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 
-from agents.lanes import Chunk, Lanes, Task
+from agents.lanes import Chunk, Lanes
 from app.slices import pace
 from tables import controls
+from tables.tasks import Task
 
 
 class Scheduler:
@@ -21,11 +22,10 @@ class Scheduler:
         steer: Callable[[Chunk], None],
         end_turn: Callable[[], None],
     ) -> None:
-        """`room` says how many tasks of a scorer may start (project id, scorer ref), and `start` deals with one.
+        """`room(project_id, scorer_ref)` is how many tasks of a scorer may start, and `start` starts one.
 
-        `steer` gets each chunk of a request that has been cancelled or retried, for `work_on` when it is up to date.
-        `end_turn` is called when tasks were started, before anything else has its turn. `wake` is set when more might
-        be started.
+        `steer` gets the chunks of requests that were cancelled or retried, and calls `work_on` once they are up to
+        date. `end_turn` is called after tasks were started, at the end of the turn. `wake` is set when more may start.
         """
         self._wake = wake
         self._room = room
@@ -36,27 +36,27 @@ class Scheduler:
         self._chunks: dict[tuple[str, int], Chunk] = {}
         self._early: list[Chunk] = []  # chunks of partitions that are not open yet
         self._open: set[int] = set()
-        self._taken: deque[Task] = deque()  # from their lane, to be started
+        self._taken: deque[Task] = deque()  # from their lanes, to be started
         self.started = 0  # tasks taken from lanes so far
 
     # --- partitions ---
 
     def open(self, partition: int) -> None:
-        """Tasks of the partition are scored here from now on, those that came before once `add_early` is called."""
+        """Score tasks of a partition from now on; chunks that came before are taken up by `add_early`."""
         self._open.add(partition)
 
     def is_open(self, partition: int) -> bool:
-        """Whether tasks of the partition are scored here."""
+        """Whether tasks of a partition are scored here."""
         return partition in self._open
 
     def add_early(self) -> None:
-        """Take up the chunks that came before their partition was open."""
+        """Add the chunks that came before their partition was open."""
         early, self._early = self._early, []
         for chunk in early:
             self.add(chunk)
 
     def clear(self) -> None:
-        """Forget all: the log hands out again what is owed."""
+        """Forget everything: the log delivers again what is owed."""
         self._lanes = Lanes()
         self._chunks.clear()
         self._early.clear()
@@ -66,7 +66,7 @@ class Scheduler:
     # --- work comes in ---
 
     def add(self, chunk: Chunk) -> None:
-        """A chunk of a request, to be worked on from now on."""
+        """Add a chunk that was submitted."""
         if chunk.partition not in self._open:
             self._early.append(chunk)
             return
@@ -78,7 +78,7 @@ class Scheduler:
             self._steer(chunk)
 
     def work_on(self, chunk: Chunk) -> None:
-        """Work on what its progress says is queued of a chunk, of a request that has been steered."""
+        """Score what is queued of a chunk by its progress, after its request was cancelled or retried."""
         chunk = self._registered(chunk)
         chunk.look_again()
         if not chunk.settled and not controls.is_cancelled(chunk.partition, chunk.request_id):
@@ -86,23 +86,23 @@ class Scheduler:
             self._wake.set()
 
     def resume(self, partition: int, key: bytes) -> None:
-        """A parked task's time has come; before its partition is open, whoever opens it will see to it."""
+        """Resume a parked task; if its partition is not open yet, opening it will do so."""
         if partition in self._open:
             self._lanes.add_parked(partition, key)
             self._wake.set()
 
     def put_back(self, task: Task) -> None:
-        """A task that was taken and cannot start after all."""
+        """Return a task that was taken and cannot start after all."""
         self._lanes.put_back(task)
 
     def settled(self, request_id: str, chunk_number: int, scorer: int, number: int) -> None:
-        """So many tasks of a chunk became terminal or parked."""
+        """A number of tasks of a chunk became terminal or parked."""
         chunk = self._chunks.get((request_id, chunk_number))
         if chunk is not None:
             chunk.settle(scorer, number)
 
     def drop(self, partition: int, request_id: str) -> None:
-        """Forget the tasks of a request that have not been started in a partition."""
+        """Forget the tasks of a request in a partition that have not started."""
         self._lanes.drop(request_id, partition)
         self._taken = deque(
             task
@@ -111,7 +111,7 @@ class Scheduler:
         )
 
     def _registered(self, chunk: Chunk) -> Chunk:
-        """The handle of a chunk: the one that is known, which takes over who waits, or else this one."""
+        """The handle of a chunk: the known one, which takes over the callbacks of this one, if there is one."""
         where = (chunk.request_id, chunk.number)
         known = self._chunks.setdefault(where, chunk)
         if known is chunk:
@@ -136,11 +136,11 @@ class Scheduler:
                 await self._wake.wait()
 
     def could_start(self) -> bool:
-        """Whether a lane has tasks that there is room for."""
+        """Whether there is room for tasks of any lane."""
         return any(self._room(*scorer) > 0 for scorer in self._lanes.scorers())
 
     def _turn(self) -> bool:
-        """Start tasks for a moment, since a call may be large; returns whether there may be more to do."""
+        """Start tasks for a moment; returns whether there may be more to start."""
         more = True
         until = time.perf_counter() + pace().start
         while more and time.perf_counter() < until:
@@ -149,8 +149,8 @@ class Scheduler:
         return more
 
     def _start_some(self) -> bool:
-        """Start a task, or take some from the lane whose turn it is; returns whether there may be more to do."""
-        if self._taken:  # which loses what is cancelled, or goes to another worker, between two turns
+        """Start a task, or take some from the next lane; returns whether there may be more to start."""
+        if self._taken:  # kept between turns, so that `drop` and `clear` reach what was taken
             self._start(self._taken.popleft())
         elif (taken := self._lanes.take(self._room)) is not None:
             self.started += len(taken)

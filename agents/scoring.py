@@ -1,9 +1,11 @@
 """How a task lives and dies.
 
-A task comes from a lane. If its outcome is known it is reused; if it is running or parked its request joins it; if
-its call or its scorer's code is not there yet it is parked. Else its scorer runs, and what came of that is an event:
-succeeded, failed, or another attempt later. Nothing is written here but events: `agents.recorder` applies them to the
-tables, and until it has, the task stays in flight, so that no task runs whose outcome is in the log.
+A task comes from a lane. If it has succeeded before, its score is reused; if it is running or parked, it joins that;
+if its call or its scorer's code is missing, it is parked. Otherwise its scorer runs, and the outcome is an event: the
+task succeeded, failed, or will be attempted again.
+
+Only events are written here. `agents.recorder` applies them to the tables, and until it has, the task stays in flight,
+so that no task runs whose outcome is in the log.
 """
 
 import asyncio
@@ -12,14 +14,14 @@ from typing import Any
 
 from msgspec import Raw
 
+from agents.attempt import Attempt, made_of, op_name
 from agents.attempts import Attempts
 from agents.catalog import Catalog, default_policy, load_registry
-from agents.lanes import Chunk, Task, unpark
+from agents.lanes import Chunk
 from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.retries import next_attempt
 from agents.room import Room
-from agents.runs import Run, made_of, op_name
 from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
@@ -28,12 +30,17 @@ from app.settings import get_settings
 from app.spent import Spent
 from tables import calls, in_flight, progress, provider_requests, scores, tasks
 from tables.in_flight import Entry
+from tables.tasks import Task, unpark
 
-MOST_TARGETS = 1_000  # places that one event tells the outcome of a task to: it must fit into a record
+MOST_TARGETS = 1_000  # of one task: they all have to fit into one event
+_ERROR_TYPES: dict[events.ParkReason, str] = {  # of a task that has waited too long
+    "waiting_for_call": "call_not_found",
+    "scorer_version_unavailable": "scorer_version_unavailable",
+}
 
 
 class Scoring:
-    """The tasks of one worker, from when they are started until what became of them is in the tables."""
+    """The tasks of one worker, from their start until their outcome is in the tables."""
 
     def __init__(self) -> None:
         self.settings = get_settings()
@@ -41,242 +48,219 @@ class Scoring:
         self.catalog = Catalog(self.registry, default_policy(self.settings))
         self.runner = Runner()
         self.outbox = Outbox()
-        self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self._ended)
+        self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self._on_outcome)
         self._wake = asyncio.Event()
         self.room = Room(self.settings, self.catalog, self.runner, self._wake.set)
-        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._admit, self._end_turn)
+        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._steer, self._end_turn)
         self.parking = Parking(self.scheduler.resume)
-        self.steering = Steering(self.scheduler, self.parking, self.outbox, self.stop, self.withdraw)
-        self._behind: dict[bytes, list[Task]] = {}  # by key, until the parked one has ended, which takes no more
+        self.steering = Steering(
+            self.scheduler, self.parking, self.outbox, self.cancel_running, self.withdraw_from_parked
+        )
+        self._overflow: dict[bytes, list[Task]] = {}  # by key, until the parked task that is full has ended
 
-    # --- a task ---
+    # --- a task starts ---
 
     def start(self, task: Task) -> None:
-        """Deal with one task: reuse, join, park or run it."""
-        entry = in_flight.get(task.key)
-        if entry is not None:
-            if entry.running and not task.parked and len(entry.targets) < MOST_TARGETS:
-                entry.targets.extend(target for target in task.targets if target not in entry.targets)
-            else:
-                entry.later.append(task)
-            return
-        if task.parked:
-            self._start_again(task)
-            return
-        ended = scores.ended(task.partition, task.key)
-        if ended is not None and ended[0] == "succeeded":
+        """Join, reuse, or run a task that was taken from its lane."""
+        if (entry := in_flight.get(task.key)) is not None:
+            self._join_in_flight(entry, task)
+        elif task.parked:
+            self._resume(task)
+        elif (ended := scores.ended(task.partition, task.key)) is not None and ended[0] == "succeeded":
             self._reuse(task)
-            return
-        if self.parking.any(task.partition) and (row := tasks.load(task.partition, task.key)) is not None:
-            self._join(task, row)
-            return
-        if ended is not None:
-            target = task.targets[0]
-            if not progress.load(task.partition, *target[:3]).wants(target.call, target.opened):
-                return  # taken from its lane twice, and it has ended since
+        elif (row := self._parked_row(task)) is not None:
+            self._join_parked(task, row)
+        elif ended is None:
+            self._run(task)
+        elif _is_queued(task):  # else it was taken from its lane twice, and has ended since
             task.round = ended[1] + 1
-        self._run(task)
+            self._run(task)
 
-    def _start_again(self, task: Task) -> None:
-        """Run a parked task, if its time has come and a request still wants it."""
+    def _join_in_flight(self, entry: Entry, task: Task) -> None:
+        targets = entry.task.targets
+        if entry.running and not task.parked and len(targets) < MOST_TARGETS:
+            targets.extend(target for target in task.targets if target not in targets)
+        else:
+            entry.later.append(task)
+
+    def _resume(self, task: Task) -> None:
+        """Run a parked task if it is due and still wanted."""
         row = tasks.load(task.partition, task.key)
         if row is None:
             return
-        if row.status == "retrying" and row.due > time.time():  # if only since the clock was set back meanwhile
+        if row.status == "retrying" and row.due > time.time():  # possible if the clock was set back
             self.parking.resume_at(row.due, task.partition, task.key)
             return
         task = unpark(task.partition, task.key, row)
         ended = scores.ended(task.partition, task.key)
         if ended is not None and ended[1] >= row.round:
-            # A worker that had lost the partition parked it beside the one that ran it: it has ended as its score says.
-            self._say(self._enter(task), events.ScoreCancelled(**task.facts(task.targets)))
+            # A worker that had lost the partition parked the task while the new owner ran it: only remove the row.
+            self._emit(self._enter(task), events.ScoreCancelled(**task.facts()))
         elif self.steering.wanted(task.partition, task.targets):
             self._run(task)
-
-    def stop(self, entry: Entry) -> None:
-        """End a task that runs and that no request wants any more.
-
-        It keeps its place for now: its request may be about to be cancelled in other partitions, whose tasks would
-        start in the meantime.
-        """
-        self.attempts.cancel(entry.key)
-        run = entry.run
-        known = {} if run is None else self._spent(run) | _of_run(run)
-        # The places of the requests that had it run: what it took until now is theirs.
-        event = events.ScoreCancelled(**entry.task.facts(entry.withdrawn), **known)
-        self._send(entry, event.encode(), event.at, keep_place=True)
-
-    def withdraw(self, partition: int, key: bytes, row: tasks.Row, gone: list[events.Target]) -> Entry:
-        """Take targets from a parked task, which ends if it has no other."""
-        task = unpark(partition, key, row)
-        entry = self._enter(task)
-        if len(gone) < len(row.targets):
-            self._say(entry, events.TaskWithdrawn(**task.facts(gone)))
-        else:
-            cut_off = self._cut_off(task)
-            self._say(entry, events.ScoreCancelled(**task.facts(gone if cut_off else []), **cut_off))
-        return entry
 
     def _reuse(self, task: Task) -> None:
         for target in task.targets:
             self.outbox.put_reused(task.partition, target)
 
-    def _join(self, task: Task, row: tasks.Row) -> None:
+    def _parked_row(self, task: Task) -> tasks.Row | None:
+        return tasks.load(task.partition, task.key) if self.parking.any(task.partition) else None
+
+    def _join_parked(self, task: Task, row: tasks.Row) -> None:
         if len(row.targets) >= MOST_TARGETS:
-            self._behind.setdefault(task.key, []).append(task)
+            self._overflow.setdefault(task.key, []).append(task)
             return
         task.round, task.attempts = row.round, row.attempts
-        self._say(self._enter(task), events.TaskJoined(**task.facts(task.targets)))
+        self._emit(self._enter(task), events.TaskJoined(**task.facts()))
 
     def _run(self, task: Task) -> None:
+        """Start an attempt, unless the scorer has no room, or something that it needs is missing."""
         bound = self.catalog.get(task.project_id, task.scorer_ref)
         gate = None if bound is None else self.room.gate(task.project_id, bound)
         if bound is not None and gate is None:
             self.scheduler.put_back(task)
             return
         entry = self._enter(task)
-        call_row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
+        row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
         in_flight.hold(entry, size)
-        if call_row is None:
-            self._wait(task, entry, "waiting_for_call", "call_not_found", f"call {task.call_id} did not arrive")
-            return
-        if bound is None or gate is None:
+        if row is None:
+            self._park(entry, "waiting_for_call", f"call {task.call_id} did not arrive")
+        elif bound is None or gate is None:
             message = f"no worker has the code of {task.scorer_ref}"
-            kind = "scorer_version_unavailable"
-            self._wait(task, entry, "scorer_version_unavailable", kind, message, self._cut_off(task), call_row["call"])
-            return
-        call = call_row["call"]
-        lacking = calls.without_output(call)
-        if lacking is not None:
-            self._fail(task, entry, lacking, call, made_of(bound, call_row))
-            return
-        task.attempts += 1
-        attempt = gate.enter(size, task.attempts - task.excused)
-        if bound.inline_for(call):
-            self.attempts.run_inline(entry, bound, call_row, attempt)
+            self._park(entry, "scorer_version_unavailable", message, row, self._cut_off(task))
+        elif (error := calls.without_output(row["call"])) is not None:
+            self._fail(entry, error, op_name=op_name(row["call"]), lineage=made_of(bound, row))
         else:
-            self.attempts.start(entry, bound, call_row, attempt)
+            task.attempts += 1
+            permit = gate.enter(size, task.attempts - task.excused)
+            self.attempts.start(entry, bound, row, permit)
 
-    # --- what became of it ---
+    def _enter(self, task: Task) -> Entry:
+        entry = Entry(task, time.time())
+        in_flight.add(entry)
+        return entry
 
-    def _ended(self, entry: Entry, run: Run, outcome: Outcome, paused: bool) -> None:
-        """An attempt ended, while its scorer's breaker was open or not."""
+    # --- an attempt ends ---
+
+    def _on_outcome(self, entry: Entry, attempt: Attempt, outcome: Outcome, excused: bool) -> None:
+        """An attempt ended; a failure that is `excused` does not count against its task."""
         try:
             if isinstance(outcome, ScorerError):
-                self._attempt_failed(entry.task, entry, run, outcome, paused)
+                self._attempt_failed(entry, attempt, outcome, excused)
             else:
-                self._succeed(entry.task, entry, run, outcome)
-        except (ValueError, TypeError) as error:  # a net: what a scorer tells is checked in its process
+                self._succeed(entry, attempt, outcome)
+        except (ValueError, TypeError) as error:  # a safety net: reports are checked in the scorer's process
             described = events.Error(type="invalid_report", message=str(error))
-            self._fail(entry.task, entry, described, run.call_row["call"], spent=self._spent(run))
+            self._fail(entry, described, op_name=op_name(attempt.call_row["call"]), **self._usage(attempt))
 
-    def _succeed(self, task: Task, entry: Entry, run: Run, output: bytes) -> None:
+    def _succeed(self, entry: Entry, attempt: Attempt, output: bytes) -> None:
         event = events.ScoreSucceeded(
-            **task.facts(entry.targets),
-            output=Raw(output),
-            **_of_run(run),
-            **self._spent(run),
+            **entry.task.facts(), output=Raw(output), **_description(attempt), **self._usage(attempt)
         )
-        self._say(entry, event)
+        self._emit(entry, event)
 
-    def _attempt_failed(self, task: Task, entry: Entry, run: Run, error: ScorerError, paused: bool) -> None:
-        described = events.Error(
-            type=error.type,
-            message=getattr(error, "message", str(error)),
-            traceback=getattr(error, "traceback", None),
-            raw=getattr(error, "raw", None),
-        )
-        if isinstance(error, ScorerVersionUnavailable):  # it did not run, and waits as if no worker had its code
+    def _attempt_failed(self, entry: Entry, attempt: Attempt, error: ScorerError, excused: bool) -> None:
+        """Park the task for its next attempt; fail it if it gets none."""
+        task, described, usage = entry.task, events.Error.of(error), self._usage(attempt)
+        if isinstance(error, ScorerVersionUnavailable):  # it did not run: as if no worker had its code
             task.excused += 1
             message = f"{described.message} No worker had the code of {task.scorer_ref}"
-            self._wait(
-                task, entry, "scorer_version_unavailable", error.type, message, self._spent(run), run.call_row["call"]
-            )
+            self._park(entry, "scorer_version_unavailable", message, attempt.call_row, usage)
             return
-        following = next_attempt(run.bound.policy, task, error, paused)
+        following = next_attempt(attempt.bound.policy, task, error, excused)
         if following is None:
-            self._fail(task, entry, described, run.call_row["call"], run.lineage(), self._spent(run))
+            self._fail(entry, described, **_description(attempt), **usage)
             return
         event = events.AttemptFailed(
-            **task.facts(entry.targets),
+            **task.facts(),
             withdrawn=entry.withdrawn,
             error=described,
             next_at=following.next_at,
             excused=following.excused,
             trying_since=following.trying_since,
-            **self._spent(run),
+            **usage,
         )
-        self._say(entry, event)
+        self._emit(entry, event)
 
-    def _fail(
+    def _park(
         self,
-        task: Task,
-        entry: Entry,
-        error: events.Error,
-        call: dict[str, object] | None = None,
-        lineage: dict[str, Any] | None = None,
-        spent: dict[str, Any] | None = None,
-    ) -> None:
-        event = events.ScoreFailed(
-            **task.facts(entry.targets),
-            error=error,
-            op_name=op_name(call or {}),
-            lineage=lineage or {},
-            **(spent or {}),
-        )
-        self._say(entry, event)
-
-    def _wait(
-        self,
-        task: Task,
         entry: Entry,
         reason: events.ParkReason,
-        error_type: str,
         message: str,
-        spent: dict[str, Any] | None = None,
-        call: dict[str, object] | None = None,
+        call_row: calls.Row | None = None,
+        usage: dict[str, Any] | None = None,
     ) -> None:
-        """Park the task until what it lacks arrives; fail it once it has waited long enough."""
-        now = time.time()
+        """Park the task until what it needs arrives; fail it once it has waited long enough."""
+        task, now = entry.task, time.time()
         until = task.due if task.due is not None and task.waits_for == reason else now + self.settings.call_wait
         if now >= until:
             message = f"{message} within {self.settings.call_wait:g} s"
-            self._fail(task, entry, events.Error(type=error_type, message=message), call, spent=spent)
+            error = events.Error(type=_ERROR_TYPES[reason], message=message)
+            self._fail(entry, error, op_name=op_name(call_row["call"]) if call_row else None, **(usage or {}))
             return
         event = events.TaskParked(
-            **task.facts(entry.targets),
+            **task.facts(),
             withdrawn=entry.withdrawn,
             reason=reason,
             until=until,
             excused=task.excused,
-            **(spent or {}),
+            **(usage or {}),
         )
-        self._say(entry, event)
+        self._emit(entry, event)
 
-    # --- in flight ---
+    def _fail(self, entry: Entry, error: events.Error, **facts: Any) -> None:
+        self._emit(entry, events.ScoreFailed(**entry.task.facts(), error=error, **facts))
 
-    def _say(self, entry: Entry, event: events.TaskEvent) -> None:
-        """Send an event of a task."""
-        self._send(entry, event.encode(), event.at)
+    def _usage(self, attempt: Attempt) -> dict[str, Any]:
+        """What an attempt used, as an event says it. It is not None either if only an earlier attempt was cut off."""
+        spent = attempt.spent()
+        return {"spent": spent, "day": self.room.budgets.day() if attempt.asked or spent is not None else None}
 
-    def _send(self, entry: Entry, encoded: bytes, at: float, keep_place: bool = False) -> None:
-        """Send what became of a task, which is in flight until that is applied."""
-        in_flight.say(entry, at, keep_place)  # first: if the log fails just now, what was said is owed again
-        self.outbox.put(entry.partition, encoded)
+    def _cut_off(self, task: Task) -> dict[str, Any]:
+        """The requests that a kill cut off, as an event says it that no attempt follows."""
+        row = provider_requests.load(task.partition, task.key)
+        return {} if row is None else {"spent": Spent(unanswered=row[1]), "day": self.room.budgets.day()}
 
-    def _enter(self, task: Task) -> Entry:
-        where = task.partition, task.key, task.project_id, task.scorer_ref
-        entry = Entry(*where, task.targets, since=time.time(), task=task)
-        in_flight.add(entry)
+    # --- requests withdraw from a task ---
+
+    def cancel_running(self, entry: Entry) -> None:
+        """Cancel a running task, whose targets have all been withdrawn.
+
+        It keeps its slot until that is applied: otherwise tasks of the same request would start in partitions in which
+        it is not cancelled yet.
+        """
+        task, attempt = entry.task, entry.attempt
+        self.attempts.cancel(task.key)
+        facts = {} if attempt is None else self._usage(attempt) | _description(attempt)
+        # To the withdrawn targets, since their requests pay for what it has used.
+        self._emit(entry, events.ScoreCancelled(**task.facts(entry.withdrawn), **facts), keep_slot=True)
+
+    def withdraw_from_parked(self, partition: int, key: bytes, row: tasks.Row, withdrawn: list[events.Target]) -> Entry:
+        """Withdraw targets from a parked task, and cancel it if it has no other."""
+        task = unpark(partition, key, row)
+        entry = self._enter(task)
+        if len(withdrawn) < len(row.targets):
+            self._emit(entry, events.TaskWithdrawn(**task.facts(withdrawn)))
+        else:
+            cut_off = self._cut_off(task)
+            self._emit(entry, events.ScoreCancelled(**task.facts(withdrawn if cut_off else []), **cut_off))
         return entry
 
-    def applied(self, key: bytes, at: float) -> None:
-        """The recorder has applied what was said at `at` of a task: if it was said last, it is no longer in flight.
+    # --- an event is sent, and applied ---
 
-        The log may hand out again what was said before: of an earlier attempt, while this one runs.
+    def _emit(self, entry: Entry, event: events.TaskEvent, keep_slot: bool = False) -> None:
+        """Send the event of a task, which is in flight until that is applied."""
+        encoded = event.encode()
+        in_flight.mark_sent(entry, event.at, keep_slot)  # first: if the log fails just now, the event is owed again
+        self.outbox.put(entry.task.partition, encoded)
+
+    def applied(self, key: bytes, at: float) -> None:
+        """The recorder has applied the event of a task that was made `at`: the task has left if it is the last one.
+
+        The log may deliver events of earlier attempts again, even while another runs.
         """
         entry = in_flight.get(key)
-        if entry is None or entry.running or entry.said_at != at:
+        if entry is None or entry.running or entry.sent_at != at:
             return
         in_flight.pop(key)
         for task in entry.later:
@@ -284,25 +268,15 @@ class Scoring:
         self._wake.set()
 
     def unparked(self, key: bytes) -> None:
-        """A task is parked no more: those that wait behind it have their turn, unless they were withdrawn meanwhile."""
-        for task in self._behind.pop(key, ()):
-            target = task.targets[0]
-            if progress.load(task.partition, *target[:3]).wants(target.call, target.opened):
+        """A parked task has ended: start those with more targets than it had room for, unless they were cancelled."""
+        for task in self._overflow.pop(key, ()):
+            if _is_queued(task):
                 self.start(task)
-
-    def _spent(self, run: Run) -> dict[str, Any]:
-        spent = run.spent()  # also if only an earlier attempt asked, which a kill cut off
-        return {"spent": spent, "day": self.room.budgets.day() if run.asked or spent is not None else None}
-
-    def _cut_off(self, task: Task) -> dict[str, Any]:
-        """What an event says of requests that a kill cut off, if no further attempt will say it."""
-        row = provider_requests.load(task.partition, task.key)
-        return {} if row is None else {"spent": Spent(unanswered=row[1]), "day": self.room.budgets.day()}
 
     # --- partitions come and go ---
 
     async def open(self, partition: int) -> None:
-        """Start scoring a partition that was assigned, once all that the log held then is in the tables."""
+        """Start scoring an assigned partition, once the tables have all that the log held at the assignment."""
         if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
             return
         self.scheduler.open(partition)
@@ -311,10 +285,10 @@ class Scoring:
         self.scheduler.add_early()
 
     def revoked(self) -> None:
-        """Partitions may go to others: nothing more is started, and no table read, until they are assigned anew.
+        """Partitions may go to other workers: start nothing and read no table until they are assigned anew.
 
-        What runs goes on, and what comes of it and whom it wants to ask waits: the partition may be another's by then.
-        Whoever was at work on a table lets go of it, since a store that goes is closed.
+        Attempts go on, but their outcomes and their requests to providers wait, since the partition may have another
+        owner by then. Work on tables is dropped, because the store of a lost partition is closed.
         """
         if self.attempts.writable.is_set():
             self.outbox.flush()
@@ -322,33 +296,33 @@ class Scoring:
         self._forget_all()
 
     def reassigned(self, owned: set[int]) -> None:
-        """Partitions were assigned anew, `owned` are here now, and the log hands out again what they still owe.
+        """Partitions were assigned anew, `owned` to this worker, and the log delivers again what it still owes.
 
-        What runs on a partition that stayed goes on, so that no judge is asked twice; the rest is cancelled.
+        Attempts on partitions that stayed go on, so that no judge is asked twice; all others are cancelled.
         """
         self.outbox.keep(owned)
         for entry in list(in_flight.entries()):
             entry.later.clear()
-            if entry.partition not in owned:
-                in_flight.pop(entry.key)
-                self.attempts.cancel(entry.key)
+            if entry.task.partition not in owned:
+                in_flight.pop(entry.task.key)
+                self.attempts.cancel(entry.task.key)
         self._forget_all()
         self.attempts.writable.set()
 
     def halted(self) -> None:
-        """Nothing can be written until partitions are assigned anew. What was sent and is not durable yet is lost.
+        """Nothing can be written until partitions are assigned anew, and events that are not durable yet are lost.
 
-        What runs goes on, and its outcome waits.
+        Attempts go on, and their outcomes wait.
         """
         self.attempts.writable.clear()
         self.outbox.keep(set())
         for entry in list(in_flight.entries()):
             if not entry.running:
-                in_flight.pop(entry.key)
+                in_flight.pop(entry.task.key)
         self._forget_all()
 
     def stop_all(self) -> None:
-        """The worker stops: what runs is cut off, which is no failure, since the log owes it to the next worker."""
+        """The worker stops: attempts are cut off, which is no failure, since the log owes them to the next worker."""
         self.outbox.close()
         self.halted()
         self.attempts.cancel_all()
@@ -358,22 +332,30 @@ class Scoring:
         scores.forget_missing()
         self.steering.clear()
         self.parking.clear()
-        self._behind.clear()
+        self._overflow.clear()
         self.scheduler.clear()
 
-    def _admit(self, chunk: Chunk) -> None:
+    # --- for the scheduler ---
+
+    def _steer(self, chunk: Chunk) -> None:
         self.steering.admit(chunk)
 
     def _end_turn(self) -> None:
-        """Tasks were started: let out what that brought."""
+        """Tasks were started: send their events and runs now."""
         if self.attempts.writable.is_set():
             self.outbox.end_turn()
         self.runner.flush()
 
 
-def _of_run(run: Run) -> dict[str, Any]:
-    """What an event says of the call that an attempt was made on, and of what it was made with."""
-    return {"op_name": op_name(run.call_row["call"]), "lineage": run.lineage()}
+def _is_queued(task: Task) -> bool:
+    """Whether a task that is not parked is still to be scored for its request."""
+    target = task.targets[0]
+    return progress.load(task.partition, *target[:3]).wants(target.call, target.opened)
+
+
+def _description(attempt: Attempt) -> dict[str, Any]:
+    """What an event says of the call and of how the score was made."""
+    return {"op_name": op_name(attempt.call_row["call"]), "lineage": attempt.lineage()}
 
 
 scoring = Scoring()

@@ -1,7 +1,7 @@
-"""How a request that was accepted is cancelled or retried, in one partition.
+"""How an accepted request is cancelled or retried, in one partition.
 
-A cancel stops at once what of it is in this worker's memory. The rest of either is events, one for each chunk × scorer,
-applied by `agents.recorder` in the order of the log; only tasks that are parked or in flight are dealt with one by one.
+A cancel at once stops the tasks in this worker's memory. All else is done by events, one for each chunk × scorer, which
+`agents.recorder` applies in the order of the log. Only tasks that are parked or in flight are withdrawn from singly.
 """
 
 import asyncio
@@ -40,51 +40,51 @@ class Steering:
         scheduler: Scheduler,
         parking: Parking,
         outbox: Outbox,
-        stop: Callable[[Entry], None],
-        withdraw: Callable[[int, bytes, tasks.Row, list[Target]], Entry],
+        cancel_running: Callable[[Entry], None],
+        withdraw_from_parked: Callable[[int, bytes, tasks.Row, list[Target]], Entry],
     ) -> None:
-        """`stop` ends a task that runs, and `withdraw` takes targets from one that is parked: see `agents.scoring`."""
+        """The callbacks are methods of `agents.scoring`."""
         self._scheduler = scheduler
         self._parking = parking
         self._outbox = outbox
-        self._end = stop
-        self._take_from_parked = withdraw
+        self._cancel_running = cancel_running
+        self._withdraw_from_parked = withdraw_from_parked
         self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
-        self._stopped: set[tuple[int, str]] = set()  # cancelled, and parked tasks may still be parked for it
+        self._stopped: set[tuple[int, str]] = set()  # cancelled requests for which tasks may still be parked
         self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, partition: int, request_id: str, number: int, done: Callable[[], None]) -> None:
-        """Carry out a control of a request, which is in tables/controls; `done` is called when nothing is owed."""
+        """Carry out a control that is in tables/controls; `done` is called when nothing is owed any more."""
         row = controls.load(partition, request_id)
         assert row is not None
         if row.cancelled and number == row.number:
-            self._stop(partition, request_id)
+            self._stop_request(partition, request_id)
         if self._scheduler.is_open(partition):
             changed = controls_in_progress.begin(partition, request_id)
             work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
-            work.add_done_callback(lambda _: _resolve(changed))  # also if it is cut short
+            work.add_done_callback(lambda _: _resolve(changed))  # also if it is cancelled
         else:
             self._early.append((partition, request_id, number, done))
 
     def open(self, partition: int) -> None:
-        """The partition is scored from now on."""
+        """Carry out the controls that came before their partition was open."""
         early, self._early = self._early, []
         for control in early:
             self.obey(*control)
 
     def admit(self, chunk: Chunk) -> None:
-        """A chunk of a request that has been steered before: it is worked on when its progress says so."""
+        """A chunk of a request that was cancelled or retried: score it once its progress is up to date."""
         self._spawn(self._admit(chunk))
 
     def wanted(self, partition: int, targets: list[Target]) -> list[Target]:
-        """Those of a parked task's targets whose request has not been cancelled just now."""
+        """Those of a parked task's targets whose request is not being cancelled."""
         if not self._stopped:
             return targets
         return [target for target in targets if (partition, target.request_id) not in self._stopped]
 
     def clear(self) -> None:
-        """Partitions were assigned anew: the log hands out again what it is owed."""
+        """Partitions were assigned anew: the log delivers again what is owed."""
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -93,7 +93,7 @@ class Steering:
         self._orders.clear()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        # An empty context: the stream event that happens to be current is none of its business.
+        # An empty context: the work must neither see nor change the stream event that happens to be current.
         task = asyncio.get_running_loop().create_task(self._guard(work), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -111,28 +111,30 @@ class Steering:
 
     # --- at once ---
 
-    def _stop(self, partition: int, request_id: str) -> None:
-        """Start nothing more of a request, and end what runs for no other."""
+    def _stop_request(self, partition: int, request_id: str) -> None:
+        """Start no more tasks of a request, and cancel those that run for no other."""
         self._stopped.add((partition, request_id))
         self._scheduler.drop(partition, request_id)
         for entry in list(in_flight.entries()):
-            if entry.partition == partition:
+            if entry.task.partition == partition:
                 entry.later = [task for task in entry.later if task.parked or not _is_for(task.targets, request_id)]
-                self._withdraw(entry, [target for target in entry.targets if target.request_id == request_id])
+                self._withdraw_from_running(
+                    entry, [target for target in entry.task.targets if target.request_id == request_id]
+                )
 
-    def _withdraw(self, entry: Entry, gone: list[Target]) -> None:
-        """Take targets from a task that runs, which ends if it has no other."""
-        if not entry.running or not gone:
+    def _withdraw_from_running(self, entry: Entry, withdrawn: list[Target]) -> None:
+        """Withdraw targets from a running task, and cancel it if it has no other."""
+        if not entry.running or not withdrawn:
             return
-        entry.targets = [target for target in entry.targets if target not in gone]
-        entry.withdrawn.extend(gone)
-        if not entry.targets:
-            self._end(entry)
+        entry.task.targets = [target for target in entry.task.targets if target not in withdrawn]
+        entry.withdrawn.extend(withdrawn)
+        if not entry.task.targets:
+            self._cancel_running(entry)
 
-    # --- at the speed of the log ---
+    # --- by events ---
 
     def _order(self, partition: int, request_id: str) -> asyncio.Lock:
-        """Held by whoever carries out a control of the request: one after the other."""
+        """Makes the controls of a request be carried out one after the other."""
         return self._orders.setdefault((partition, request_id), asyncio.Lock())
 
     async def _carry_out(
@@ -141,9 +143,9 @@ class Steering:
         async with self._order(partition, request_id):
             await self._bring_up_to_date(partition, request_id, chunks.of_request(partition, request_id))
             changed()
-            await self._withdraw_parked(partition, request_id)
+            await self._withdraw_request(partition, request_id)
             if number == controls.last(partition, request_id) or not controls.is_cancelled(partition, request_id):
-                self._stopped.discard((partition, request_id))  # else a cancel has come meanwhile
+                self._stopped.discard((partition, request_id))  # else another cancel has come meanwhile
         owed = _Owed(done)
         all_named = owed.one()
         for row in chunks.of_request(partition, request_id):
@@ -161,7 +163,7 @@ class Steering:
         self._scheduler.work_on(chunk)
 
     async def _bring_up_to_date(self, partition: int, request_id: str, rows: Iterator[chunks.Row]) -> None:
-        """Have all controls of the request applied to the progress of these chunks."""
+        """Send what the controls of a request change in the progress of these chunks, and wait until it is applied."""
         newest = controls.last(partition, request_id)
         control = lru_cache(_CONTROLS)(partial(controls.get, partition, request_id))
         batch: list[bytes] = []
@@ -186,10 +188,10 @@ class Steering:
         self._outbox.flush()
         return topics.score_events.send(None, events.ScoreEvents.join(encoded), partition)
 
-    async def _withdraw_parked(self, partition: int, request_id: str) -> None:
-        """Withdraw the request from tasks that are parked, or about to be, and that it does not want any more."""
+    async def _withdraw_request(self, partition: int, request_id: str) -> None:
+        """Withdraw a request from the tasks that it no longer wants, and that are parked or about to be."""
         on_their_way = any(
-            entry.partition == partition and _is_for([*entry.targets, *entry.withdrawn], request_id)
+            entry.task.partition == partition and _is_for([*entry.task.targets, *entry.withdrawn], request_id)
             for entry in in_flight.entries()
         )
         if not on_their_way and not self._parking.any(partition):
@@ -203,23 +205,23 @@ class Steering:
                     if known.get(call) is State.QUEUED and known.opened(call) == 0:
                         continue  # never taken up
                     key = ids.task_key(row.project_id, call_id, ref, row.occasion)
-                    entry = await self._withdraw_from(partition, key, request_id)
+                    entry = await self._withdraw_from_task(partition, key, request_id)
                     if entry is not None and (number := number + 1) % _EVENTS == 0:
-                        await entry.end()
+                        await entry.until_applied()
                     await turns.breathe()
 
-    async def _withdraw_from(self, partition: int, key: bytes, request_id: str) -> Entry | None:
-        """Withdraw what the request does not want any more from one task; returns the entry of the event, if any."""
+    async def _withdraw_from_task(self, partition: int, key: bytes, request_id: str) -> Entry | None:
+        """Withdraw a request from one task; returns its entry if an event for that is on its way."""
         while (entry := in_flight.get(key)) is not None and not entry.running:
-            await entry.end()
+            await entry.until_applied()
         if entry is not None:
-            self._withdraw(entry, _unwanted(partition, request_id, entry.targets))
+            self._withdraw_from_running(entry, _unwanted(partition, request_id, entry.task.targets))
             return None
         row = tasks.load(partition, key)
-        gone = [] if row is None else _unwanted(partition, request_id, row.targets)
-        if row is None or not gone:
+        unwanted = [] if row is None else _unwanted(partition, request_id, row.targets)
+        if row is None or not unwanted:
             return None
-        return self._take_from_parked(partition, key, row, gone)
+        return self._withdraw_from_parked(partition, key, row, unwanted)
 
 
 class _Owed:
@@ -250,7 +252,7 @@ def _is_for(targets: list[Target], request_id: str) -> bool:
 
 
 def _unwanted(partition: int, request_id: str, targets: list[Target]) -> list[Target]:
-    """Those targets of a request that were cancelled in it, or taken up before it was retried."""
+    """Those targets that the request has cancelled, or had before it was retried."""
     return [
         target
         for target in targets
@@ -262,7 +264,7 @@ def _unwanted(partition: int, request_id: str, targets: list[Target]) -> list[Ta
 async def _applied_to(
     partition: int, chunk: chunks.Row, scorer: int, known: progress.Row, number: int, control: Control, turns: Turns
 ) -> events.TasksCancelled | events.TasksReopened:
-    """What a control does to one chunk × scorer."""
+    """The event for what a control changes in one chunk × scorer."""
     where: dict[str, Any] = {"request_id": chunk.request_id, "chunk": chunk.chunk, "scorer": scorer, "control": number}
     if isinstance(control, RequestCancelled):
         return events.TasksCancelled(**where, calls=len(chunk.call_ids), at=control.asked_at)

@@ -1,4 +1,4 @@
-"""Tasks in flight on this worker: in memory only, gone with the worker, since the log still owes them."""
+"""Tasks in flight on this worker. In memory only: after a crash the log still owes them."""
 
 import asyncio
 from collections import Counter
@@ -7,59 +7,52 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.events import Target
+from app.scorers import ScorerKey
+from tables.tasks import Task
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One task from its start until the recorder has applied what became of it."""
+    """A task in flight: from its start until the recorder has applied its event."""
 
-    partition: int
-    key: bytes
-    project_id: str
-    scorer_ref: str
-    targets: list[Target]
+    task: Task
     since: float
-    size: int = 0  # bytes of the call that it holds while it runs
-    running: bool = True  # until `say`
-    holds_place: bool = True  # of the worker's and its scorer's places
-    said_at: float = 0.0  # by its event: when that was made
-    task: Any = None  # what was started
-    run: Any = None  # its attempt, where others could be stopped by it
-    withdrawn: list[Target] = field(default_factory=list)  # targets that it had, of requests that were cancelled
-    later: list[Any] = field(default_factory=list)  # tasks of the same key, to be started again afterwards
-    gone: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
+    size: int = 0  # bytes of the call that it holds in memory
+    running: bool = True  # until its event is sent
+    holds_slot: bool = True  # one of the worker's slots, and of its scorer's
+    sent_at: float = 0.0  # the `at` of the event that was sent last
+    attempt: Any = None  # the attempt that runs, unless it ran inline
+    withdrawn: list[Target] = field(default_factory=list)  # targets of requests that were cancelled since
+    later: list[Task] = field(default_factory=list)  # tasks with the same key, to be started once this one has left
+    left: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
 
     @property
     def under_way(self) -> bool:
         """Whether an attempt runs, or its outcome is on its way to the tables."""
-        return self.running or self.run is not None
+        return self.running or self.attempt is not None
 
-    @property
-    def lane(self) -> tuple[str, str]:
-        """Project id and scorer ref."""
-        return self.project_id, self.scorer_ref
-
-    async def end(self) -> None:
-        """Wait until the recorder has applied what became of it."""
-        if self.gone is None:
-            self.gone = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self.gone)
+    async def until_applied(self) -> None:
+        """Wait until the task is no longer in flight."""
+        if self.left is None:
+            self.left = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self.left)
 
 
 _entries: dict[bytes, Entry] = {}
-_places = 0  # that they hold
-_places_of: Counter[str] = Counter()  # by scorer ref
-_of_lane: Counter[tuple[str, str]] = Counter()  # by project id and scorer ref
+_slots = 0  # that are held
+_slots_of: Counter[str] = Counter()  # by scorer ref
+_of_scorer: Counter[ScorerKey] = Counter()
 _held = 0  # bytes
 _held_of: Counter[str] = Counter()  # by scorer ref
 
 
 def add(entry: Entry) -> None:
-    global _places
-    _entries[entry.key] = entry
-    _places += 1
-    _places_of[entry.scorer_ref] += 1
-    _of_lane[entry.lane] += 1
+    global _slots
+    task = entry.task
+    _entries[task.key] = entry
+    _slots += 1
+    _slots_of[task.scorer_ref] += 1
+    _of_scorer[task.project_id, task.scorer_ref] += 1
 
 
 def get(key: bytes) -> Entry | None:
@@ -69,46 +62,47 @@ def get(key: bytes) -> Entry | None:
 def pop(key: bytes) -> None:
     global _held
     entry = _entries.pop(key, None)
-    if entry is not None:
-        if entry.gone is not None:
-            entry.gone.set_result(None)
-        _held -= entry.size
-        _held_of[entry.scorer_ref] -= entry.size
-        if not _held_of[entry.scorer_ref]:
-            del _held_of[entry.scorer_ref]
-        entry.running = False  # what comes of it later counts for nothing
-        if entry.holds_place:
-            _free(entry)
-        _of_lane[entry.lane] -= 1
-        if not _of_lane[entry.lane]:
-            del _of_lane[entry.lane]
+    if entry is None:
+        return
+    if entry.left is not None:
+        entry.left.set_result(None)
+    entry.running = False  # a late outcome changes nothing
+    if entry.holds_slot:
+        _free_slot(entry)
+    task = entry.task
+    _held -= entry.size
+    _held_of[task.scorer_ref] -= entry.size
+    if not _held_of[task.scorer_ref]:
+        del _held_of[task.scorer_ref]
+    scorer = task.project_id, task.scorer_ref
+    _of_scorer[scorer] -= 1
+    if not _of_scorer[scorer]:
+        del _of_scorer[scorer]
 
 
-def say(entry: Entry, at: float, keep_place: bool = False) -> None:
-    """What became of the entry's task is on its way to the log, in an event that was made `at`.
-
-    With `keep_place` it holds its place until that is applied.
-    """
-    entry.running, entry.said_at = False, at
-    if entry.holds_place and not keep_place:
-        _free(entry)
+def mark_sent(entry: Entry, at: float, keep_slot: bool = False) -> None:
+    """The task's event, made `at`, is on its way to the log. With `keep_slot` its slot is free once it is applied."""
+    entry.running, entry.sent_at = False, at
+    if entry.holds_slot and not keep_slot:
+        _free_slot(entry)
 
 
-def _free(entry: Entry) -> None:
-    global _places
-    entry.holds_place = False
-    _places -= 1
-    _places_of[entry.scorer_ref] -= 1
-    if not _places_of[entry.scorer_ref]:
-        del _places_of[entry.scorer_ref]
+def _free_slot(entry: Entry) -> None:
+    global _slots
+    entry.holds_slot = False
+    _slots -= 1
+    ref = entry.task.scorer_ref
+    _slots_of[ref] -= 1
+    if not _slots_of[ref]:
+        del _slots_of[ref]
 
 
 def hold(entry: Entry, size: int) -> None:
-    """The entry's task holds a call of `size` bytes from now on."""
+    """From now on the task holds a call of `size` bytes in memory."""
     global _held
     entry.size = size
     _held += size
-    _held_of[entry.scorer_ref] += size
+    _held_of[entry.task.scorer_ref] += size
 
 
 def held_bytes() -> int:
@@ -129,19 +123,19 @@ def size() -> int:
     return len(_entries)
 
 
-def places() -> int:
-    """How many places are held: by tasks that run, and by those that were stopped."""
-    return _places
+def slots() -> int:
+    """How many slots are held: by tasks that run, and by those that were cancelled while they ran."""
+    return _slots
 
 
-def places_of(scorer_ref: str) -> int:
-    """How many places tasks of a scorer hold."""
-    return _places_of[scorer_ref]
+def slots_of(scorer_ref: str) -> int:
+    """How many slots the tasks of a scorer hold."""
+    return _slots_of[scorer_ref]
 
 
-def of_lane(project_id: str, scorer_ref: str) -> int:
+def of_scorer(project_id: str, scorer_ref: str) -> int:
     """How many tasks of a scorer in a project are in flight."""
-    return _of_lane[project_id, scorer_ref]
+    return _of_scorer[project_id, scorer_ref]
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -151,6 +145,6 @@ def running_by_request(partition: int) -> dict[str, int]:
     """How many tasks of each request run right now in a partition of this worker."""
     found: Counter[str] = Counter()
     for entry in _entries.values():
-        if entry.under_way and entry.partition == partition:
-            found.update({target.request_id for target in entry.targets})
+        if entry.under_way and entry.task.partition == partition:
+            found.update({target.request_id for target in entry.task.targets})
     return dict(found)

@@ -1,7 +1,9 @@
-"""Parked tasks: one row a task that waits, for its call or for its next attempt. Gone once the task is terminal."""
+"""A task (call × scorer), and the table of those that are parked: one row each, until the task is terminal."""
 
+import time
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from msgspec.json import Decoder
 
@@ -13,8 +15,44 @@ from tables.base import Rows, Table
 table = Table("tasks")
 
 
+@dataclass(slots=True)
+class Task:
+    """One call × scorer on its way to an outcome, which counts in each of its `targets`."""
+
+    partition: int
+    key: bytes
+    project_id: str
+    call_id: str
+    scorer_ref: str
+    occasion: str
+    targets: list[Target]
+    round: int = 1
+    attempts: int = 0  # made so far in this round
+    due: float | None = None  # until when it waits; None if it has not begun to
+    waits_for: str | None = None  # why it waits until then
+    parked: bool = False  # it has a row in this table
+    excused: int = 0  # attempts that do not count
+    trying_since: float | None = None  # when its time budget began to run
+    earlier: Spent | None = None  # what its attempts in this round used so far
+
+    def facts(self, targets: list[Target] | None = None) -> dict[str, Any]:
+        """The fields that every event of the task has; `targets` are all of its own if not given."""
+        return {
+            "project_id": self.project_id,
+            "call_id": self.call_id,
+            "scorer_ref": self.scorer_ref,
+            "occasion": self.occasion,
+            "round": self.round,
+            "attempts": self.attempts,
+            "targets": self.targets if targets is None else targets,
+            "parked": self.parked,
+            "at": time.time(),
+            "earlier": self.earlier,
+        }
+
+
 class Row(Struct):
-    """What is needed to take the task up again."""
+    """A parked task: what is needed to resume it."""
 
     offset: int
     project_id: str
@@ -27,18 +65,40 @@ class Row(Struct):
     status: Literal["waiting_for_call", "retrying"]
     reason: str
     since: float  # when the task began to wait
-    due: float  # when it is taken up again, or given up waiting
+    due: float  # when it is resumed, or fails for having waited too long
     error: Error | None = None
     excused: int = 0  # attempts that do not count
-    trying_since: float | None = None  # from when on its budget in time runs
-    spent: Spent | None = None  # what its attempts in this round took so far
+    trying_since: float | None = None  # when its time budget began to run
+    spent: Spent | None = None  # what its attempts in this round used so far
 
 
 _decode = Decoder(Row).decode
 
 
+def unpark(partition: int, key: bytes, row: Row) -> Task:
+    """The task of a row, ready to be resumed."""
+    waits = row.status == "waiting_for_call"
+    return Task(
+        partition,
+        key,
+        row.project_id,
+        row.call_id,
+        row.scorer_ref,
+        row.occasion,
+        list(row.targets),
+        row.round,
+        row.attempts,
+        row.due if waits else None,
+        row.reason if waits else None,
+        parked=True,
+        excused=row.excused,
+        trying_since=row.trying_since,
+        earlier=row.spent,
+    )
+
+
 def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
-    """The row after the task began to wait. What is older than the row changes nothing."""
+    """The row after the task began to wait. An event older than the row changes nothing."""
     if row is not None and (
         row.offset >= offset or (event.round, event.attempts, event.at) < (row.round, row.attempts, row.since)
     ):
@@ -73,11 +133,11 @@ def join(row: Row, event: TaskJoined, offset: int) -> Row:
 
 
 def withdraw(row: Row, event: TaskWithdrawn, offset: int) -> Row:
-    """The row after requests that were cancelled want it no longer."""
+    """The row without the targets of requests that were cancelled."""
     if row.offset >= offset:
         return row
-    left = [target for target in row.targets if target not in event.targets]
-    return row.replace(offset=offset, targets=left)
+    remaining = [target for target in row.targets if target not in event.targets]
+    return row.replace(offset=offset, targets=remaining)
 
 
 def load(partition: int, key: bytes) -> Row | None:
@@ -91,6 +151,6 @@ def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
 
 
 def parked(partition: int, prefix: bytes = b"", after: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
-    """(key, row) of the parked tasks of this partition whose key starts with `prefix`, from behind `after` on."""
+    """(key, row) of the parked tasks of this partition whose key starts with `prefix`, after the key `after`."""
     for key, value in table.scan(partition, prefix, after):
         yield key, _decode(value)

@@ -12,7 +12,7 @@ _DOUBLINGS = 30  # beyond these every pause is the longest one anyway
 
 
 class Policy(Limits):
-    """How a scorer is run. What is None is left to whoever is asked next: the scorer's code, then the settings."""
+    """How a scorer is run. Fields that are None default to what the scorer's code says, then to the settings."""
 
     attempts: int | None = Field(None, ge=1, description="Attempts before a task that keeps failing is failed.")
     budget: float | None = Field(None, ge=0, description="Seconds from the first failed attempt until it is failed.")
@@ -31,18 +31,18 @@ class Policy(Limits):
         return self.model_copy(update={name: value for name, value in other.given() if getattr(self, name) is None})
 
     def given(self) -> list[tuple[str, object]]:
-        """What is not None."""
+        """The fields that are not None."""
         return [(name, value) for name, value in self if value is not None]
 
     def pause(self, attempts: int) -> float:
-        """Seconds to wait after so many attempts: exponential backoff with full jitter, so that no herd comes back."""
+        """Seconds to wait after so many attempts: exponential backoff with full jitter, so that tasks spread out."""
         most = (self.backoff or 0.0) * 2 ** min(attempts - 1, _DOUBLINGS)
         if self.longest_pause is not None:
             most = min(most, self.longest_pause)
         return random.uniform(0.0, most)  # noqa: S311
 
-    def spent(self, attempts: int, trying_since: float, now: float) -> bool:
-        """Whether a task gets no further attempt: so many that count were made, the first at `trying_since`."""
+    def exhausted(self, attempts: int, trying_since: float, now: float) -> bool:
+        """Whether a task gets no further attempt after `attempts` that count, the first at `trying_since`."""
         if self.attempts is not None and attempts >= self.attempts:
             return True
         return self.budget is not None and now >= trying_since + self.budget

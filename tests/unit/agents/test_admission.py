@@ -30,18 +30,18 @@ def unavailable() -> ScorerError:
 
 
 def test_a_failure_amid_those_of_others_is_not_its_tasks(gate: Gate) -> None:
-    assert not gate.enter(0, 1).ended(unavailable())
-    assert gate.enter(0, 1).ended(unavailable())
-    gate.enter(0, 1).ended(None)
-    assert not gate.enter(0, 2).ended(unavailable())
+    assert not gate.enter(0, 1).release(unavailable())
+    assert gate.enter(0, 1).release(unavailable())
+    gate.enter(0, 1).release(None)
+    assert not gate.enter(0, 2).release(unavailable())
 
 
 def test_a_task_that_fails_alone_pays_for_each_attempt(gate: Gate) -> None:
-    assert [gate.enter(0, number).ended(unavailable()) for number in (1, 2, 3)] == [False] * 3
+    assert [gate.enter(0, number).release(unavailable()) for number in (1, 2, 3)] == [False] * 3
 
 
 def test_other_failures_are_always_the_tasks_own(gate: Gate) -> None:
-    assert not any(gate.enter(0, 1).ended(ScorerError("no")) for _ in range(5))
+    assert not any(gate.enter(0, 1).release(ScorerError("no")) for _ in range(5))
 
 
 @pytest.mark.parametrize(
@@ -58,21 +58,21 @@ def test_other_failures_are_always_the_tasks_own(gate: Gate) -> None:
     ],
 )
 def test_an_attempt_in_which_nobody_answered_says_nothing_of_whom_it_asks(gate: Gate, error: ScorerError) -> None:
-    gate.enter(0, 1).ended(unavailable())
-    assert not gate.enter(0, 1).ended(error)
-    assert gate.enter(0, 1).ended(unavailable())  # the second in a row
+    gate.enter(0, 1).release(unavailable())
+    assert not gate.enter(0, 1).release(error)
+    assert gate.enter(0, 1).release(unavailable())  # the second in a row
 
 
 def test_an_answer_that_is_no_score_shows_that_whoever_was_asked_is_there(gate: Gate) -> None:
-    gate.enter(0, 1).ended(unavailable())
-    assert not gate.enter(0, 1).ended(NoJudgement("judgement_unreadable", "it is not JSON"))
-    assert not gate.enter(0, 1).ended(unavailable())
+    gate.enter(0, 1).release(unavailable())
+    assert not gate.enter(0, 1).release(NoJudgement("judgement_unreadable", "it is not JSON"))
+    assert not gate.enter(0, 1).release(unavailable())
 
 
 def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:
-    attempt = gate.enter(0, 1)
-    attempt.ended(unavailable())
-    assert not attempt.ended(unavailable())
-    attempt.left()
+    permit = gate.enter(0, 1)
+    permit.release(unavailable())
+    assert not permit.release(unavailable())
+    permit.abandon()
     assert gate.own.held == 0
-    assert not gate.enter(0, 1).ended(ScorerError("no"))
+    assert not gate.enter(0, 1).release(ScorerError("no"))

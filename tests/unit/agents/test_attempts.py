@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from agents.admission import Attempt
+from agents.admission import Permit
+from agents.attempt import Attempt
 from agents.attempts import Attempts
-from agents.lanes import Task
 from agents.outbox import Outbox
-from agents.runs import Run
 from app.scorers import BoundScorer, Outcome, Policy, Registry, Runner
 from tables import calls, in_flight
+from tables.tasks import Task
 
 CALL_ROW = cast(calls.Row, {"call": {"id": "c", "output": "o"}, "parts": {"end": "e"}})
 KEY = b"p\x00c\x00ref\x00"
@@ -25,15 +25,15 @@ class Begun:
     """A runner that begins everything, and ends nothing by itself."""
 
     def __init__(self) -> None:
-        self.done: list[Callable[[bytes], None]] = []
-        self.asking: list[Callable[[Callable[[], None]], None]] = []
+        self.on_outcome: list[Callable[[bytes], None]] = []
+        self.on_request: list[Callable[[Callable[[], None]], None]] = []
         self.cancelled: list[int] = []
 
     def begin(self, *what: Any) -> Any:
-        number = len(self.done)
-        *_, done, asking = what
-        self.done.append(done)
-        self.asking.append(asking)
+        number = len(self.on_outcome)
+        *_, on_outcome, on_request = what
+        self.on_outcome.append(on_outcome)
+        self.on_request.append(on_request)
         return type("Running", (), {"cancel": lambda _: self.cancelled.append(number)})()
 
 
@@ -58,13 +58,13 @@ class Gate:
     """Counts how often an attempt behind it has ended, and how often without an outcome."""
 
     def __init__(self) -> None:
-        self.ends = self.lefts = 0
+        self.ends = self.abandons = 0
 
     def succeeded(self, probe: bool) -> None:
         self.ends += 1
 
-    def left(self, probe: bool) -> None:
-        self.lefts += 1
+    def abandoned(self, probe: bool) -> None:
+        self.abandons += 1
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,7 @@ def bound() -> BoundScorer:
 
 
 def entry_of() -> in_flight.Entry:
-    task = Task(0, KEY, "p", "c", "ref", "", [])
-    return in_flight.Entry(0, KEY, "p", "ref", [], since=time.time(), task=task)
+    return in_flight.Entry(Task(0, KEY, "p", "c", "ref", "", []), time.time())
 
 
 class Scene:
@@ -85,15 +84,15 @@ class Scene:
         self.runner = Begun()
         self.outbox = Asked()
         self.told: list[tuple[in_flight.Entry, Outcome]] = []
-        self.attempts = Attempts(cast(Runner, self.runner), self.outbox, 60.0, self._ended)
+        self.attempts = Attempts(cast(Runner, self.runner), self.outbox, 60.0, self._on_outcome)
         self.outbox.fails = self.attempts.writable.clear
 
     def start(self) -> tuple[in_flight.Entry, Gate]:
         entry, gate = entry_of(), Gate()
-        self.attempts.start(entry, self.bound, CALL_ROW, Attempt(cast(Any, gate), False, 1))
+        self.attempts.start(entry, self.bound, CALL_ROW, Permit(cast(Any, gate), False, 1))
         return entry, gate
 
-    def _ended(self, entry: in_flight.Entry, run: Run, outcome: Outcome, paused: bool) -> None:
+    def _on_outcome(self, entry: in_flight.Entry, attempt: Attempt, outcome: Outcome, excused: bool) -> None:
         self.told.append((entry, outcome))
 
 
@@ -106,7 +105,7 @@ async def test_a_late_end_of_an_earlier_attempt_is_not_told_and_leaves_a_later_o
     earlier, gate = scene.start()
     earlier.running = False  # its partition went away and came back
     scene.start()
-    scene.runner.done[0](b"1")
+    scene.runner.on_outcome[0](b"1")
     assert (scene.told, gate.ends) == ([], 1)
     scene.attempts.cancel(KEY)
     assert scene.runner.cancelled == [1]
@@ -116,7 +115,7 @@ async def test_an_attempt_that_is_cancelled_gives_its_gate_back_once(scene: Scen
     _, gate = scene.start()
     scene.attempts.cancel(KEY)
     scene.attempts.cancel(KEY)
-    assert (scene.runner.cancelled, gate.lefts, gate.ends) == ([0], 1, 0)
+    assert (scene.runner.cancelled, gate.abandons, gate.ends) == ([0], 1, 0)
 
 
 async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked(
@@ -125,18 +124,18 @@ async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked(
     async def known(*_: object) -> bytes:
         return b"1"
 
-    monkeypatch.setattr(scene.attempts, "_known", known)
+    monkeypatch.setattr(scene.attempts, "_cached_judgement", known)
     scene.bound = replace(scene.bound, policy=Policy(cache=True))
     entry, gate = scene.start()
     while not scene.told:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    assert (scene.told, gate.lefts, gate.ends) == ([(entry, b"1")], 1, 0)
+    assert (scene.told, gate.abandons, gate.ends) == ([(entry, b"1")], 1, 0)
 
 
 async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(scene: Scene) -> None:
     entry, gate = scene.start()
     scene.attempts.writable.clear()
-    scene.runner.done[0](b"1")
+    scene.runner.on_outcome[0](b"1")
     await asyncio.sleep(0)
     assert (scene.told, gate.ends) == ([], 1)
     scene.attempts.writable.set()
@@ -148,8 +147,8 @@ async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(sce
 async def test_nobody_is_asked_until_the_log_has_taken_that(scene: Scene) -> None:
     scene.start()
     asked = asyncio.Event()
-    scene.runner.asking[0](asked.set)
-    scene.runner.asking[0](asked.set)  # while it takes nothing
+    scene.runner.on_request[0](asked.set)
+    scene.runner.on_request[0](asked.set)  # while it takes nothing
     await asyncio.sleep(0)
     assert (scene.outbox.puts, asked.is_set()) == (1, False)
     scene.outbox.durable = True
@@ -162,7 +161,7 @@ async def test_nobody_is_asked_until_the_log_has_taken_that(scene: Scene) -> Non
 async def test_of_an_attempt_that_is_over_it_is_not_written_later_that_somebody_is_asked(scene: Scene) -> None:
     entry, _ = scene.start()
     asked = asyncio.Event()
-    scene.runner.asking[0](asked.set)
+    scene.runner.on_request[0](asked.set)
     entry.running = False  # its partition went away
     scene.outbox.durable = True
     scene.attempts.writable.set()

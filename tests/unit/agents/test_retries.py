@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from agents.lanes import Task
 from agents.retries import next_attempt
 from app.scorers import Failure, Policy, RetryLater, ScorerError
+from tables.tasks import Task
 
 POLICY = Policy(attempts=3, budget=100, backoff=0.5, longest_pause=60)
 
@@ -25,39 +25,39 @@ def error(failure: Failure, retry_after: float | None = None) -> ScorerError:
 
 
 def test_what_would_end_the_same_is_not_tried_again() -> None:
-    assert next_attempt(POLICY, task(1), error(Failure.TERMINAL), paused=False) is None
-    assert next_attempt(POLICY, task(1), error(Failure.TERMINAL), paused=True) is None
+    assert next_attempt(POLICY, task(1), error(Failure.TERMINAL), excused=False) is None
+    assert next_attempt(POLICY, task(1), error(Failure.TERMINAL), excused=True) is None
 
 
 @pytest.mark.parametrize("failure", [Failure.TRANSIENT, Failure.UNAVAILABLE])
 def test_a_task_fails_when_its_attempts_are_spent_and_not_before(failure: Failure) -> None:
-    assert next_attempt(POLICY, task(1), error(failure), paused=False) is not None
-    assert next_attempt(POLICY, task(2), error(failure), paused=False) is not None
-    assert next_attempt(POLICY, task(3), error(failure), paused=False) is None
+    assert next_attempt(POLICY, task(1), error(failure), excused=False) is not None
+    assert next_attempt(POLICY, task(2), error(failure), excused=False) is not None
+    assert next_attempt(POLICY, task(3), error(failure), excused=False) is None
 
 
 def test_a_task_fails_when_its_budget_is_spent_and_not_before() -> None:
     now = time.time()
-    assert next_attempt(POLICY, task(2, 1, now - 50), error(Failure.THROTTLED), paused=False) is not None
-    assert next_attempt(POLICY, task(2, 1, now - 100), error(Failure.THROTTLED), paused=False) is None
+    assert next_attempt(POLICY, task(2, 1, now - 50), error(Failure.THROTTLED), excused=False) is not None
+    assert next_attempt(POLICY, task(2, 1, now - 100), error(Failure.THROTTLED), excused=False) is None
 
 
 def test_retry_after_is_kept_when_it_is_longer_than_the_backoff_and_than_the_budget() -> None:
     before = time.time()
-    following = next_attempt(POLICY, task(1), error(Failure.THROTTLED, 500.0), paused=False)
+    following = next_attempt(POLICY, task(1), error(Failure.THROTTLED, 500.0), excused=False)
     assert following is not None
     assert before + 500 <= following.next_at <= time.time() + 500
 
 
 def test_an_attempt_that_was_told_to_come_later_does_not_count() -> None:
-    following = next_attempt(POLICY, task(30, 29), RetryLater(1), paused=False)
+    following = next_attempt(POLICY, task(30, 29), RetryLater(1), excused=False)
     assert following is not None
     assert following.excused == 30
     assert following.trying_since is not None
 
 
 def test_an_attempt_during_a_pause_does_not_count_and_what_was_spent_is_forgiven() -> None:
-    following = next_attempt(POLICY, task(9, 2, 1.0), error(Failure.UNAVAILABLE), paused=True)
+    following = next_attempt(POLICY, task(9, 2, 1.0), error(Failure.UNAVAILABLE), excused=True)
     assert following is not None
     assert (following.excused, following.trying_since) == (3, None)
     assert following.next_at <= time.time() + 0.5
@@ -65,5 +65,5 @@ def test_an_attempt_during_a_pause_does_not_count_and_what_was_spent_is_forgiven
 
 def test_the_task_that_finds_out_that_a_key_is_bad_does_not_pay_for_it() -> None:
     once = POLICY.model_copy(update={"attempts": 1})
-    assert next_attempt(once, task(1), error(Failure.UNAUTHORIZED), paused=False) is not None
-    assert next_attempt(once, task(3), error(Failure.UNAUTHORIZED), paused=False) is None
+    assert next_attempt(once, task(1), error(Failure.UNAUTHORIZED), excused=False) is not None
+    assert next_attempt(once, task(3), error(Failure.UNAUTHORIZED), excused=False) is None

@@ -10,9 +10,8 @@ from typing import Any, cast
 import pytest
 
 from agents import recorder
-from agents.lanes import Task, unpark
+from agents.attempt import Attempt
 from agents.parking import Parking
-from agents.runs import Run
 from agents.scoring import MOST_TARGETS, scoring
 from app import ids
 from app.events import (
@@ -34,6 +33,7 @@ from app.spent import Spent
 from tables import calls, folds, in_flight, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
+from tables.tasks import Task, unpark
 
 REF = "callscore:///scorer/judge:1"
 KEY = ids.task_key("p", "c", REF, "")
@@ -65,9 +65,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return events
 
 
-def attempt_of(lost: int) -> Run:
+def attempt_of(lost: int) -> Attempt:
     """One that has asked nobody, after `lost` requests that a kill cut off."""
-    return Run(Registry.load().parameterless()[0], cast(calls.Row, {"call": {}, "parts": {"end": "e"}}), lost)
+    return Attempt(Registry.load().parameterless()[0], cast(calls.Row, {"call": {}, "parts": {"end": "e"}}), lost)
 
 
 def failed_attempt(number: int) -> AttemptFailed:
@@ -78,7 +78,7 @@ def failed_attempt(number: int) -> AttemptFailed:
 def start_attempt() -> in_flight.Entry:
     row = tasks.load(0, KEY)
     assert row is not None
-    entry = in_flight.Entry(0, KEY, "p", REF, [], since=time.time(), task=unpark(0, KEY, row))
+    entry = in_flight.Entry(unpark(0, KEY, row), time.time())
     in_flight.add(entry)
     return entry
 
@@ -95,7 +95,7 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     deliver(5, failed_attempt(1))
     entry = start_attempt()
     last = ScoreFailed(**TASK, attempts=2, parked=True, at=2.0, error=Error(type="refused", message="no"))
-    in_flight.say(entry, last.at)
+    in_flight.mark_sent(entry, last.at)
     deliver(5, failed_attempt(1))
     assert in_flight.get(KEY) is entry
     deliver(6, last)
@@ -135,9 +135,9 @@ def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_
 async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_counts(said: list[Any]) -> None:
     for attempts in (1, 2):
         task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=attempts, excused=attempts - 1)
-        entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+        entry = in_flight.Entry(task, 1.0)
         in_flight.add(entry)
-        scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+        scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
         deliver(4 + attempts, said[-1])
         row = tasks.load(0, KEY)
         assert row is not None
@@ -149,16 +149,16 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
     waited = unpark(0, KEY, row)
     assert waited.waits_for == "scorer_version_unavailable"
     waited.waits_for, waited.due = "waiting_for_call", time.time() - 1  # for which another time holds
-    entry = in_flight.Entry(0, KEY, "p", REF, waited.targets, since=1.0, task=waited)
+    entry = in_flight.Entry(waited, 1.0)
     in_flight.add(entry)
-    scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], TaskParked)
     assert said[-1].until > time.time() + 1
     late = unpark(0, KEY, row)
     late.due = time.time() - 1
-    entry = in_flight.Entry(0, KEY, "p", REF, late.targets, since=1.0, task=late)
+    entry = in_flight.Entry(late, 1.0)
     in_flight.add(entry)
-    scoring._ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], ScoreFailed)
     assert said[-1].error.type == "scorer_version_unavailable"
     assert said[-1].error.message == f"Its source changed. No worker had the code of {REF} within 600 s"
@@ -166,11 +166,11 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
 
 async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [], attempts=1)
-    entry = in_flight.Entry(0, KEY, "p", REF, [], since=1.0, task=task, run=attempt_of(0))
+    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
     entry.withdrawn.append(Target("r", 0, 0, 0))
-    entry.run.asked, entry.run.report.unanswered = True, 1
+    entry.attempt.asked, entry.attempt.report.unanswered = True, 1
     in_flight.add(entry)
-    scoring.stop(entry)
+    scoring.cancel_running(entry)
     [event] = said
     deliver(5, event)
     row = progress.load(0, "r", 0, 0)
@@ -183,9 +183,9 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     row = provider_requests.load(0, KEY)
     assert row is not None
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+    entry = in_flight.Entry(task, 1.0)
     in_flight.add(entry)
-    scoring._ended(entry, attempt_of(row[1]), b"1", False)
+    scoring._on_outcome(entry, attempt_of(row[1]), b"1", False)
     [event] = said
     assert event.spent.unanswered == 1
     deliver(6, event)
@@ -199,7 +199,7 @@ async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_befo
     deliver(6, ProviderAsked(**TASK | {"targets": []}, attempts=2, at=2.0))
     row = tasks.load(0, KEY)
     assert row is not None
-    scoring.withdraw(0, KEY, row, row.targets)
+    scoring.withdraw_from_parked(0, KEY, row, row.targets)
     deliver(7, said[0])
     assert_counted(1)
     assert scores.ended(0, KEY) == ("cancelled", 1)
@@ -279,9 +279,9 @@ async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked
         """Nothing is owed: only what is remembered of the cancel is looked at."""
 
     monkeypatch.setattr(steering, "_bring_up_to_date", up_to_date)
-    monkeypatch.setattr(steering, "_withdraw_parked", up_to_date)
+    monkeypatch.setattr(steering, "_withdraw_request", up_to_date)
     newest = 2
-    steering._stop(0, "r")  # the second control, which waits for the first
+    steering._stop_request(0, "r")  # the second control, which waits for the first
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == []
     await steering._carry_out(0, "r", 2, lambda: None, lambda: None)
@@ -297,10 +297,10 @@ async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_i
         """Both are applied by whoever is first."""
 
     monkeypatch.setattr(steering, "_bring_up_to_date", up_to_date)
-    monkeypatch.setattr(steering, "_withdraw_parked", up_to_date)
+    monkeypatch.setattr(steering, "_withdraw_request", up_to_date)
     monkeypatch.setattr("tables.controls.last", lambda *_: 2)
     monkeypatch.setattr("tables.controls.is_cancelled", lambda *_: False)
-    steering._stop(0, "r")  # the first control, obeyed before the second came
+    steering._stop_request(0, "r")  # the first control, obeyed before the second came
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == targets
 
@@ -310,20 +310,20 @@ async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() ->
         return Task(0, KEY, "p", "c", REF, "", [Target(f"r{number}", 0, 0, 0)])
 
     task = asked_by(0)
-    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task)
+    entry = in_flight.Entry(task, 1.0)
     in_flight.add(entry)
     for number in range(1, MOST_TARGETS + 5):
         scoring.start(asked_by(number))
-    assert len(entry.targets) == MOST_TARGETS
+    assert len(entry.task.targets) == MOST_TARGETS
     assert [later.targets[0].request_id for later in entry.later] == [f"r{MOST_TARGETS + n}" for n in range(5)]
 
 
 async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tables(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task, run=attempt_of(0))
+    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
     in_flight.add(entry)
     assert in_flight.running_by_request(0) == {"r": 1}
-    scoring._ended(entry, entry.run, b"1", False)
+    scoring._on_outcome(entry, entry.attempt, b"1", False)
     assert in_flight.running_by_request(0) == {"r": 1}
     deliver(5, said[0])
     assert in_flight.running_by_request(0) == {}
@@ -331,10 +331,10 @@ async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tabl
 
 async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelled(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(0, KEY, "p", REF, task.targets, since=1.0, task=task, run=attempt_of(0))
-    entry.run.call_row["call"]["op_name"] = "ask"
+    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
+    entry.attempt.call_row["call"]["op_name"] = "ask"
     in_flight.add(entry)
-    scoring.stop(entry)
+    scoring.cancel_running(entry)
     deliver(5, said[0])
     row = scores.load(0, KEY)
     assert row is not None

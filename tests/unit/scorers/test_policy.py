@@ -45,7 +45,7 @@ def test_a_pause_has_full_jitter_below_a_bound_that_doubles_up_to_the_longest(at
     [(1, 0, False), (2, 99, False), (3, 0, True), (1, 100, True)],
 )
 def test_a_task_is_spent_with_its_attempts_or_its_budget(attempts: int, seconds: float, spent: bool) -> None:
-    assert Policy(attempts=3, budget=100).spent(attempts, 1000.0, 1000.0 + seconds) == spent
+    assert Policy(attempts=3, budget=100).exhausted(attempts, 1000.0, 1000.0 + seconds) == spent
 
 
 @pytest.mark.parametrize("usd", [0, -1, 1e7, 1e300])

@@ -1,4 +1,4 @@
-"""One attempt of a task, and what its outcome says of it."""
+"""One attempt at a task, and what its event says of it."""
 
 import time
 from copy import deepcopy
@@ -11,40 +11,40 @@ from app.spent import Spent
 from tables import calls
 
 
-class Run:
-    """One attempt: what it is made with, what it tells, and how long it takes."""
+class Attempt:
+    """What an attempt is made with, what its scorer reports, and how long it takes."""
 
-    __slots__ = ("_lost", "_seconds", "_started", "asked", "bound", "call_row", "report")
+    __slots__ = ("_cut_off", "_seconds", "_started", "asked", "bound", "call_row", "report")
 
-    def __init__(self, bound: BoundScorer, call_row: calls.Row, lost: int = 0) -> None:
-        """`lost` attempts before this one were cut off by a kill."""
+    def __init__(self, bound: BoundScorer, call_row: calls.Row, cut_off: int = 0) -> None:
+        """`cut_off` requests of earlier attempts at the task were cut off by a kill."""
         self.bound = bound
         self.call_row = call_row
         self.report = Report()
-        self.asked = False  # anybody
-        self._lost = lost
+        self.asked = False  # whether the log says that a request to a provider was about to be sent
+        self._cut_off = cut_off
         self._started = time.perf_counter()
         self._seconds: float | None = None
 
     def question(self) -> str | None:
-        """By what an earlier judgement may be used; None if none may."""
+        """The digest by which an earlier judgement may be used instead; None if none may."""
         scorer = self.bound.scorer
         if not self.bound.policy.cache or not isinstance(scorer, Scorer):
             return None
         try:
-            question = scorer.question(deepcopy(self.call_row["call"]))  # which others read too
+            question = scorer.question(deepcopy(self.call_row["call"]))  # other attempts read the call too
         except ScorerError:
-            return None  # which the run says
+            return None  # the scorer will raise it again when it runs
         if question is not None:
             self.report.made_with(question=question)
         return question
 
-    def end(self) -> None:
-        """It took until now, however long its outcome has to wait for the log."""
+    def finish(self) -> None:
+        """Stop the clock: that the outcome may have to wait for the log is not part of its latency."""
         self._seconds = time.perf_counter() - self._started
 
     def lineage(self) -> dict[str, Any]:
-        """What the score was made of, with and how; the place in the log is known to who reads it."""
+        """What the score was made of, with what, and how fast."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
         return {
             **made_of(self.bound, self.call_row),
@@ -53,12 +53,12 @@ class Run:
         }
 
     def spent(self) -> Spent | None:
-        """What it took; None if nobody was asked."""
-        return Spent.of(self.report, self._lost)
+        """What it used; None if nobody was asked."""
+        return Spent.of(self.report, self._cut_off)
 
 
 def made_of(bound: BoundScorer, call_row: calls.Row) -> dict[str, Any]:
-    """What a score is made of, whether its scorer ran or not."""
+    """The part of the lineage that is known without running the scorer."""
     return {
         "scorer_kind": bound.kind,
         "scorer_digest": bound.digest,
@@ -68,11 +68,11 @@ def made_of(bound: BoundScorer, call_row: calls.Row) -> dict[str, Any]:
 
 @lru_cache(1024)
 def _digest_of_parts(end: str, start: str | None = None) -> str:
-    """One for all scorers of a call, which mostly come one behind the other."""
+    """Cached because the scorers of a call mostly run one right after the other."""
     return end if start is None else ids.digest(start, end)
 
 
 def op_name(call: dict[str, object]) -> str | None:
-    """The call's op name, as far as an event carries it."""
+    """The call's op name, cut to what an event has room for."""
     name = call.get("op_name")
     return name[:512] if isinstance(name, str) else None
