@@ -1,23 +1,29 @@
-"""`as_of`: asking what the answer was at a time."""
+"""`as_of`: what the answer was at a time."""
 
 import time
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from app import topics
 from app.web import log_writes
 from app.web.errors import problem
+from app.web.queries import Time
+
+AsOf = Annotated[Time | None, Field(description="Answer as of this time, which must have passed.")]
 
 
 async def settled(as_of: datetime | None) -> float | None:
-    """Unix seconds of a time up to which everything in the log is in the tables, so that the answer never changes.
+    """`as_of` as Unix seconds, once the tables hold everything up to then, so that the answer never changes.
 
     Raises:
-        ApiError: 422, it has not come yet; 503, the tables are too far behind.
+        ApiError: 422, it lies in the future; 503, the tables are too far behind.
     """
     if as_of is None:
         return None
     seconds = as_of.timestamp()
     if seconds > time.time():
-        raise problem(422, ["query", "as_of"], "The time has not come yet", "as_of_in_the_future")
+        raise problem(422, ["query", "as_of"], "as_of must not be in the future", "as_of_in_the_future")
     await log_writes.all_seen_everywhere(topics.score_events)
     return seconds

@@ -1,6 +1,7 @@
 """`GET /calls`: the logged calls of a project."""
 
 from aiohttp import web
+from pydantic import Field
 
 from app import cluster, ids, topics
 from app.web import log_writes
@@ -14,7 +15,7 @@ from tables import calls
 class CallsQuery(PageQuery):
     project_id: Id
     call_id: Id | None = None
-    ids_only: bool = False
+    ids_only: bool = Field(False, description="Only project_id and id of each call.")
 
     def gave(self, key: str) -> bool:
         return ids.is_below(key, self.project_id, names=2)

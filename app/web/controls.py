@@ -27,10 +27,10 @@ Text = Annotated[str, StringConstraints(max_length=2_000)]
 ErrorType = Annotated[str, StringConstraints(max_length=250)]  # no task's is longer: see app.events.Error
 
 
-class Retry(BaseModel):
-    """What of a request is to be tried again: by how it ended, by scorer, by type of error; all, if left out.
+class RequestRetry(BaseModel):
+    """Which tasks to try again; a field that is left out does not restrict them.
 
-    With types of errors it is only what failed, since nothing else has one.
+    `error_types` goes with the status `failed`, since only failed tasks have an error.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -65,7 +65,7 @@ async def cancel_request(request: web.Request) -> web.Response:
 async def retry_request(request: web.Request) -> web.Response:
     """Try again what failed or was cancelled of a request, once every partition has the order durably."""
     queries.parse(queries.Query, request)
-    body = validate(Retry, await read_object(request)) if request.can_read_body else Retry()
+    body = validate(RequestRetry, await read_object(request)) if request.can_read_body else RequestRetry()
     header, described = await _find(request)
     _check_scorers(body, header)
     if not any(described["tasks"][status] for status in body.statuses) and not cluster.unanswered.get():
@@ -86,7 +86,7 @@ def _once(texts: list[str] | None) -> list[str] | None:
     return None if texts is None else list(dict.fromkeys(texts))
 
 
-def _check_scorers(body: Retry, header: dict[str, Any]) -> None:
+def _check_scorers(body: RequestRetry, header: dict[str, Any]) -> None:
     """Refuse refs that are none of the request's: nothing would be tried again, and nobody would be told."""
     known = header["scorer_refs"]
     for index, ref in enumerate(body.scorer_refs or ()):

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app import cluster, raw, topics
-from app.events import BuryReason, LetterDismissed, LetterOrder, LetterRedriven
+from app.events import BuryReason, LetterDismissed, LetterRedriven
 from app.web import log_writes
 from app.web.auth import USER, check_read
 from app.web.bodies import read_object, validate
@@ -32,11 +32,14 @@ def _known(topic: str) -> str:
     return topic
 
 
+Topic = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(topics.NAMES)})]
+
+
 class Which(BaseModel):
-    """Which letters: whose record says that it is of this project, by its topic, when it was written, the reason."""
+    """Which letters, by their record's project, topic and time, and by reason."""
 
     project_id: Id | None = None
-    topic: Annotated[str, AfterValidator(_known)] | None = None
+    topic: Topic | None = None
     reason: BuryReason | None = None
     since: Time | None = None
     until: Time | None = None
@@ -55,14 +58,14 @@ class Which(BaseModel):
 
 class LettersQuery(Which, PageQuery):
     redriven: bool | None = None
-    dismissed: bool | None = None
+    dismissed: bool | None = Field(None, description="False, and `redriven` too: only open letters.")
 
     def gave(self, key: str) -> bool:
         return dead_letters.is_id(key)
 
 
-class Order(Which):
-    """Which letters an order is for, of those that are open; whatever is left out does not restrict it."""
+class LetterOrder(Which):
+    """Which of the open letters to redrive or dismiss; a field that is left out does not restrict them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -124,7 +127,7 @@ class _Open(NamedTuple):
 
 async def _open_letters(request: web.Request) -> _Open:
     parse(Query, request)
-    order = validate(Order, await read_object(request))
+    order = validate(LetterOrder, await read_object(request))
     if order.ids is None or order.project_id is not None:
         _check(request, order.project_id, "body")
     after = decode_cursor(order.cursor, "body")
@@ -145,7 +148,11 @@ async def _open_letters(request: web.Request) -> _Open:
 
 
 async def _ordered(
-    request: web.Request, order: type[LetterOrder], name: str, letters: list[dict[str, Any]], found: _Open
+    request: web.Request,
+    order: type[LetterRedriven] | type[LetterDismissed],
+    name: str,
+    letters: list[dict[str, Any]],
+    found: _Open,
 ) -> web.Response:
     """The answer once the orders for these letters are durable; `name` is what it calls their number."""
     who, when = request[USER].name, time.time()

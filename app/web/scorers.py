@@ -43,10 +43,10 @@ class ScorersQuery(PageQuery):
         )
 
 
-class Publication(BaseModel):
-    """The body of `POST /scorers`; a scorer without a project is everybody's.
+class ScorerPublication(BaseModel):
+    """A scorer to publish; without a project_id it is for all projects.
 
-    `policy` is how it is run, no part of its ref: publishing again with another one changes that for the same ref.
+    `policy` says how it is run and is not part of its ref: publish again to change it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -84,7 +84,7 @@ async def list_kinds(request: web.Request) -> web.Response:
 
 async def publish_scorer(request: web.Request) -> web.Response:
     """201 once any worker can resolve the ref."""
-    body = validate(Publication, await read_object(request, decode_exactly))
+    body = validate(ScorerPublication, await read_object(request, decode_exactly))
     _check_names(body)
     if body.project_id is not None:
         check_write(request, body.project_id, "body", "project_id")
@@ -119,7 +119,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     return json_response(_shape(event.as_dict()), status=201)
 
 
-def _check_names(body: Publication) -> None:
+def _check_names(body: ScorerPublication) -> None:
     try:
         where, what = "name", "Name"
         ids.check_id(body.name)

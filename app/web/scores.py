@@ -7,12 +7,12 @@ from aiohttp import web
 
 from app import cluster, ids
 from app.scorers import BadRef, parse_ref
-from app.web import as_of
+from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.costs import cost_of
 from app.web.errors import problem
 from app.web.paging import collect, listing, merge
-from app.web.queries import Id, PageQuery, Time, parse
+from app.web.queries import Id, PageQuery, parse
 from app.web.responses import json_response, timestamp
 from app.web.submit import RESOLVER
 from tables import scores
@@ -25,7 +25,7 @@ class ScoresQuery(PageQuery):
     scorer_ref: str | None = None
     status: Literal["succeeded", "failed", "cancelled"] | None = None
     op_name: str | None = None
-    as_of: Time | None = None
+    as_of: AsOf = None
 
     def gave(self, key: str) -> bool:
         known = [self.project_id] if self.call_id is None else [self.project_id, self.call_id]
@@ -37,7 +37,7 @@ class ScoresQuery(PageQuery):
             "scorer_ref": self.scorer_ref and await latest(request, self.project_id, self.scorer_ref),
             "status": self.status,
             "op_name": self.op_name,
-            "as_of": await as_of.settled(self.as_of),
+            "as_of": await settled(self.as_of),
         }
 
 

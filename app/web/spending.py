@@ -3,6 +3,7 @@
 import math
 
 from aiohttp import web
+from pydantic import Field
 
 from app.spent import Spent
 from app.web.auth import check_read
@@ -20,8 +21,8 @@ _FOR_EVER = 2**53
 
 class CostsQuery(Query):
     project_id: Id
-    since: Time | None = None
-    until: Time | None = None
+    since: Time | None = Field(None, description="Only days that began then or later.")
+    until: Time | None = Field(None, description="Only days that began before then.")
 
 
 async def list_costs(request: web.Request) -> web.Response:

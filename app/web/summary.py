@@ -9,12 +9,12 @@ from anyio import to_process
 from pydantic import StringConstraints
 
 from app.slices import Turns
-from app.web import as_of
+from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.distributions import Room, Summary, describe_numbers
 from app.web.errors import problem
 from app.web.paging import sweep
-from app.web.queries import Id, Query, Time, parse
+from app.web.queries import Id, Query, parse
 from app.web.responses import json_response
 from app.web.scores import latest, scorer_name
 from tables import scores
@@ -30,7 +30,7 @@ class SummaryQuery(Query):
     project_id: Id
     scorer_ref: str | None = None
     op_name: str | None = None
-    as_of: Time | None = None
+    as_of: AsOf = None
     group_by: Annotated[str, StringConstraints(pattern=re.compile(r"^(op_name|(attributes|inputs)\..+)$"))] | None = (
         None
     )
@@ -46,7 +46,7 @@ async def summarize_scores(request: web.Request) -> web.Response:
     filters: Filters = {
         "scorer_ref": query.scorer_ref and await latest(request, query.project_id, query.scorer_ref),
         "op_name": query.op_name,
-        "as_of": await as_of.settled(query.as_of),
+        "as_of": await settled(query.as_of),
     }
     async for page in sweep(scores.outcomes, query.project_id, filters, query.group_by):
         for _, (ref, group, succeeded, value) in page["items"]:

@@ -27,8 +27,8 @@ from tables import calls, pauses, scorers, spending
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
 
 
-class Trial(BaseModel):
-    """The body: a published scorer, or a kind and parameters that nobody has published."""
+class ScorerTrial(BaseModel):
+    """A logged call, and either a published scorer or a `kind` with `params`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class Trial(BaseModel):
 
 async def try_scorer(request: web.Request) -> web.Response:
     """What the scorer says now. It takes no part in limits, breakers and budgets, but asks nobody beyond a cap."""
-    body = validate(Trial, await read_object(request, decode_exactly))
+    body = validate(ScorerTrial, await read_object(request, decode_exactly))
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     await _check_cap(body.project_id, bound, policy)
@@ -61,14 +61,14 @@ async def try_scorer(request: web.Request) -> web.Response:
     return json_response(await _run(request.app[RUNNER], bound, policy, call))
 
 
-def _call_key(body: Trial) -> bytes:
+def _call_key(body: ScorerTrial) -> bytes:
     try:
         return ids.call_key(ids.check_id(body.project_id), ids.check_id(body.call_id))
     except ids.BadId as error:
         raise problem(422, ["body"], f"An id {error}", "invalid_id") from None
 
 
-async def _scorer(request: web.Request, body: Trial) -> tuple[BoundScorer, Policy]:
+async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer, Policy]:
     """The scorer, and how whoever published it wants it run."""
     registry = request.app[REGISTRY]
     if body.scorer_ref is None:

@@ -2,7 +2,6 @@
 
 from typing import get_args
 
-from app import topics
 from app.events import BuryReason
 from app.web.openapi.schemas import (
     INTEGER,
@@ -18,16 +17,15 @@ from app.web.openapi.schemas import (
 )
 from tables.gaps import Reason
 
-GAP_REASONS = get_args(Reason)
-LETTER_REASONS = get_args(BuryReason)
-LETTER_TOPICS = topics.NAMES
+_GAP_REASONS = get_args(Reason)
+_LETTER_REASONS = get_args(BuryReason)
 
 _LETTER: dict[str, Schema] = {
     "id": STRING,
     "topic": STRING,
     "partition": INTEGER,
     "offset": INTEGER,
-    "reason": {**STRING, "description": f"{', '.join(LETTER_REASONS)}, or one of a later version."},
+    "reason": {**STRING, "description": f"{', '.join(_LETTER_REASONS)}, or one of a later version."},
     "detail": STRING,
     "project_id": {**nullable(STRING), "description": "Whose record it is, as far as it says so."},
     "bytes": {**INTEGER, "description": "Of the record that is kept."},
@@ -52,7 +50,7 @@ SCHEMAS: dict[str, Schema] = {
     "Gap": struct(
         {
             "call_id": STRING,
-            "reason": enum(*GAP_REASONS),
+            "reason": enum(*_GAP_REASONS),
             "error": {**nullable(ref("Error")), "description": "What failed, for good or last."},
             "attempts": INTEGER,
             "since": nullable(TIME),
@@ -109,22 +107,6 @@ SCHEMAS: dict[str, Schema] = {
         },
         optional=("key", "key_base64", "value", "value_base64"),
     ),
-    "LetterOrder": {
-        **struct(
-            {
-                "ids": nullable(array(STRING)),
-                "project_id": nullable(STRING),
-                "topic": nullable(enum(*LETTER_TOPICS)),
-                "reason": nullable(enum(*LETTER_REASONS)),
-                "since": nullable(TIME),
-                "until": nullable(TIME),
-                "cursor": nullable(STRING),
-            },
-            optional=("ids", "project_id", "topic", "reason", "since", "until", "cursor"),
-            description="Which letters, of those that are open; whatever is left out does not restrict it.",
-        ),
-        "additionalProperties": False,
-    },
     "Redriven": struct(
         {
             "redriven": INTEGER,

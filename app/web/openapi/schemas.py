@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from app.scorers import Policy
 from app.web.progress import TASK_STATES
 
 Schema = dict[str, Any]
@@ -43,7 +42,6 @@ def page_of(name: str) -> Schema:
 
 _COUNTS = struct(dict.fromkeys(("total", *TASK_STATES, "reused"), INTEGER))
 _NUMBERS = dict.fromkeys(("mean", "min", "max", "p5", "p50", "p95"), NUMBER)
-_POLICY = "How a scorer is run; what is left out is as its code says, else as the service is set."
 _HISTOGRAM = struct({"edges": array(NUMBER), "counts": array(INTEGER)})
 
 SCHEMAS: dict[str, Schema] = {
@@ -92,18 +90,6 @@ SCHEMAS: dict[str, Schema] = {
             "total": {**nullable(ref("Cost")), "description": "Null if nobody was asked."},
         }
     ),
-    "RequestRetry": {
-        **struct(
-            {
-                "statuses": array(enum("failed", "cancelled")),
-                "scorer_refs": nullable(array(STRING)),
-                "error_types": nullable({**array({**STRING, "maxLength": 250}), "maxItems": 100}),
-            },
-            optional=("statuses", "scorer_refs", "error_types"),
-            description="What to try again; whatever is left out does not restrict it.",
-        ),
-        "additionalProperties": False,
-    },
     "Task": struct(
         {
             "task_id": STRING,
@@ -196,37 +182,9 @@ SCHEMAS: dict[str, Schema] = {
             "policy": ref("Policy"),
         }
     ),
-    "Policy": Policy.model_json_schema() | {"title": "", "description": _POLICY},
     "ScorerKind": struct(
         {"kind": STRING, "description": STRING, "params": {**ANY_OBJECT, "description": "The JSON Schema of params."}}
     ),
-    "ScorerPublication": {
-        **struct(
-            {
-                "name": STRING,
-                "kind": STRING,
-                "params": ANY_OBJECT,
-                "project_id": nullable(STRING),
-                "policy": ref("Policy"),
-            },
-            optional=("params", "project_id", "policy"),
-        ),
-        "additionalProperties": False,
-    },
-    "ScorerTrial": {
-        **struct(
-            {
-                "project_id": STRING,
-                "call_id": STRING,
-                "scorer_ref": STRING,
-                "kind": STRING,
-                "params": ANY_OBJECT,
-            },
-            optional=("scorer_ref", "kind", "params"),
-            description="Either `scorer_ref`, or `kind` and `params` of one that is not published.",
-        ),
-        "additionalProperties": False,
-    },
     "Trial": struct(
         {
             "scorer_ref": STRING,
@@ -284,24 +242,6 @@ SCHEMAS: dict[str, Schema] = {
         ),
         description="A call as Weave shapes it; further fields are kept.",
     ),
-    "CallBatch": struct({"batch": array(ref("Call"))}),
-    "CallStart": struct({"start": ANY_OBJECT}),
-    "CallEnd": struct({"end": ANY_OBJECT}),
-    "CallIds": struct({"id": STRING, "trace_id": STRING}),
-    "UpsertBatch": struct({"batch": array(struct({"mode": enum("start", "end"), "req": ANY_OBJECT}))}),
-    "UpsertResult": struct({"res": array(ANY_OBJECT)}),
-    "ObjectCreation": struct(
-        {
-            "obj": struct(
-                {"project_id": STRING, "object_id": STRING, "val": {}, "expected_digest": nullable(STRING)},
-                optional=("expected_digest",),
-            )
-        }
-    ),
-    "ObjectDigest": struct({"digest": STRING, "object_id": STRING}),
-    "ObjectKey": struct({"project_id": STRING, "object_id": STRING, "digest": STRING}),
-    "ObjectRead": struct({"obj": ANY_OBJECT}),
-    "Reason": struct({"reason": STRING}, description="An error on Weave's own paths."),
     "RequestPage": page_of("Request"),
     "TaskPage": page_of("Task"),
     "ScorePage": page_of("Score"),

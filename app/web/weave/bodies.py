@@ -3,11 +3,13 @@
 The SDK sends what its servers do not know yet, and nulls for what is left out.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app import ids
 from app.web.bodies import Decode, decode, read_object, with_fewer_fields
@@ -21,15 +23,22 @@ Listed = Annotated[list[Item], Field(fail_fast=True)]
 """A list of a body: its first mistake is all that is told, and any further one would take long to find."""
 
 
-def at_most(limit: int) -> BeforeValidator:
-    """Of a list: a longer one is refused with 413, before anything in it is looked at."""
+@dataclass(frozen=True)
+class AtMost:
+    """Refuses a longer list with 413, before any of its items is validated."""
 
-    def check(value: Any) -> Any:
-        if isinstance(value, list) and len(value) > limit:
-            raise PydanticCustomError(_TOO_MANY, f"it has {len(value)} items, more than {limit}; nothing was kept")
+    limit: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"maxItems": self.limit}
+
+    def _check(self, value: Any) -> Any:
+        if isinstance(value, list) and len(value) > self.limit:
+            raise PydanticCustomError(_TOO_MANY, f"it has {len(value)} items, more than {self.limit}; nothing was kept")
         return value
-
-    return BeforeValidator(check)
 
 
 async def read(request: web.Request, model: type[Model], decode: Decode = decode) -> Model:

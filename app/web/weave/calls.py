@@ -32,8 +32,8 @@ MAX_BATCH = 10_000
 _SHOWN = 20  # mistakes that an answer names
 
 
-class _Call(BaseModel):
-    """What is asked of a call; the fields that scorers rely on have the types that they rely on."""
+class LoggedCall(BaseModel):
+    """A call in Weave's shape; further fields are kept as they are."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -162,7 +162,7 @@ def _check_place(request: web.Request, item: Any, project_id: str | None) -> Non
 
 def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> tuple[bytes, bytes] | _Refused:
     try:
-        call = _Call.model_validate(sent.kept)
+        call = LoggedCall.model_validate(sent.kept)
         for name in ("id", "project_id"):  # as given: two of them must not become one
             ids.check_id(sent.given[name])
     except ValidationError as error:

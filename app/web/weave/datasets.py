@@ -18,7 +18,7 @@ from app.web.bodies import decode_exactly
 from app.web.errors import ApiError, not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.weave.bodies import Listed, at_most, read
+from app.web.weave.bodies import AtMost, Listed, read
 from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, keep
 
 _DIGEST = 43  # characters of a row's digest
@@ -28,41 +28,41 @@ MOST_BYTES = 64 * 1024**2  # that are answered at once
 Row = dict[Any, Any]  # str would refuse a name with half an emoji
 
 
-class _Table(BaseModel):
+class NewTable(BaseModel):
     project_id: Id
-    rows: Annotated[Listed[Row], at_most(MAX_ROWS)]
+    rows: Annotated[Listed[Row], AtMost(MAX_ROWS)]
     expected_digest: str | None = None
 
 
-class _Creation(BaseModel):
-    table: _Table
+class TableCreation(BaseModel):
+    table: NewTable
 
 
-class _OfDigests(BaseModel):
+class TableOfDigests(BaseModel):
     project_id: Id
     row_digests: Listed[str] = Field(max_length=MAX_ROWS)
     expected_digest: str | None = None
 
 
-class _Update(BaseModel):
+class TableUpdate(BaseModel):
     project_id: Id
     base_digest: Id
-    updates: Annotated[Listed[dict[Any, Any]], at_most(MAX_ROWS)]
+    updates: Annotated[Listed[dict[Any, Any]], AtMost(MAX_ROWS)]
 
 
-class _Filter(BaseModel):
+class TableFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     row_digests: Annotated[Listed[str], Field(max_length=MAX_ROWS)] | None = None
 
 
-class _Key(BaseModel):
+class TableKey(BaseModel):
     project_id: Id
     digest: Id
 
 
-class _Query(_Key):
-    filter: _Filter | None = None
+class TableQuery(TableKey):
+    filter: TableFilter | None = None
     sort_by: list[Any] | None = Field(None, max_length=0)
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
@@ -70,7 +70,7 @@ class _Query(_Key):
 
 async def create_table(request: web.Request) -> web.Response:
     """Rows → the digest of the table and theirs, once all is durable."""
-    table = (await read(request, _Creation, decode_exactly)).table
+    table = (await read(request, TableCreation, decode_exactly)).table
     check_write(request, table.project_id, "body", "project_id")
     digests: list[str] = []
     kept: dict[str, bytes] = {}
@@ -84,7 +84,7 @@ async def create_table(request: web.Request) -> web.Response:
 
 async def create_table_of_digests(request: web.Request) -> web.Response:
     """The same of rows that were sent before, as large tables come."""
-    asked = await read(request, _OfDigests)
+    asked = await read(request, TableOfDigests)
     check_write(request, asked.project_id, "body", "project_id")
     if any(len(digest) != _DIGEST or not digest.isascii() for digest in asked.row_digests):
         raise _bad("row_digests: these are no digests of rows")
@@ -93,7 +93,7 @@ async def create_table_of_digests(request: web.Request) -> web.Response:
 
 async def update_table(request: web.Request) -> web.Response:
     """A table with rows appended, inserted or taken out of another."""
-    asked = await read(request, _Update, decode_exactly)
+    asked = await read(request, TableUpdate, decode_exactly)
     check_write(request, asked.project_id, "body", "project_id")
     digests = await _digests(asked.project_id, asked.base_digest)
     kept: dict[str, bytes] = {}
@@ -117,7 +117,7 @@ async def update_table(request: web.Request) -> web.Response:
 
 async def query_table(request: web.Request) -> web.Response:
     """Rows of a table, in their order."""
-    asked = await read(request, _Query)
+    asked = await read(request, TableQuery)
     check_read(request, asked.project_id, "Table")
     digests = await _digests(asked.project_id, asked.digest)
     wanted = set(asked.filter.row_digests or ()) if asked.filter else None
@@ -146,7 +146,7 @@ def row_of(content: bytes, digest: str) -> Any:
 
 async def count_rows(request: web.Request) -> web.Response:
     """How many rows a table has."""
-    asked = await read(request, _Key)
+    asked = await read(request, TableKey)
     check_read(request, asked.project_id, "Table")
     return json_response({"count": len(await _digests(asked.project_id, asked.digest))})
 

@@ -20,10 +20,10 @@ _MAX_DEPTH = 50
 _LONGEST_INDEX = 9  # digits
 
 
-class Query(BaseModel):
-    """`{"$expr": …}` and nothing else: what is misspelt would ask for everything."""
+class Condition(BaseModel):
+    """`{"$expr": …}`, an expression of Weave's."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid")  # else a misspelt one would match everything
 
     expression: dict[Any, Any] = PydanticField(alias="$expr")
 

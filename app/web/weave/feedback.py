@@ -23,8 +23,8 @@ from app.web.errors import ApiError, problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave.bodies import Listed, at_most, checked_id, read
-from app.web.weave.expressions import BadExpression, Query, at_path, compiled, wanted
+from app.web.weave.bodies import AtMost, Listed, checked_id, read
+from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
 from app.web.weave.order import Key, SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, of_score
 from tables import scores, weave
@@ -37,13 +37,13 @@ Row = dict[str, Any]
 
 
 class Feedback(BaseModel):
-    """Feedback as it is sent; other fields are kept as they are."""
+    """Feedback in Weave's shape; further fields are kept as they are."""
 
     model_config = ConfigDict(extra="allow")
 
     project_id: Id
-    weave_ref: Id
-    feedback_type: Id
+    weave_ref: Id = Field(description="What it is about, such as weave:///entity/project/call/ID.")
+    feedback_type: Id = Field(description="`wandb.runnable.NAME` for a score.")
     payload: dict[Any, Any]  # str would refuse a name with half an emoji
     id: Id | None = None
     runnable_ref: str | None = None
@@ -52,21 +52,21 @@ class Feedback(BaseModel):
     annotation_ref: str | None = None
 
 
-class _Batch(BaseModel):
-    batch: Annotated[Listed[Feedback], at_most(MAX_BATCH)]
+class FeedbackBatch(BaseModel):
+    batch: Annotated[Listed[Feedback], AtMost(MAX_BATCH)]
 
 
-class _Query(BaseModel):
+class FeedbackQuery(BaseModel):
     project_id: Id
-    query: Query | None = None
+    query: Condition | None = None
     sort_by: Listed[SortBy] | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
 
 
-class _Purge(BaseModel):
+class FeedbackPurge(BaseModel):
     project_id: Id
-    query: Query
+    query: Condition
 
 
 async def create_feedback(request: web.Request) -> web.Response:
@@ -77,12 +77,12 @@ async def create_feedback(request: web.Request) -> web.Response:
 
 async def create_feedback_batch(request: web.Request) -> web.Response:
     """`{"batch": [feedback, …]}` → `{"res": [as for one, …]}`."""
-    return json_response({"res": await _give(request, (await read(request, _Batch)).batch)})
+    return json_response({"res": await _give(request, (await read(request, FeedbackBatch)).batch)})
 
 
 async def query_feedback(request: web.Request) -> web.Response:
     """What was said of calls, by scorers and by people, and that the query is true of."""
-    asked = await read(request, _Query)
+    asked = await read(request, FeedbackQuery)
     check_read(request, asked.project_id)
     start = asked.offset or 0
     end = None if asked.limit is None else start + asked.limit
@@ -92,7 +92,7 @@ async def query_feedback(request: web.Request) -> web.Response:
 
 async def purge_feedback(request: web.Request) -> web.Response:
     """Take back what people have said and the query is true of. Scores stay: they are no feedback that was sent."""
-    asked = await read(request, _Purge)
+    asked = await read(request, FeedbackPurge)
     check_write(request, asked.project_id, "body", "project_id")
     user, now = request[USER].name, time.time()
     records = []
@@ -162,7 +162,7 @@ def _check(feedback: Feedback) -> None:
 
 
 async def _matching(
-    project_id: str, query: Query | None, by: Sequence[SortBy] = (), first: int | None = None, scored: bool = True
+    project_id: str, query: Condition | None, by: Sequence[SortBy] = (), first: int | None = None, scored: bool = True
 ) -> tuple[list[Row], int]:
     """What the query is true of, sorted, else oldest first, or the first so many of it; and how much that is in all.
 

@@ -21,7 +21,7 @@ from tables import weave
 MAX_FILE_BYTES = 1024**2  # as base64 it must fit into a record
 
 
-class _Asked(BaseModel):
+class FileKey(BaseModel):
     project_id: Id
     digest: Id
 
@@ -49,7 +49,7 @@ async def create_file(request: web.Request) -> web.Response:
 
 async def read_file(request: web.Request) -> web.Response:
     """`{"project_id", "digest"}` → the bytes."""
-    asked = await read(request, _Asked)
+    asked = await read(request, FileKey)
     check_read(request, asked.project_id, "File")
     await log_writes.seen(topics.weave, weave.file_key(asked.project_id, asked.digest))
     content = await content_of(asked.project_id, asked.digest)

@@ -30,18 +30,18 @@ _AT_ONCE = 1_000
 _NUMBERED = re.compile(r"v[0-9]{1,9}")  # how the SDK names a version by its number
 
 
-class _Object(BaseModel):
+class NewObject(BaseModel):
     project_id: Id
     object_id: Id
     val: Any
     expected_digest: str | None = None
 
 
-class _Creation(BaseModel):
-    obj: _Object
+class ObjectCreation(BaseModel):
+    obj: NewObject
 
 
-class _Reading(BaseModel):
+class ObjectKey(BaseModel):
     project_id: Id
     object_id: Id
     digest: Id
@@ -49,7 +49,7 @@ class _Reading(BaseModel):
 
 async def create_object(request: web.Request) -> web.Response:
     """Publishes a version of an object; its digest is the one that Weave gives it."""
-    obj = (await read(request, _Creation, decode_exactly)).obj
+    obj = (await read(request, ObjectCreation, decode_exactly)).obj
     check_write(request, obj.project_id, "body", "project_id")
     check_kept(obj.val, "The val is", "body", "obj", "val")
     digest = digest_of(obj.val)
@@ -81,7 +81,7 @@ async def create_object(request: web.Request) -> web.Response:
 
 async def read_object(request: web.Request) -> web.Response:
     """A version of an object, as it was published."""
-    asked = await read(request, _Reading)
+    asked = await read(request, ObjectKey)
     check_read(request, asked.project_id, "Object")
     digest = asked.digest
     if _NUMBERED.fullmatch(digest):
@@ -116,7 +116,7 @@ def digest_of(val: Any) -> str:
     return digest_of_bytes(json.dumps(val, sort_keys=True).encode())
 
 
-async def _scorer(obj: _Object) -> tuple[str, dict[str, Any]]:
+async def _scorer(obj: NewObject) -> tuple[str, dict[str, Any]]:
     if weave.class_of(obj.val) not in (weave.JUDGE, weave.REMOTE):
         return WEAVE_OBJECT, {}
     try:
@@ -127,7 +127,7 @@ async def _scorer(obj: _Object) -> tuple[str, dict[str, Any]]:
         ) from None
 
 
-async def _model(obj: _Object) -> dict[str, Any] | None:
+async def _model(obj: NewObject) -> dict[str, Any] | None:
     """What a judge's `model` is, or refers to."""
     model = obj.val.get("model")
     if isinstance(model, str):

@@ -22,7 +22,7 @@ from app.web.paging import everything
 from app.web.queries import Id
 from app.web.responses import encode, json_response
 from app.web.weave.bodies import Listed, read
-from app.web.weave.expressions import BadExpression, Evaluate, Query, Several, at_path, compiled, fields
+from app.web.weave.expressions import BadExpression, Condition, Evaluate, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, in_time
 from tables import calls_with_feedback
@@ -35,7 +35,9 @@ _UNKNOWN = ("include_costs", "include_storage_size", "include_total_storage_size
 Call = dict[str, Any]
 
 
-class _Filter(BaseModel):
+class CallsFilter(BaseModel):
+    """Calls must match every field; any other filter of Weave's is refused."""
+
     model_config = ConfigDict(extra="allow")
 
     op_names: Listed[str] | None = None
@@ -49,21 +51,26 @@ class _Filter(BaseModel):
     trace_roots_only: bool | None = None
 
 
-class _Query(BaseModel):
+_REFUSED = Field(None, description="Not supported: true is refused.")
+
+
+class CallsQuery(BaseModel):
     project_id: Id
-    filter: _Filter | None = None
-    query: Query | None = None
+    filter: CallsFilter | None = None
+    query: Condition | None = None
     sort_by: Annotated[Listed[SortBy], Field(max_length=3)] | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
-    expand_columns: Annotated[Listed[str], Field(max_length=100)] | None = None
-    include_feedback: bool | None = None
-    include_costs: bool | None = None
-    include_storage_size: bool | None = None
-    include_total_storage_size: bool | None = None
+    expand_columns: Annotated[Listed[str], Field(max_length=100)] | None = Field(
+        None, description="Accepted; but no field behind such a ref can be filtered or sorted by."
+    )
+    include_feedback: bool | None = Field(None, description="In each call's `summary.weave.feedback`.")
+    include_costs: bool | None = _REFUSED
+    include_storage_size: bool | None = _REFUSED
+    include_total_storage_size: bool | None = _REFUSED
 
 
-class _Reading(BaseModel):
+class CallKey(BaseModel):
     project_id: Id
     id: Id
 
@@ -110,7 +117,7 @@ async def count_calls(request: web.Request) -> web.Response:
 
 async def read_call(request: web.Request) -> web.Response:
     """`{"call": …}`, null if it is not there."""
-    asked = await read(request, _Reading)
+    asked = await read(request, CallKey)
     check_read(request, asked.project_id, "Call")
     key = ids.call_key(asked.project_id, asked.id)
     await log_writes.seen(topics.calls, key)
@@ -121,8 +128,8 @@ async def read_call(request: web.Request) -> web.Response:
 class _Asked(NamedTuple):
     """A query that can be answered."""
 
-    query: _Query
-    filter: _Filter
+    query: CallsQuery
+    filter: CallsFilter
     holds: Evaluate | None
     said: bool  # whether it takes what was said of calls
 
@@ -133,9 +140,9 @@ class _Asked(NamedTuple):
 
 async def _asked(request: web.Request) -> _Asked:
     """Raises ApiError 400 for what is not known here: what is passed over would silently not filter, or not sort."""
-    query = await read(request, _Query)
+    query = await read(request, CallsQuery)
     check_read(request, query.project_id)
-    filter = query.filter or _Filter()
+    filter = query.filter or CallsFilter()
     for name, value in (filter.model_extra or {}).items():
         if value:
             raise _bad(f"filter.{name} is not known here")
@@ -164,7 +171,7 @@ async def _asked(request: web.Request) -> _Asked:
     return _Asked(query, filter, holds, bool(query.include_feedback) or of_feedback)
 
 
-async def _window(calls: AsyncGenerator[Call], query: _Query) -> AsyncGenerator[Call]:
+async def _window(calls: AsyncGenerator[Call], query: CallsQuery) -> AsyncGenerator[Call]:
     start, limit = query.offset or 0, query.limit
     number = 0
     async with aclosing(calls):
@@ -219,7 +226,7 @@ async def _all(asked: _Asked) -> AsyncGenerator[Call]:
                 yield _shape(one, asked.project_id, asked.said)
 
 
-def _passes(filter: _Filter, call: Call) -> bool:
+def _passes(filter: CallsFilter, call: Call) -> bool:
     if filter.op_names and not any(_is_op(call.get("op_name"), name) for name in filter.op_names):
         return False
     if filter.trace_roots_only and call.get("parent_id") is not None:

@@ -23,13 +23,13 @@ from tables import weave
 _REF = re.compile(r"weave:///([^/]+/[^/]+)/(?:object|op)/([^/]+):([^:/]+)((?:/(?:attr|key|index|id)/[^/]+)*)")
 
 
-class _Refs(BaseModel):
+class Refs(BaseModel):
     refs: Listed[str] = Field(max_length=1_000)
 
 
 async def read_refs(request: web.Request) -> web.Response:
     """`{"refs": […]}` → `{"vals": […]}`."""
-    refs = (await read(request, _Refs)).refs
+    refs = (await read(request, Refs)).refs
     vals: dict[str, bytes] = {}  # encoded, so that they are as large as they count
     size, turns = 0, Turns()
     for ref in refs:

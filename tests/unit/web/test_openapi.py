@@ -1,8 +1,16 @@
-"""The description of `POST /calls/score` is the contract's."""
+"""The description of `POST /calls/score` is the contract's, and every other one is that of the models in use."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+from aiohttp import web
+from pydantic import BaseModel
+
 from app.web.openapi.document import SPEC
+from app.web.queries import Query
+from app.web.routes import ROUTES
 from app.web.submit import CallsScoreReq
 from tests.unit.web.client import Client
 
@@ -135,3 +143,89 @@ def test_every_answer_that_is_no_error_is_described() -> None:
         assert answers["202"]["content"] == answers["200"]["content"]
     assert of["events"]["get"]["responses"].keys() == {"200", "204", "default"}
     assert "content" not in of["events"]["get"]["responses"]["204"]
+
+
+def models_below(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The models of views that others are not made from."""
+    for model in base.__subclasses__():
+        if model.__subclasses__():
+            yield from models_below(model)
+        elif model.__module__.startswith("app.web."):
+            yield model
+
+
+@pytest.fixture
+def validated(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseModel]]:
+    """The models that something was validated with, in order."""
+    noted: list[type[BaseModel]] = []
+    validate = BaseModel.__dict__["model_validate"].__func__
+
+    def note(model: type[BaseModel], *args: Any, **kwargs: Any) -> Any:
+        noted.append(model)
+        return validate(model, *args, **kwargs)
+
+    monkeypatch.setattr(BaseModel, "model_validate", classmethod(note))
+    return noted
+
+
+def test_every_operation_takes_what_its_handler_validates(client: Client, validated: list[type[BaseModel]]) -> None:
+    used: set[type[BaseModel]] = set()
+    for route in ROUTES:
+        assert isinstance(route, web.RouteDef)
+        operation = SPEC["paths"][route.path][route.method.lower()]
+        if "302" in operation["responses"]:
+            continue  # what it leads to is looked at by itself
+        validated.clear()
+        body: dict[str, Any] | None = {} if route.method == "POST" else None
+        client.request(route.method, re.sub(r"\{\w+\}", "x", route.path), body)
+        used.update(validated)
+        fields = {
+            name: field for model in validated if issubclass(model, Query) for name, field in model.model_fields.items()
+        }
+        described = {one["name"]: one for one in operation.get("parameters", ()) if one["in"] == "query"}
+        assert described.keys() == fields.keys(), route
+        for name, field in fields.items():
+            assert described[name]["required"] == field.is_required()
+        bodies = [model.__name__ for model in validated if not issubclass(model, Query)]
+        if bodies:
+            [content] = operation["requestBody"]["content"].values()
+            assert [content["schema"]["$ref"].rpartition("/")[2]] == bodies
+    assert used >= set(models_below(Query))
+
+
+def test_every_body_is_described_with_the_fields_that_are_validated() -> None:
+    models = [model for model in models_below(BaseModel) if not issubclass(model, Query)]
+    assert len(models) > 20
+    for model in models:
+        schema = SPEC["components"]["schemas"][model.__name__]
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        assert schema["properties"].keys() == fields.keys()
+        assert set(schema.get("required", ())) == {name for name, field in fields.items() if field.is_required()}
+        assert schema.get("additionalProperties", True) == (model.model_config.get("extra") != "forbid")
+
+
+def test_limits_are_described_as_they_are_checked() -> None:
+    schemas = SPEC["components"]["schemas"]
+
+    def limit(schema: str, field: str) -> int:
+        described: dict[str, Any] = schemas[schema]["properties"][field]
+        [limit] = [part["maxItems"] for part in (described, *described.get("anyOf", ())) if "maxItems" in part]
+        return int(limit)
+
+    assert limit("RequestRetry", "scorer_refs") == 1_000
+    assert limit("LetterOrder", "ids") == 1_000
+    assert limit("CallsQuery", "expand_columns") == 100
+    assert limit("FeedbackBatch", "batch") == 1_000
+    assert limit("CallBatch", "batch") == 10_000
+    group_by, limit_of_page = (
+        next(one["schema"] for one in SPEC["paths"][path]["get"]["parameters"] if one["name"] == name)
+        for path, name in (("/scores/summary", "group_by"), ("/scores", "limit"))
+    )
+    assert re.match(group_by["pattern"], "attributes.env")
+    assert limit_of_page == {"type": "integer", "minimum": 1, "maximum": 1_000, "default": 100}
+
+
+def test_every_path_is_described_with_the_parameters_in_it() -> None:
+    for path, item in SPEC["paths"].items():
+        described = {one["name"] for one in item.get("parameters", ()) if one["in"] == "path"}
+        assert described == set(re.findall(r"\{(\w+)\}", path))
