@@ -67,6 +67,16 @@ def check_read(
         raise not_found(what, *loc)
 
 
+def check_all_projects(request: web.Request, message: str, *loc: str) -> None:
+    """Return if the caller may use every project.
+
+    Raises:
+        ApiError: 403 with `message`.
+    """
+    if not request[USER].may_use_all():
+        raise problem(403, loc, message, "forbidden")
+
+
 def _unauthorized() -> ApiError:
     message = "A valid API key is needed, as HTTP Basic api:KEY or as a Bearer token"
     return problem(

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from app.structs import MAX_DEPTH, is_deep
-from app.web.errors import ApiError, details_of, problem
+from app.web.errors import invalid, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
@@ -89,8 +89,7 @@ def validate(model: type[Model], body: Any) -> Model:
     try:
         return model.model_validate(with_fewer_fields(model, body), from_attributes=True)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise ApiError(422, details_of(errors, ["body"])) from None
+        raise invalid(error, "body") from None
 
 
 def with_fewer_fields(model: type[BaseModel], body: Any) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from app import cluster
-from app.web.auth import USER
-from app.web.errors import not_found, problem
+from app.web.auth import check_all_projects
+from app.web.errors import not_found
 from app.web.paging import listing
 from app.web.queries import Query, parse
 from app.web.responses import json_response, timestamp
@@ -61,5 +61,4 @@ def _item(ref: str, seen: list[tuple[str, Shown]]) -> dict[str, Any]:
 
 
 def _check_operator(request: web.Request) -> None:
-    if not request[USER].may_use_all():
-        raise problem(403, [], "Breakers are for keys of every project; a task says why it is paused", "forbidden")
+    check_all_projects(request, "Breakers are for keys of every project; a task says why it is paused")

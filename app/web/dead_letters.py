@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app import cluster, raw, topics
 from app.events import BuryReason, LetterDismissed, LetterRedriven
 from app.web import log_writes
-from app.web.auth import USER, check_read
+from app.web.auth import USER, check_all_projects, check_read
 from app.web.bodies import read_object, validate
-from app.web.errors import not_found, problem
+from app.web.errors import not_found
 from app.web.paging import bad_cursor, collect, decode_cursor, encode_cursor, listing
 from app.web.queries import Id, PageQuery, Query, Time, parse
 from app.web.responses import json_response, timestamp
@@ -207,9 +207,10 @@ def _letter(letter: dict[str, Any]) -> dict[str, Any]:
 def _check(request: web.Request, project_id: str | None, where: str) -> None:
     if project_id is not None:
         check_read(request, project_id, loc=(where, "project_id"))
-    elif not request[USER].may_use_all():
-        message = "All dead letters are for keys of every project; name a project_id to see those of one"
-        raise problem(403, [], message, "forbidden")
+    else:
+        check_all_projects(
+            request, "All dead letters are for keys of every project; name a project_id to see those of one"
+        )
 
 
 def _may_see(request: web.Request, project_id: str | None) -> bool:

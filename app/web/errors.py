@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 
 from aiohttp import web
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
+from app import ids
 from app.cluster import Unavailable
 from app.web.responses import json_response
 
@@ -86,16 +86,18 @@ def unavailable(reason: str, retry_after: int = _RETRY_AFTER_LOG) -> ApiError:
     return problem(503, [], reason, "unavailable", Retry_After=str(retry_after))
 
 
-def details_of(errors: Iterable[ErrorDetails], prefix: Iterable[str | int]) -> list[Detail]:
-    """pydantic's errors as FastAPI would show them, without its further keys."""
-    start = list(prefix)
-    return [detail([*start, *error["loc"]], error["msg"], error["type"]) for error in errors]
-
-
 def invalid(error: ValidationError, *prefix: str | int) -> ApiError:
-    """422 with everything that pydantic found, each `loc` behind `prefix`."""
+    """422 with every error of pydantic's in FastAPI's shape, each `loc` behind `prefix`."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return ApiError(422, details_of(errors, prefix))
+    return ApiError(422, [detail([*prefix, *one["loc"]], one["msg"], one["type"]) for one in errors])
+
+
+def check_id(value: str, subject: str, *loc: str | int) -> str:
+    """`value` if it can be an id. Raises ApiError, 422, whose message begins with `subject`."""
+    try:
+        return ids.check_id(value)
+    except ids.BadId as error:
+        raise problem(422, loc, f"{subject} {error}", "invalid_id") from None
 
 
 def is_weave_path(path: str) -> bool:

@@ -12,7 +12,7 @@ from app.events import RequestAccepted, RequestClaimed
 from app.slices import Turns
 from app.web import log_writes
 from app.web.accepted import ACCEPTED
-from app.web.errors import ApiError, problem
+from app.web.errors import ApiError, check_id, problem
 from tables import claims, requests
 
 HEADER = "Idempotency-Key"
@@ -26,12 +26,7 @@ def key_in(request: web.Request) -> str | None:
         ApiError: 422, it cannot be an id.
     """
     key = request.headers.get(HEADER)
-    if key is None:
-        return None
-    try:
-        return ids.check_id(key)
-    except ids.BadId as error:
-        raise problem(422, ["header", HEADER], f"Key {error}", "invalid_id") from None
+    return None if key is None else check_id(key, "Key", "header", HEADER)
 
 
 def request_id_of(project_id: str, user: str | None, key: str) -> str:

@@ -10,8 +10,8 @@ from app import cluster, peers
 from app.embedded.errors import EmbeddedLogError
 from app.faust_app import app
 from app.settings import get_settings
-from app.web.auth import USER
-from app.web.errors import Handler, not_found, problem, unavailable
+from app.web.auth import check_all_projects
+from app.web.errors import Handler, not_found, unavailable
 from app.web.responses import json_response
 
 
@@ -31,8 +31,7 @@ async def back_up(request: web.Request) -> web.Response:
     """`POST /internal/backup`: make a checkpoint of the embedded log beside it, for who may use every project."""
     if not get_settings().embedded:
         raise not_found("Embedded log")
-    if not request[USER].may_use_all():
-        raise problem(403, (), "Only a key for all projects (*) may back up the log", "forbidden")
+    check_all_projects(request, "Only a key for all projects (*) may back up the log")
     try:
         place = await app.producer.embedded.checkpoint()
     except EmbeddedLogError as error:

@@ -11,8 +11,7 @@ from app import cluster, topics
 from app.positions import positions
 from app.settings import get_settings
 from app.slices import Turns
-from app.web.auth import USER
-from app.web.errors import problem
+from app.web.auth import check_all_projects
 from app.web.responses import json_response
 from tables.base import tables
 
@@ -71,5 +70,4 @@ def _text(raw: bytes) -> Any:
 
 
 def _check_operator(request: web.Request) -> None:
-    if not request[USER].may_use_all():
-        raise problem(403, (), "Only a key for all projects (*) may read the rows of all of them", "forbidden")
+    check_all_projects(request, "Only a key for all projects (*) may read the rows of all of them")

@@ -17,9 +17,9 @@ from app.scorers.outputs import encode as encode_plainly
 from app.settings import get_settings
 from app.structs import MAX_DEPTH
 from app.web import log_writes
-from app.web.auth import USER, check_read, check_write
+from app.web.auth import USER, check_all_projects, check_read, check_write
 from app.web.bodies import decode_exactly, read_object, validate
-from app.web.errors import ApiError, invalid, problem
+from app.web.errors import ApiError, check_id, invalid, problem
 from app.web.paging import listing, merge
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response
@@ -88,9 +88,9 @@ async def publish_scorer(request: web.Request) -> web.Response:
     _check_names(body)
     if body.project_id is not None:
         check_write(request, body.project_id, "body", "project_id")
-    elif not request[USER].may_use_all():
+    else:
         message = "Publishing for every project takes a key for every project; name a project_id"
-        raise problem(403, ["body", "project_id"], message, "forbidden")
+        check_all_projects(request, message, "body", "project_id")
     registry = request.app[REGISTRY]
     if any(body.name == bound.name for bound in registry.parameterless()):
         message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"
@@ -120,16 +120,11 @@ async def publish_scorer(request: web.Request) -> web.Response:
 
 
 def _check_names(body: ScorerPublication) -> None:
-    try:
-        where, what = "name", "Name"
-        ids.check_id(body.name)
-        if ":" in body.name or "/" in body.name:
-            raise ids.BadId("must not contain ':' or '/'")
-        where, what = "project_id", "Project id"
-        if body.project_id is not None:
-            ids.check_id(body.project_id)
-    except ids.BadId as error:
-        raise problem(422, ["body", where], f"{what} {error}", "invalid_id") from None
+    check_id(body.name, "Name", "body", "name")
+    if ":" in body.name or "/" in body.name:
+        raise problem(422, ["body", "name"], "Name must not contain ':' or '/'", "invalid_id")
+    if body.project_id is not None:
+        check_id(body.project_id, "Project id", "body", "project_id")
 
 
 def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> BoundScorer:

@@ -13,7 +13,7 @@ from app.web import idempotency, log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
 from app.web.bodies import MAX_ERRORS, read_json, validate
-from app.web.errors import ApiError, problem
+from app.web.errors import ApiError, check_id, problem
 from app.web.resolve import Resolver
 from app.web.responses import json_response
 from app.web.splitting import check_call_ids, chunk_event, split
@@ -38,7 +38,7 @@ async def score_calls(request: web.Request) -> web.Response:
     """200 once the request with all its chunks is durable in the log."""
     turns = Turns()
     body = validate(CallsScoreReq, await bounded(await read_json(request), turns))
-    _check_project(body.project_id)
+    check_id(body.project_id, "Project id", "body", "project_id")
     check_write(request, body.project_id, "body", "project_id")
     occasion, key = occasion_in(request), idempotency.key_in(request)
     mistakes = await check_call_ids(body.call_ids, turns, MAX_ERRORS)
@@ -133,12 +133,7 @@ def occasion_in(request: web.Request) -> str:
         ApiError: 422, it cannot be an id.
     """
     token = request.headers.get("Callscore-Rescore")
-    if token is None:
-        return ""
-    try:
-        return ids.check_id(token)
-    except ids.BadId as error:
-        raise problem(422, ["header", "Callscore-Rescore"], f"Token {error}", "invalid_id") from None
+    return "" if token is None else check_id(token, "Token", "header", "Callscore-Rescore")
 
 
 async def bounded(body: Any, turns: Turns) -> Any:
@@ -166,13 +161,6 @@ async def _cut(items: list[Any], turns: Turns) -> list[Any]:
                     return items[: index + 1]
         await turns.breathe()
     return items
-
-
-def _check_project(project_id: str) -> None:
-    try:
-        ids.check_id(project_id)
-    except ids.BadId as error:
-        raise problem(422, ["body", "project_id"], f"Project id {error}", "invalid_id") from None
 
 
 async def _resolve(resolver: Resolver, body: CallsScoreReq) -> tuple[list[str], list[Any]]:

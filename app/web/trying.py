@@ -18,7 +18,7 @@ from app.web import log_writes
 from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
-from app.web.errors import not_found, problem
+from app.web.errors import check_id, not_found, problem
 from app.web.responses import json_response, timestamp
 from app.web.scorers import REGISTRY, bind
 from app.web.submit import RESOLVER
@@ -51,7 +51,9 @@ async def try_scorer(request: web.Request) -> web.Response:
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     await _check_cap(body.project_id, bound, policy)
-    key = _call_key(body)
+    check_id(body.project_id, "Project id", "body", "project_id")
+    check_id(body.call_id, "Call id", "body", "call_id")
+    key = ids.call_key(body.project_id, body.call_id)
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:  # perhaps it was logged just now
         await log_writes.seen(topics.calls, key)
@@ -59,13 +61,6 @@ async def try_scorer(request: web.Request) -> web.Response:
     if call is None:
         raise not_found("Call", "body", "call_id")
     return json_response(await _run(request.app[RUNNER], bound, policy, call))
-
-
-def _call_key(body: ScorerTrial) -> bytes:
-    try:
-        return ids.call_key(ids.check_id(body.project_id), ids.check_id(body.call_id))
-    except ids.BadId as error:
-        raise problem(422, ["body"], f"An id {error}", "invalid_id") from None
 
 
 async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer, Policy]:

@@ -11,9 +11,8 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from app import ids
 from app.web.bodies import Decode, decode, read_object, with_fewer_fields
-from app.web.errors import problem
+from app.web.errors import ApiError, check_id, problem
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
@@ -56,7 +55,9 @@ def checked_id(value: Any, name: str) -> str:
     """`value`, if it can be an id. Raises ApiError 422."""
     if not isinstance(value, str):
         raise problem(422, ["body", name], f"{name}: a text is needed", "invalid_id")
-    try:
-        return ids.check_id(value)
-    except ids.BadId as error:
-        raise problem(422, ["body", name], f"{name}: an id {error}", "invalid_id") from None
+    return check_id(value, f"{name}: an id", "body", name)
+
+
+def bad_request(reason: str, status: int = 400) -> ApiError:
+    """An error about a body."""
+    return problem(status, ["body"], reason, "invalid")

@@ -22,6 +22,7 @@ from app.web.auth import USER, check_write
 from app.web.bodies import Sent, decode
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
+from app.web.weave.bodies import bad_request
 from tables.calls import MAX_CALL_BYTES, encode
 
 Part = Literal["start", "end", "complete"]
@@ -110,7 +111,7 @@ async def upsert_calls(request: web.Request) -> web.Response:
         for number, item in enumerate(_each(batch)):
             mode = item.member("mode").kept
             if mode not in ("start", "end"):
-                raise _bad(f"batch[{number}]: mode must be 'start' or 'end'")
+                raise bad_request(f"batch[{number}]: mode must be 'start' or 'end'", 422)
             call = _object(item.member("req"), mode, f"batch[{number}].req")
             if mode == "start":
                 call = with_ids(call)
@@ -190,7 +191,7 @@ def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> 
 async def _read(request: web.Request) -> bytes:
     raw = await request.read()
     if request.content_type != "application/json":
-        raise _bad("the body must be application/json")
+        raise bad_request("the body must be application/json", 422)
     return raw
 
 
@@ -209,7 +210,7 @@ async def _read_batch(request: web.Request) -> list[Any]:
         body = _valid(decode, raw)
         batch = body.get("batch") if isinstance(body, dict) else None
     if not isinstance(batch, list):
-        raise _bad("the body must be an object with a list 'batch'")
+        raise bad_request("the body must be an object with a list 'batch'", 422)
     if len(batch) > MAX_BATCH:
         message = f"the batch has {len(batch)} calls, more than {MAX_BATCH}; nothing was kept, send them in parts"
         raise problem(413, ["body"], message, "batch_too_large")
@@ -225,7 +226,7 @@ def _valid(make: Callable[[T], Made], source: T) -> Made:
     try:
         return make(source)
     except ApiError:
-        raise _bad("the body is not valid JSON") from None
+        raise bad_request("the body is not valid JSON", 422) from None
 
 
 def _project(request: web.Request) -> str:
@@ -235,7 +236,7 @@ def _project(request: web.Request) -> str:
 def _object(body: Sent, name: str, where: str = "body") -> Sent:
     found = body.member(name)
     if not isinstance(found.kept, dict):
-        raise _bad(f"{where} must be an object with an object {name!r}")
+        raise bad_request(f"{where} must be an object with an object {name!r}", 422)
     return found
 
 
@@ -247,7 +248,3 @@ def with_ids(start: Sent) -> Sent:
 
 def _ids(start: Sent) -> dict[str, Any]:
     return {"id": start.kept["id"], "trace_id": start.kept["trace_id"]}
-
-
-def _bad(reason: str) -> ApiError:
-    return problem(422, ["body"], reason, "invalid")

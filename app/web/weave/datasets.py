@@ -15,10 +15,10 @@ from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import check_read, check_write
 from app.web.bodies import decode_exactly
-from app.web.errors import ApiError, not_found, problem
+from app.web.errors import not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.weave.bodies import AtMost, Listed, read
+from app.web.weave.bodies import AtMost, Listed, bad_request, read
 from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, keep
 
 _DIGEST = 43  # characters of a row's digest
@@ -87,7 +87,7 @@ async def create_table_of_digests(request: web.Request) -> web.Response:
     asked = await read(request, TableOfDigests)
     check_write(request, asked.project_id, "body", "project_id")
     if any(len(digest) != _DIGEST or not digest.isascii() for digest in asked.row_digests):
-        raise _bad("row_digests: these are no digests of rows")
+        raise bad_request("row_digests: these are no digests of rows")
     return json_response({"digest": await _keep(asked.project_id, asked.row_digests, {}, asked.expected_digest)})
 
 
@@ -109,7 +109,7 @@ async def update_table(request: web.Request) -> web.Response:
             case {"pop": {"index": int(index)}} if 0 <= index < len(digests):
                 digest = digests.pop(index)
             case _:
-                raise _bad(f"updates[{number}] neither appends, inserts nor pops a row of the table")
+                raise bad_request(f"updates[{number}] neither appends, inserts nor pops a row of the table")
         updated.append(digest)
         await turns.breathe()
     return json_response({"digest": await _keep(asked.project_id, digests, kept, None), "updated_row_digests": updated})
@@ -130,7 +130,7 @@ async def query_table(request: web.Request) -> web.Response:
             raise not_found(f"Row {digest}")
         size += len(content)
         if size > MOST_BYTES:
-            raise _bad("these rows have more than 64 MiB: ask for fewer")
+            raise bad_request("these rows have more than 64 MiB: ask for fewer")
         rows.append({"digest": digest, "val": row_of(content, digest), "original_index": index})
         await turns.breathe()
     return json_response({"rows": rows})
@@ -179,7 +179,3 @@ async def _digests(project_id: str, digest: str) -> list[str]:
         raise not_found("Table")
     joined = content.decode()
     return [joined[start : start + _DIGEST] for start in range(0, len(joined), _DIGEST)]
-
-
-def _bad(reason: str) -> ApiError:
-    return problem(400, ["body"], reason, "invalid")

@@ -19,11 +19,11 @@ from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import printable
-from app.web.errors import ApiError, problem
+from app.web.errors import problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave.bodies import AtMost, Listed, checked_id, read
+from app.web.weave.bodies import AtMost, Listed, bad_request, checked_id, read
 from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
 from app.web.weave.order import Key, SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, of_score
@@ -150,15 +150,15 @@ def _check(feedback: Feedback) -> None:
     """Weave's own rules, as far as they are of what is kept here. Raises ApiError 400."""
     if not feedback.feedback_type.startswith(RUNNABLE):
         if feedback.runnable_ref or feedback.call_ref or feedback.trigger_ref:
-            raise _bad(f"runnable_ref, call_ref and trigger_ref are for feedback of a type {RUNNABLE}… only")
+            raise bad_request(f"runnable_ref, call_ref and trigger_ref are for feedback of a type {RUNNABLE}… only")
         return
     name = feedback.feedback_type.removeprefix(RUNNABLE)
     if not feedback.runnable_ref or feedback.runnable_ref.rpartition("/")[2].partition(":")[0] != name:
-        raise _bad(f"feedback of type {feedback.feedback_type!a} needs a runnable_ref to what is named {name!a}")
+        raise bad_request(f"feedback of type {feedback.feedback_type!a} needs a runnable_ref to what is named {name!a}")
     if feedback.annotation_ref:
-        raise _bad("feedback of a runnable has no annotation_ref")
+        raise bad_request("feedback of a runnable has no annotation_ref")
     if "output" not in feedback.payload:
-        raise _bad("the payload of a runnable's feedback needs an output")
+        raise bad_request("the payload of a runnable's feedback needs an output")
 
 
 async def _matching(
@@ -172,7 +172,7 @@ async def _matching(
     try:
         holds = None if expression is None else compiled(expression)
     except BadExpression as error:
-        raise _bad(f"query: {error}") from None
+        raise bad_request(f"query: {error}") from None
     by = [*by, SortBy(field="created_at")]
     found: list[_Found] = []
     total, size, turns = 0, 0, Turns()
@@ -189,7 +189,7 @@ async def _matching(
                 found = in_order(found, by, _key)[:first]
                 size = sum(one.size for one in found)
             if len(found) > _MOST_FOUND or size > _MOST_BYTES:
-                raise _bad(f"that is more than {_MOST_FOUND} items, or 64 MiB: ask for fewer, or with a limit")
+                raise bad_request(f"that is more than {_MOST_FOUND} items, or 64 MiB: ask for fewer, or with a limit")
     return [one.row for one in in_order(found, by, _key)], total
 
 
@@ -222,7 +222,3 @@ async def _said(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerator
         if scored:
             async for page in shown:
                 yield (of_score(project_id, one) for one in page)
-
-
-def _bad(reason: str) -> ApiError:
-    return problem(400, ["body"], reason, "invalid")

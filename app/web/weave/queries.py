@@ -21,7 +21,7 @@ from app.web.errors import ApiError, problem
 from app.web.paging import everything
 from app.web.queries import Id
 from app.web.responses import encode, json_response
-from app.web.weave.bodies import Listed, read
+from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.expressions import BadExpression, Condition, Evaluate, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
 from app.web.weave.said import RUNNABLE, in_time
@@ -145,27 +145,27 @@ async def _asked(request: web.Request) -> _Asked:
     filter = query.filter or CallsFilter()
     for name, value in (filter.model_extra or {}).items():
         if value:
-            raise _bad(f"filter.{name} is not known here")
+            raise bad_request(f"filter.{name} is not known here")
     for name in _UNKNOWN:
         if getattr(query, name):
-            raise _bad(f"{name}: neither costs nor sizes are known here")
+            raise bad_request(f"{name}: neither costs nor sizes are known here")
     sorted_by = [by.field for by in query.sort_by or ()]
     if any(field.startswith(_FEEDBACK) for field in sorted_by):
-        raise _bad("sort_by: calls cannot be sorted by feedback")
+        raise bad_request("sort_by: calls cannot be sorted by feedback")
     expression = query.query and query.query.expression
     try:
         holds = None if expression is None else compiled(expression)
     except BadExpression as error:
-        raise _bad(f"query: {error}") from None
+        raise bad_request(f"query: {error}") from None
     of_feedback = False
     behind_refs = tuple(f"{column}." for column in query.expand_columns or ())
     for field in (*fields(expression), *sorted_by):
         if field.startswith(behind_refs):
-            raise _bad(f"expand_columns: {field} lies behind a ref, where no call can be asked for it")
+            raise bad_request(f"expand_columns: {field} lies behind a ref, where no call can be asked for it")
         if field.startswith(_FEEDBACK):
             of_feedback = True
             if ":latest]" in field:
-                raise _bad(f"query: {field} needs the digest of the version, or the scorer's name alone")
+                raise bad_request(f"query: {field} needs the digest of the version, or the scorer's name alone")
     # Who asks for calls right after logging them means those too.
     await log_writes.all_seen_everywhere(topics.calls)
     return _Asked(query, filter, holds, bool(query.include_feedback) or of_feedback)
@@ -309,7 +309,3 @@ def _latency_ms(call: Mapping[str, Any]) -> int | None:
         return round((ended - started).total_seconds() * 1000)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _bad(reason: str) -> ApiError:
-    return problem(400, ["body"], reason, "invalid")
