@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from faust.types import TP
 from faust.types.tuples import ack_lock
 
 from .assignment import assign
 from .halting import Halting
-from .partitioner import partition_for
 
 
 class Consumer(Halting):
@@ -25,9 +24,6 @@ class Consumer(Halting):
         """Forget what was assigned: the group is joined again."""
         await super().on_restart()
         self._assigned = set()
-
-    def close(self) -> None:
-        """Do nothing: stopping closes the log."""
 
     # -- group
 
@@ -124,16 +120,13 @@ class Consumer(Halting):
         """Return the number of partitions of a topic, None if there is no such topic."""
         return None if self._embedded is None else self._embedded.partition_count(topic)
 
-    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
-        """Return `partition` if given, else that of the key; None if there is no such topic."""
-        count = self.topic_partitions(topic)
-        if count is None or partition is not None:
-            return None if count is None else partition
-        return self.app.producer.key_partition(topic, key).partition if key is None else partition_for(key, count)
+    def key_partition(self, *args: Any, **options: Any) -> NoReturn:
+        """Raise NotImplementedError: Faust's interface requires it, and nothing calls it."""
+        raise NotImplementedError("ask app.topics which partition owns a key")
 
-    async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
-        """Declare a topic; see Producer.create_topic."""
-        await self.app.producer.create_topic(topic, partitions, replication, **options)
+    def create_topic(self, *args: Any, **options: Any) -> NoReturn:
+        """Raise NotImplementedError: Faust's interface requires it, and nothing calls it."""
+        raise NotImplementedError("the producer creates topics")
 
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)

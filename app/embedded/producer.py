@@ -3,18 +3,15 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from faust.transport.producer import Producer as BaseProducer
 from faust.transport.producer import ProducerBuffer
-from faust.types import TP
-from faust.types.tuples import FutureMessage, RecordMetadata
+from faust.types.tuples import RecordMetadata
 from mode.utils.times import want_seconds
 
-from .errors import LogClosed, LogFailed, UnknownTopic
+from .errors import LogClosed, LogFailed
 from .log import Log
-from .partitioner import partition_for
 from .record import Headers
 from .shared import acquire, release
 
@@ -22,33 +19,14 @@ BACKLOG_MAX = 10_000
 
 
 class Buffer(ProducerBuffer):
-    """What Faust takes for the producer's buffer. It holds nothing: a message put is appended in the same call.
-
-    Faust's own buffer sends from a task, and its flush gives up after 0.1 s: a commit could pass a changelog record.
-    """
+    """Stays empty, since records are appended directly. The conductor asks it before it delivers each message."""
 
     producer: "Producer"
 
-    def put(self, fut: FutureMessage) -> None:
-        """Append the message; `fut` resolves once it is durable."""
-        self.producer.append_message(fut)
-
-    async def flush(self) -> None:
-        """Wait until everything put is durable."""
-        await self.producer.flush()
-
     async def wait_until_ebb(self) -> None:
-        """Hold the streams while too much waits for the disk."""
+        """Hold the streams while too many records wait for the disk."""
         if self.producer.backlog > BACKLOG_MAX:
             await self.producer.flush()
-
-    async def on_stop(self) -> None:
-        """Do nothing: the producer flushes."""
-
-    @property
-    def size(self) -> int:
-        """Number of messages waiting to be appended: none, ever."""
-        return 0
 
 
 class Producer(BaseProducer):
@@ -62,8 +40,6 @@ class Producer(BaseProducer):
         self.buffer.app = self.app
         self.buffer.producer = self
         self._embedded: Log | None = None
-        self._round_robin: dict[str, int] = {}
-        self._on_produce_message = self.app.on_produce_message.send
 
     @property
     def embedded(self) -> Log:
@@ -130,50 +106,6 @@ class Producer(BaseProducer):
         if self._embedded is not None:
             self._embedded.push()
 
-    def append_message(self, fut: FutureMessage) -> None:
-        """Append a message of Faust's; once it is durable `fut` resolves, and Faust's sensors and callbacks run."""
-        message = fut.message
-        channel = message.channel
-        topic = message.topic or channel.get_topic_name()
-        key, value = message.key, message.value
-        state = self.app.sensors.on_send_initiated(
-            self, topic, message=message, keysize=len(key or b""), valsize=len(value or b"")
-        )
-        appended = self._append(topic, key, value, message.partition, message.timestamp, message.headers)
-        appended.add_done_callback(partial(channel._on_published, message=fut, state=state, producer=self))
-
-    async def send(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        partition: int | None,
-        timestamp: float | None,
-        headers: Any,
-        *,
-        transactional_id: str | None = None,
-    ) -> "asyncio.Future[RecordMetadata]":
-        """Append a record and return the future of its place in the log; a topic that is missing is created.
-
-        `timestamp` is in seconds, None for now. Without a partition the key's is taken, or the next one in turn if
-        there is no key.
-        """
-        return self._append(topic, key, value, partition, timestamp, headers)
-
-    async def send_and_wait(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        partition: int | None,
-        timestamp: float | None,
-        headers: Any,
-        *,
-        transactional_id: str | None = None,
-    ) -> RecordMetadata:
-        """Append a record and wait until it is durable."""
-        return await self._append(topic, key, value, partition, timestamp, headers)
-
     async def flush(self) -> None:
         """Wait until everything appended is durable, or the log has failed: then nothing that needs it is committed."""
         if self._embedded is not None:
@@ -202,41 +134,8 @@ class Producer(BaseProducer):
             settings["retention.ms"] = int(want_seconds(retention) * 1000)
         self.embedded.create_topic(topic, partitions, settings)
 
-    def key_partition(self, topic: str, key: bytes | None) -> TP:
-        """Return the partition of a key, the same as in Kafka; None takes the partitions in turn.
+    def send(self, *args: Any, **options: Any) -> NoReturn:
+        """Raise NotImplementedError: Faust's own publishing would choose a partition that does not own the key."""
+        raise NotImplementedError("use append, which names the partition")
 
-        Raises:
-            UnknownTopic: the topic has not been declared.
-        """
-        count = self.embedded.partition_count(topic)
-        if count is None:
-            raise UnknownTopic(topic)
-        return TP(topic, self._choose(topic, key, count))
-
-    def supports_headers(self) -> bool:
-        """Return True: records have headers."""
-        return True
-
-    def _append(
-        self, topic: str, key: Any, value: Any, partition: int | None, timestamp: float | None, headers: Any
-    ) -> "asyncio.Future[RecordMetadata]":
-        log = self.embedded
-        if isinstance(headers, Mapping):
-            headers = list(headers.items())
-        self._on_produce_message(key=key, value=value, partition=partition, timestamp=timestamp, headers=headers)
-        count = log.partition_count(topic)
-        if count is None:
-            # Faust declares only its internal topics; with Kafka the broker would create the others.
-            count = self.app.conf.topic_partitions
-            log.create_topic(topic, count)
-        if partition is None:
-            partition = self._choose(topic, key, count)
-        milliseconds = None if timestamp is None else int(timestamp * 1000)
-        return log.append(topic, partition, key, value, milliseconds, headers or ())
-
-    def _choose(self, topic: str, key: bytes | None, count: int) -> int:
-        if key is not None:
-            return partition_for(key, count)
-        turn = self._round_robin.get(topic, 0)
-        self._round_robin[topic] = turn + 1
-        return turn % count
+    send_and_wait = send_soon = key_partition = send

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from app.embedded.errors import LogFailed
 from app.embedded.log import Log
+from app.ids import partition_of
 from app.recovery import Tables
 from tests import stored
 from tests.brokers import Broker, OnKafka
@@ -47,6 +48,22 @@ class App(faust.App):
     def on_long_pause(self, seconds: float) -> None:
         """Say that it was too long: a test that is stopped proves nothing."""
         raise AssertionError(f"stopped for {seconds:.1f} s")
+
+
+class Table(faust.Table):
+    """Faust's, but its changelog records are appended as those of our tables are."""
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        """Append the row."""
+        self._append(key, value)
+
+    def on_key_del(self, key: bytes) -> None:
+        """Append a tombstone."""
+        self._append(key, None)
+
+    def _append(self, key: bytes, value: bytes | None) -> None:
+        topic, partition = self.changelog_topic.get_topic_name(), self.partition_for_key(key)
+        self.app.producer.append_all(topic, partition, [(key, value)]).add_done_callback(self._on_changelog_sent)
 
 
 class Place:
@@ -176,6 +193,7 @@ def build(place: Place, **settings: Any) -> Any:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
+        Table=Table,
         TableManager=Tables,
         **settings,
     )
@@ -220,8 +238,9 @@ class Worker:
                 await reached.wait()
 
     async def send(self, values: Mapping[bytes, bytes]) -> None:
-        for key, value in values.items():
-            await self.calls.send(key=key, value=value)
+        """Append values to the partitions that own their keys."""
+        append = self.app.producer.append
+        await asyncio.gather(*(append(self.topic, partition_of(key, PARTITIONS), key, values[key]) for key in values))
 
     def rows(self) -> dict[bytes, bytes]:
         """Everything in the table, read from its RocksDB."""

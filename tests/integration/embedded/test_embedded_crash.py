@@ -41,19 +41,19 @@ from tests.integration.small_app import Place, build, started
 
 app = build(Place(Path(sys.argv[1])), topic_partitions=1)
 calls = app.topic("calls", key_type=bytes, value_type=bytes)
-scores = app.topic("scores", key_type=bytes, value_type=bytes)
 seen = asyncio.Semaphore(0)
 
 @app.agent(calls)
 async def score(stream):
     async for event in stream.events():
         with suppress(LogFailed):
-            scores.send_soon(key=event.key, value=event.value)
+            app.producer.append("scores", 0, event.key, event.value, owed=True)
         seen.release()
 
 async def main():
     async with started(app):
-        await calls.send(key=b"", value=b"small")
+        app.producer.embedded.create_topic("scores", 1)
+        await app.producer.append("calls", 0, b"", b"small")
         await seen.acquire()
         await app.producer.flush()
         await app.consumer.commit()

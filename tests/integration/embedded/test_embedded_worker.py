@@ -3,6 +3,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 from faust.types import TP
 
@@ -44,7 +45,7 @@ async def test_agent_that_hangs_bounds_what_is_fetched_and_holds_up_no_other_top
         await worker.send({b"key-%d" % n: b"x" for n in range(1000)})
         await worker.app.producer.flush()
         for _ in range(20):
-            await other.send(key=b"", value=b"not held up")
+            await worker.app.producer.append("other", 0, b"", b"not held up")
             async with asyncio.timeout(60):
                 assert await arrived.get() == b"not held up"
         positions = [await worker.app.consumer.position(TP("calls", partition)) for partition in range(PARTITIONS)]
@@ -54,16 +55,16 @@ async def test_agent_that_hangs_bounds_what_is_fetched_and_holds_up_no_other_top
         assert len(set(worker.seen)) == 1000
 
 
-async def test_router_names_this_worker_as_the_owner_of_every_key(tmp_path: Path) -> None:
+async def test_assignor_knows_this_worker_as_the_owner_of_every_partition(tmp_path: Path) -> None:
     async with running(Place(tmp_path)) as worker:
         app = worker.app
         assert app.assignor.assigned_actives() == app.consumer.assignment()
-        for key in FIRST:
-            assert app.router.key_store("rows", key) == app.conf.canonical_url
+        changelog = worker.place.changelog("rows")
+        assert app.assignor.changelog_distribution == {str(app.conf.canonical_url): {changelog: [*range(PARTITIONS)]}}
 
 
-async def test_key_none_takes_the_partitions_in_turn(tmp_path: Path) -> None:
+async def test_what_faust_would_send_to_a_partition_of_its_own_choice_is_refused(tmp_path: Path) -> None:
     async with running(Place(tmp_path)) as worker:
-        producer = worker.app.producer
-        sent = [await producer.send_and_wait("calls", None, b"", None, None, None) for _ in range(2 * PARTITIONS)]
-        assert [place.partition for place in sent] == [*range(PARTITIONS)] * 2
+        for send in (worker.calls.send, worker.calls.send_soon):
+            with pytest.raises(NotImplementedError, match="use append"):
+                await send(key=b"key", value=b"value")

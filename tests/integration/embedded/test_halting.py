@@ -15,11 +15,10 @@ class Desk:
 
     def __init__(self, place: Place) -> None:
         self.app = build(place, topic_partitions=1, stream_wait_empty=False)
-        self.calls = self.app.topic("calls", key_type=bytes, value_type=bytes)
         self.begun: asyncio.Queue[int] = asyncio.Queue()
         self.may_finish = asyncio.Semaphore(0)
         self.resumed = asyncio.Event()
-        self.app.agent(self.calls)(self._work)
+        self.app.agent(self.app.topic("calls", key_type=bytes, value_type=bytes))(self._work)
         self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
 
     async def _work(self, stream: Any) -> None:
@@ -51,7 +50,7 @@ async def test_a_record_that_was_at_work_when_a_write_failed_is_delivered_again_
     desk = Desk(place)
     async with started(desk.app):
         for value in (b"first", b"second", b"third"):
-            await desk.calls.send(key=b"", value=value)
+            await desk.app.producer.append("calls", 0, b"", value)
         assert await desk.next() == 0
         desk.may_finish.release()
         assert await desk.next() == 1
@@ -75,14 +74,14 @@ async def test_an_append_that_was_not_durable_when_a_write_failed_is_there_whole
     desk.may_finish = asyncio.Semaphore(1000)
     async with started(desk.app):
         producer, log = desk.app.producer, desk.app.consumer.embedded
-        await producer.send_and_wait("calls", b"", b"before", 0, None, None)
+        await producer.append("calls", 0, b"", b"before")
         for turn in range(5):
             lost = [producer.append("calls", 0, b"", b"lost") for _ in range(3)]
             for _ in range(turn):
                 await asyncio.sleep(0)  # written or not, and perhaps synced
             await desk.fail_and_resume()
             durable = [future.result().offset for future in lost if future.exception() is None]
-            place = await producer.send_and_wait("calls", b"", b"after", 0, None, None)
+            place = await producer.append("calls", 0, b"", b"after")
             values = [record.value for record in log.read("calls", 0, 0, max_records=1000)]
             assert values[place.offset :] == [b"after"]
             assert all(values[offset] == b"lost" for offset in durable)
