@@ -1,4 +1,4 @@
-"""Faust's consumer with the rules that hold on both logs: when streams are delivered, and what a stop commits."""
+"""What the consumers of both logs have in common: when streams are delivered, and what a stop commits."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -9,29 +9,29 @@ from faust.types import TP
 
 
 class Consumer(BaseConsumer):
-    """Delivers from no stream until recovery is through, and at a stop commits no more than was done before it."""
+    """Delivers from streams only after recovery, and commits at a stop only what was done before it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Recovery resumes the streams' partitions, seeks, and then clears the streams' queues. What was delivered in
-        # between would be gone without an ack: these wait until the flow is resumed after that.
+        # Recovery resumes the streams' partitions, seeks, and then clears the streams' queues. Whatever was delivered
+        # in between would be lost without an ack, so these partitions wait until the flow is resumed afterwards.
         self._holding = True
         self._held: set[TP] = set()
-        self._last: dict[TP, int] | None = None  # what may still be committed while the app stops
+        self._frozen: dict[TP, int] | None = None  # while the app stops: the offsets that may still be committed
 
     @abstractmethod
-    def _done(self, tp: TP) -> int | None:
-        """The offset that the partition may be committed up to, None if that is nothing new."""
+    def _committable(self, tp: TP) -> int | None:
+        """The offset that may be committed in a partition, None if it is not a new one."""
 
     # -- delivery
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Deliver from no stream until recovery is through."""
+        """Deliver from no stream until recovery has ended."""
         self._hold()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Deliver from no stream until recovery is through."""
+        """Deliver from no stream until recovery has ended."""
         self._hold()
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -66,23 +66,23 @@ class Consumer(BaseConsumer):
         """Stop delivery."""
         super().stop_flow()
         if self.app.should_stop and not self.app.conf.stream_wait_empty:
-            self._freeze()
+            self._freeze_offsets()
 
     async def wait_empty(self) -> None:
         """Wait until every event that an agent has begun is acked, and commit."""
         await super().wait_empty()
         if self.app.should_stop:
-            self._freeze()
+            self._freeze_offsets()
 
     async def on_restart(self) -> None:
         """Forget that it was stopped."""
         await super().on_restart()
-        self._last = None
+        self._frozen = None
 
-    def _freeze(self) -> None:
-        # An agent that is cancelled acks the event it was working on: from now on no ack says that work is done.
-        offsets = {tp: self._done(tp) for tp in list(self._acked)}
-        self._last = {tp: offset for tp, offset in offsets.items() if offset is not None}
+    def _freeze_offsets(self) -> None:
+        # An agent that is cancelled acks the event it was working on: from now on an ack does not mean that it is done.
+        offsets = {tp: self._committable(tp) for tp in list(self._acked)}
+        self._frozen = {tp: offset for tp, offset in offsets.items() if offset is not None}
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._done(tp) if self._last is None else self._last.pop(tp, None)
+        return self._committable(tp) if self._frozen is None else self._frozen.pop(tp, None)

@@ -1,24 +1,44 @@
-"""Faust's consumer on the embedded log: one member, no thread, woken by whatever makes a partition readable."""
+"""Faust's consumer on the embedded log: a group with one member, which halts while nothing can be written."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
-from faust.types import TP
+from faust.types import TP, Message
 from faust.types.tuples import ack_lock
 
 from .assignment import assign
-from .halting import Halting
+from .delivery import Delivery
+from .errors import LogFailed
+from .reopening import reopen
 
 
-class Consumer(Halting):
-    """Reads the log at the transport's path and commits, under the app's id, at most the lowest unacked offset."""
+class Consumer(Delivery):
+    """Reads the log at the transport's path and commits, under the app's id, at most the lowest unacked offset.
+
+    It halts at the first write that fails, of the log or of a table: it delivers and commits nothing. Once the disk can
+    be written a rebalance follows, so tables are recovered, and records come again from the committed offsets on.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rebalance_lock = asyncio.Lock()
+        self._halted = False
+        self._unsubscribe_failed: Callable[[], None] | None = None
 
-    # -- life
+    async def on_start(self) -> None:
+        """Open the log. Raises LogLocked, LogUnavailable or LogFormatMismatch."""
+        await super().on_start()
+        if self._unsubscribe_failed is None:
+            self._unsubscribe_failed = self.embedded.on_failed(self._halt)
+
+    async def on_shutdown(self) -> None:
+        """Release the log."""
+        if self._unsubscribe_failed is not None:
+            self._unsubscribe_failed()
+            self._unsubscribe_failed = None
+        await super().on_shutdown()
 
     async def on_restart(self) -> None:
         """Forget what was assigned: the group is joined again."""
@@ -38,15 +58,11 @@ class Consumer(Halting):
 
     async def _rebalance(self, topics: Iterable[str]) -> None:
         async with self._rebalance_lock:
-            app, embedded = self.app, self.embedded
+            app = self.app
             app.on_rebalance_start()
             await self.on_partitions_revoked(self._assigned)
             app.consumer_generation_id += 1
-            self._assigned = assign(app, topics, embedded.partition_count)
-            self._positions.clear()
-            self._in_flight.clear()
-            for tp in self._assigned:
-                self._move(tp, self._starting_offset(tp))
+            self._assign(assign(app, topics, self.embedded.partition_count))
             await self.on_partitions_assigned(set(self._assigned), app.consumer_generation_id)
             self._wake(self._assigned)
 
@@ -56,63 +72,82 @@ class Consumer(Halting):
             self._count_acks(tp)
         await super().on_partitions_revoked(revoked)
 
-    def assignment(self) -> set[TP]:
-        """Return the partitions assigned: all of the subscribed topics."""
-        return set(self._assigned)
+    # -- commits
 
-    def has(self, tp: TP) -> bool:
-        """Whether a partition is assigned now."""
-        return tp in self._assigned
+    def ack(self, message: Message) -> bool:
+        """Count a message as done, unless it is delivered again, or will be."""
+        if not self._halted and message.generation_id == self.app.consumer_generation_id:
+            return super().ack(message)
+        return False
 
-    # -- positions
-
-    def _starting_offset(self, tp: TP) -> int:
-        committed = self.embedded.committed(self.app.conf.id, *tp)
-        if committed is not None:
-            return committed
-        latest = self.app.conf.consumer_auto_offset_reset == "latest" and not self._is_changelog_tp(tp)
-        return self.embedded.highwater(*tp) if latest else self.embedded.earliest(*tp)
-
-    def _move(self, tp: TP, offset: int) -> None:
-        self._positions[tp] = max(offset, 0)
-        self._sought.add(tp)
+    def _count_acks(self, tp: TP) -> None:
         with ack_lock:
-            self._acked[tp].clear()
-            self._acked_index[tp].clear()
-            self._in_flight[tp] = set()
+            acked = self._acked[tp]
+            if acked:
+                self._in_flight.setdefault(tp, set()).difference_update(acked)
+                acked.clear()
+                self._acked_index[tp].clear()
 
-    async def seek_to_committed(self) -> Mapping[TP, int | None]:
-        """Move every stream partition to its committed offset; changelogs stay where recovery put them."""
-        streams = [tp for tp in self._assigned if not self._is_changelog_tp(tp)]
-        for tp in streams:
-            self._move(tp, self._starting_offset(tp))
-        self._wake(streams)
-        return {tp: self.embedded.committed(self.app.conf.id, *tp) for tp in streams}
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._in_flight) if topics is None or tp in topics or tp.topic in topics)
 
-    async def _seek(self, partition: TP, offset: int) -> None:
-        self._move(TP(*partition), offset)
-        self._wake([partition])
+    def _committable(self, tp: TP) -> int | None:
+        # The base class can commit past a message in flight when acks come out of order.
+        if tp not in self._positions or not self.app.topics.acks_enabled_for(tp.topic):
+            return None
+        self._count_acks(tp)
+        in_flight = self._in_flight[tp]
+        offset = min(in_flight) if in_flight else self._positions[tp]
+        committed = self.embedded.committed(self.app.conf.id, *tp)
+        return offset if offset > (self.embedded.earliest(*tp) if committed is None else committed) else None
 
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Move partitions to offsets."""
-        for tp, offset in partitions.items():
-            await self.seek(tp, offset)
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
+        if self._halted:
+            return False
+        try:
+            return await super()._commit_tps(tps, start_new_transaction)
+        except LogFailed:
+            return False
 
-    async def position(self, tp: TP) -> int | None:
-        """Return the offset that is delivered next, None if the partition is not assigned."""
-        return self._positions.get(tp)
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        await self.embedded.commit(self.app.conf.id, {tuple(tp): offset for tp, offset in offsets.items()})
+        return True
 
-    def highwater(self, tp: TP) -> int:
-        """Return the offset after the last durable record."""
-        return self.embedded.highwater(*tp)
+    # -- halting
 
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the offset after the last durable record of each partition."""
-        return {tp: self.embedded.highwater(*tp) for tp in partitions}
+    def on_failed_write(self, path: Path, error: Exception) -> None:
+        """Halt as if the log could not be written: records cannot be applied to the table at `path`."""
+        self.embedded.fail(LogFailed(path, error))
 
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the first offset that each partition still has."""
-        return {tp: self.embedded.earliest(*tp) for tp in partitions}
+    def resume_flow(self) -> None:
+        """Allow delivery, unless nothing can be written."""
+        if not self._halted:
+            super().resume_flow()
+
+    def _halt(self, failure: LogFailed) -> None:
+        self._halted = True
+        self._void_messages()
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        self.app.on_halt(failure)
+        self.add_future(self._resume())
+
+    def _void_messages(self) -> None:
+        # They are delivered again, so an agent that still works on one works in vain. Faust's compiled streams count an
+        # ack without asking the consumer, unless the message has been acked.
+        with ack_lock:
+            for message in list(self._unacked_messages):
+                message.acked = True
+            self._unacked_messages.clear()
+
+    async def _resume(self) -> None:
+        await reopen(self.app, self.embedded)
+        # Nothing else runs between this and the start of the rebalance, so at no time does the worker look ready.
+        self.log.warning("the disk can be written again: records come again from the committed offsets on")
+        self._halted = False
+        if self._assigned:  # else the first assignment is still to come
+            await self._rebalance({tp.topic for tp in self._assigned})
 
     # -- topics
 
@@ -127,33 +162,3 @@ class Consumer(Halting):
     def create_topic(self, *args: Any, **options: Any) -> NoReturn:
         """Raise NotImplementedError: Faust's interface requires it, and nothing calls it."""
         raise NotImplementedError("the producer creates topics")
-
-    def _new_topicpartition(self, topic: str, partition: int) -> TP:
-        return TP(topic, partition)
-
-    # -- commits
-
-    def _count_acks(self, tp: TP) -> None:
-        with ack_lock:
-            acked = self._acked[tp]
-            if acked:
-                self._in_flight.setdefault(tp, set()).difference_update(acked)
-                acked.clear()
-                self._acked_index[tp].clear()
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        return (tp for tp in list(self._in_flight) if topics is None or tp in topics or tp.topic in topics)
-
-    def _done(self, tp: TP) -> int | None:
-        # The base class can commit past a message in flight when acks come out of order.
-        if tp not in self._positions or not self.app.topics.acks_enabled_for(tp.topic):
-            return None
-        self._count_acks(tp)
-        in_flight = self._in_flight[tp]
-        offset = min(in_flight) if in_flight else self._positions[tp]
-        committed = self.embedded.committed(self.app.conf.id, *tp)
-        return offset if offset > (self.embedded.earliest(*tp) if committed is None else committed) else None
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        await self.embedded.commit(self.app.conf.id, {tuple(tp): offset for tp, offset in offsets.items()})
-        return True

@@ -12,13 +12,13 @@ from faust.types import TP
 
 from app.consumer import Consumer as BaseConsumer
 
-# Whatever is asked on the connection that fetches waits for the fetch before, and so does the fetch after a seek: with
-# Faust's 1500 ms a worker's start would wait for seconds.
+# Any request on the fetching connection waits for the fetch before it, and so does the fetch after a seek: with Faust's
+# 1500 ms a worker would take seconds longer to start.
 FETCH_MAX_WAIT_MS = 200
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's thread, with fetches that come back soon when there is nothing to fetch."""
+    """Faust's thread, with fetches that return soon when there is nothing to fetch."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -26,7 +26,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_thread_stop(self) -> None:
-        """Disconnect. A fetch that is cut off while it waits to try again has aiokafka break off, too."""
+        """Disconnect. aiokafka raises CancelledError if it is interrupted while it waits to retry a fetch."""
         with suppress(asyncio.CancelledError):
             await super().on_thread_stop()
 
@@ -36,32 +36,32 @@ class Consumer(BaseConsumer, driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._asking: aiokafka.AIOKafkaConsumer | None = None
-        self._behind: dict[TP, list[int]] = {}  # what is acknowledged behind what is not, as of the last look
+        self._offset_client: aiokafka.AIOKafkaConsumer | None = None
+        self._acked_before: dict[TP, list[int]] = {}  # what was acked and not committable the last time
 
     def has(self, tp: TP) -> bool:
-        """Whether a partition is assigned now; `assignment` makes a set of all, each time."""
+        """Whether a partition is assigned now; unlike `assignment` it copies nothing."""
         return tp in self._thread._ensure_consumer().assignment()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_start(self) -> None:
-        """Connect once more, for questions: on the connection that fetches they wait until a fetch has waited."""
+        """Open a second connection to ask for end offsets: on the first they would wait for the fetch under way."""
         await super().on_start()
-        self._asking = aiokafka.AIOKafkaConsumer(
+        self._offset_client = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=driver.server_list(self.transport.url, self.transport.default_port),
             client_id=self.app.conf.broker_client_id,
             **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
         )
-        await self._asking.start()
+        await self._offset_client.start()
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
-        """Fetch; what comes from changelogs goes to recovery, and is not delivered."""
+        """Fetch; records of changelogs go to recovery, and are not delivered."""
         generation = self.app.consumer_generation_id
         fetched: dict[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
-        # A fetch that began before a rebalance may end behind it, with records that Faust drops: of what was assigned
-        # then, and of what is assigned now and has been sought while the fetch was under way.
+        # A fetch that began before a rebalance may end after it. Faust then drops all of its records, also those of
+        # partitions that are still assigned, or that recovery has moved in the meantime.
         current = self.flow_active and generation == self.app.consumer_generation_id
         for tp in list(fetched):
             if not current or not self._is_wanted(tp):
@@ -74,11 +74,11 @@ class Consumer(BaseConsumer, driver.Consumer):
         return tp in self._get_active_partitions() or tp in self._buffered_partitions
 
     def _give_back(self, tp: TP, records: list[Any]) -> None:
-        """Fetch these again later: they came when nobody wanted them, and are behind the position now."""
+        """Have these fetched again later: they cannot be delivered now, and the position is past them."""
         consumer = self._thread._ensure_consumer()
         assignment = consumer._subscription.subscription.assignment
         state = assignment.state_value(tp) if assignment is not None else None
-        # Another position is one that recovery has sought since.
+        # At any other position, recovery has moved the partition since.
         if state is not None and state.has_valid_position and state.position == records[-1].offset + 1:
             consumer.seek(tp, records[0].offset)
 
@@ -91,38 +91,38 @@ class Consumer(BaseConsumer, driver.Consumer):
 
     async def on_stop(self) -> None:
         await super().on_stop()
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            await asking.stop()
+        client, self._offset_client = self._offset_client, None
+        if client is not None:
+            await client.stop()
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """The offset after the last record of each partition. Raises KafkaError, also once this has been stopped."""
-        if self._asking is None:
+        """The offset after the last record of each partition. Raises KafkaError, also after a stop."""
+        if self._offset_client is None:
             raise KafkaConnectionError("this worker has stopped asking")
-        # All at once: it would learn of one unknown topic after the other, with a pause after each.
-        client = self._asking._client
+        # All at once: aiokafka would look up unknown topics one by one, with a pause after each.
+        client = self._offset_client._client
         await client.set_topics(client._topics | {tp.topic for tp in partitions})
-        ends: Mapping[TP, int] = await self._asking.end_offsets(partitions)
+        ends: Mapping[TP, int] = await self._offset_client.end_offsets(partitions)
         return ends
 
     def _hold(self) -> None:
         super()._hold()
-        self._behind.clear()
+        self._acked_before.clear()
 
-    def _done(self, tp: TP) -> int | None:
-        """The first unacknowledged offset, if there are acknowledged ones before it; None if that is nothing new.
+    def _committable(self, tp: TP) -> int | None:
+        """The first unacknowledged offset, if there are acknowledged ones before it; None if it is not a new one.
 
-        Faust's own takes the first unbroken run of acknowledged offsets, whatever lies before it, as long as nothing
-        has been committed yet, and where it closes gaps it takes records in flight for missing ones. Of what is
-        acknowledged behind one that is not only the last is remembered: that may be a day's requests.
+        Faust would commit past a record in flight: before the first commit it takes the first run of acknowledged
+        offsets wherever it begins, and when it closes gaps it takes records in flight for missing ones.
+        Of the acknowledged offsets after an unacknowledged one only the last is kept, as there may be very many.
         """
         acked = self._acked[tp]
-        if not acked or acked == self._behind.get(tp):
+        if not acked or acked == self._acked_before.get(tp):
             return None
         first, last = min(acked), max(acked)
         oldest = min((message.offset for message in self._unacked_messages if message.tp == tp), default=None)
         acked[:] = [last] if oldest is not None and oldest < last else []
-        self._behind[tp] = list(acked)
+        self._acked_before[tp] = list(acked)
         self._acked_index[tp].intersection_update(acked)
         if oldest is None or oldest > last:
             return last + 1

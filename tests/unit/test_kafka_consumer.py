@@ -99,7 +99,7 @@ async def test_what_waits_for_room_in_its_stream_is_delivered(monkeypatch: pytes
 
 async def test_who_asks_a_stopped_consumer_for_the_end_of_a_partition_gets_an_error_of_kafka() -> None:
     consumer: Any = object.__new__(Consumer)
-    consumer._asking = None
+    consumer._offset_client = None
     with pytest.raises(KafkaError):
         await consumer.highwaters(STREAM)
 
@@ -111,17 +111,17 @@ def test_commits_pass_all_that_is_done_and_nothing_that_is_not_in_whatever_order
     consumer: Any = object.__new__(Consumer)
     messages = {offset: SimpleNamespace(tp=STREAM, offset=offset) for offset in order}
     consumer._unacked_messages = list(messages.values())
-    consumer._acked, consumer._acked_index, consumer._behind = {STREAM: []}, {STREAM: set()}, {}
+    consumer._acked, consumer._acked_index, consumer._acked_before = {STREAM: []}, {STREAM: set()}, {}
     committed = 10
     for step, offset in enumerate(order):
         consumer._unacked_messages.remove(messages[offset])
         consumer._acked[STREAM].append(offset)
         consumer._acked_index[STREAM].add(offset)
         if step in commits or step == len(order) - 1:
-            new = consumer._done(STREAM)
+            new = consumer._committable(STREAM)
             first = min((message.offset for message in consumer._unacked_messages), default=22)
             assert new == (first if first > committed else None)
             committed = new or committed
-            assert consumer._done(STREAM) is None  # until there is something new
+            assert consumer._committable(STREAM) is None  # until there is something new
             assert len(consumer._acked[STREAM]) <= 1
             assert set(consumer._acked[STREAM]) == consumer._acked_index[STREAM]
