@@ -1,18 +1,18 @@
-# The image of one callscore worker. What it is set to comes from CALLSCORE_* variables: see compose.yaml.
+# The image of one callscore worker, configured by CALLSCORE_* variables: see compose.yaml.
 FROM python:3.11-slim
 
 WORKDIR /callscore
 COPY requirements/runtime.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
 
-# In place, as `make install` does it, so that the image runs the very layout that the tests run.
+# Editable, as in `make install`, so that the image has the layout that the tests run.
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY agents agents
 COPY tables tables
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 
-# Nothing is compiled at each start, since the image may not write to itself.
+# The user callscore cannot write bytecode at run time.
 RUN python -m compileall -q app agents tables
 
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin callscore \

@@ -13,7 +13,7 @@ from kafka.properties import SECURE
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the launcher; returns its exit code: 0 all well, 1 a broker failed, 2 Kafka cannot run here or like this."""
+    """Run the brokers; returns the exit code: 0 stopped, 1 a broker failed, 2 Kafka cannot run here or as asked."""
     options = _parser().parse_args(arguments)
     try:
         if not jars.fetched():
@@ -31,17 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokerFailed as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # before there was anything to stop
+    except KeyboardInterrupt:  # before any broker was started
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m kafka", description="Run Apache Kafka on 127.0.0.1.")
-    parser.add_argument("--port", type=int, default=9092, help="of the first broker; the next ones follow")
-    parser.add_argument("--dir", type=Path, default=Path("data/kafka"), help="where brokers keep their logs")
+    parser.add_argument("--port", type=int, default=9092, help="port of the first broker; the next ones follow")
+    parser.add_argument("--dir", type=Path, default=Path("data/kafka"), help="where the brokers keep their data")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
-    parser.add_argument("--secure", action="store_true", help="listen for SASL and TLS too")
-    parser.add_argument("--jars-only", action="store_true", help="only fetch what is needed, or say why it cannot be")
+    parser.add_argument("--secure", action="store_true", help="also listen for SASL and TLS")
+    parser.add_argument("--jars-only", action="store_true", help="only fetch Kafka's jars, or say why they cannot be")
     return parser
 
 
@@ -55,7 +55,8 @@ def _serve(cluster: Cluster) -> int:
         if cluster.secure:
             for listener in SECURE:
                 print(f"{listener}: {cluster.address(listener)}")
-            print(f"Trust {cluster.trusted}; users: " + ", ".join(f"{name} / {word}" for name, word in USERS.items()))
+            users = ", ".join(f"{name} / {password}" for name, password in USERS.items())
+            print(f"Trust {cluster.trusted}; users: {users}")
         sys.stdout.flush()
         return _wait(cluster, interrupted)
     finally:
@@ -63,7 +64,7 @@ def _serve(cluster: Cluster) -> int:
 
 
 def _wait(cluster: Cluster, interrupted: threading.Event) -> int:
-    """Until interrupted, or until a broker ends by itself."""
+    """Wait until interrupted (0), or until a broker ends by itself (1)."""
     while not interrupted.wait(0.5):
         for broker in cluster.brokers.values():
             if not broker.alive:

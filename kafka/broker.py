@@ -14,21 +14,21 @@ START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 READY = b"Kafka Server started"
 LOGGING = Path(__file__).resolve().parent / "log4j2.properties"
-# Small, and quick to start: the optimising compiler and a parallel collector would cost more than they bring.
+# Small and quick to start: the optimizing compiler and a parallel collector would cost more than they gain.
 JVM = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
-# A broker whose launcher is killed would go on for ever, and hold its ports.
+# Otherwise a broker whose launcher is killed would run for ever and keep its ports.
 DIES_WITH_LAUNCHER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class BrokerFailed(Exception):
-    """A broker did not do what it was told; the message says what, and ends with its log."""
+    """A broker could not be formatted or started; the message ends with its log."""
 
 
 class Runtime:
     """What brokers are run with: a JVM and Kafka's jars.
 
     Raises:
-        KafkaMissing: Java, Maven or the jars are not to be had.
+        KafkaMissing: Java, Maven or the jars are missing.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Runtime:
 
 
 class Broker:
-    """The broker that `properties` describe; what it says is kept in server.log."""
+    """The broker that `properties` describe; its output is kept in server.log."""
 
     def __init__(self, runtime: Runtime, folder: Path, properties: str, archive: str | None = None) -> None:
         self.folder = folder
@@ -74,8 +74,8 @@ class Broker:
         return self._process.pid
 
     def format(self, cluster_id: str, users: Mapping[str, str] | None = None) -> None:
-        """Prepare an empty folder, with credentials of `users` for SCRAM."""
-        # In one argument: an id may begin with a dash.
+        """Prepare an empty folder, with SCRAM credentials for `users`."""
+        # As one argument, since an id may begin with a dash.
         arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self.properties)]
         for name, password in (users or {}).items():
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
@@ -95,7 +95,7 @@ class Broker:
         self._spawned.wait()
 
     def _watch(self) -> None:
-        # The JVM's life is bound to the thread that spawns it, so this one stays until the JVM has ended.
+        # prctl ends the JVM with the thread that spawned it, so this thread stays until the JVM has ended.
         command = self._runtime.command("kafka.Kafka", str(self.properties), archive=self._archive)
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", DIES_WITH_LAUNCHER, *command]
@@ -107,7 +107,7 @@ class Broker:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is the launcher's to deal with
+                    start_new_session=True,  # Ctrl-C goes to the launcher only
                 ) as process,
             ):
                 self._process = process
@@ -123,7 +123,7 @@ class Broker:
             self._ready_or_ended.set()
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it serves."""
+        """Wait until it serves clients."""
         if not self._ready_or_ended.wait(seconds):
             raise BrokerFailed(f"{self.folder.name} did not start within {seconds:.0f} seconds:\n{self.tail()}")
         if not self.alive:
@@ -142,17 +142,17 @@ class Broker:
                 self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a power cut of its process would."""
+        """End it at once."""
         self._signal(signal.SIGKILL)
         if self._watcher is not None:
             self._watcher.join()
 
     def pause(self) -> None:
-        """Stop it answering, with all its connections open, as a machine does that hangs."""
+        """Stop its process with all connections open, like a machine that hangs."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Continue after `pause`."""
         self._signal(signal.SIGCONT)
 
     def tail(self) -> str:

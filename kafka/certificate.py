@@ -1,4 +1,4 @@
-"""A self-made certificate for loopback: for the brokers a key store, for their clients a file to trust."""
+"""A self-signed certificate for loopback: a key store for the brokers, and a file to trust for their clients."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ TRUSTED = "trusted.pem"
 
 
 def ensure(folder: Path, java: str) -> tuple[Path, Path]:
-    """The key store and the PEM file in `folder`, made with the JDK's keytool if they are not there."""
+    """The key store and the PEM file in `folder`, made with the JDK's keytool if they are missing."""
     store, trusted = folder / STORE, folder / TRUSTED
     if not trusted.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Brokers that belong together: made, started and stopped as one, and each of them killed or paused alone."""
+"""A cluster of brokers that are started and stopped together; each can also be killed or paused alone."""
 
 import base64
 import tempfile
@@ -12,18 +12,18 @@ from kafka.broker import Broker, Runtime
 from kafka.properties import CONTROLLER, PLAINTEXT, SECURE, Member, Security, server_properties
 
 USERS = {"alice": "alice-password", "bob": "bob-password"}
-STRIDE = 10  # from the port of one listener to that of the next, when a port is named
+STRIDE = 10  # between the ports of a broker's listeners, if a port is given
 
 
 class WrongCluster(Exception):
-    """The cluster cannot be as asked; the message is one sentence that says why."""
+    """The cluster cannot be made as asked; the message is one sentence that says why."""
 
 
 class Cluster:
     """`brokers` brokers below `folder`, on free ports or from `port` on.
 
-    With `secure`, each also listens for SASL, for TLS and for both, and ACLs hold for those who come with SASL.
-    `settings` are lines for every server.properties.
+    With `secure`, each also listens for SASL, for TLS and for both, and ACLs apply to SASL users.
+    `settings` are added to every server.properties.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Cluster:
         return ",".join(member.address(listener) for member in self.members)
 
     def start(self) -> None:
-        """Start all brokers and wait until each serves; whatever started is killed if one does not."""
+        """Start all brokers and wait until each serves; if one does not, all are killed."""
         taken = [port for member in self.members for port in member.ports.values() if not ports.is_free(port)]
         if taken:
             raise WrongCluster(f"Port {taken[0]} of 127.0.0.1 is taken: choose another KAFKA_PORT.")
@@ -93,7 +93,7 @@ class Cluster:
             broker.resume()
             if not broker.alive:
                 broker.start()
-        for broker in self.brokers.values():  # only now: a majority must be there before any of them serves
+        for broker in self.brokers.values():  # only now: none serves before a majority runs
             broker.wait_ready()
 
     def stop(self) -> None:
@@ -128,7 +128,7 @@ def _members(brokers: int, port: int | None, secure: bool) -> list[Member]:
 
 
 def make_archive(runtime: Runtime) -> None:
-    """Keep the classes that a broker loads beside the jars, so that every later one starts in half the time."""
+    """Archive the classes that a broker loads beside the jars, so that later brokers start in half the time."""
     with jars.alone():
         if not runtime.archive.exists():
             _make_archive(runtime)

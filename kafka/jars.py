@@ -1,4 +1,4 @@
-"""Kafka's own jars: fetched from Maven Central once, kept beside this file, and what is needed to run them."""
+"""Kafka's jars, fetched once from Maven Central and kept beside this file, and the Java to run them."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ POM = HERE / "pom.xml"
 STORE = HERE / ".jars"
 ARCHIVE = "classes.jsa"
 FETCH_SECONDS = 120
-AGAIN_SECONDS = 600  # after which Maven is asked again for what it could not get
+AGAIN_SECONDS = 600  # until Maven is asked again after a failure
 
 
 class KafkaMissing(Exception):
@@ -44,20 +44,20 @@ def java() -> str:
     if found is None:
         where = f"JAVA_HOME={home} has no bin/java" if home else "there is no java on the PATH"
         raise KafkaMissing(f"{needed}, and {where}.")
-    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
-    number = re.search(r'version "(\d+)', said)
+    version_text = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    number = re.search(r'version "(\d+)', version_text)
     if number is None or int(number[1]) < JAVA_VERSION:
         raise KafkaMissing(f"{needed}, and {found} is {number[1] if number else 'none'}.")
     return found
 
 
 def fetched() -> bool:
-    """Whether the jars that the pom names are there already."""
+    """Whether the jars of the pom are already here."""
     return _folder().is_dir()
 
 
 def ensure() -> Path:
-    """The folder with all jars, fetched if they are not there yet.
+    """The folder with all jars, which are fetched if they are missing.
 
     Raises:
         KafkaMissing: there is no Maven, or it could not get them.
@@ -67,24 +67,24 @@ def ensure() -> Path:
         return folder
     with alone():
         if not folder.is_dir():
-            _refuse_if_lately_refused()
+            _raise_recent_failure()
             try:
                 _fetch(folder)
             except KafkaMissing as error:
-                _refused().write_text(str(error))
+                _failure().write_text(str(error))
                 raise
     return folder
 
 
-def _refuse_if_lately_refused() -> None:
-    """So that processes that start together wait for an answer once, and not one after the other."""
-    said = _refused()
-    if said.exists() and time.time() - said.stat().st_mtime < AGAIN_SECONDS:
-        raise KafkaMissing(said.read_text())
+def _raise_recent_failure() -> None:
+    """Fail as another process just did, so that processes that start together do not wait for Maven in turn."""
+    failure = _failure()
+    if failure.exists() and time.time() - failure.stat().st_mtime < AGAIN_SECONDS:
+        raise KafkaMissing(failure.read_text())
 
 
-def _refused() -> Path:
-    """Why Maven could not get the jars the last time."""
+def _failure() -> Path:
+    """The file that says why Maven could not get the jars the last time."""
     return STORE / "refused"
 
 
@@ -93,13 +93,13 @@ def _folder() -> Path:
 
 
 def classpath(folder: Path) -> str:
-    """All jars of `folder`, always in the same order: an archive of classes holds only for the very same path."""
+    """All jars of `folder`, always in the same order: a class archive is only valid for the same classpath."""
     return os.pathsep.join(str(jar) for jar in sorted(folder.glob("*.jar")))
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Test runs that start together make what they share once."""
+    """Hold a lock, so that processes that start together make what they share once."""
     STORE.mkdir(exist_ok=True)
     with (STORE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Ports on loopback for brokers that are stopped and come back to the same ones."""
+"""Ports on loopback for brokers, which are stopped and started again on the same ports."""
 
 import os
 import random
@@ -13,9 +13,8 @@ RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def free(count: int) -> list[int]:
     """`count` different ports that nobody listens on.
 
-    They lie below the range that the system gives to outgoing connections, which could take a broker's port
-    while the broker is down. Processes that test side by side have ports of their own: each may find one free that
-    another has found, and is not listening on yet.
+    They lie below the range for outgoing connections, one of which could take a broker's port while it is down.
+    Parallel test processes choose from different ports, as two could find the same one before either listens.
     """
     highest = int(RANGE.read_text().split()[0]) if RANGE.exists() else 32_768
     lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % LANES

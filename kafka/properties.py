@@ -1,4 +1,4 @@
-"""The server.properties of one broker, which is a controller too."""
+"""The server.properties of one broker, which is also a controller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ CONTROLLER = "CONTROLLER"
 PLAINTEXT = "PLAINTEXT"
 SECURE = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASL_TLS": "SASL_SSL"}  # listener: its protocol
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-STORE_PASSWORD = "on-loopback"  # noqa: S105 - of a certificate that is made for one run on this machine
+STORE_PASSWORD = "on-loopback"  # noqa: S105 - of a certificate that only loopback uses
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Security:
-    """What the listeners of SECURE ask for."""
+    """What the listeners of SECURE need."""
 
     key_store: Path
     users: Mapping[str, str] = field(default_factory=dict)  # name: password
@@ -38,7 +38,7 @@ def server_properties(
     security: Security | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> str:
-    """The file's text: small and quick, since it shares a machine with what it serves; `overrides` win."""
+    """The file's text, for a small broker that shares its machine with its clients; `overrides` win."""
     copies = min(3, len(members))
     protocols = {CONTROLLER: PLAINTEXT, PLAINTEXT: PLAINTEXT} | (SECURE if security else {})
     listeners = {name: me.address(name) for name in protocols}
@@ -62,10 +62,10 @@ def server_properties(
         "share.coordinator.state.topic.replication.factor": str(copies),
         "share.coordinator.state.topic.min.isr": str(max(1, copies - 1)),
         "group.initial.rebalance.delay.ms": "0",
-        # A killed broker is noticed in seconds, without one that is merely slow being taken for dead.
+        # Short enough to notice a killed broker within seconds, long enough for one that is merely slow.
         "broker.session.timeout.ms": "4000",
         "broker.heartbeat.interval.ms": "500",
-        # 128 MiB unless told otherwise: more than all the rest of an idle broker.
+        # The default, 128 MiB, is more than all the rest of an idle broker.
         "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
         "num.network.threads": "2",
         "num.io.threads": "4",
@@ -85,7 +85,7 @@ def _secured(security: Security) -> dict[str, str]:
     lines = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
-        "super.users": "User:ANONYMOUS",  # whoever comes without SASL, as the brokers themselves do
+        "super.users": "User:ANONYMOUS",  # clients without SASL, such as the brokers themselves
         "ssl.keystore.type": "PKCS12",
         "ssl.keystore.location": str(security.key_store),
         "ssl.keystore.password": STORE_PASSWORD,

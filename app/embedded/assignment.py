@@ -1,4 +1,4 @@
-"""The assignment of a consumer group with one member, made by the app's own assignor as a Kafka group would."""
+"""The assignment of a consumer group with one member, made by the app's own assignor as in a Kafka group."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +9,7 @@ MEMBER = "embedded"
 
 
 class _Cluster:
-    """What the assignor asks of a Kafka cluster's metadata."""
+    """The cluster metadata that the assignor needs."""
 
     def __init__(self, partition_count: Callable[[str], int | None]) -> None:
         self._partition_count = partition_count
@@ -20,7 +20,7 @@ class _Cluster:
 
 
 def assign(app: Any, topics: Iterable[str], partition_count: Callable[[str], int | None]) -> set[TP]:
-    """Return every partition of `topics`; the app's assignor knows it then, and so do tables and routing."""
+    """Return every partition of `topics`, and tell the app's assignor, which tables and routing rely on."""
     assignor = app.assignor
     metadata = assignor.metadata(set(topics))
     assigned = assignor.assign(_Cluster(partition_count), {MEMBER: metadata})[MEMBER]

@@ -1,4 +1,4 @@
-"""A copy of a log that is whole, whenever it is made."""
+"""A consistent copy of a log, also while it is in use."""
 
 import shutil
 from pathlib import Path
@@ -10,17 +10,17 @@ from .store import is_log, open_database
 
 
 def checkpoint_place(log: Path) -> Path:
-    """Where a checkpoint is made: beside the log, on the same file system, so that files can be shared."""
+    """Where a checkpoint of a log is made: beside it, on the same file system, so that files can be shared."""
     return log.with_name(f"{log.name}.checkpoint")
 
 
 def checkpoint(database: Rdict, path: Path) -> None:
-    """Make a directory at `path` with all that the database holds now; files that never change are shared.
+    """Copy what the database holds now to `path`; immutable files are hard links.
 
-    What is there already is replaced. Takes as long as writing out what is in memory, at most some 16 MiB.
+    An existing directory is replaced. The time is that of flushing the write buffer, about 16 MiB at most.
 
     Raises:
-        LogUnavailable: it cannot be made.
+        LogUnavailable: the copy cannot be made.
     """
     shutil.rmtree(path, ignore_errors=True)
     try:
@@ -30,7 +30,7 @@ def checkpoint(database: Rdict, path: Path) -> None:
 
 
 def checkpoint_of(log: Path, path: Path) -> None:
-    """The same, of a log that no process has open.
+    """Make a checkpoint of a log that no process has open.
 
     Raises:
         NoLog, LogLocked, LogUnavailable, LogFormatMismatch: it cannot be opened, or the copy cannot be made.

@@ -1,4 +1,4 @@
-"""Verifying a log: every record and every index entry, one line for each problem."""
+"""Verifying a log: every record and every index entry."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +14,12 @@ _KINDS = (keys.VERSION, keys.TOPIC, keys.BOUNDS, keys.RECORD, keys.COMMITTED, ke
 
 
 def check(path: Path) -> Iterator[str]:
-    """Read all of the log, which nobody else may have open, and yield what is wrong with it.
+    """Read the whole log, which no other process may have open, and yield a line for each problem.
 
-    RocksDB verifies the checksum of every block that is read, and none is left out.
+    RocksDB verifies the checksum of every block that it reads, and all of them are read.
 
     Raises:
-        NoLog, LogLocked, LogFormatMismatch: there is nothing to check, or nothing that this version knows.
+        NoLog, LogLocked, LogFormatMismatch: the log cannot be checked.
     """
     try:
         view = View(path, alone=True)
@@ -39,7 +39,7 @@ def check(path: Path) -> Iterator[str]:
 
 def _check_partition(view: View, topic: Topic, partition: Partition) -> Iterator[str]:
     where = f"{partition.topic}/{partition.number}"
-    compacted = Policy.of(topic.config).compact  # which is all that leaves gaps
+    compacted = Policy.of(topic.config).compact  # only compaction leaves gaps
     expected = partition.start
     try:
         stored = view.get(keys.bounds_key(topic.id, partition.number))
@@ -66,11 +66,11 @@ def _records(number: int) -> str:
 
 
 def _decodable(partition: Partition, offset: int, raw: bytes) -> bool:
-    """Whether nothing is missing and nothing left over: it is stored again as it was."""
+    """Whether the record can be decoded, and is encoded to the same bytes again."""
     try:
         record = decode(partition.topic, partition.number, offset, raw)
         return encode(record.timestamp, record.key, record.value, record.headers) == raw
-    except Exception:  # whatever struct and UTF-8 make of any bytes
+    except Exception:  # struct.error, UnicodeDecodeError and others, by what the bytes are
         return False
 
 

@@ -1,4 +1,4 @@
-"""Cleans the log every few seconds while the app runs."""
+"""The service that cleans the log every few seconds while the app runs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ INTERVAL = 10.0  # seconds between cleanings; a cleaning looks only at what is n
 
 
 class Cleaner(Service):
-    """Cleans the app's log in the background, once its tables have seen every tombstone that may go."""
+    """Cleans the app's log in the background, but only after recovery: its tables may still need a tombstone."""
 
     def __init__(self, app: Any, log: Log, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,7 +1,7 @@
 """Cleaning a partition: compaction keeps the newest record of each key, retention drops the oldest records.
 
-Both go in slices of about a millisecond on the event loop, between which records are appended and read. A slice is one
-batch, what it removes together with what it remembers, so a kill falls between two slices. Offsets never change.
+Both work in slices of about a millisecond on the event loop, between which records are appended and read. What a slice
+removes and what it remembers is written as one batch, so a kill cannot leave half a slice. Offsets never change.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from .store import scan
 from .topic import Partition
 
 SLICE_SECONDS = 0.001
-ITEMS_A_CLOCK = 16
+ITEMS_PER_CLOCK_READ = 16
 
 T = TypeVar("T")
 
 
 class CleanedStats(NamedTuple):
-    """What a cleaning did: records looked at for the first time, records removed, and the stored bytes of these."""
+    """What a cleaning did: records read for the first time, records removed, and their stored bytes."""
 
     looked_at: int = 0
     removed: int = 0
@@ -40,7 +40,7 @@ class CleanedStats(NamedTuple):
 async def clean(
     database: Rdict, wanted: Iterable[tuple[Partition, Policy]], usable: Callable[[], bool], pause: float
 ) -> CleanedStats:
-    """Clean partitions one after the other, pausing so many times as long as it works, while the log is usable."""
+    """Clean partitions one after the other while the log is usable; `pause` is the ratio of pausing to working."""
     total = CleanedStats()
     for partition, policy in wanted:
         started = time.perf_counter()
@@ -63,11 +63,11 @@ class Cleaning:
         self._memory = Memory(database, partition)
 
     def slices(self) -> Iterator[CleanedStats]:
-        """Clean what is there now, a slice each time the iterator is asked; it may be left at any point."""
+        """Clean what is there now, a slice for each item of the iterator, which may be abandoned at any point."""
         policy, end = self._policy, self._partition.end
         if policy.compact or policy.retention_bytes >= 0:
-            while self._to_look_at() < end:
-                yield self._look(end)
+            while self._first_unread() < end:
+                yield self._read_new(end)
         if policy.compact:
             while (stats := self._expire()) is not None:
                 yield stats
@@ -75,13 +75,13 @@ class Cleaning:
             while (stats := self._retain()) is not None:
                 yield stats
 
-    def _to_look_at(self) -> int:
+    def _first_unread(self) -> int:
         seen = self._memory.seen()
         return max(seen.offset if seen.indexed or not self._policy.compact else 0, self._partition.start)
 
-    def _look(self, end: int) -> CleanedStats:
-        """Look at records that no cleaning has seen, and remove those before them that they supersede."""
-        memory, compact, first = self._memory, self._policy.compact, self._to_look_at()
+    def _read_new(self, end: int) -> CleanedStats:
+        """Read records that no cleaning has read yet, and remove the older ones that they supersede."""
+        memory, compact, first = self._memory, self._policy.compact, self._first_unread()
         seen = memory.seen()
         size = seen.size if first >= seen.offset else 0
         due = now() + self._policy.delete_retention_ms
@@ -92,7 +92,7 @@ class Cleaning:
             offset = found + 1
             size += stored
             if key is None or not compact:
-                continue  # a record without a key supersedes nothing, and is kept
+                continue  # a record without a key is kept, and supersedes nothing
             digest = digest_of(key)
             older = newest.get(digest) or memory.newest(digest)
             if older is not None and self._partition.start <= older.offset < found:
@@ -101,7 +101,7 @@ class Cleaning:
             newest[digest] = Newest(found, stored)
             if tombstone:
                 memory.set_tombstone(batch, found, due, digest)
-        if offset == first:  # there is always a last record
+        if offset == first:  # the last record is never removed
             raise LookupError(f"{self._partition.tp} has no readable record from offset {first} to its end {end}")
         for digest, place in newest.items():
             memory.set_newest(batch, digest, place)
@@ -110,12 +110,12 @@ class Cleaning:
         return CleanedStats(offset - first, removed, removed_bytes)
 
     def _expire(self) -> CleanedStats | None:
-        """Remove tombstones that have been there long enough for every reader to have seen them."""
+        """Remove tombstones that are old enough for every reader to have seen them."""
         memory, this_moment, last = self._memory, now(), self._partition.end - 1
         expired, removed, removed_bytes = 0, 0, 0
         batch = WriteBatch(raw_mode=True)
         for offset, due, digest in _for_a_slice(memory.tombstones()):
-            if due > this_moment or offset == last:  # the last record tells recovery where its end is
+            if due > this_moment or offset == last:  # recovery knows the end of the partition by its last record
                 break
             expired += 1
             memory.forget_tombstone(batch, offset)
@@ -162,17 +162,17 @@ class Cleaning:
         return self._partition.prefix + keys.pack_offset(offset)
 
     def _records(self, start: int, end: int) -> Iterator[tuple[int, int, tuple[bytes | None, bool, int]]]:
-        """Offset, stored bytes and what a glance shows of the records in between, for a slice."""
+        """Yield offset, stored bytes and `glance` of the records from `start` to `end`, for the time of a slice."""
         for key, raw in _for_a_slice(scan(self._database, self._key(start), self._partition.prefix, self._key(end))):
             yield keys.parse_offset(key), len(key) + len(raw), glance(raw)
 
 
 def _for_a_slice(items: Iterator[T]) -> Iterator[T]:
-    """Yield items, at least one, until the time of a slice is over."""
+    """Yield items until the time of a slice is over, but at least one."""
     until = time.perf_counter() + SLICE_SECONDS
     for number, item in zip(count(1), items, strict=False):
         yield item
-        if number % ITEMS_A_CLOCK == 0 and time.perf_counter() > until:
+        if number % ITEMS_PER_CLOCK_READ == 0 and time.perf_counter() > until:
             return
 
 

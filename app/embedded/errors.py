@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded log, each with a sentence that says what to do."""
+"""The errors of the embedded log, each with a message that says what to do."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class LogUnavailable(EmbeddedLogError):
 
 
 class NoLog(EmbeddedLogError):
-    """There is no log where one is to be read."""
+    """There is no log at this path."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"There is no log at {path}: name the directory of one.")
@@ -64,9 +64,9 @@ class LogFailed(EmbeddedLogError):
 
 
 class LogUnsynced(LogFailed):
-    """A sync failed: what was written last may be on the disk or not, and reading it from here proves nothing.
+    """A sync failed, so it is unknown which of the last writes are on the disk.
 
-    The kernel may have dropped what it could not write, and still show it to this process.
+    Reading them back proves nothing: the kernel may show this process what it failed to write.
     """
 
     def _sentence(self, path: Path, reason: BaseException) -> str:
@@ -84,7 +84,7 @@ class LogClosed(EmbeddedLogError):
 
 
 class LogCorrupt(EmbeddedLogError):
-    """Records that must be there cannot be read."""
+    """Records are missing that should be in the log."""
 
     def __init__(self, path: Path, topic: str, partition: int, offset: int, end: int) -> None:
         super().__init__(
@@ -94,21 +94,21 @@ class LogCorrupt(EmbeddedLogError):
 
 
 class LogBlockCorrupt(EmbeddedLogError):
-    """What is on the disk is not what was written there."""
+    """A checksum or the structure of the stored data is wrong."""
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(f"The log at {path} is damaged ({reason}): restore the directory from a backup.")
 
 
 class LogNotEmpty(EmbeddedLogError):
-    """Something is to be written where something is already."""
+    """The path for a new log already exists."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"There is something at {path} already: name a path where nothing is.")
 
 
 class InvalidTopic(EmbeddedLogError):
-    """A topic name or partition count that cannot be stored."""
+    """A topic has an invalid name or partition count."""
 
     def __init__(self, topic: str, partitions: int) -> None:
         super().__init__(
@@ -136,14 +136,14 @@ class PartitionCountMismatch(EmbeddedLogError):
 
 
 class InvalidOffset(EmbeddedLogError):
-    """An offset that the partition does not have."""
+    """The offset is outside the partition."""
 
     def __init__(self, topic: str, partition: int, offset: int, end: int) -> None:
         super().__init__(f"Offset {offset} of {topic}/{partition} is not between 0 and its end {end}.")
 
 
 class NotCompacted(EmbeddedLogError):
-    """Each record of the topic counts, also where a newer one has its key."""
+    """The topic may not be compacted, as all of its records count."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(
@@ -153,7 +153,7 @@ class NotCompacted(EmbeddedLogError):
 
 
 class CleaningStopped(EmbeddedLogError):
-    """Cleaning could not go on. What was done is whole, and it goes on from there when it is tried again."""
+    """Cleaning stopped at an error. What it has done is consistent, and the next cleaning continues from there."""
 
     def __init__(self, path: Path, reason: BaseException) -> None:
         super().__init__(

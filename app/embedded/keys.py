@@ -1,4 +1,4 @@
-"""Where everything lies in the log's RocksDB: one prefix byte, then big-endian parts, so that keys sort as read.
+"""The keys of the log's RocksDB: one prefix byte, then big-endian parts, so that keys sort in reading order.
 
 | key                                          | value                                     |
 |----------------------------------------------|-------------------------------------------|
@@ -35,12 +35,12 @@ PREFIX_SIZE = len(RECORD) + _partition.size
 
 
 def topic_key(topic: str) -> bytes:
-    """Return the key that a topic's id and config are kept under."""
+    """Return the key of a topic's id and config."""
     return TOPIC + topic.encode()
 
 
 def topic_value(topic_id: int, partitions: int, config: Mapping[str, Any]) -> bytes:
-    """Encode what is kept of a topic."""
+    """Encode a topic's id, partition count and config."""
     return _topic.pack(topic_id, partitions) + json.dumps(config, sort_keys=True).encode()
 
 
@@ -51,12 +51,12 @@ def parse_topic(key: bytes, value: bytes) -> tuple[str, int, int, dict[str, Any]
 
 
 def record_prefix(topic_id: int, partition: int) -> bytes:
-    """Return what all record keys of a partition start with; the offset follows."""
+    """Return the prefix of all record keys of a partition; the offset follows."""
     return RECORD + _partition.pack(topic_id, partition)
 
 
 def after(prefix: bytes) -> bytes:
-    """Return a key behind all record keys that start with this prefix."""
+    """Return a key that sorts after all record keys with this prefix."""
     return prefix + b"\xff" * (OFFSET_SIZE + 1)
 
 

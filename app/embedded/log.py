@@ -1,4 +1,4 @@
-"""The embedded log: topics, partitions, records and committed offsets in one RocksDB, durable before they are seen."""
+"""The embedded log: topics, partitions, records and committed offsets in one RocksDB; only durable ones are seen."""
 
 import asyncio
 import time
@@ -30,8 +30,8 @@ from .writer import Writer
 
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
-_FEW = 16  # records that are fetched one by one
-CLEANING_PAUSE = 9.0  # a tenth of the time at most: what is written meanwhile comes first
+_SINGLE_GETS = 16  # up to so many records are fetched one by one
+CLEANING_PAUSE = 9.0  # times the work before it, so that cleaning takes a tenth of the time at most
 
 DurableCallback = Callable[[set[TopicPartition]], None]
 FailedCallback = Callable[[LogFailed], None]
@@ -40,7 +40,7 @@ FailedCallback = Callable[[LogFailed], None]
 # An open database, its topics by name, and the committed offsets by group, topic and partition.
 _Opened = tuple[Rdict, dict[str, Topic], dict[tuple[str, str, int], int]]
 
-# What waits for a sync: an append with partition, offset and timestamp; a commit with its offsets; a flush with none.
+# Waiting for a sync: an append with partition, offset and timestamp; a commit with its offsets; a flush with none.
 _Committed = dict[tuple[str, str, int], int]
 _Waiting = tuple["asyncio.Future[Any]", Partition | _Committed, int, int]
 
@@ -71,7 +71,7 @@ class Log:
         return None if found is None else len(found.partitions)
 
     def create_topic(self, topic: str, partitions: int, config: Mapping[str, Any] | None = None) -> bool:
-        """Create a topic, durable before any record in it is; return False if it was there.
+        """Create a topic, which is durable before its first record; return False if it existed.
 
         `config` replaces that of an existing topic, unless it is None.
 
@@ -113,8 +113,8 @@ class Log:
     ) -> "asyncio.Future[Appended]":
         """Append a record; the future resolves once it is durable, and only then can it be read.
 
-        `timestamp` is in milliseconds since the epoch, and kept as it is given. By default it is now, which in a
-        partition never goes back, whatever the clock does: it is at least that of the record before.
+        `timestamp` is in milliseconds since the epoch, and stored as given. By default it is now, but at least that of
+        the record before, so that it never goes back in a partition, whatever the clock does.
 
         Raises:
             UnknownTopic: no such topic or partition.
@@ -125,7 +125,7 @@ class Log:
     def append_all(
         self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes | None]]
     ) -> "asyncio.Future[Appended]":
-        """Append keys and values, at least one, in one piece; the future is that of the last. Raises as `append`."""
+        """Append one or more keys and values to one partition; the future is that of the last. Raises as `append`."""
         return self._append(topic, partition, records, None, ())
 
     def _append(
@@ -154,21 +154,21 @@ class Log:
         return future
 
     def push(self) -> None:
-        """Write what was appended now, and not a round of the event loop later, unless a sync runs."""
+        """Write what was appended now instead of in the next turn of the event loop, unless a sync runs."""
         self._writer.push()
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int = 500, max_bytes: int = READ_MAX_BYTES
     ) -> list[Record]:
-        """Return durable records from `offset` on, in order; offsets may be missing where records were cleaned away.
+        """Return durable records from `offset` on, in order, without those that were cleaned away.
 
-        Stops at `max_records`, or with the record that reaches `max_bytes` (of stored size), so that there is always
-        progress. Empty at the end of the partition.
+        Stops at `max_records`, or with the record that reaches `max_bytes` of stored size, so at least one record is
+        returned. Empty at the end of the partition.
 
         Raises:
             UnknownTopic: no such topic or partition.
-            LogCorrupt: there should be records, and there are none.
-            LogBlockCorrupt: what is on the disk is not what was written.
+            LogCorrupt: records are missing.
+            LogBlockCorrupt: a block on the disk is damaged.
             LogClosed: the log has been closed.
         """
         source = self._partition(topic, partition)
@@ -198,12 +198,12 @@ class Log:
         return self._partition(topic, partition).end
 
     def on_durable(self, callback: DurableCallback) -> Callable[[], None]:
-        """Call back after each sync with the partitions that have new readable records; return what undoes this."""
+        """Call back after each sync with the partitions that have new records; returns how to unsubscribe."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
     def on_failed(self, callback: FailedCallback) -> Callable[[], None]:
-        """Call back at once when the log stops taking records, before anybody who waits runs; return what undoes it."""
+        """Call back when the log fails, before any waiting task runs; returns how to unsubscribe."""
         self._failed_listeners.append(callback)
         return lambda: self._failed_listeners.remove(callback)
 
@@ -213,7 +213,7 @@ class Log:
         """Commit the offsets to read from next; the future resolves once they, and all appended before, are durable.
 
         Raises:
-            UnknownTopic, InvalidOffset: a partition or offset that does not exist; nothing is committed.
+            UnknownTopic, InvalidOffset: a partition or offset does not exist; nothing is committed.
             LogFailed, LogClosed: the log takes no more writes. The future raises LogFailed if this one was not written.
         """
         self._writer.check()
@@ -232,22 +232,22 @@ class Log:
     # -- cleaning
 
     async def clean(self) -> CleanedStats:
-        """Clean every topic as its config asks for, at leisure: appends and reads go on meanwhile.
+        """Clean every topic by its config, slowly, while records are appended and read.
 
-        It may be stopped or killed at any point, and stops by itself when the log fails or is closed.
+        It may be cancelled or killed at any point, and ends when the log fails or is closed.
 
         Raises:
-            CleaningStopped: something could not be read or written; whether appends can go on is for them to find out.
+            CleaningStopped: a read or write failed. That does not fail the log; an append may.
             LogFailed, LogClosed: the log takes no more writes.
         """
         return await self._clean(self._topics.values(), pause=CLEANING_PAUSE)
 
     async def compact(self, topic: str) -> CleanedStats:
-        """Clean this compacted topic now: only the newest record of each key stays, and the disk gets the room back.
+        """Compact a topic now: only the newest record of each key stays, and the disk space is freed.
 
         Raises:
             UnknownTopic: no such topic.
-            NotCompacted: its records are not superseded by others with their key.
+            NotCompacted: its config does not allow compaction.
             CleaningStopped, LogFailed, LogClosed: as `clean`.
         """
         self._partition(topic, 0)
@@ -276,12 +276,12 @@ class Log:
 
     @property
     def failed(self) -> LogFailed | None:
-        """Why the log takes nothing more, None while it does."""
+        """Why the log takes no more writes, None while it does."""
         return self._writer.failure
 
     @property
     def backlog(self) -> int:
-        """Number of records, and of what else is written, that are not durable yet."""
+        """Number of records and other entries that are not durable yet."""
         return self._writer.backlog
 
     async def flush(self) -> None:
@@ -291,17 +291,17 @@ class Log:
             await self._wait()
 
     def fail(self, failure: LogFailed) -> None:
-        """Take nothing more, as after a failed write: something else that belongs to the log cannot be written."""
+        """Take no more writes, as after a failed one, because something that depends on the log cannot be written."""
         self._writer.fail(failure)
 
     async def reopen(self) -> None:
-        """Open the database again after a failed write; from then on the log takes records.
+        """Open the database again after a failed write; from then on the log takes writes again.
 
-        A record whose future has failed is there whole, and durable, or it is not and its offset is given again.
+        A record whose future failed is either in the log and durable, or not there, and its offset is given again.
 
         Raises:
-            LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt: as when it is made. The log stays failed, and
-            this can be tried again.
+            LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt: as on construction. The log stays failed, and
+            this can be called again.
         """
         known = self._topics
         self._use(await asyncio.to_thread(self._open_again))
@@ -309,11 +309,11 @@ class Log:
             self.create_topic(name, len(topic.partitions), topic.config)
 
     async def checkpoint(self) -> Path:
-        """Make a copy of all that is durable now beside the log, in the place of the last one; return where.
+        """Copy all that is durable now to a directory beside the log, in place of the last copy; return its path.
 
         Raises:
             LogFailed, LogClosed: the log takes no more writes.
-            LogUnavailable: it cannot be made.
+            LogUnavailable: the copy cannot be made.
         """
         async with self._checkpointing:
             await self.flush()
@@ -357,14 +357,14 @@ class Log:
     def _open_again(self) -> _Opened:
         if not self._writer.closed:
             self._writer.close()
-        with suppress(Exception):  # what it says of the write that failed is known; rocksdict raises bare Exception
+        with suppress(Exception):  # it repeats the error of the write that failed; rocksdict raises bare Exception
             self._database.close()
-        return self._open()  # which writes all that it finds once more, and syncs it
+        return self._open()  # which writes the records of the WAL once more, and syncs them
 
     def _stored(self, source: Partition, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """What is stored from one offset to another, in order. Raises LogBlockCorrupt."""
-        if last - first < _FEW:
-            # What was appended a moment ago: a get ends in the write buffer, an iterator looks into every file too.
+        """Yield offsets and stored records from `first` to `last`. Raises LogBlockCorrupt."""
+        if last - first < _SINGLE_GETS:
+            # Mostly just appended: a get finds it in the write buffer, while an iterator would look into every file.
             for offset in range(first, last + 1):
                 if (raw := get(self._database, source.prefix + keys.pack_offset(offset))) is not None:
                     yield offset, raw
@@ -408,6 +408,6 @@ class Log:
         for future, _, _, _ in waiting:
             if not future.done():
                 future.set_exception(failure)
-                future.exception()  # `failed` tells it once; each unawaited append must not log it again
+                future.exception()  # else asyncio would log it for each append that nobody awaits
         for callback in self._failed_listeners:
             callback(failure)

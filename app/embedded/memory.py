@@ -1,10 +1,10 @@
-"""What cleaning remembers of a partition, below the prefix `k`: it looks at each record once, whenever it is stopped.
+"""What cleaning remembers of a partition, below the prefix `k`, so that it reads each record only once.
 
-| key, behind `k` topic id, partition | value                                                                        |
+| key, after `k` topic id, partition  | value                                                                        |
 |-------------------------------------|------------------------------------------------------------------------------|
-| `s`                                 | first offset not looked at, stored bytes before it, whether it was indexed    |
+| `s`                                 | first offset not read, stored bytes before it, whether keys are indexed       |
 | `n` digest of a record's key        | offset and stored bytes of the newest record with that key                   |
-| `t` offset of a tombstone           | the time in ms from which it may go, digest of its key                       |
+| `t` offset of a tombstone           | the time in ms from which it may be removed, digest of its key               |
 """
 
 import struct
@@ -22,16 +22,16 @@ _seen = struct.Struct(">QQ?")
 _newest = struct.Struct(">QI")
 _due = struct.Struct(">q")
 
-DIGEST_BYTES = 16  # as Kafka's cleaner: two keys with one digest will not be met
+DIGEST_BYTES = 16  # as in Kafka's cleaner: collisions are not to be expected
 
 
 def digest_of(key: bytes) -> bytes:
-    """What a record's key is known by."""
+    """The digest that stands for a record's key."""
     return blake2b(key, digest_size=DIGEST_BYTES).digest()
 
 
 class Seen(NamedTuple):
-    """How far a partition was looked at: up to `offset`; what is left before it has `size` stored bytes."""
+    """How far a partition was read: up to `offset`; the records left before it have `size` stored bytes."""
 
     offset: int = 0
     size: int = 0
@@ -46,7 +46,7 @@ class Newest(NamedTuple):
 
 
 class Memory:
-    """Reads and changes it; changes go into a batch, with what they belong to."""
+    """Reads the memory of a partition, and adds changes to the batch that makes them true."""
 
     def __init__(self, database: Rdict, partition: Partition) -> None:
         prefix = keys.CLEANING + partition.prefix[len(keys.RECORD) :]
@@ -56,17 +56,17 @@ class Memory:
         self._tombstones = prefix + b"t"
 
     def seen(self) -> Seen:
-        """How far the partition was looked at."""
+        """How far the partition was read."""
         stored = self._database.get(self._seen)
         return Seen() if stored is None else Seen(*_seen.unpack(stored))
 
     def newest(self, digest: bytes) -> Newest | None:
-        """The newest record of a key among those looked at."""
+        """The newest record of a key among those read."""
         stored = self._database.get(self._newest + digest)
         return None if stored is None else Newest(*_newest.unpack(stored))
 
     def tombstones(self) -> Iterator[tuple[int, int, bytes]]:
-        """Offset, time in ms from which it may go, and digest of the tombstones looked at, oldest first."""
+        """Offset, time in ms from which it may be removed, and digest of each tombstone read, oldest first."""
         for key, value in scan(self._database, self._tombstones, self._tombstones):
             yield keys.parse_offset(key), _due.unpack_from(value)[0], value[_due.size :]
 

@@ -1,4 +1,4 @@
-"""Logs where earlier versions kept them, which took `,`, `;`, `#`, `?` and `%41` in a path for parts of a URL."""
+"""Logs in other directories: earlier versions read `,`, `;`, `#`, `?` and `%41` in a path as parts of a URL."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,11 @@ from .view import View
 
 
 def check(path: Path) -> None:
-    """Return if there is no log where earlier versions kept the one of `path`, or the one at `path` has records.
+    """Return if earlier versions did not keep the log of `path` elsewhere, or if the one at `path` has records.
 
     Raises:
         LogElsewhere: otherwise.
-        LogUnavailable, LogFormatMismatch, LogBlockCorrupt: what lies at `path` cannot be opened.
+        LogUnavailable, LogFormatMismatch, LogBlockCorrupt: the log at `path` cannot be opened.
     """
     before = Path(URL(re.split("[,;]", f"embedded://{path}")[0]).path)
     if before != path and is_log(before) and not _has_records(path):
@@ -23,7 +23,7 @@ def check(path: Path) -> None:
 
 
 def _has_records(path: Path) -> bool:
-    """Whether it has any: earlier versions made the topics, and nothing more, in some of the right places too."""
+    """Whether the log has any: in some cases earlier versions created only the topics in the right directory."""
     if not is_log(path):
         return False
     with View(path) as view:

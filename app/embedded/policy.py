@@ -1,4 +1,4 @@
-"""What a topic's config asks cleaning for, under Kafka's names."""
+"""How a topic is cleaned by its config, under Kafka's names."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,11 +7,11 @@ DAY_MS = 24 * 3600 * 1000
 
 
 class Policy(NamedTuple):
-    """How a topic is cleaned. A negative limit is none; nothing is cleaned away unless the config says so.
+    """How a topic is cleaned. A negative limit means none, and an empty config means that all records are kept.
 
     - `cleanup.policy`: `compact` keeps the newest record of each key, `delete` drops the oldest; or both, with a comma.
-    - `retention.ms`, `retention.bytes`: with `delete`, the age at which a record goes, and the size of a partition.
-    - `delete.retention.ms`: with `compact`, how long a tombstone stays after it was first seen by a cleaning (a day).
+    - `retention.ms`, `retention.bytes`: with `delete`, the greatest age of a record, and size of a partition.
+    - `delete.retention.ms`: with `compact`, how long a tombstone stays after a cleaning first read it (a day).
     """
 
     compact: bool
@@ -33,5 +33,5 @@ class Policy(NamedTuple):
 
     @property
     def deletes(self) -> bool:
-        """Whether the oldest records go."""
+        """Whether the oldest records are removed."""
         return self.retention_ms >= 0 or self.retention_bytes >= 0

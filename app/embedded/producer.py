@@ -1,4 +1,4 @@
-"""Faust's producer on the embedded log: appends at once, so that nothing is ever between Faust and the log."""
+"""Faust's producer on the embedded log: appends directly, so that no record is ever between Faust and the log."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ BACKLOG_MAX = 10_000
 
 
 class Buffer(ProducerBuffer):
-    """Stays empty, since records are appended directly. The conductor asks it before it delivers each message."""
+    """Always empty. Faust's conductor waits for it before it delivers a message."""
 
     producer: "Producer"
 
@@ -32,7 +32,7 @@ class Buffer(ProducerBuffer):
 class Producer(BaseProducer):
     """Appends to the log named by the transport's path. Appends raise LogFailed while it cannot be written."""
 
-    one_order = True  # one write-ahead log for all partitions
+    one_order = True  # all partitions share one write-ahead log
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,7 +50,7 @@ class Producer(BaseProducer):
 
     @property
     def failed(self) -> LogFailed | None:
-        """Why the log takes nothing more, None while it does (or is not open)."""
+        """Why the log takes no more writes, None while it does or is not open."""
         return None if self._embedded is None else self._embedded.failed
 
     @property
@@ -65,7 +65,7 @@ class Producer(BaseProducer):
         await super().on_start()
 
     async def on_shutdown(self) -> None:
-        """Make everything durable and let go of the log."""
+        """Make everything durable and release the log."""
         await super().on_shutdown()
         log, self._embedded = self._embedded, None
         if log is not None:
@@ -83,8 +83,8 @@ class Producer(BaseProducer):
     ) -> "asyncio.Future[RecordMetadata]":
         """Append a record to a declared topic; the future resolves once it is durable.
 
-        `owed` says that it is an effect of a record that was consumed. Here that makes no difference: once one
-        append has failed nothing is committed, and what was consumed since the last commit is delivered again.
+        `owed` marks an effect of a record that was consumed. Here it makes no difference: once an append has failed
+        nothing is committed, and what was consumed since the last commit is delivered again.
 
         Raises:
             UnknownTopic: no such topic or partition.
@@ -102,12 +102,12 @@ class Producer(BaseProducer):
         return self.embedded.append_all(topic, partition, records)
 
     def push(self) -> None:
-        """Write what was appended now, and not a round of the event loop later."""
+        """Write what was appended now instead of in the next turn of the event loop."""
         if self._embedded is not None:
             self._embedded.push()
 
     async def flush(self) -> None:
-        """Wait until everything appended is durable, or the log has failed: then nothing that needs it is committed."""
+        """Wait until everything appended is durable or the log has failed, after which nothing is committed."""
         if self._embedded is not None:
             with suppress(LogFailed):
                 await self._embedded.flush()

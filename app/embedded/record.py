@@ -1,4 +1,4 @@
-"""One record of the log, and its bytes."""
+"""A record of the log, and its stored form."""
 
 import struct
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record as it is read. `timestamp` is in milliseconds since the epoch."""
+    """A record that was read. `timestamp` is in milliseconds since the epoch."""
 
     topic: str
     partition: int
@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """Where a durable record lies. `timestamp` is in milliseconds; the fields are those of Faust's RecordMetadata."""
+    """Where a durable record is. `timestamp` is in milliseconds; the fields are those of Faust's RecordMetadata."""
 
     topic: str
     partition: int

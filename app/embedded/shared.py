@@ -39,12 +39,12 @@ async def release(log: Log) -> None:
 
 
 class Held(Service):
-    """Keeps a log that was acquired before Faust starts until all that starts after this service has stopped."""
+    """Holds a log that was acquired before Faust starts, until all services that start after this one have stopped."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
 
     async def on_shutdown(self) -> None:
-        """Let go of the log, which closes it."""
+        """Release the log, which closes it."""
         await release(self._log)

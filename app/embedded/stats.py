@@ -1,4 +1,4 @@
-"""What a log holds, counted."""
+"""Statistics of a log."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from .view import View
 
 @dataclass(slots=True)
 class PartitionStats:
-    """One partition. `size` is what its records take before compression, in bytes; offsets are committed by group."""
+    """One partition. `size` is in bytes before compression; `committed` is the offset of each group."""
 
     topic: str
     partition: int
@@ -21,7 +21,7 @@ class PartitionStats:
 
 
 def stats(path: Path) -> list[PartitionStats]:
-    """Every partition of every topic, by name and number; reads all of the log.
+    """Every partition, in order of topic and number; reads the whole log.
 
     Raises:
         NoLog, LogUnavailable, LogFormatMismatch, LogBlockCorrupt: it cannot be read.

@@ -1,4 +1,4 @@
-"""Opening the log's RocksDB."""
+"""Opening and reading the log's RocksDB, where a damaged block is an error and not the end of what is there."""
 
 import logging
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ BLOCK_CACHE_BYTES = 24 * MIB
 WRITE_BUFFER_BYTES = 16 * MIB
 WRITE_BUFFERS = 4
 WAL_BYTES = 128 * MIB
-FIRST_LEVEL_BYTES = 32 * MIB  # what is new is merged with all of this level: the default, 256 MiB, is a whole small log
-FILE_BYTES = 8 * MIB  # so that most files of what was appended long ago lie before all that is new, and are left alone
-FILES_COMPACTED = 16  # at once: each time all that they overlap is compressed again, which is most of all records
-FILES_SLOWED, FILES_STOPPED = 32, 48  # not yet compacted, from which on writes are slowed down, and wait
+FIRST_LEVEL_BYTES = 32 * MIB  # new files are merged with this whole level: the default, 256 MiB, is a small log
+FILE_BYTES = 8 * MIB  # small, so that most files of old records overlap no new ones, and are not merged again
+FILES_COMPACTED = 16  # at once, as each time all that they overlap is compressed again, which is most records
+FILES_SLOWED, FILES_STOPPED = 32, 48  # files not yet compacted at which writes are slowed down, and stopped
 
 
 def open_database(path: Path) -> Rdict:
@@ -42,7 +42,7 @@ def open_database(path: Path) -> Rdict:
         LogLocked: another process has it open.
         LogUnavailable: the directory cannot be created or opened.
         LogFormatMismatch: it was written in a format that this version does not read.
-        LogBlockCorrupt: something that was acknowledged cannot be read any more.
+        LogBlockCorrupt: something that was acknowledged cannot be read.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def open_database(path: Path) -> Rdict:
             database.put(keys.VERSION, keys.FORMAT_VERSION)
         elif found != keys.FORMAT_VERSION:
             raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
-    except Exception as exc:  # rocksdict raises bare Exception, and once more as it closes what it could not write
+    except Exception as exc:  # rocksdict raises bare Exception, and again on close if it could not write
         with suppress(Exception):
             database.close()
         if isinstance(exc, EmbeddedLogError):
@@ -69,7 +69,7 @@ def open_database(path: Path) -> Rdict:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a log lies in this directory."""
+    """Whether there is a log in this directory."""
     return (path / "CURRENT").is_file()
 
 
@@ -87,10 +87,10 @@ def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
 
 
 def _check_tail(path: Path) -> None:
-    """Return if all that is damaged is what was written last, which nobody had been told was there."""
+    """Return if only the last write is damaged, which was never acknowledged. Raises LogBlockCorrupt."""
     damage = find_damage(path)
     if damage is None:
-        return  # it is elsewhere, and is met again
+        return  # it is elsewhere, and opening fails again
     if damage.lost:
         raise LogBlockCorrupt(path, f"{damage.wal.name} at byte {damage.at}, with synced records behind it")
     log.warning("a write to %s was cut off at byte %d: what is there of it is dropped", damage.wal, damage.at)
@@ -99,13 +99,13 @@ def _check_tail(path: Path) -> None:
 def scan(database: Rdict, start: bytes, prefix: bytes, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Yield keys and values in order of the keys, from `start` on, while they have `prefix`.
 
-    `end` says how far it may look: at most up to this key, which is not given.
+    It ends before the key `end`, if one is given.
 
     Raises:
-        LogBlockCorrupt: what comes next on the disk is not what was written.
+        LogBlockCorrupt: the next block on the disk is damaged.
     """
     options = ReadOptions()
-    if end is not None:  # else the iterator looks into files of what comes behind, too
+    if end is not None:  # otherwise the iterator also opens files of later keys
         options.set_iterate_upper_bound(end)
     last = start
     for key, value in database.items(from_key=start, read_opt=options):
@@ -113,7 +113,7 @@ def scan(database: Rdict, start: bytes, prefix: bytes, end: bytes | None = None)
         if not last.startswith(prefix):
             return
         yield last, cast(bytes, value)
-    # Behind everything lies the version, so an iterator that just ends has met the bound, or a damaged block.
+    # The version has the greatest key, so an iterator only ends at the bound or at a damaged block.
     damage = _damage_behind(database, last)
     if damage or end is None:
         raise LogBlockCorrupt(Path(database.path()), damage or "its format version is missing")
@@ -129,14 +129,14 @@ def get(database: Rdict, key: bytes) -> bytes | None:
 
 
 def last_item(database: Rdict, prefix: bytes, rest: int) -> tuple[bytes, bytes] | None:
-    """Return the last key that has `prefix` and `rest` bytes more, and its value. Raises LogBlockCorrupt."""
+    """Return the last key with `prefix` and `rest` more bytes, and its value. Raises LogBlockCorrupt."""
     found, damage = _seek_back(database, prefix + b"\xff" * rest)
     if damage:
         raise LogBlockCorrupt(Path(database.path()), damage)
     return found if found is not None and found[0].startswith(prefix) else None
 
 
-# An iterator keeps the database open, and an exception the frames that it came through: none leaves these two.
+# An iterator keeps the database open, and an exception keeps its frames alive, so neither may leave these functions.
 
 
 def _seek_back(database: Rdict, key: bytes) -> tuple[tuple[bytes, bytes] | None, str]:
@@ -162,7 +162,7 @@ def _status(at: RdictIter) -> str:
 
 
 def database_options() -> Options:
-    """What every open of the log's RocksDB has in common."""
+    """The options with which the log's RocksDB is always opened."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
@@ -176,16 +176,16 @@ def database_options() -> Options:
     options.set_max_background_jobs(2)
     options.set_max_open_files(512)
     options.set_bytes_per_sync(MIB)
-    # On the last level too: zstd takes a third less room there, 45 bytes a score, and a third of what compaction costs.
+    # Also on the last level: zstd would save a third of the space, 45 bytes a score, but add half to compaction.
     options.set_compression_type(DBCompressionType.lz4())
     options.set_max_log_file_size(MIB)
     options.set_keep_log_file_num(3)
     blocks = BlockBasedOptions()
     blocks.set_block_cache(Cache(BLOCK_CACHE_BYTES))
     blocks.set_block_size(16 * 1024)
-    blocks.set_bloom_filter(10, block_based=False)  # cleaning asks for keys that mostly are new
+    blocks.set_bloom_filter(10, block_based=False)  # cleaning mostly asks for keys that are not there
     blocks.set_cache_index_and_filter_blocks(True)
-    # In pieces: the filter of a file may be more than a shard of the cache holds, and would be read for each key anew.
+    # Partitioned: the whole filter of a file may exceed a shard of the cache, and would be read again for each key.
     blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
     blocks.set_partition_filters(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)

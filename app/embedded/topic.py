@@ -1,4 +1,4 @@
-"""A topic and its partitions, as they are held in memory and found again on open."""
+"""A topic and its partitions in memory, and how they are loaded."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,9 +11,9 @@ from .store import get, last_item, scan
 
 
 class Partition:
-    """One partition in memory. `next` is the offset of the next append, `end` the first one that cannot be read yet.
+    """One partition in memory. `next` is the offset of the next append, `end` the one after the last durable record.
 
-    `timestamp` is the latest of its appends, in milliseconds; once it was opened anew, that of the last one.
+    `timestamp` is the latest of its appends, in milliseconds; after loading, that of the last record.
     """
 
     __slots__ = ("bounds_key", "end", "next", "number", "prefix", "start", "timestamp", "topic", "tp")
@@ -62,7 +62,7 @@ def load_committed(database: Rdict, topics: Mapping[str, Topic]) -> dict[tuple[s
 def _load_bounds(database: Rdict, topic_id: int, number: int) -> tuple[int, int, int]:
     """Return start and next offset, and the last timestamp.
 
-    The last record may be newer than the stored end, or have been cleaned away before it.
+    The last record may be behind the stored end, or have been cleaned away.
     """
     stored = get(database, keys.bounds_key(topic_id, number))
     start, end = (0, 0) if stored is None else keys.parse_bounds(stored)

@@ -1,4 +1,4 @@
-"""All that a log's directory holds at one moment, for reading only: also while a service has it open."""
+"""A read-only view of a log at one moment, also while a service has it open."""
 
 import fcntl
 import time
@@ -17,13 +17,13 @@ from .topic import Partition, Topic, load_committed, load_topics
 
 LOCK = "LOCK"  # RocksDB's own
 _ATTEMPTS = 10  # to open it while its owner writes
-_PAUSE = 0.05  # seconds between two
+_PAUSE = 0.05  # seconds between two attempts
 
 
 class View:
     """A log as it was when the view was opened; use it as a context manager.
 
-    `alone` takes the lock that a service holds, so that what is seen is also all that there will be.
+    `alone` takes the lock that a service holds, so that the log does not change meanwhile.
 
     Raises:
         NoLog: there is no log in this directory.
@@ -37,7 +37,7 @@ class View:
             raise NoLog(self.path)
         self._lock = take_lock(self.path) if alone else None
         try:
-            self._database = _open(self.path, whole=alone)
+            self._database = _open(self.path, alone=alone)
             self.topics: dict[str, Topic] = load_topics(self._database)
             self.committed: dict[tuple[str, str, int], int] = load_committed(self._database, self.topics)
         except BaseException:
@@ -53,7 +53,7 @@ class View:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files and of the lock."""
+        """Close the files and release the lock."""
         if hasattr(self, "_database"):
             self._database.close()
         if self._lock is not None:
@@ -67,7 +67,7 @@ class View:
         """Keys with `prefix` and their values in order, from `start` on.
 
         Raises:
-            LogBlockCorrupt: what comes next on disk is not what was written.
+            LogBlockCorrupt: the next block on the disk is damaged.
         """
         at = self._database.iter()
         at.seek(prefix if start is None else start)
@@ -77,7 +77,7 @@ class View:
         self._check(at)
 
     def outside(self, partitions: Set[bytes]) -> Iterator[bytes]:
-        """All keys but those of records in partitions with these prefixes. Raises LogBlockCorrupt."""
+        """All keys except those of records in partitions with these prefixes. Raises LogBlockCorrupt."""
         at = self._database.iter()
         at.seek_to_first()
         while at.valid():
@@ -91,7 +91,7 @@ class View:
         self._check(at)
 
     def records(self, partition: Partition, start: int = 0, end: int | None = None) -> Iterator[Record]:
-        """Records of a partition from offset `start` up to, not with, `end`. Raises LogBlockCorrupt."""
+        """Records of a partition from offset `start` to before `end`. Raises LogBlockCorrupt."""
         for key, raw in self.scan(partition.prefix, partition.prefix + keys.pack_offset(start)):
             offset = keys.parse_offset(key)
             if end is not None and offset >= end:
@@ -99,7 +99,7 @@ class View:
             yield decode(partition.topic, partition.number, offset, raw)
 
     def _check(self, at: RdictIter) -> None:
-        # An iterator that meets a damaged block looks as if it were at its end.
+        # At a damaged block an iterator looks as if it were at its end.
         try:
             at.status()
         except Exception as exc:  # rocksdict raises bare Exception
@@ -107,7 +107,7 @@ class View:
 
 
 def take_lock(path: Path) -> IO[bytes]:
-    """Take RocksDB's own lock, held until what is returned is closed. Raises LogLocked."""
+    """Take RocksDB's own lock, which is held until the returned file is closed. Raises LogLocked."""
     lock = (path / LOCK).open("ab")
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ def take_lock(path: Path) -> IO[bytes]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process has the log open. Who asks has the lock for no longer than that takes."""
+    """Whether another process has the log open. The lock is taken only for the duration of the call."""
     try:
         with (path / LOCK).open("rb") as lock:
             fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -129,25 +129,25 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _open(path: Path, *, whole: bool) -> Rdict:
+def _open(path: Path, *, alone: bool) -> Rdict:
     options = database_options()
     options.create_if_missing(False)
-    options.set_max_open_files(-1)  # all are opened now, so that those that the service deletes can still be read
-    if whole:
-        # RocksDB would read the write-ahead log up to the first damage and say nothing of what follows.
+    options.set_max_open_files(-1)  # open all now, so that files that the service deletes can still be read
+    if alone:
+        # The default would silently ignore what follows the first damage in the write-ahead log.
         options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    for attempt in range(1 if whole else _ATTEMPTS):
+    for attempt in range(1 if alone else _ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE)
         before = _write_ahead_logs(path)
         try:
             database = Rdict(str(path), options, access_type=AccessType.read_only(False))
         except Exception as exc:  # rocksdict raises bare Exception
-            failure = exc  # perhaps a file that its owner deleted meanwhile
+            failure = exc  # perhaps its owner deleted a file meanwhile
             continue
         if before <= _write_ahead_logs(path):
             break
-        failure = TimeoutError("its files change too fast")  # one went, and what was in it may be missing
+        failure = TimeoutError("its files change too fast")  # one was deleted, whose records may be missing
         database.close()
     else:
         raise LogUnavailable(path, failure) from failure

@@ -1,9 +1,9 @@
-"""What damage to the write-ahead log means: a write that was cut off, or loss of what had been acknowledged.
+"""What damage to the write-ahead log means: a write that was cut off, or the loss of acknowledged records.
 
-RocksDB reads a damaged write-ahead log up to the damage and drops the rest, without a word. After a power cut that is
-right, since what had not been synced may be there in parts. It is wrong when more follows: the writer syncs each batch
-before it writes the next, so two of its batches behind the damage prove that what is damaged had been synced. (One does
-not: a batch of the cleaning, which nobody syncs, may lie between two of the writer's.)
+RocksDB reads a damaged write-ahead log up to the damage and silently drops the rest. After a power cut that is right,
+as parts of an unsynced write may be missing. It is wrong if more follows: the writer syncs each batch before it writes
+the next, so two of its batches behind the damage prove that the damaged one had been synced. (One does not, as a batch
+of the cleaning, which is not synced, may be between two of the writer's.)
 
 A WAL is blocks of 32 KiB of fragments: CRC-32C, length, type, payload. A batch is one fragment or several; it starts
 with its sequence number and the number of its entries.
@@ -27,7 +27,7 @@ _PUT = 1
 
 
 class Damage(NamedTuple):
-    """Where a WAL is damaged first, and whether batches are lost that had been synced."""
+    """The first damage in a WAL, and whether synced batches are lost."""
 
     wal: Path
     at: int
@@ -44,13 +44,13 @@ def find_damage(folder: Path) -> Damage | None:
     """Read the write-ahead logs in a folder and return the first damage, None if there is none."""
     found: Damage | None = None
     expected: int | None = None
-    behind = 0  # batches of the writer's behind the damage that do not follow what lies before it
+    behind = 0  # the writer's batches behind the damage that do not continue the sequence before it
     for wal in sorted(folder.glob("*.log"), key=lambda wal: int(wal.stem)):
         for item in _batches(wal.read_bytes()):
             if isinstance(item, int):
                 found = found or Damage(wal, item, lost=False)
             elif found is None or item.sequence == expected:
-                # A log that was opened again after the damage goes on where it was read up to: nothing is lost.
+                # A log that was opened again after the damage continues the sequence before it: nothing is lost.
                 found, behind, expected = None, 0, item.sequence + item.entries
             else:
                 behind += item.of_writer
@@ -58,12 +58,12 @@ def find_damage(folder: Path) -> Damage | None:
 
 
 def _batches(raw: bytes) -> Iterator[_Batch | int]:
-    """Each batch that starts with a whole fragment and goes on without damage, and where each damage begins."""
+    """Each undamaged batch, and the position of each damage."""
     pending: tuple[_Batch, int] | None = None
     for at, kind, payload in _fragments(raw):
         if kind in (_FULL, _FIRST) or kind is None:
             if pending is not None:
-                yield pending[1]  # it has no end
+                yield pending[1]  # its last fragment is missing
             pending = None
         if kind is None:
             yield at
@@ -82,7 +82,7 @@ def _batches(raw: bytes) -> Iterator[_Batch | int]:
 
 
 def _fragments(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
-    """Position, type and payload of each fragment; without a type where what is there is none."""
+    """Position, type and payload of each fragment; a type of None is damage."""
     at = 0
     while at < len(raw):
         left = _BLOCK - at % _BLOCK
@@ -101,12 +101,12 @@ def _fragments(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
             yield at, kind, payload
         else:
             yield at, None, b""
-        # Where the length cannot be right, look for more at the next block.
+        # If the length cannot be right, continue at the next block.
         at += _fragment.size + length if whole else left
 
 
 def _is_of_writer(payload: bytes) -> bool:
-    """Whether a batch begins as the writer's do: with a put of anything but what cleaning remembers."""
+    """Whether a batch begins as the writer's do: with a put that is not of the cleaning's memory."""
     entry = payload[_batch.size : _batch.size + 3]
     return len(entry) == 3 and entry[0] == _PUT and entry[2:] != keys.CLEANING
 

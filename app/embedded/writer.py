@@ -1,4 +1,4 @@
-"""Group commit: whatever is put while a sync runs becomes the next batch, so that batches grow with the load."""
+"""Group commit: all that is put during a sync is the next batch, so batches grow with the load."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class Writer(Generic[T]):
-    """Writes puts in the order they came, and says once they are synced which ones they were.
+    """Writes puts in their order, and calls back when they are synced.
 
-    It belongs to one event loop. `durable` is called on it with the tags of each synced batch, in the order of the
-    puts; `failed` with the tags of all that will never be.
+    It belongs to one event loop, which calls `durable` with the tags of each synced batch, in the order of the puts, or
+    `failed` with the tags of all that will never be synced.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Writer(Generic[T]):
         self._path = path
         self._durable = durable
         self._failed = failed
-        # The loop that waits for the next sync, or None to end. An executor would cost a lone client 0.1 ms more.
+        # The loop that waits for the next sync, or None to end. An executor would add 0.1 ms to a single append.
         self._requests: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread = Thread(target=self._sync, name="embedded-log-sync", daemon=True)
         self._thread.start()
@@ -58,30 +58,30 @@ class Writer(Generic[T]):
         return self._puts + self._puts_syncing
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Put into the next batch. Only `tag` gets that batch written, in the same turn of the loop."""
+        """Put into the next batch, which is only written after a `tag` in the same turn of the loop."""
         self._batch.put(key, value)
         self._puts += 1
 
     def tag(self, tag: T) -> None:
-        """Ask to be told when everything put so far is durable. Call `check` before."""
+        """Have a callback called with this tag once all puts so far are durable. Call `check` before."""
         self._tags.append(tag)
         if not self._scheduled:
             self._schedule()
 
     def push(self) -> None:
-        """Write now what would be in the next round of the event loop, unless a sync runs."""
+        """Write now instead of in the next turn of the event loop, unless a sync runs."""
         if self._scheduled and not self._busy:
             self._write()
 
     def check(self) -> None:
-        """Raise LogFailed or LogClosed if nothing can be written any more."""
+        """Raise LogFailed or LogClosed if nothing more can be written."""
         if self.failure is not None:
             raise self.failure.with_traceback(None)  # one instance for all: its traceback must not grow
         if self.closed:
             raise LogClosed(self._path)
 
     def fail(self, failure: LogFailed) -> None:
-        """Write nothing more. What is not durable yet fails, though a sync that runs may still make it so."""
+        """Write nothing more. All that is not durable yet fails, though a running sync may still make it durable."""
         if self.failure is not None:
             return
         self.failure = failure
@@ -104,7 +104,7 @@ class Writer(Generic[T]):
 
     def _write(self) -> None:
         if self.failure is not None or not self._scheduled or self._busy:
-            return  # pushed meanwhile
+            return  # `push` has written it
         batch, self._batch = self._batch, WriteBatch(raw_mode=True)
         self._syncing, self._tags = self._tags, []
         self._puts, self._puts_syncing = 0, self._puts
@@ -138,5 +138,5 @@ class Writer(Generic[T]):
         self._busy = False
         self._durable(durable)
         if self._scheduled:
-            # Behind the callbacks of the futures just resolved, so that clients who answer at once join this batch.
+            # After the callbacks of the futures just resolved, so that clients that append again join this batch.
             asyncio.get_running_loop().call_soon(self._write)

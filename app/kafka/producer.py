@@ -1,4 +1,4 @@
-"""Sending to Kafka: in order, acknowledged by all replicas, and never lost without a word."""
+"""Sending to Kafka: in order, acknowledged by all in-sync replicas, and never lost unnoticed."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ class Producer(driver.Producer):
         super().__post_init__()
         self.failed: KafkaError | None = None
         self._records: deque[_Record] = deque()
-        self._owed: deque[tuple[float, asyncio.Future[Any]]] = deque()  # by the time until which each must be there
+        self._owed: deque[tuple[float, asyncio.Future[Any]]] = deque()  # in order of their deadlines
         self._unsent = asyncio.Event()
         self._all_handed_over = asyncio.Event()
         self._all_handed_over.set()
@@ -37,7 +37,7 @@ class Producer(driver.Producer):
         self._pulse = Pulse(conf.broker_session_timeout - conf.broker_heartbeat_interval, self.app.on_long_pause)
 
     async def on_start(self) -> None:
-        """Connect, and see from now on that nothing is sent after a pause in which the partitions may have moved."""
+        """Connect, and from now on check before each request that the process was not stopped for too long."""
         await super().on_start()
         self._pulse.start()
         sender = self._ensure_producer()._sender
@@ -70,7 +70,7 @@ class Producer(driver.Producer):
         the request time-out, nothing is committed any more and the app is told (`on_lost_send`).
 
         Raises:
-            NotReady: the producer has not been started, so that nobody knows when this could be sent.
+            NotReady: the producer has not been started, so it is unknown when this could be sent.
         """
         if not owed:
             self._ensure_producer()
@@ -88,11 +88,11 @@ class Producer(driver.Producer):
     def append_all(
         self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]
     ) -> "asyncio.Future[Any]":
-        """Send keys and values that are `owed`; the future is that of the last, behind which all others are."""
+        """Send keys and values that are `owed`; the future is that of the last, which is acknowledged last."""
         return [self.append(topic, partition, key, value, owed=True) for key, value in records][-1]
 
     def push(self) -> None:
-        """Do nothing: what was appended goes out by itself."""
+        """Do nothing: the sending task does not wait for the end of the turn."""
 
     async def flush(self) -> None:
         """Wait until everything appended is acknowledged. Raises the KafkaError of an owed record that failed."""
@@ -120,7 +120,7 @@ class Producer(driver.Producer):
 
     @Service.task
     async def _watch_owed(self) -> None:
-        # An idempotent producer of aiokafka's tries for ever, also what a broker will never take.
+        # aiokafka's idempotent producer retries for ever, even what a broker will never accept.
         owed = self._owed
         async for _ in self.itertimer(min(1.0, self.request_timeout / 4), name="watch-owed"):
             now = asyncio.get_running_loop().time()
@@ -131,14 +131,14 @@ class Producer(driver.Producer):
         if sent.cancelled():
             future.cancel()
         elif (error := sent.exception()) is not None:
-            self._renew()
+            self._renew_producer_id()
             _fail(future, error)
         elif not future.done():
             future.set_result(sent.result())
 
-    def _renew(self) -> None:
-        # aiokafka counts what was refused for good as sent, so that all that follows in its partition would be refused
-        # as out of order, for ever: the next batch goes out under a new producer id.
+    def _renew_producer_id(self) -> None:
+        # A batch that is refused for good has used up a sequence number, so the broker would refuse all later ones of
+        # its partition as out of order. Under a new producer id the numbers start anew.
         manager = self._ensure_producer()._txn_manager
         manager._pid_and_epoch = PidAndEpoch(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
         manager._pid_waiter = asyncio.get_running_loop().create_future()
@@ -157,4 +157,4 @@ class Producer(driver.Producer):
 def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # whoever waits for it gets it; for the others it is no news
+        future.exception()  # asyncio would log an exception that nobody retrieves

@@ -8,11 +8,11 @@ BEAT = 0.25  # seconds
 
 
 class Pulse:
-    """Beats in a thread of its own while the process runs; a beat that is late by `limit` seconds calls `missed`.
+    """Beats in a thread of its own; if a beat is more than `limit` seconds late, `missed` is called with the seconds.
 
-    A process that was stopped (a signal, a suspended machine, a frozen container) goes on as if nothing had happened:
-    it would apply what it had read, and its changelog records, which are older than those of the partition's new owner,
-    would win.
+    A process that was stopped (by a signal, a suspended machine, a frozen container) continues as if nothing had
+    happened. It would apply what it had read before, and its outdated changelog records would overwrite those of the
+    partition's new owner.
     """
 
     def __init__(self, limit: float, missed: Callable[[float], None]) -> None:
@@ -32,7 +32,7 @@ class Pulse:
             self._thread.join()
 
     def check(self) -> None:
-        """Call `missed` if the process has just been stopped for too long: to be asked before anything is sent."""
+        """Call `missed` if the process has just been stopped for too long. To be called before anything is sent."""
         if not self._end.is_set() and (pause := _now() - self._last) > self._limit:
             self._missed(pause)
 
@@ -43,5 +43,5 @@ class Pulse:
 
 
 def _now() -> float:
-    # Linux's monotonic clock stands still while the machine is suspended, and this one does not.
+    # Unlike Linux's monotonic clock, this one also runs while the machine is suspended.
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

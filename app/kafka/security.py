@@ -1,4 +1,4 @@
-"""How a worker shows Kafka who it is, and knows whom it talks to."""
+"""How a worker authenticates to Kafka, and verifies the brokers."""
 
 import ssl
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ class Security(NamedTuple):
     keyfile: Path | None = None
 
     def credentials(self) -> Any:
-        """As Faust takes them; None for plain text without a name.
+        """The credentials for Faust; None for PLAINTEXT, which has none.
 
         Raises:
-            OSError, ssl.SSLError: a file cannot be read, or is no certificate or key.
+            OSError, ssl.SSLError: a file cannot be read, or is not a certificate or key.
         """
         if self.protocol == "PLAINTEXT":
             return None
@@ -40,7 +40,7 @@ class Security(NamedTuple):
         )
 
     def arguments(self) -> Mapping[str, Any]:
-        """As aiokafka's clients take them."""
+        """The keyword arguments for an aiokafka client."""
         return dict(credentials_to_aiokafka_auth(self.credentials()))
 
     def _context(self) -> ssl.SSLContext:

@@ -64,30 +64,30 @@ class Cluster:
     prefix: str = ""
 
     def replicas(self, brokers: int) -> int:
-        """How many each topic is to have."""
+        """How many replicas each topic should have."""
         return self.replication or min(3, brokers)
 
     def in_sync(self, brokers: int) -> int:
-        """How many of them must be in sync for anything to be written."""
+        """How many replicas must be in sync before anything can be written."""
         return self.min_insync or (2 if self.replicas(brokers) > 2 else 1)
 
 
 class Copies(NamedTuple):
-    """How many replicas a topic has, and how many of them are in sync, each in the partition that has the fewest."""
+    """How many replicas a topic has and how many are in sync, each in the partition with the fewest."""
 
     replicas: int
     in_sync: int
 
 
 class Found(NamedTuple):
-    """What is in Kafka: how many brokers, and those of the cluster's topics that are there."""
+    """What is in Kafka: how many brokers, and which of the cluster's topics."""
 
     brokers: int
     topics: Mapping[str, Copies]
 
 
 class Setup(Service):
-    """Reaches Kafka and makes its topics ready before anything else of the worker uses it."""
+    """Connects to Kafka and prepares its topics before any other part of the worker uses it."""
 
     def __init__(self, cluster: Cluster, app: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -115,7 +115,7 @@ class Setup(Service):
 
 
 def marker(prefix: str) -> str:
-    """The topic that is there as long as an import into the topics with this prefix is not complete."""
+    """The topic that exists as long as an import into the topics with this prefix is incomplete."""
     return f"{prefix}callscore-import-unfinished"
 
 
@@ -124,7 +124,7 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
 
     Raises:
         TopicMismatch: a topic has another number of partitions.
-        ImportUnfinished: unless `importing`, if the topics do not hold all that is to be imported.
+        ImportUnfinished: an import has not been completed, and this is not it (`importing`).
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
     async with connected(cluster) as admin:
@@ -136,7 +136,7 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
 
 
 async def look(cluster: Cluster) -> Found:
-    """What is there of what `prepare` would make ready; nothing is made.
+    """What is already there of what `prepare` would create; creates nothing.
 
     Raises:
         TopicMismatch, ImportUnfinished, KafkaError, OSError: as `prepare`.
@@ -158,7 +158,7 @@ def _copies(partitions: Sequence[Mapping[str, Any]]) -> Copies:
 
 @asynccontextmanager
 async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client that is connected. Raises KafkaError, which says why it cannot be."""
+    """A connected admin client. Raises KafkaError, which says why it cannot connect."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=list(cluster.servers), request_timeout_ms=10_000, **cluster.security.arguments()
     )
@@ -166,7 +166,7 @@ async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
         try:
             await admin.start()
         except KafkaConnectionError:
-            await _knock(cluster)
+            await _raise_cause(cluster)
             raise
         yield admin
     finally:
@@ -174,13 +174,13 @@ async def connected(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def check_no_import(admin: AIOKafkaAdminClient, marker: str) -> None:
-    """Raise ImportUnfinished if the topic that marks one is there."""
+    """Raise ImportUnfinished if the topic that marks one exists."""
     if marker in await admin.list_topics():
         raise ImportUnfinished(marker)
 
 
-async def _knock(cluster: Cluster) -> None:
-    """Connect to each server alone: the admin client only says that it could not.
+async def _raise_cause(cluster: Cluster) -> None:
+    """Connect to each server by itself, as the admin client does not say why it could not.
 
     Raises:
         KafkaError: why the first of them cannot be used.
@@ -197,7 +197,7 @@ async def _knock(cluster: Cluster) -> None:
 
 
 async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> None:
-    """Create what is missing; what another worker creates at the same time is fine."""
+    """Create the missing topics; another worker may create them at the same time."""
     there = set(await admin.list_topics())
     common = {"min.insync.replicas": str(cluster.in_sync(brokers)), "max.message.bytes": str(MESSAGE_BYTES)}
     missing = [
@@ -224,7 +224,7 @@ async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
 
 
 def check_described(described: Mapping[str, Mapping[str, Any]], cluster: Cluster) -> dict[str, int]:
-    """How many partitions each topic has, none while a broker learns of it.
+    """How many partitions each topic has; 0 until the broker knows of it.
 
     Raises TopicMismatch, TopicAuthorizationFailedError.
     """
@@ -239,7 +239,7 @@ def check_described(described: Mapping[str, Mapping[str, Any]], cluster: Cluster
 
 
 def explain(error: Exception) -> str:
-    """What a KafkaError or OSError means, in words."""
+    """A KafkaError or OSError in words."""
     name = type(error).__name__
     text = str(error).removeprefix(f"{name}: ")
     return f"{text} ({name})" if text and text != name else name

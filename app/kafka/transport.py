@@ -1,4 +1,4 @@
-"""Faust's Kafka driver as callscore uses it: sends that never fail unseen, commits that never pass unfinished work."""
+"""Faust's Kafka driver as callscore uses it: no send fails unnoticed, no commit passes unfinished work."""
 
 from faust.transport.drivers import aiokafka as driver
 
@@ -7,7 +7,7 @@ from .producer import Producer
 
 
 class Transport(driver.Transport):
-    """Registered for the scheme `kafka` in the place of Faust's own."""
+    """Registered for the scheme `kafka` in place of Faust's own."""
 
     Consumer = Consumer
     Producer = Producer
