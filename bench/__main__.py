@@ -1,6 +1,7 @@
-"""`make bench`: measures the service end to end, and a peer beside it, and writes bench/results/latest.{json,md}.
+"""Measure the service end to end, and a peer next to it, and write bench/results/latest.{json,md}.
 
-With --kafka on a real Kafka, into kafka-latest: that needs a JDK 17 and Maven. Whoever takes part shares the cores.
+With --kafka the service runs on a real Kafka, which needs a JDK 17 and Maven, and results go to kafka-latest.
+All processes share the cores of this machine.
 """
 
 import argparse
@@ -36,17 +37,17 @@ def main() -> None:
         "model": model,
     }
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts) + "; all by default")
-    parser.add_argument("--tasks", type=int, default=TASKS, help="of the largest size in `growth`: up to 10000000")
-    parser.add_argument("--kafka", action="store_true", help="on a Kafka of one broker")
+    parser.add_argument("--tasks", type=int, default=TASKS, help="largest size in `growth`, up to 10000000")
+    parser.add_argument("--kafka", action="store_true", help="run on a Kafka of one broker")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that child processes are ended, too
     results: dict[str, Any] = {"machine": machine.facts()}
     for name in options.parts or parts:
         with stage(options.kafka) as (kafka, folder):
             found = parts[name](kafka, folder)
         results |= found if isinstance(found, dict) else {name: found}
         reached = {"goals": goals.table(results, on_kafka=options.kafka)}
-        report.save("kafka-latest" if options.kafka else "latest", reached | results)  # after each, as they take long
+        report.save("kafka-latest" if options.kafka else "latest", reached | results)  # after each part: all take long
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A scorer that computes. Named by CALLSCORE_SCORERS in benchmarks."""
+"""A scorer that computes, for CALLSCORE_SCORERS."""
 
 import time
 
@@ -9,7 +9,7 @@ SECONDS = 0.02
 
 @scorer
 def busy(output: str) -> dict[str, int]:
-    """Takes 20 ms of CPU, in a worker process since it is not async."""
+    """Takes 20 ms of CPU, in a worker process, since it is not async."""
     started, rounds = time.process_time(), 0
     while time.process_time() - started < SECONDS:
         rounds += 1

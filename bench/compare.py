@@ -1,8 +1,7 @@
-"""`python -m bench.compare DIR_A DIR_B [ROUNDS]`: two checkouts by turns, where one run of each would be mostly noise.
+"""Compare two checkouts of callscore, as one run of each would be mostly noise.
 
-Both workers are up at the same time, with nothing to do but in their turn. What is compared is what happens within a
-round, since what else the machine does changes more slowly than that. A checkout without changes, given twice, shows
-how much is noise.
+Both workers run all the time, and take turns. Values are compared within a round, since the load of the machine changes
+more slowly than that. The same checkout given twice shows how much is noise.
 """
 
 import argparse
@@ -20,7 +19,7 @@ ROUNDS = 10
 
 
 def worker_of(checkout: Path, folder: Path, stack: ExitStack) -> Run:
-    """A worker that is ready, of the code in another checkout and with the packages of this one."""
+    """A ready worker that runs the code of a checkout with the packages of this one."""
     folder.mkdir()
     workers = Workers(None, folder)
     stack.callback(workers.kill)
@@ -47,8 +46,8 @@ def compared(first: list[Cost], second: list[Cost]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("a", type=Path, metavar="DIR_A", help="a checkout of callscore")
-    parser.add_argument("b", type=Path, metavar="DIR_B", help="another one")
-    parser.add_argument("rounds", type=int, nargs="?", default=ROUNDS, metavar="ROUNDS")
+    parser.add_argument("b", type=Path, metavar="DIR_B", help="another checkout")
+    parser.add_argument("rounds", type=int, nargs="?", default=ROUNDS, metavar="ROUNDS", help=f"{ROUNDS} by default")
     options = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="callscore-bench-")))

@@ -1,4 +1,4 @@
-"""What the topics of an embedded log and the tables of a worker take on disk, one by one."""
+"""The size on disk of each topic of an embedded log, and of each table of a worker."""
 
 import tempfile
 from collections import Counter
@@ -12,15 +12,15 @@ from bench import machine
 
 
 def topics(log: Path) -> dict[str, int]:
-    """Bytes of each topic of a log that nobody uses, compressed.
+    """Compressed bytes of each topic of a log that is not in use.
 
-    All topics share the log's files, so each is copied into files of its own, which are made as the log's are.
+    All topics share the log's files, so each is copied to a database of its own with the same options.
     """
     with View(log) as view:
-        return {name: _alone(view, name) for name in sorted(view.topics)}
+        return {name: _size(view, name) for name in sorted(view.topics)}
 
 
-def _alone(view: View, topic: str) -> int:
+def _size(view: View, topic: str) -> int:
     with tempfile.TemporaryDirectory(prefix="callscore-bench-") as folder:
         copy = Rdict(folder, database_options())
         empty = True
@@ -35,7 +35,7 @@ def _alone(view: View, topic: str) -> int:
 
 
 def tables(data_dir: Path) -> dict[str, int]:
-    """Bytes of each table, all partitions; RocksDB's own notes, which grow all the time, left out."""
+    """Bytes of each table in all partitions, without RocksDB's info logs, which grow all the time."""
     found: Counter[str] = Counter()
     for folder in data_dir.glob("instance-*/tables/*.db"):
         name = folder.name.removesuffix(".db").rsplit("-", 1)[0]

@@ -1,4 +1,4 @@
-"""What standby replicas of the tables buy when one of two workers is killed, and what they cost until then."""
+"""What standby replicas of the tables gain when one of two workers is killed, and what they cost."""
 
 import asyncio
 import shutil
@@ -13,12 +13,12 @@ from kafka.cluster import Cluster
 from tests.service import Service, attempts
 
 RUNS = 3
-CALLS, REFS = 1_000, 10  # of one submission whose cost is measured
+CALLS, REFS = 1_000, 10  # of each submission that is measured
 PROBE_CALLS = 200
 
 
 def failovers(kafka: Cluster, folder: Path, scores: int) -> list[dict[str, Any]]:
-    """Without standby replicas and with one, on tables of so many scores."""
+    """Without standby replicas and with one, on tables with `scores` scores."""
     alone = Workers(kafka, folder, 1)
     try:
         restarts.fill(alone, scores)
@@ -29,7 +29,7 @@ def failovers(kafka: Cluster, folder: Path, scores: int) -> list[dict[str, Any]]
 
 
 def failover(kafka: Cluster, folder: Path, standbys: int) -> dict[str, Any]:
-    """Two workers recover, the second one with an empty folder, work, and lose one of them, several times."""
+    """Two workers recover and work, and one of them is killed, several times."""
     workers = Workers(kafka, folder, 2, standby_replicas=standbys)
     shutil.rmtree(workers.data_dir)
     try:
@@ -57,8 +57,7 @@ def failover(kafka: Cluster, folder: Path, standbys: int) -> dict[str, Any]:
 def lose(workers: Workers, lost: Service, name: str, refs: list[str]) -> tuple[float, float]:
     """Kill a worker: seconds until every partition answers, and until tasks in all of them are scored.
 
-    Afterwards it is started again, with an empty folder. Losing them in turn, what is left never has the tables
-    of what was lost, but as a standby.
+    Afterwards it is started again with an empty folder, so the other worker never has its tables except as standbys.
     """
     settle(workers)
     [left] = [worker for worker in workers.all if worker is not lost]
@@ -77,7 +76,7 @@ def lose(workers: Workers, lost: Service, name: str, refs: list[str]) -> tuple[f
 
 
 def settle(workers: Workers, quiet: float = 5.0) -> None:
-    """Wait until no table is recovered any more, of standbys too, for which nobody can be asked: no folder grows."""
+    """Wait until all tables are recovered. Standbys report nothing, so it waits until no folder grows."""
     size, since = -1, time.monotonic()
     for _ in attempts(600):
         now = workers.table_bytes()
@@ -85,10 +84,10 @@ def settle(workers: Workers, quiet: float = 5.0) -> None:
             size, since = now, time.monotonic()
         elif time.monotonic() - since > quiet:
             return
-    raise AssertionError("the tables go on growing")
+    raise AssertionError("the tables keep growing")
 
 
 def instance_of(workers: Workers, worker: Service) -> Path:
-    """The instance folder that a worker holds."""
+    """The instance folder that a worker has locked."""
     held = {link.resolve() for link in Path(f"/proc/{worker.pid}/fd").iterdir()}
     return next(lock.parent for lock in workers.data_dir.resolve().glob("*/lock") if lock in held)

@@ -1,4 +1,4 @@
-"""What the service is to reach on two cores, on the embedded log and on Kafka, next to what was measured."""
+"""The performance goals on two cores, on the embedded log and on Kafka, next to what was measured."""
 
 from collections.abc import Callable, Mapping
 from operator import ge, le
@@ -8,13 +8,13 @@ Results = Mapping[str, Any]
 
 
 class Goal(NamedTuple):
-    """One measure and its limits: on the embedded log, and on Kafka; None where it is only reported."""
+    """A measure and its limits on the embedded log and on Kafka; None if it is only reported."""
 
     measure: str
-    reaches: Callable[[float, float], bool]  # of what was measured and the limit
+    reaches: Callable[[float, float], bool]  # arguments: measured value, limit
     embedded: float | None
     kafka: float | None
-    find: Callable[[Results], float]  # raises LookupError for what was not measured
+    find: Callable[[Results], float]  # raises LookupError if it was not measured
 
 
 def _row(results: Results, part: str, number: int) -> Any:
@@ -44,7 +44,7 @@ GOALS = (
 
 
 def table(results: Results, on_kafka: bool) -> list[dict[str, Any]]:
-    """A row for each goal whose measure is among the results; what it was measured with is there, not here."""
+    """A row for each goal that was measured."""
     rows = []
     for goal in GOALS:
         try:

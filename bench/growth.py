@@ -1,4 +1,4 @@
-"""What a task costs in small and large submissions, as the tables fill; what stays on disk, and how soon it is back."""
+"""The cost of a task by the size of a submission as tables grow, the size on disk, and the time to restart."""
 
 import asyncio
 from pathlib import Path
@@ -13,13 +13,13 @@ from kafka.cluster import Cluster
 REFS = 10
 WARM_CALLS = 200
 SMALLEST = 1_000  # tasks
-LARGEST_SUBMISSION = 1_000_000  # tasks; more are sent as several
-MOST_COPIED = 200_000  # scores of which it is told what they take on disk: cleaning and copying more takes minutes
-AT_LEAST = 20_000  # tasks that are measured of each size, since CPU time is counted in hundredths of a second
+LARGEST_SUBMISSION = 1_000_000  # tasks; larger ones are split
+MOST_COPIED = 200_000  # scores; beyond that, measuring the size on disk takes minutes
+AT_LEAST = 20_000  # tasks of each size, since CPU time has a resolution of 10 ms
 
 
 def growth(kafka: Cluster | None, folder: Path, largest: int) -> dict[str, Any]:
-    """Submissions of ever more tasks, up to `largest`, on one worker."""
+    """Submissions of more and more tasks, up to `largest`, on one worker."""
     workers = Workers(kafka, folder)
     try:
         workers.start()
@@ -44,7 +44,7 @@ def fill(workers: Workers, largest: int) -> list[dict[str, Any]]:
     workers.score("warm", WARM_CALLS, refs)
     scores, rows = WARM_CALLS * REFS, []
     for size in sizes(largest):
-        pause = min(1.0, size / 10_000)  # that it is seldom asked, and seldom idle, before the client knows
+        pause = min(1.0, size / 10_000)  # rarely polled, and rarely idle before the client notices
         costs = [workers.score(f"{size}-{n}", tasks // REFS, refs, pause) for n, tasks in enumerate(submissions(size))]
         scores += sum(cost.tasks for cost in costs)
         rows.append(row(workers, size, scores, costs))
@@ -52,7 +52,7 @@ def fill(workers: Workers, largest: int) -> list[dict[str, Any]]:
 
 
 def sizes(largest: int) -> list[int]:
-    """1,000, 10,000 and so on, up to the largest."""
+    """1,000, 10,000 and so on, up to `largest`."""
     found = [SMALLEST]
     while found[-1] * 10 <= largest:
         found.append(found[-1] * 10)
@@ -60,7 +60,7 @@ def sizes(largest: int) -> list[int]:
 
 
 def submissions(size: int) -> list[int]:
-    """Of how many tasks each submission is, for all that is measured of a size."""
+    """The number of tasks of each submission with which a size is measured."""
     if size <= LARGEST_SUBMISSION:
         return [size] * max(1, AT_LEAST // size)
     return [LARGEST_SUBMISSION] * (size // LARGEST_SUBMISSION)
@@ -79,7 +79,7 @@ def row(workers: Workers, size: int, scores: int, costs: list[Cost]) -> dict[str
 
 
 def restarted(workers: Workers) -> float:
-    """Seconds until a worker that was stopped is ready again; it is stopped afterwards."""
+    """Seconds until a stopped worker is ready again; it is stopped afterwards."""
     workers.stop()
     seconds, _ = ready_seconds(workers.all[0])
     workers.stop()
@@ -87,7 +87,7 @@ def restarted(workers: Workers) -> float:
 
 
 def bytes_per_score(workers: Workers, scores: int) -> list[dict[str, Any]]:
-    """What each topic and table of stopped workers takes on disk; an embedded log is cleaned and compressed before."""
+    """The size of each topic and table of stopped workers; an embedded log is compacted before."""
     if workers.kafka is None:
         asyncio.run(compact(workers.data_dir / "log", None))
     sizes = {f"topic {name}": size for name, size in workers.log_bytes().items()}

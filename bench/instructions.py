@@ -1,7 +1,7 @@
-"""`python -m bench.instructions [DIR ...]`: instructions of a worker for each task, counted by callgrind.
+"""Count a worker's instructions per task with callgrind: `python -m bench.instructions [DIR ...]`.
 
-They hardly depend on what else the machine does, where times do. A worker is some fifty times slower so, and what it
-does when it has nothing to do is counted as well: that is measured alone and taken off. Needs valgrind on the PATH.
+Unlike times, they hardly depend on the load of the machine. The worker is some fifty times slower. Its instructions
+while it is idle are measured separately, and subtracted. Needs valgrind on the PATH.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from bench import load, machine, report
 from tests.service import ROOT, Service
 
 CALLS, REFS = 200, 10
-PAUSE = 5.0  # seconds between two looks at whether all is done, each of which is counted
+PAUSE = 5.0  # seconds between polls, whose instructions are counted, too
 IDLE = 20.0  # seconds
 TOTALS = re.compile(r"^totals: (\d+)", re.MULTILINE)
 
 
 class Counted(Service):
-    """A worker of another checkout under callgrind, which counts only when it is told to."""
+    """A worker of another checkout under callgrind, which counts only between `count(True)` and `count(False)`."""
 
     def __init__(self, folder: Path, checkout: Path) -> None:
         super().__init__(folder / "data", partitions=load.PARTITIONS, stuck_after=3600)
@@ -39,7 +39,7 @@ class Counted(Service):
         self._control("--instr=on" if on else "--instr=off")
 
     def counted(self) -> int:
-        """Instructions since it was last asked."""
+        """Instructions since the last call."""
         before = set(self._counts.parent.glob("counts.*"))
         self._control("--dump")
         [dump] = set(self._counts.parent.glob("counts.*")) - before
@@ -85,7 +85,7 @@ def of(checkout: Path) -> dict[str, Any]:
 
 def main() -> int:
     if shutil.which("valgrind") is None:
-        print("Instructions cannot be counted, as there is no valgrind on the PATH.", file=sys.stderr)
+        print("Instructions cannot be counted: there is no valgrind on the PATH.", file=sys.stderr)
         return 2
     checkouts = [Path(name) for name in sys.argv[1:]] or [ROOT]
     report.save("instructions", {"instructions": [of(checkout) for checkout in checkouts], "machine": machine.facts()})

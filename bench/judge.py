@@ -1,6 +1,6 @@
-"""The judge of `bench.judges`: HTTP as far as callscore speaks it, so that it leaves the cores to who is measured.
+"""The judge of `bench.judges`: a minimal HTTP server, so that it leaves the cores to callscore.
 
-aiohttp's server takes 0.35 ms for a request, so that of 200 that come at once the last one is read after 70 ms.
+aiohttp's server takes 0.35 ms a request, so the last of 200 simultaneous requests would be read after 70 ms.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 
 
 class PromptJudge(Judge):
-    """Answers each request so many seconds after it was read, as if it had as many models as are needed."""
+    """Answers each request `seconds` after it was read, however many there are."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.takes = seconds
-        self.latest = 0.0  # seconds after its time at which an answer was sent, at most
+        self.latest = 0.0  # seconds by which an answer was late, at most
 
     async def serve(self, folder: Path, at_once: int) -> None:
         """Serve until stdin ends."""
@@ -34,22 +34,22 @@ class PromptJudge(Judge):
         await loop.run_in_executor(None, sys.stdin.read)
 
     def answer(self, body: bytes) -> bytes:
-        """What is answered to a request."""
+        """The response to a request."""
         asked: dict[str, Any] = orjson.loads(body)
         content = orjson.dumps(self._completion(asked, judged(asked), ""))
         return _HEAD % len(content) + content
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, on which a request waits for the answer to the one before."""
+    """One connection, without pipelining."""
 
     def __init__(self, judge: PromptJudge) -> None:
         self._judge = judge
-        self._loop = asyncio.get_running_loop()  # whose clock is the monotonic one
+        self._loop = asyncio.get_running_loop()  # its clock is the monotonic one
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # which uvloop's are by what they do alone
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's transports are not subclasses
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -60,10 +60,10 @@ class _Connection(asyncio.Protocol):
         judge = self._judge
         judge.at_once += 1
         judge.most_at_once = max(judge.most_at_once, judge.at_once)
-        # Whoever came at the same moment is read before this one's answer is made, which nobody waits for yet.
-        self._loop.call_soon(self._think, body, time.monotonic() + judge.takes)
+        # Requests that arrived at the same time are read first: the response to this one is not due yet.
+        self._loop.call_soon(self._prepare, body, time.monotonic() + judge.takes)
 
-    def _think(self, body: bytes, due: float) -> None:
+    def _prepare(self, body: bytes, due: float) -> None:
         self._loop.call_at(due, self._answer, self._judge.answer(body), due)
 
     def _answer(self, answer: bytes, due: float) -> None:

@@ -1,6 +1,6 @@
-"""`make bench-kafka`: measures workers on a real Kafka and writes bench/results/kafka.{json,md}.
+"""Measure one and two workers on a real Kafka, and write bench/results/kafka.{json,md}.
 
-Needs a JDK 17 and Maven. The broker, the workers and the client that loads them share the cores of this machine.
+Needs a JDK 17 and Maven. The broker, the workers and their client share the cores of this machine.
 """
 
 import argparse
@@ -29,10 +29,10 @@ def main() -> None:
         "failovers": lambda kafka, folder: failover.failovers(kafka, folder, options.failover_scores),
     }
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts) + "; all by default")
-    parser.add_argument("--scores", type=int, default=SCORES, help="in the tables of a worker that restarts")
-    parser.add_argument("--failover-scores", type=int, default=FAILOVER_SCORES, help="where one of two is lost")
+    parser.add_argument("--scores", type=int, default=SCORES, help="in the tables, for `restarts`")
+    parser.add_argument("--failover-scores", type=int, default=FAILOVER_SCORES, help="in the tables, for `failovers`")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that brokers and workers are ended then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that brokers and workers are ended, too
     results: dict[str, Any] = {"machine": machine.facts()}
     for name in options.parts or parts:
         with tempfile.TemporaryDirectory(prefix="callscore-bench-") as folder:
@@ -43,7 +43,7 @@ def main() -> None:
             finally:
                 kafka.kill()
         results |= found if isinstance(found, dict) else {name: found}
-        report.save("kafka", results)  # after each part, since all of them take long
+        report.save("kafka", results)  # after each part, as they take long
 
 
 if __name__ == "__main__":

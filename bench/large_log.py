@@ -1,4 +1,4 @@
-"""`python -m bench.large_log [GB]`: the memory of a process that writes, reads and cleans a log larger than it."""
+"""Measure the memory of a process with a log of many GB: `python -m bench.large_log [GB]`."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from bench.machine import memory_mb
 
 PARTITIONS = 8
 VALUE_BYTES = 4096
-SAMPLES = 16  # of each curve
+SAMPLES = 16  # of memory, in each part
 GB = 1024**3
 
 
 class Curve:
-    """Resident memory in MB as the work goes on, at even steps of it."""
+    """Samples of resident memory in MB, at even steps of the work."""
 
     def __init__(self, total: int) -> None:
         self._step = max(1, total // SAMPLES)
@@ -41,7 +41,7 @@ class Curve:
 
 
 async def write(log: Log, records: int) -> Curve:
-    """Append records that do not compress, in a topic that is kept and in one that is compacted."""
+    """Append incompressible records, to a topic that is kept whole and to one that is compacted."""
     random, curve = Random(1), Curve(records)
     for number in range(records):
         topic = "calls" if number % 2 else "rows"
@@ -54,7 +54,7 @@ async def write(log: Log, records: int) -> Curve:
 
 
 async def read(log: Log, records: int) -> Curve:
-    """Read all of it, a megabyte at a time."""
+    """Read the whole log, a megabyte at a time."""
     curve, found = Curve(records), 0
     for topic in ("calls", "rows"):
         for partition in range(PARTITIONS):
@@ -69,7 +69,7 @@ async def read(log: Log, records: int) -> Curve:
 
 
 async def compact(log: Log, records: int) -> Curve:
-    """Clean the compacted half of it."""
+    """Compact one of the two topics."""
     curve = Curve(SAMPLES)
     task = asyncio.ensure_future(log.compact("rows"))
     for number in range(SAMPLES):

@@ -1,4 +1,4 @@
-"""A client that loads a service over HTTP as real ones do, and what it saw."""
+"""A client that puts load on a service over HTTP, and measures."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from tests.service import Service, complete_call
 PROJECT = "bench/project"
 PARTITIONS = 8  # as many as a service has by default
 CALL_BYTES = 1024  # of an output
-PAUSE = 0.02  # seconds between two looks at whether all is done
+PAUSE = 0.02  # seconds between polls
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def contains(number: int) -> tuple[str, dict[str, Any]]:
 
 
 async def publish(service: Service, number: int, of_kind: OfKind = contains) -> list[str]:
-    """Publish so many scorers, which do next to nothing by default; returns their refs."""
+    """Publish `number` scorers, by default ones that do next to nothing; returns their refs."""
     refs = []
     async with aiohttp.ClientSession(service.url) as session:
         for n in range(number):
@@ -79,9 +79,9 @@ async def submit(session: aiohttp.ClientSession, call_ids: list[str], refs: list
 
 
 async def score(service: Service, call_ids: list[str], refs: list[str], pause: float = PAUSE) -> tuple[float, Any]:
-    """Submit once and wait until the counter says that all is scored; returns seconds and the request.
+    """Submit once and wait until all tasks are done; returns seconds and the request.
 
-    It is asked every `pause` seconds, which costs the service a query of all its partitions.
+    The request is polled every `pause` seconds, each time with a query of all partitions.
     """
     async with aiohttp.ClientSession(service.url) as session:
         started = time.perf_counter()
@@ -95,15 +95,15 @@ async def score(service: Service, call_ids: list[str], refs: list[str], pause: f
 
 
 def seconds_of(request: Any) -> float:
-    """From when a request was taken until the last of its tasks was done, as the service says."""
+    """Seconds from when a request was accepted until its last task was done, by the service's clock."""
     since, until = (datetime.fromisoformat(request[name]) for name in ("requested_at", "finished_at"))
     return (until - since).total_seconds()
 
 
 async def submit_latency(service: Service, refs: list[str], clients: int, each: int, pause: float = 0.0) -> Latency:
-    """Latency of submitting 100 call ids × the refs, from so many clients at once; the calls are known and scored.
+    """Latency of submitting 100 call ids × the refs from `clients` clients; the calls are known and scored.
 
-    With `pause` a client submits every so many seconds, and otherwise as soon as it is answered.
+    Each client submits every `pause` seconds, or as soon as it is answered.
     """
     call_ids = await log_calls(service, "latency", 100)
     taken: list[float] = []

@@ -13,7 +13,7 @@ def facts() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "fdatasync_p50_ms": round(fdatasync_p50_ms(), 3),
-        "load_average": round(os.getloadavg()[0], 1),  # of the last minute: what others do, before anything is measured
+        "load_average": round(os.getloadavg()[0], 1),  # of the last minute, before anything is measured
     }
 
 
@@ -31,18 +31,18 @@ def fdatasync_p50_ms(times: int = 200) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far, its threads and its children included."""
+    """CPU time that a process and its children have used so far."""
     found = {int(name): stat for name in os.listdir("/proc") if name.isdigit() and (stat := _stat(int(name)))}
     ticks, waiting = 0, [pid]
     while waiting:
         parent = waiting.pop()
-        ticks += sum(int(field) for field in found[parent][11:15])  # its own, and of children that have ended
+        ticks += sum(int(field) for field in found[parent][11:15])  # its own, and that of children that have ended
         waiting += [child for child, stat in found.items() if int(stat[1]) == parent]
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/{pid}/stat behind the name; none if the process has ended."""
+    """The fields of /proc/{pid}/stat after the name; none if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rsplit(")", 1)[1].split()

@@ -1,4 +1,4 @@
-"""What a task costs a worker, told apart: what each task costs, and what its call costs, which its scorers share."""
+"""The CPU cost of a task by itself, and of its call, which all scorers of the call share."""
 
 import asyncio
 from itertools import product
@@ -17,7 +17,7 @@ LOGGED = 4_000  # calls
 
 
 def model(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
-    """Microseconds of CPU for each task, by how many scorers share a call, and a line through that."""
+    """Microseconds of CPU per task by the number of scorers per call, and the line that fits them."""
     workers = Workers(kafka, folder)
     try:
         workers.start()
@@ -37,7 +37,7 @@ def model(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
 
 
 def by_scorers(workers: Workers, refs: list[str]) -> list[dict[str, Any]]:
-    """What a task costs by how many scorers share a call: the least of rounds by turns, as what others do only adds."""
+    """The cost of a task by the number of scorers: the minimum of several rounds, as other load only adds to it."""
     costs: dict[int, list[float]] = {number: [] for number in REFS}
     for turn, number in product(range(ROUNDS), REFS):
         cost = workers.score(f"scorers-{number}-{turn}", TASKS // number, refs[:number])

@@ -1,4 +1,4 @@
-"""Scorers that do next to nothing, and a peer that does the same in the same run, by turns."""
+"""Scorers that do next to nothing, in turns with a peer that does the same work."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,11 +16,11 @@ WARM_CALLS = 200
 ROUNDS = 5
 OURS = "callscore"
 
-Run = Callable[[str, int], Cost]  # by a prefix for what is new, and a number of calls
+Run = Callable[[str, int], Cost]  # of a prefix for new ids, and a number of calls
 
 
 def no_op(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
-    """Tasks a second and CPU for each task, of callscore and of peers, medians of rounds in which each has its turn."""
+    """Tasks per second and CPU per task of callscore and of peers: medians of rounds in which they take turns."""
     with ExitStack() as stack:
         runs = {OURS: ours(kafka, folder, stack)}
         missing: dict[str, Any] = {}
@@ -37,7 +37,7 @@ def no_op(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
 
 
 def ours(kafka: Cluster | None, folder: Path, stack: ExitStack) -> Run:
-    """A worker that is ready."""
+    """A ready worker."""
     workers = Workers(kafka, folder)
     stack.callback(workers.kill)
     workers.start()
@@ -50,7 +50,7 @@ def peers(folder: Path, stack: ExitStack) -> dict[str, Run]:
     try:
         from bench.peer import Peer
     except ImportError:
-        raise RedisMissing("No peer is measured, as its packages are missing: use make bench.") from None
+        raise RedisMissing("No peer is measured, as its packages are missing: run make bench.") from None
 
     def started(peer: Peer) -> Run:
         stack.callback(peer.kill)
@@ -61,7 +61,7 @@ def peers(folder: Path, stack: ExitStack) -> dict[str, Run]:
 
 
 def in_turns(runs: dict[str, Run], rounds: int = ROUNDS, calls: int = CALLS) -> dict[str, list[Cost]]:
-    """What each run cost in each round, in which they change places; all of them had something to do before."""
+    """The cost of each run in each round, after a warm-up; every other round has the reverse order."""
     for run in runs.values():
         run("warm", WARM_CALLS)
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
@@ -72,7 +72,7 @@ def in_turns(runs: dict[str, Run], rounds: int = ROUNDS, calls: int = CALLS) -> 
 
 
 def row(name: str, costs: Sequence[Cost]) -> dict[str, Any]:
-    """Rates are those of a client that waits until it is told that all is done; `store` is a broker, or Redis."""
+    """Rates are as seen by a client that polls until all is done; `store` is the broker, or Redis."""
     rates = [cost.counted_rate for cost in costs]
     return rounded(
         name=name,

@@ -1,4 +1,4 @@
-"""A peer that does the same work: taskiq with one worker process, on Redis streams."""
+"""A peer to compare with: taskiq with one worker process, on Redis streams."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ CLIENTS = 50  # submit at a time
 
 
 class Peer:
-    """taskiq, and a Redis of its own below `folder`."""
+    """taskiq with its own Redis below `folder`."""
 
     def __init__(self, folder: Path, fsync: Fsync) -> None:
         self.name = f"taskiq, Redis with fsync {fsync}"
@@ -41,7 +41,7 @@ class Peer:
             self._worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def score(self, prefix: str, calls: int, scorers: int) -> Cost:
-        """A task for each call of 1 KB and scorer; the time is that from the first submission until all are counted."""
+        """Run a task for each call of 1 KB and scorer, timed from the first submission until all are counted."""
         assert self._worker is not None
         worker, redis = machine.cpu_seconds(self._worker.pid), self._redis.cpu()
         seconds = uvloop.run(self._score(prefix, calls, scorers))
@@ -69,7 +69,7 @@ class Peer:
 
 
 async def submit(broker: RedisStreamBroker, prefix: str, calls: int, scorers: int) -> None:
-    """Send all tasks, one message each, which is how it is done."""
+    """Send all tasks, one message each, as is usual with taskiq."""
     tasks = product(range(calls), range(scorers))
     contains: AsyncKicker[..., Any] = AsyncKicker("contains", broker, {})
 

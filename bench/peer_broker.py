@@ -1,4 +1,4 @@
-"""How the peer, taskiq on Redis streams, is set up: in its worker and in its client."""
+"""The peer's broker, taskiq on Redis streams, for its worker and its client."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Counting(TaskiqMiddleware):
 
 
 def broker_at(url: str) -> RedisStreamBroker:
-    """The broker with its defaults: a task is acknowledged when its result is stored."""
+    """The broker with its defaults: a task is acknowledged once its result is stored."""
     return (
         RedisStreamBroker(url, consumer_id="0")
         .with_result_backend(RedisAsyncResultBackend(url))

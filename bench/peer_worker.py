@@ -1,4 +1,4 @@
-"""What the peer's worker imports: its broker, and a task that does what our `contains` scorer does."""
+"""The peer's worker: its broker, and a task that does the same as our `contains` scorer."""
 
 import os
 
@@ -11,5 +11,5 @@ broker = broker_at(os.environ[URL])
 
 @broker.task(task_name="contains")
 async def contains(call_id: str, output: str, text: str) -> dict[str, bool]:
-    """The call comes with the task, which spares the worker a round trip to fetch it."""
+    """The task carries its call, so the worker need not fetch it."""
     return {"passed": text in output}

@@ -1,4 +1,4 @@
-"""How soon a score is there by its key, on a worker that scores as fast as it can, or whose scorers compute."""
+"""The latency of reading a score by key, while the worker is idle or scores, and while a scorer computes."""
 
 import asyncio
 import time
@@ -14,14 +14,14 @@ from bench.load import percentile
 from bench.workers import Workers, rounded
 from kafka.cluster import Cluster
 
-CALLS, REFS = 5_000, 10  # of the requests that keep it busy
+CALLS, REFS = 5_000, 10  # of the requests that keep the worker busy
 WARM_CALLS = 200
-PAUSE = 0.005  # seconds between two reads of the one client
+PAUSE = 0.005  # seconds between two reads
 QUIET_READS = 500
 
 
 def reading(kafka: Cluster | None, folder: Path) -> list[dict[str, Any]]:
-    """One score by key on a worker that is idle, that scores, that has a scorer compute, and that does both."""
+    """On a worker that is idle, that scores, whose scorer computes, and that does both."""
     workers = Workers(kafka, folder, scorers="bench.busy_scorers")
     try:
         workers.start()
@@ -39,7 +39,7 @@ async def measure(workers: Workers, refs: list[str]) -> list[dict[str, Any]]:
         first, second = [await load.log_calls(service, name, CALLS) for name in ("alone", "beside")]
         rows = [row("nothing", await reader.quiet())]
         rows.append(row("scoring", *await reader.during(load.score(service, first, refs, pause=1.0))))
-        await load.submit(session, first, service.refs("busy"))  # more than is done in the time that is measured
+        await load.submit(session, first, service.refs("busy"))  # more than it can finish during the measurement
         await asyncio.sleep(3)  # until its processes have started
         rows.append(row("a scorer computes", await reader.quiet()))
         rows.append(row("both", *await reader.during(load.score(service, second, refs, pause=1.0))))
@@ -47,7 +47,7 @@ async def measure(workers: Workers, refs: list[str]) -> list[dict[str, Any]]:
 
 
 class Reader:
-    """A client that reads one score after the other; times are in milliseconds."""
+    """A client that reads one score after another; times are in milliseconds."""
 
     def __init__(self, session: aiohttp.ClientSession, call_ids: list[str], refs: list[str]) -> None:
         self._session = session
@@ -55,11 +55,11 @@ class Reader:
         self._random = Random(1)
 
     async def quiet(self) -> list[float]:
-        """What some reads take while nothing is asked for."""
+        """The times of some reads while the client submits nothing."""
         return [await self._read() for _ in range(QUIET_READS)]
 
     async def during(self, scoring: Coroutine[Any, Any, tuple[float, Any]]) -> tuple[list[float], Any]:
-        """What reads take for as long as a request is scored, and the request."""
+        """The times of reads until `scoring` ends, and its request."""
         task = asyncio.ensure_future(scoring)
         taken = []
         while not task.done():
@@ -70,7 +70,7 @@ class Reader:
         await asyncio.sleep(PAUSE)
         key = {"call_id": self._random.choice(self._call_ids), "scorer_ref": self._random.choice(self._refs)}
         started, found = time.perf_counter(), await self._page(key)
-        while not found["items"]:  # a busy worker may answer with a page that is empty and another to come
+        while not found["items"]:  # a busy worker may answer with an empty page and a cursor
             found = await self._page({**key, "cursor": found["next_cursor"]})
         return (time.perf_counter() - started) * 1000
 

@@ -1,4 +1,4 @@
-"""A Redis of its own for a peer that is measured, with an append-only file, on a free port."""
+"""A Redis server for a peer, with an append-only file, on a free port."""
 
 import shutil
 import subprocess
@@ -13,11 +13,11 @@ Fsync = Literal["everysec", "always"]  # what a crash may lose: the last second,
 
 
 class RedisMissing(Exception):
-    """There is no Redis to run; the message is one sentence that says how to get it."""
+    """There is no Redis to run; the message says how to get it."""
 
 
 class RedisServer:
-    """`redis-server`, whose data lie in `folder` and are gone with it."""
+    """`redis-server` with its data in `folder`."""
 
     def __init__(self, folder: Path, fsync: Fsync) -> None:
         self.fsync = fsync
@@ -45,7 +45,7 @@ class RedisServer:
         raise AssertionError((self.folder / "redis.log").read_text())
 
     def cpu(self) -> float:
-        """CPU seconds that it has used so far."""
+        """CPU seconds used so far."""
         assert self._process is not None
         return machine.cpu_seconds(self._process.pid)
 

@@ -1,4 +1,4 @@
-"""Results as JSON for machines and Markdown for people, in bench/results."""
+"""Results in bench/results, as JSON and as Markdown."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def save(name: str, results: Mapping[str, object]) -> None:
-    """Write results/{name}.json and .md, and print the latter."""
+    """Write results/{name}.json and .md, and print the Markdown."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
     text = markdown(results)
@@ -17,7 +17,7 @@ def save(name: str, results: Mapping[str, object]) -> None:
 
 
 def markdown(results: Mapping[str, object]) -> str:
-    """A list of rows becomes a table under its name, anything else a line, or one for each value that it has."""
+    """A list of rows becomes a table with a heading; any other value a line, or one for each of its values."""
     tables = [table(name, rows) for name, rows in results.items() if isinstance(rows, list) and rows]
     others = [line for name, value in results.items() if not isinstance(value, list) for line in lines(name, value)]
     return "\n".join([*tables, *others, ""])

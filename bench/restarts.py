@@ -1,4 +1,4 @@
-"""How long a worker needs to be ready again with many scores in its tables: with them on disk, and without."""
+"""The time until a restarted worker is ready, with its tables on disk and without them."""
 
 import re
 import shutil
@@ -13,12 +13,12 @@ from tests.service import Service, attempts
 
 RUNS = 3
 REFS = 10
-SLICE = 5_000  # calls a submission
+SLICE = 5_000  # calls per submission
 PROGRESS = re.compile(r"\d+ % of (\d+) changelog records")
 
 
 def fill(workers: Workers, scores: int) -> dict[str, Any]:
-    """Have so many scores made by one worker; returns what it took and what it left."""
+    """Make `scores` scores with one worker; returns their cost and size on disk."""
     workers.start(1)
     refs = workers.publish(REFS)
     costs = [workers.score(f"fill-{n}", SLICE, refs) for n in range(scores // REFS // SLICE)]
@@ -34,7 +34,7 @@ def fill(workers: Workers, scores: int) -> dict[str, Any]:
 
 
 def with_tables(workers: Workers) -> list[dict[str, Any]]:
-    """A worker that was stopped, and one that was killed, starts again on its data directory."""
+    """Restart a worker that was stopped, and one that was killed."""
     worker = workers.all[0]
     rows = []
     for end in (worker.stop, worker.kill):
@@ -47,26 +47,26 @@ def with_tables(workers: Workers) -> list[dict[str, Any]]:
 
 
 def without_tables(workers: Workers) -> dict[str, Any]:
-    """A worker starts with nothing, and reads all changelogs."""
+    """Restart a worker that has lost its tables, and reads all changelogs."""
     worker = workers.all[0]
     worker.stop()
     shutil.rmtree(workers.data_dir)
-    seconds, said = ready_seconds(worker)
-    records = max((int(found[1]) for text in said if (found := PROGRESS.search(text))), default=0)
+    seconds, reasons = ready_seconds(worker)
+    records = max((int(found[1]) for text in reasons if (found := PROGRESS.search(text))), default=0)
     return rounded(
         seconds_to_ready=seconds,
         changelog_records=records,
         records_per_second=records / seconds,
-        readyz_said=[text for text in said if PROGRESS.search(text)][:: max(1, len(said) // 5)],
-        log_said=[line for line in worker.log().splitlines() if PROGRESS.search(line)][-3:],
+        readyz=[text for text in reasons if PROGRESS.search(text)][:: max(1, len(reasons) // 5)],
+        log=[line for line in worker.log().splitlines() if PROGRESS.search(line)][-3:],
     )
 
 
 def ready_seconds(worker: Service) -> tuple[float, list[str]]:
-    """Start a worker: seconds until it is ready, and the different reasons why it was not."""
+    """Start a worker; returns seconds until it is ready, and the different reasons that /readyz gave before."""
     started = time.perf_counter()
     worker.spawn()
-    said: list[str] = []
+    reasons: list[str] = []
     for _ in attempts(1800):
         assert worker.runs, worker.log()
         try:
@@ -74,14 +74,14 @@ def ready_seconds(worker: Service) -> tuple[float, list[str]]:
         except OSError:
             continue
         if answer.status == 200:
-            return time.perf_counter() - started, said
-        if answer.json["reason"] not in said:
-            said.append(answer.json["reason"])
+            return time.perf_counter() - started, reasons
+        if answer.json["reason"] not in reasons:
+            reasons.append(answer.json["reason"])
     raise AssertionError(f"not ready: {worker.log()}")
 
 
 def restarts(kafka: Cluster, folder: Path, scores: int) -> dict[str, Any]:
-    """Everything about restarts, with so many scores in the tables."""
+    """With and without tables on disk, for `scores` scores."""
     workers = Workers(kafka, folder, 1)
     try:
         filled = fill(workers, scores)

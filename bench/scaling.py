@@ -1,4 +1,4 @@
-"""One worker against two: the rate at which slow scorers are waited for, and what a task costs that does nothing."""
+"""One worker and two: the rate with slow scorers, and the cost of a task whose scorer does next to nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.workers import Cost, Workers, rounded
 from kafka.cluster import Cluster
 
 RUNS = 3
-# So few that the 200 ms of the scorers are the limit and not the CPU: 40 places give at most 200 tasks a second and
+# So few that the 200 ms of the scorers are the limit and not the CPU: 40 places allow 200 tasks per second, which take
 # about a tenth of a core.
 PLACES = 40
 SLOW_TASKS = 4_000
@@ -41,7 +41,7 @@ def slow(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
 
 
 def no_op(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
-    """Scorers that do next to nothing on one worker, then on two. The cores are shared, so what counts is the CPU."""
+    """Scorers that do next to nothing on one worker, then on two. They share the cores, so compare the CPU time."""
     workers = Workers(kafka, folder, 2)
     refs: list[str] = []
 
@@ -64,7 +64,7 @@ def no_op(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
 
 
 def partitions(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
-    """One worker with more and more partitions, and scorers that do next to nothing."""
+    """One worker with 8, 32 and 128 partitions, and scorers that do next to nothing."""
     rows = []
     for number in PARTITIONS:
         home = folder / f"partitions-{number}"

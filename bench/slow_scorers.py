@@ -1,4 +1,4 @@
-"""Scorers that wait as a remote judge does. Named by CALLSCORE_SCORERS in benchmarks."""
+"""Scorers that wait as for a remote judge, for CALLSCORE_SCORERS."""
 
 import asyncio
 
@@ -9,13 +9,13 @@ SECONDS = 0.2
 
 @scorer
 async def slow(output: str) -> dict[str, int]:
-    """Takes 200 ms of waiting, and next to no CPU."""
+    """Waits for 200 ms, with next to no CPU."""
     await asyncio.sleep(SECONDS)
     return {"score": len(output)}
 
 
 class SlowWith(Scorer):
-    """As `slow`; there are as many as there are numbers."""
+    """As `slow`; each number is another scorer."""
 
     number: int
 

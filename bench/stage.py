@@ -1,4 +1,4 @@
-"""What a measurement runs on."""
+"""Where a measurement runs."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from kafka.cluster import Cluster
 
 @contextmanager
 def stage(on_kafka: bool) -> Iterator[tuple[Cluster | None, Path]]:
-    """A folder, and a Kafka if one is wanted."""
+    """A temporary folder, and a Kafka of one broker if asked for."""
     with tempfile.TemporaryDirectory(prefix="callscore-bench-") as folder:
         if not on_kafka:
             yield None, Path(folder)

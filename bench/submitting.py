@@ -1,4 +1,4 @@
-"""How long a client waits until a request is accepted, which is when all of it is durable."""
+"""The time until a submission is accepted, at which all of it is durable."""
 
 import asyncio
 import time
@@ -14,14 +14,14 @@ from kafka.cluster import Cluster
 from tests.service import Service
 
 SMALL_REFS = 3
-# (clients, submissions of each, seconds from one of them to its next)
+# (clients, submissions of each, seconds between them)
 CLIENTS = ((1, 300, 0.0), (64, 20, 1.0), (64, 30, 0.0))
 LARGE_CALLS, LARGE_REFS = 100_000, 10
 ROUNDS = 3
 
 
 def submitting(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
-    """Small requests from few and many clients, and large ones."""
+    """Small requests from one client and from many, and large ones."""
     workers = Workers(kafka, folder)
     try:
         workers.start()
@@ -35,7 +35,7 @@ def submitting(kafka: Cluster | None, folder: Path) -> dict[str, Any]:
 
 
 def small(service: Service) -> list[dict[str, Any]]:
-    """100 call ids × 3: clients that go on at once keep the worker busy, those with a pause are more like real ones."""
+    """100 call ids × 3. Clients without a pause keep the worker busy; those with one are more realistic."""
     refs = service.refs("not_empty", "valid_json", "refusal")
     asyncio.run(load.submit_latency(service, refs, 1, 50))
     rows = []
@@ -59,7 +59,7 @@ async def large(service: Service, refs: list[str]) -> dict[str, Any]:
 
 
 async def cancel(session: aiohttp.ClientSession, where: str) -> None:
-    """Cancel a request, and wait until nothing of it is owed any more."""
+    """Cancel a request, and wait until it has ended."""
     async with session.post(f"{where}/cancel") as answer:
         answer.raise_for_status()
     while True:

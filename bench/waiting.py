@@ -1,4 +1,4 @@
-"""Ten scorers of 200 ms that only wait, on each call: how close a worker comes to doing nothing but that."""
+"""Ten scorers per call that only wait 200 ms: how close a worker comes to the ideal rate."""
 
 from pathlib import Path
 from statistics import median
@@ -9,19 +9,19 @@ from bench.workers import Workers, rounded
 from kafka.cluster import Cluster
 
 PLACES = (200, 2_000)  # tasks in flight
-TURNS = 20  # of each place
+TURNS = 20  # tasks per place
 SCORERS = 10
 ROUNDS = 3
 
 
 def waiting(kafka: Cluster | None, folder: Path) -> list[dict[str, Any]]:
-    """The share of the ideal rate, medians; what a task costs while nobody else is in its way."""
+    """Median rates, as a share of the ideal one, and the CPU cost of a task."""
     return [in_flight(kafka, folder / str(places), places) for places in PLACES]
 
 
 def in_flight(kafka: Cluster | None, folder: Path, places: int) -> dict[str, Any]:
     folder.mkdir()
-    # So that the scorers together hold as many places as are wanted, of as many as leave each its part.
+    # All scorers together fill `places` places; a scorer may hold no more than it leaves free, hence twice as many.
     workers = Workers(
         kafka,
         folder,

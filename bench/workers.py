@@ -1,4 +1,4 @@
-"""Workers on a real Kafka, or one on the embedded log, and what they and the broker use."""
+"""Workers on a real Kafka, or one on the embedded log, and the resources that they and the broker use."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,37 +15,37 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cost:
-    """What one submission took."""
+    """The cost of one submission."""
 
     tasks: int
-    seconds: float  # from when the service took it until the last task was done, as the service says
-    counted: float  # seconds until a client that goes on asking is told so
+    seconds: float  # from acceptance until the last task was done, by the service's clock
+    counted: float  # seconds until a polling client sees it
     worker_cpu: float  # seconds, of all workers and their children
     broker_cpu: float  # seconds
 
     @property
     def rate(self) -> float:
-        """Tasks a second."""
+        """Tasks per second."""
         return self.tasks / self.seconds
 
     @property
     def counted_rate(self) -> float:
-        """Tasks a second as a client sees it."""
+        """Tasks per second as a client sees it."""
         return self.tasks / self.counted
 
     @property
     def worker_us(self) -> float:
-        """Microseconds of the workers' CPU for each task."""
+        """Microseconds of the workers' CPU per task."""
         return self.worker_cpu / self.tasks * 1e6
 
     @property
     def broker_us(self) -> float:
-        """Microseconds of the broker's CPU for each task."""
+        """Microseconds of the broker's CPU per task."""
         return self.broker_cpu / self.tasks * 1e6
 
 
 class Workers:
-    """Workers of one cluster on one volume, each in an instance folder of its own; without a cluster one worker."""
+    """Workers of one cluster with a common data directory; without a cluster, one worker on the embedded log."""
 
     def __init__(
         self, kafka: Cluster | None, folder: Path, number: int = 1, prefix: str = "bench-", **settings: object
@@ -83,7 +83,7 @@ class Workers:
             worker.kill()
 
     def wait_whole(self, worker: Service) -> None:
-        """Wait until a worker gets an answer from every partition."""
+        """Wait until a worker gets answers from all partitions."""
 
         def whole() -> None:
             answer = worker.get(f"/scores?project_id={load.PROJECT}&limit=1")
@@ -94,7 +94,7 @@ class Workers:
 
     @staticmethod
     def until(question: Callable[[], T], seconds: float = 600) -> T:
-        """What `question` returns once it neither fails nor finds nobody to ask."""
+        """What `question` returns, once it raises neither AssertionError nor OSError."""
         last: Exception | None = None
         for _ in attempts(seconds):
             try:
@@ -113,7 +113,7 @@ class Workers:
         return sum(machine.cpu_seconds(broker.pid) for broker in brokers)
 
     def score(self, prefix: str, calls: int, refs: list[str], pause: float = 1.0) -> Cost:
-        """Log new calls, then have each scored with each ref; it is asked every `pause` seconds whether all is done."""
+        """Log new calls, then score each with each ref; the request is polled every `pause` seconds."""
         return asyncio.run(self._score(prefix, calls, refs, pause))
 
     async def _score(self, prefix: str, calls: int, refs: list[str], pause: float) -> Cost:
@@ -127,11 +127,11 @@ class Workers:
         return Cost(tasks, load.seconds_of(request), counted, used, brokers)
 
     def publish(self, number: int, kind: load.OfKind = load.contains) -> list[str]:
-        """Refs of so many scorers, which do next to nothing by default."""
+        """Publish `number` scorers, by default ones that do next to nothing; returns their refs."""
         return asyncio.run(load.publish(self.running[0], number, kind))
 
     def log_bytes(self) -> dict[str, int]:
-        """Bytes that one replica of each topic takes on disk, by topic; an embedded log's only once it is stopped."""
+        """Bytes of one replica of each topic on disk; an embedded log must be stopped."""
         if self.kafka is None:
             return disk.topics(self.data_dir / "log")
         found: dict[str, int] = {}
@@ -141,7 +141,7 @@ class Workers:
         return dict(sorted(found.items()))
 
     def table_bytes(self) -> int:
-        """Bytes of the tables of all workers on disk; RocksDB's own notes, which grow all the time, left out."""
+        """Bytes of the tables of all workers on disk, without RocksDB's info logs, which grow all the time."""
         return sum(machine.disk_bytes(self.data_dir, kind) for kind in ("*.sst", "*.log"))
 
 
