@@ -272,7 +272,7 @@ def partitions_here() -> set[int]:
 
 def _is_here(partition: int) -> bool:
     """Whether it is in `partitions_here` now, without looking at all of them: each answer asks."""
-    return bool(app.consumer.has(TP(topics.score_events.name, partition)))
+    return bool(app.consumer.is_assigned(TP(topics.score_events.name, partition)))
 
 
 async def caught_up(topic: topics.Topic, key: bytes) -> None:

@@ -73,7 +73,7 @@ class Delivery(BaseConsumer):
         """Return the partitions assigned: all of the subscribed topics."""
         return set(self._assigned)
 
-    def has(self, tp: TP) -> bool:
+    def is_assigned(self, tp: TP) -> bool:
         """Whether a partition is assigned now."""
         return tp in self._assigned
 

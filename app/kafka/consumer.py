@@ -39,7 +39,7 @@ class Consumer(BaseConsumer, driver.Consumer):
         self._offset_client: aiokafka.AIOKafkaConsumer | None = None
         self._acked_before: dict[TP, list[int]] = {}  # what was acked and not committable the last time
 
-    def has(self, tp: TP) -> bool:
+    def is_assigned(self, tp: TP) -> bool:
         """Whether a partition is assigned now; unlike `assignment` it copies nothing."""
         return tp in self._thread._ensure_consumer().assignment()
 
