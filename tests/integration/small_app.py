@@ -24,17 +24,17 @@ COMPACTED_SECONDS = 90.0
 
 
 class App(faust.App):
-    """Faust's, and what our producers ask of an app."""
+    """Faust's App with the callbacks that our consumers and producers need."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lost: list[Exception] = []
 
     def on_halt(self, failure: LogFailed) -> None:
-        """Nothing to forget: what a small app knows is in its table."""
+        """Do nothing: a small app has no state but its table."""
 
     def on_hopeless(self, why: str) -> None:
-        """A test that comes here fails."""
+        """Fail the test."""
         raise AssertionError(why)
 
     def on_cannot_store(self, path: Path, error: Exception) -> None:
@@ -46,12 +46,12 @@ class App(faust.App):
         self.lost.append(error)
 
     def on_long_pause(self, seconds: float) -> None:
-        """Say that it was too long: a test that is stopped proves nothing."""
+        """Fail the test: a paused one proves nothing."""
         raise AssertionError(f"stopped for {seconds:.1f} s")
 
 
 class Table(faust.Table):
-    """Faust's, but its changelog records are appended as those of our tables are."""
+    """Faust's Table, whose changelog records are appended like those of callscore's tables."""
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """Append the row."""
@@ -91,7 +91,7 @@ class Place:
         return f"{self.group}-{table}-changelog"
 
     def prepare(self, partitions: int) -> None:
-        """Make what an app expects to be there."""
+        """Create the topics that an app expects."""
 
     def committed(self, app: Any, topic: str = "calls") -> dict[int, int]:
         """What a running app has committed: partition, offset."""
@@ -268,4 +268,4 @@ async def started(app: Any) -> AsyncIterator[None]:
     finally:
         await app.stop()
         for table in app.tables.values():
-            await table.data.stop()  # Faust's opens it again where an offset is remembered behind its end
+            await table.data.stop()  # Faust's store opens it again when it persists an offset after its stop

@@ -1,4 +1,4 @@
-"""What is fetched from Kafka and not wanted is fetched again, and never passed over."""
+"""Records from Kafka that cannot be delivered now are fetched again, and never skipped."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -47,7 +47,7 @@ class Fetched:
     async def fetch(self) -> set[TP]:
         return set(await self.consumer._getmany(set(), 1.0))
 
-    # What aiokafka's consumer has.
+    # The parts of aiokafka's consumer that are used.
 
     @property
     def _subscription(self) -> Any:

@@ -14,7 +14,7 @@ from tests.integration.small_app import Place, running
 
 KEYS = 300
 
-# Clients overwrite and delete keys of a topic that is cleaned without end, and say what was acknowledged.
+# Clients overwrite and delete keys of a topic that is cleaned all the time, and print what was acknowledged.
 OVERWRITE = """
 import asyncio, sys
 from app.embedded import cleaning
@@ -67,14 +67,14 @@ async def test_kill_9_amid_cleaning_loses_no_newest_record_and_brings_back_no_de
                 newest[key] = (int(number), int(count), value)
     assert len(newest) == KEYS
     log = Log(tmp_path)
-    for _ in range(2):  # as it was left, and once cleaning has gone on
+    for _ in range(2):  # as it was left, and after another cleaning
         there = [record for partition in range(2) for record in log.read("rows", partition, 0, 1 << 30, 1 << 30)]
         for key, (partition, offset, value) in newest.items():
             last = max(
                 (record for record in there if record.key == key), key=lambda record: record.offset, default=None
             )
             if last is not None and last.offset > offset:
-                continue  # it was not acknowledged any more
+                continue  # a later record, which was not acknowledged
             if value == b"-":
                 assert last is None or last.value is None, f"{key!r} is back"
             else:
@@ -108,7 +108,7 @@ async def test_changelogs_are_declared_compacted_and_cleaned_while_the_worker_ru
         offsets = [log.highwater(changelog, partition) for partition in range(4)]
         while cleaned.locked() is False:
             await cleaned.acquire()
-        for _ in range(2):  # the second one has begun after all was written
+        for _ in range(2):  # the second one began after all was written
             await cleaned.acquire()
         assert sum(len(log.read(changelog, partition, 0)) for partition in range(4)) == 40
         assert [log.highwater(changelog, partition) for partition in range(4)] == offsets

@@ -11,7 +11,7 @@ from tests.integration.small_app import GROUP
 
 KILLS = int(os.environ.get("CALLSCORE_TEST_KILLS", "3"))
 
-# Each client waits for its append, then says on stdout what was acknowledged.
+# Each client waits for its append, then prints what was acknowledged.
 APPEND = """
 import asyncio, sys
 from app.embedded.log import Log
@@ -31,7 +31,7 @@ async def main():
 asyncio.run(main())
 """
 
-# The agent acks every event and sends more than the disk takes: its offsets must not be committed.
+# The agent acks every event and appends more than the disk can hold: its offsets must not be committed.
 FULL_DISK = """
 import asyncio, resource, sys
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Whatever file call fails, and when: what the embedded log acknowledged is there, and no half record is."""
+"""Whichever file call fails, acknowledged records are in the embedded log, and no partial one is."""
 
 import errno
 import os
@@ -42,7 +42,7 @@ class Run:
         code = self._process.wait(60)
         assert code in (0, EXIT_UNSYNCED, 1), said
         if code == 1:
-            assert "LogUnavailable" in said, said  # it could not even be opened
+            assert "LogUnavailable" in said, said  # the log could not be opened at all
         return code
 
     def acks(self) -> list[str]:
@@ -51,7 +51,7 @@ class Run:
 
 
 def calls_made(shim: Shim, folder: Path, calls: Calls) -> int:
-    """How many such calls a run makes."""
+    """How many calls of this kind a run makes."""
     shim.fail(calls, after=10**9)
     assert Run(shim, folder).wait() == 0
     return 10**9 - shim.left
@@ -82,7 +82,7 @@ def test_a_call_that_fails_at_any_time_loses_nothing_and_when_it_works_again_the
         shim.fail(calls, error, after=after, torn=torn)
         run = Run(shim, folder)
         run.wait_failed()
-        if chance.random() < 0.5:  # let it try in vain
+        if chance.random() < 0.5:  # let it retry and fail
             first = shim.failed
             any(shim.failed > first + 3 for _ in attempts(0.5))
         shim.heal()
@@ -90,6 +90,6 @@ def test_a_call_that_fails_at_any_time_loses_nothing_and_when_it_works_again_the
         acks = run.acks()
         check(folder / "log", acks)
         if codes[-1] == 0:
-            assert sum(ack[0] == "a" for ack in acks) > COUNT - 50  # it went on
+            assert sum(ack[0] == "a" for ack in acks) > COUNT - 50  # it continued
     print(f"exit codes {codes}")
     assert set(codes) <= ({0, EXIT_UNSYNCED, 1} if calls == Calls.SYNC else {0, 1})

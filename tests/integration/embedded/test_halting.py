@@ -1,4 +1,4 @@
-"""After a write that failed, records are delivered again, and whoever was at work on one did so in vain."""
+"""After a failed write records are delivered again, and acks of earlier deliveries count for nothing."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ SECONDS = 30.0
 
 
 class Desk:
-    """An app whose agent tells of each record that it begins, and finishes it only when it may."""
+    """An app whose agent reports each record that it begins, and waits for permission to finish it."""
 
     def __init__(self, place: Place) -> None:
         self.app = build(place, topic_partitions=1, stream_wait_empty=False)

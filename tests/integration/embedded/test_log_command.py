@@ -25,7 +25,7 @@ PROJECT = "acme/log"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A running service that has scored something."""
-    service = Service(tmp_path / "data, here; #1? {of} 100%25", partitions=4).start()  # a folder may be called that
+    service = Service(tmp_path / "data, here; #1? {of} 100%25", partitions=4).start()  # a valid folder name
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(50)])
     service.wait_finished(score(service))
     yield service
@@ -117,7 +117,7 @@ def test_compacted_changelogs_keep_the_newest_record_of_each_key_and_the_tables(
     service.kill()
     log = stored.log(service)
     for topic in ("callscore-calls-changelog", "callscore-scores-changelog"):
-        log.append(topic, log.records(topic))  # in case it has cleaned everything by itself
+        log.append(topic, log.records(topic))  # in case it has been cleaned completely
     changelogs = [record for record in lines(service, "dump") if "changelog" in record["topic"]]
     newest = {(found["topic"], found["partition"], found["key"]) for found in changelogs}
     assert len(newest) < len(changelogs)
@@ -218,7 +218,7 @@ def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
         at = ("backup", there, "--url", guarded.url, "--api-key")
         assert "Only a key for all projects" in refused(callscore(guarded, *at, some))
         assert "does not know this API key" in refused(callscore(guarded, *at, "wrong"))
-        left = other.data_dir / "log.checkpoint"  # by a backup that was broken off
+        left = other.data_dir / "log.checkpoint"  # as an interrupted backup leaves it
         left.mkdir()
         assert "not by the service at" in refused(callscore(other, *at, every))
         assert not left.exists()

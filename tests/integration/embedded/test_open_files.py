@@ -1,4 +1,4 @@
-"""A worker keeps more files open than many a shell allows: it allows itself more, or says what is needed."""
+"""A worker needs more open files than some shells allow: it raises its limit, or says what is needed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.service import Service
 
-# What a shell on macOS gives: as the limit that a process may raise, or as one for good.
+# The limit of a shell on macOS, as the soft one, which a process may raise, or as the hard one.
 FEW = "ulimit {} 256 && exec {} worker"
 
 

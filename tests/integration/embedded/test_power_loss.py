@@ -1,4 +1,4 @@
-"""The power goes at any moment: each acknowledged record survives, and no half record is ever visible.
+"""The power fails at any moment: each acknowledged record survives, and no partial record is ever visible.
 
 A real process's file calls are recorded; then the disk is made as it may be after each of them, and the log opened.
 """
@@ -21,7 +21,7 @@ MOMENTS = int(os.environ.get("CALLSCORE_TEST_MOMENTS", "60"))  # 0: after every 
 
 
 def record(shim: Shim, folder: Path) -> list[Entry]:
-    """The file calls of a process that appends and is killed, and of the next one, which ends in peace."""
+    """The file calls of a process that appends and is killed, and of the next one, which ends normally."""
     shim.record()
     command = [sys.executable, "-m", "tests.faults.appender", str(folder), str(COUNT)]
     first = subprocess.Popen(command, cwd=ROOT, env=shim.environment)

@@ -1,4 +1,4 @@
-"""The embedded log in plain Python: what a partition must hold after each operation, by nothing but the promises."""
+"""A model of the embedded log in plain Python: what a partition must hold after each operation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ HEADER_BYTES = 6
 
 
 class Stored(NamedTuple):
-    """What is appended."""
+    """A record to append."""
 
     key: bytes | None
     value: bytes | None
@@ -21,21 +21,21 @@ class Stored(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its stored form, without the key that it is stored under."""
+        """Bytes of its stored form, without its key in RocksDB."""
         headers = sum(HEADER_BYTES + len(name.encode()) + len(content or b"") for name, content in self.headers)
         return HEAD_BYTES + len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass
 class Partition:
-    """One partition: the records it has by offset, and what its topic's config says."""
+    """One partition: its records by offset, and its topic's config."""
 
     config: Mapping[str, Any]
     records: dict[int, Stored] = field(default_factory=dict)
     start: int = 0
     end: int = 0
     committed: int | None = None
-    tombstones_seen: dict[int, int] = field(default_factory=dict)  # offset → when a cleaning first saw it
+    tombstones_seen: dict[int, int] = field(default_factory=dict)  # offset → when a cleaning first read it
 
     def append(self, record: Stored) -> None:
         self.records[self.end] = record

@@ -1,4 +1,4 @@
-"""Cleaning: what must stay stays, what may go goes, and an interruption costs nothing."""
+"""Cleaning keeps what must be kept, removes what may be removed, and can be interrupted at any point."""
 
 import asyncio
 import random

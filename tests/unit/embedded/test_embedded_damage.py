@@ -1,4 +1,4 @@
-"""A damaged file is told, whatever is damaged: what was acknowledged is read as it was written, or not at all."""
+"""A damaged file is reported: an acknowledged record is read as it was written, or not at all."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ def value(number: int) -> bytes:
 
 
 async def write(path: Path) -> Path:
-    """A log of RECORDS batches, as it lies on the disk while it is open: all of it in the write-ahead log."""
+    """The files of an open log of RECORDS batches, all of them in the write-ahead log."""
     async with opened(path) as log:
         for number in range(RECORDS):
             await log.append("calls", 0, b"key", value(number))
@@ -31,7 +31,7 @@ async def write(path: Path) -> Path:
 
 
 def found(path: Path) -> tuple[list[bytes | None], int | None]:
-    """All values in a log, and what is committed."""
+    """All values in a log, and the committed offset."""
 
     async def read() -> tuple[list[bytes | None], int | None]:
         log = Log(path)
@@ -47,7 +47,7 @@ def found(path: Path) -> tuple[list[bytes | None], int | None]:
 
 
 def damaged(path: Path, file: Path, change: Callable[[bytearray], None]) -> Path:
-    """A copy of a log in which `change` was done to one file."""
+    """A copy of a log with `change` applied to one file."""
     copy = path.parent / "damaged"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(path, copy)
@@ -69,7 +69,7 @@ def largest(path: Path, kind: str) -> Path:
 
 
 def in_tables(path: Path) -> Path:
-    """The same log with all of it in RocksDB's table files: opening writes there what is in the write-ahead log."""
+    """The same log, all of it in RocksDB's table files, as opening moves the write-ahead log there."""
     asyncio.run(Log(path).close())
     return path
 
@@ -85,7 +85,7 @@ def test_a_flipped_bit_anywhere_is_told_and_no_record_is_skipped(tmp_path: Path,
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
-    # The last two batches of a write-ahead log cannot be told from a write that was cut off.
+    # Damage in the last two batches of a write-ahead log looks like a write that was cut off.
     size = file.stat().st_size - (1000 if kind == "log" else 0)
     told = 0
     for at in (0, *chance.choices(range(size), k=TRIES)):

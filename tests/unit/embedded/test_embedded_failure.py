@@ -18,7 +18,7 @@ from app.embedded.log import Log
 Log(sys.argv[1])
 """
 
-# A limit on the size of a file is the one full disk that a test can have without privileges.
+# Without privileges, a test can only simulate a full disk by a limit on the size of files.
 FULL_DISK = """
 import asyncio, resource, sys
 from app.embedded.errors import LogFailed
@@ -139,7 +139,7 @@ async def test_cleaning_that_cannot_write_stops_and_costs_nothing(tmp_path: Path
     assert failed.returncode == 0, failed.stderr
     assert f"Cleaning the log at {tmp_path} stopped" in failed.stdout
     log = Log(tmp_path)
-    for _ in range(2):  # as it was left, and once cleaning has gone on
+    for _ in range(2):  # as it was left, and after another cleaning
         there = {record.key: record.value for record in log.read("rows", 0, 0, 1 << 30, 1 << 30)}
         assert there == {b"%d" % (n % 5_000): b"%d" % n for n in range(15_000, 20_000)}
         await log.compact("rows")

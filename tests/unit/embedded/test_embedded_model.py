@@ -1,4 +1,4 @@
-"""Whatever is done to the log, in whatever order, it holds what a few lines of plain Python say that it must."""
+"""After any operations in any order, the log holds what a model in plain Python says that it must."""
 
 import asyncio
 import shutil
@@ -54,7 +54,7 @@ class LogMachine(RuleBasedStateMachine):
     def create(self) -> None:
         self.clock, self.slice = cleaning.now, cleaning.SLICE_SECONDS
         cleaning.now = lambda: self.now
-        cleaning.SLICE_SECONDS = 0.0  # the smallest slices, so that there is something between them
+        cleaning.SLICE_SECONDS = 0.0  # the smallest slices, so that other operations come between them
         self.log = self.open()
         self.run(self.log.flush())
 
@@ -66,7 +66,7 @@ class LogMachine(RuleBasedStateMachine):
             self.loop.close()
             shutil.rmtree(self.folder)
 
-    # -- what is done
+    # -- operations
 
     @rule(records=appends)
     def append(self, records: list[tuple[Any, ...]]) -> None:
@@ -113,7 +113,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(records=appends, turns=st.integers(0, 4))
     def crash_amid_appends(self, records: list[tuple[Any, ...]], turns: int) -> None:
-        """What was not acknowledged is there or not, but never with a gap: they are there in the order of appending."""
+        """Records that were not acknowledged may be there or not, but in order and without a gap."""
         self.run(self.begin_appends(records, turns))
         self.crash()
         before = {tp: partition.end for tp, partition in self.model.items()}
@@ -122,7 +122,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(slices=st.integers(1, 6))
     def crash_amid_cleaning(self, slices: int) -> None:
-        """Each record that cleaning would keep is there, each that is there was there before; then it goes on."""
+        """No record is missing that cleaning keeps, and none is new; then cleaning continues."""
         before = deepcopy(self.model)
         self.run(self.begin_cleaning(slices))
         self.crash()
@@ -141,7 +141,7 @@ class LogMachine(RuleBasedStateMachine):
             found = self.log.read(topic, number, 0, 10_000)
             assert dict(seen(record) for record in found) == partition.records
 
-    # -- how
+    # -- helpers
 
     def run(self, awaitable: Awaitable[T]) -> T:
         return self.loop.run_until_complete(asyncio.ensure_future(awaitable, loop=self.loop))
@@ -156,10 +156,10 @@ class LogMachine(RuleBasedStateMachine):
         return self.run(opened())
 
     def crash(self) -> None:
-        """Take the files as they are now, and go on with these alone."""
+        """Continue with a copy of the files as they are now."""
         old = self.folder / str(self.generation)
         self.generation += 1
-        self.log._database.cancel_all_background(True)  # else it removes files while they are copied
+        self.log._database.cancel_all_background(True)  # otherwise it removes files while they are copied
         shutil.copytree(old, self.folder / str(self.generation))
         with suppress(LogFailed):
             self.run(self.log.close())

@@ -1,4 +1,4 @@
-"""A log that an earlier version kept elsewhere is told, and not left there for a new one."""
+"""A log that an earlier version kept elsewhere is reported, so that no new one is started in its place."""
 
 from pathlib import Path
 

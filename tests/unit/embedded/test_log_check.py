@@ -1,4 +1,4 @@
-"""`check` finds whatever is wrong with a log, and nothing wrong with one that is whole."""
+"""`check` finds every problem of a log, and none in an intact one."""
 
 import shutil
 from collections.abc import Callable
