@@ -1,4 +1,4 @@
-"""Who owns a key; asking its owner, or every partition.
+"""Which worker owns a key, and queries to the owner, to every partition, or to every worker.
 
 A query is a function, or a coroutine function, of (partition, *arguments) that reads the tables of that partition.
 It runs on the worker that owns the partition; arguments and result are plain JSON values. Views read tables in no
@@ -44,16 +44,16 @@ _RENAMED = {sent: name for name, sent in _SENT_AS.items()}
 # Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
 _behind: set[int] = set()
 
-# What waits here for a query's answer, to be ended when the worker stops: then nothing is applied any more.
+# Queries that wait here, to be ended when the worker stops, since nothing is applied from then on.
 _waiting: set[asyncio.Timeout] = set()
 _stopping = False
 
-# Partitions whose worker did not answer while the current HTTP request was gathered from all.
+# Partitions whose worker did not answer during the current HTTP request.
 unanswered: ContextVar[set[int] | None] = ContextVar("unanswered", default=None)
 
 
 class UnknownQuery(LookupError):
-    """Another worker asks what this one does not know, as it may be of a later version."""
+    """Another worker asks a query that this one does not have; it may be of another version."""
 
 
 class Unavailable(Exception):
@@ -83,7 +83,7 @@ def check_ready() -> None:
 
 
 def stop() -> None:
-    """Nothing is answered here any more, and whoever waits for an answer is told so at once."""
+    """Answer no queries from now on, also none that wait already."""
     global _stopping
     _stopping = True
     for waiting in _waiting:
@@ -132,7 +132,7 @@ async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> d
 
 @contextmanager
 def noting() -> Iterator[set[int]]:
-    """The partitions that do not answer meanwhile, and are noted nowhere else."""
+    """Collect the partitions that do not answer meanwhile, instead of in `unanswered` of the HTTP request."""
     noted: set[int] = set()
     token = unanswered.set(noted)
     try:
@@ -184,7 +184,7 @@ async def _ask_worker(
 
 
 async def _ask_all_here(query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs) -> list[R]:
-    """`query` on partitions of this worker, in their order; others have their turn in between. Raises as `ask_here`."""
+    """`query` on partitions of this worker, in order, giving way to others in between. Raises as `ask_here`."""
     answers, turns = [], Turns()
     for partition in partitions:
         answers.append(await ask_here(query, partition, *args, **kwargs))
@@ -224,7 +224,7 @@ async def _unless_stopped(answer: Awaitable[T]) -> T:
 
 
 async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """What another worker asked with `peers.ask`.
+    """The answers to what another worker asked with `peers.ask`.
 
     Raises:
         Unavailable: see `ask_here`.
@@ -276,17 +276,14 @@ def _is_here(partition: int) -> bool:
 
 
 async def caught_up(topic: topics.Topic, key: bytes) -> None:
-    """Wait until everything that the owner's partition of `topic` holds now is in the tables.
-
-    So that what was written before is seen by who asks after.
-    """
+    """Wait until the tables have everything that the owner's partition of `topic` holds now, so that it can be read."""
     await owner(_wait_for_end, key, topic.name)
 
 
 async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
-    """Wait until everything that `topic` holds now is in the tables; returns which partitions say so in time.
+    """Wait until the tables have everything that `topic` holds now; returns the partitions that confirm it in time.
 
-    Others are not noted in `unanswered`, since only what came last may be missing from them.
+    Others are not noted in `unanswered`, since they may lack only the newest records.
     """
     with noting():
         return await everywhere(_wait_for_end, topic.name)
@@ -299,19 +296,19 @@ async def _wait_for_end(partition: int, topic: str) -> bool:
 
 
 def assigned() -> None:
-    """Partitions were assigned anew: none of them is asked before `catch_up` is through with it."""
+    """Partitions were assigned: none of them is queried before `catch_up` is done with it."""
     _behind.clear()
     _behind.update(partitions_here())
 
 
 async def catch_up(partition: int) -> bool:
-    """Wait until this worker has applied all that the log holds in a partition now; then the partition may be asked.
+    """Wait until this worker has applied all that the log holds in a partition now; then it may be queried.
 
-    A kill can fall between the changelog records of one event, so that until its redelivery a request may read
-    completed and lack a score. Returns False if partitions were assigned anew meanwhile.
+    A kill can fall between the changelog records of one event; until that is redelivered, a request may look completed
+    and lack a score. Returns False if partitions were assigned again meanwhile.
     """
     assignment = app.rebalancing_count
-    ends = {topic.name: await _end_in_the_end(topic.name, partition) for topic in topics.ALL}
+    ends = {topic.name: await _end_once_available(topic.name, partition) for topic in topics.ALL}
     for topic, end in ends.items():
         await positions.reached(topic, partition, end - 1)
         if assignment != app.rebalancing_count:
@@ -320,7 +317,7 @@ async def catch_up(partition: int) -> bool:
     return True
 
 
-async def _end_in_the_end(topic: str, partition: int) -> int:
+async def _end_once_available(topic: str, partition: int) -> int:
     while True:
         try:
             return await end_offset(topic, partition)

@@ -6,6 +6,6 @@ DAY = 86_400  # seconds
 
 
 def day_of(at: float, start: time) -> int:
-    """When the day began that a moment is in, Unix seconds, of days that begin at `start`, UTC."""
+    """When the day of a moment began, Unix seconds; days begin at `start`, UTC."""
     seconds = start.hour * 3600 + start.minute * 60 + start.second
     return int((at - seconds) // DAY) * DAY + seconds

@@ -26,7 +26,7 @@ class Event(Struct, tag=True, tag_field="type"):
 
 
 class CallLogged(Event):
-    """A part of a call arrived: its start, its end, or all of it at once (Weave's call shape)."""
+    """A part of a call was logged: its start, its end, or all of it at once, in Weave's shape."""
 
     project_id: str
     call_id: str
@@ -42,7 +42,7 @@ WEAVE_OBJECT = "weave_object"  # the kind of Weave's objects that are no scorers
 
 
 class ScorerPublished(Event):
-    """A scorer got a name: a kind with parameters, under a ref that never changes its meaning."""
+    """A version of a scorer was published: a kind with parameters, under a ref that never changes its meaning."""
 
     ref: str
     project_id: str | None
@@ -51,13 +51,13 @@ class ScorerPublished(Event):
     params: dict[str, Any]
     digest: str
     description: str = ""
-    policy: dict[str, Any] = field(default_factory=dict)  # how it is run, where that differs from what its code says
+    policy: dict[str, Any] = field(default_factory=dict)  # where it differs from that of its code
     source: dict[str, Any] | None = None  # Weave's object that it was made of, as `val`
     published_by: str | None = None
     published_at: float
 
 
-# No more than a row has room for, whoever wrote the record.
+# Bounds of what a row can hold, whoever wrote the record.
 MOST_IN_CHUNK = 10**4
 ChunkNumber = Annotated[int, Meta(ge=0, lt=10**8)]
 Index = Annotated[int, Meta(ge=0, lt=MOST_IN_CHUNK)]
@@ -81,13 +81,13 @@ class ScoreRequested(Event):
 
 
 class RequestClaimed(Event):
-    """Somebody wants to make a request under an `Idempotency-Key`: the first claim of a request id wins.
+    """A request under an `Idempotency-Key` is about to be written: the first claim of a request id wins.
 
-    Whoever sends the same body writes the same chunks and header, made from that claim.
+    Everybody who sends the same body writes the same chunks and header, made from that claim.
     """
 
     request_id: str
-    body: str | None  # the digest of what was sent
+    body: str | None  # digest of the HTTP body
     scorer_refs: list[str]
     requested_by: str | None
     requested_at: float
@@ -104,7 +104,7 @@ class RequestAccepted(Event):
     occasion: str = ""
     requested_by: str | None
     requested_at: float
-    body: str | None = None  # the digest of what was sent, if it was sent under an `Idempotency-Key`
+    body: str | None = None  # digest of the HTTP body, under an `Idempotency-Key`
 
 
 RequestEvent = ScoreRequested | RequestClaimed | RequestAccepted
@@ -114,13 +114,13 @@ RequestEvent = ScoreRequested | RequestClaimed | RequestAccepted
 
 
 class Target(NamedTuple):
-    """One place in a request that a task's outcome is counted in."""
+    """The place in a request where a task's outcome is counted."""
 
     request_id: str
     chunk: ChunkNumber
     scorer: Index  # into the chunk's scorer_refs
     call: Index  # into the chunk's call_ids
-    opened: int = 0  # how often a retry had opened it again when it was taken up (see tables/progress)
+    opened: int = 0  # how often a retry had reopened it when it was taken up (see tables/progress)
 
 
 class Error(Struct, omit_defaults=True):
@@ -163,26 +163,26 @@ class TaskEvent(Event):
     targets: list[Target]
     parked: bool = False  # it had a row in tables/tasks, which its end takes away
     at: float
-    earlier: Spent | None = None  # what earlier attempts of this round took; None: nobody was asked
-    spent: Spent | None = None  # what the attempt took whose outcome this is
-    day: int | None = None  # of an attempt with `ProviderAsked`: when the day began that it counts for, Unix seconds
+    earlier: Spent | None = None  # by earlier attempts of this round; None if no provider was asked
+    spent: Spent | None = None  # by the attempt whose outcome this is
+    day: int | None = None  # that an attempt with `ProviderAsked` counts for: when it began, Unix seconds
 
 
 ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]
 
 
 class TaskWaits(TaskEvent):
-    """The task is parked, for its `targets` and those that it was parked for before, but not those `withdrawn`."""
+    """The task is parked for these `targets` and those it was parked for already, without those `withdrawn`."""
 
     withdrawn: list[Target] = field(default_factory=list)
 
 
 class TaskParked(TaskWaits):
-    """The task cannot run yet: it waits until something arrives, at most until `until`."""
+    """The task cannot run yet: it waits for its call, or for code of its scorer, at most until `until`."""
 
     reason: ParkReason
     until: float
-    excused: int = 0  # as of AttemptFailed; its budget in time begins anew, since to wait is not to try
+    excused: int = 0  # as in AttemptFailed; its time budget starts again, since waiting is not trying
 
 
 class TaskJoined(TaskEvent):
@@ -190,16 +190,16 @@ class TaskJoined(TaskEvent):
 
 
 class AttemptFailed(TaskWaits):
-    """An attempt failed for a reason that may pass: the next one starts at `next_at`."""
+    """An attempt failed for a reason that may pass; the next one starts at `next_at`."""
 
     error: Error
     next_at: float
-    excused: int = 0  # of the attempts made so far: those that do not count
-    trying_since: float | None = None  # from when on the budget in time runs; None if it has not begun
+    excused: int = 0  # attempts so far that do not count
+    trying_since: float | None = None  # start of the time budget; None if it has not started
 
 
 class ProviderAsked(TaskEvent):
-    """Somebody is about to be asked: if no outcome follows, that was cut off, and may have cost something."""
+    """A request to a provider is about to be sent. Without an outcome it was cut off, and may have cost something."""
 
 
 class ScoreSucceeded(TaskEvent):
@@ -219,14 +219,14 @@ class ScoreFailed(TaskEvent):
 
 
 class ScoreCancelled(TaskEvent):
-    """No request wants the task any more, so that it was stopped. Terminal for its round."""
+    """Every request for the task was cancelled. Terminal for its round."""
 
     op_name: str | None = None
     lineage: dict[str, Any] = field(default_factory=dict)
 
 
 class TaskWithdrawn(TaskEvent):
-    """Requests that were cancelled want a parked task no longer, others do; `targets` are those of the former."""
+    """Some requests for a parked task were cancelled, with these `targets`; others still want it."""
 
 
 class TasksReused(Event):
@@ -240,7 +240,7 @@ class TasksReused(Event):
 
 
 class TasksCancelled(Event):
-    """A request was cancelled: what has not ended of one chunk × scorer is cancelled in it. Once for each `control`."""
+    """A request was cancelled, so all tasks of a chunk × scorer that have not ended are. Once for each `control`."""
 
     request_id: str
     chunk: ChunkNumber
@@ -251,7 +251,7 @@ class TasksCancelled(Event):
 
 
 class TasksReopened(Event):
-    """A request is retried: what ended so of one chunk × scorer is queued again in it. Once for each `control`."""
+    """A request is retried, so these tasks of a chunk × scorer are queued again. Once for each `control`."""
 
     request_id: str
     chunk: ChunkNumber
@@ -286,7 +286,7 @@ class ScoreEvents(Event):
 
     @staticmethod
     def join(events: Iterable[bytes]) -> bytes:
-        """The record of events that are encoded already."""
+        """The record of encoded events."""
         return b'{"v":1,"type":"ScoreEvents","events":[' + b",".join(events) + b"]}"
 
 
@@ -294,7 +294,7 @@ class ScoreEvents(Event):
 
 
 class RequestCancelled(Event):
-    """Whoever asked for a request withdraws what has not ended of it."""
+    """A request is to be cancelled: its tasks that have not ended."""
 
     control_id: str
     request_id: str
@@ -303,7 +303,7 @@ class RequestCancelled(Event):
 
 
 class RequestRetried(Event):
-    """What ended so in a request is to be tried again; None: whatever the scorer, whatever the type of its error."""
+    """Tasks of a request that ended with these statuses are to be tried again; None: of any scorer, or error type."""
 
     control_id: str
     request_id: str
@@ -330,16 +330,16 @@ class DeadLetter(Event):
     offset: int
     key: bytes | None
     value: bytes | None
-    left_out: bool = False  # the value, which was too large for a letter: the log still has it
+    left_out: bool = False  # the value, which is too large for a letter; the log still has it
     reason: str  # a BuryReason, or one of a later version
     detail: str
     logged_at: float | None = None  # when the record was appended
-    redrive_of: str | None = None  # the letter whose record this is, tried again
+    redrive_of: str | None = None  # id of the letter whose record was tried again
     at: float
 
 
 class LetterRedriven(Event):
-    """Somebody wants the record of a dead letter tried again; the first order for a letter counts, whichever it is."""
+    """The record of a dead letter is to be tried again; the first order for a letter counts."""
 
     letter_id: str
     asked_by: str | None
@@ -347,7 +347,7 @@ class LetterRedriven(Event):
 
 
 class LetterDismissed(Event):
-    """Somebody wants a dead letter closed without its record being tried again; as above, the first order counts."""
+    """A dead letter is to be closed without trying its record again; the first order for a letter counts."""
 
     letter_id: str
     asked_by: str | None
@@ -370,7 +370,7 @@ class FileKept(Event):
 
 
 class FeedbackGiven(Event):
-    """Somebody says something of what a ref names, in Weave's shape: a reaction, a note, a score of their own."""
+    """Feedback on what a ref names, in Weave's shape: a reaction, a note, a score of somebody's own."""
 
     project_id: str
     weave_ref: str
@@ -379,7 +379,7 @@ class FeedbackGiven(Event):
 
 
 class FeedbackPurged(Event):
-    """Somebody takes that back."""
+    """Feedback is withdrawn."""
 
     project_id: str
     weave_ref: str

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 EXIT_HOPELESS = 2  # its settings do not fit, or its log is damaged: starting it again will not help
 EXIT_LOST_SEND = 70
-EXIT_UNSYNCED = 74  # the disk did not say what it kept: starting it again reads what is there
+EXIT_UNSYNCED = 74  # it is unknown what the disk kept: a restart reads what is there
 EXIT_STUCK = 75  # starting it again may help
 
 

@@ -1,4 +1,4 @@
-"""The Faust app, built from Settings, and when its process ends. What runs in it is added by `app.worker`."""
+"""The Faust app, built from Settings, and the errors that end its process. `app.worker` adds what runs in it."""
 
 import asyncio
 import logging
@@ -34,12 +34,12 @@ class Boot(BootStrategy):
 
 
 class Worker(faust.Worker):
-    """Ends as soon as all has ended: Faust's own waits a second more."""
+    """Ends as soon as everything has stopped, without the second that Faust's own waits."""
 
     async def stop(self) -> None:
-        """Stop everything, those first who must do something while all still runs; or end after `STOP_SECONDS`."""
+        """Stop everything after calling `when_stopping`; after `STOP_SECONDS` end the process."""
         if not self._stopped.is_set():
-            # In a thread, so that nothing that stops can hold it up.
+            # In a thread, so that nothing on the event loop can hold it up.
             deadline = threading.Timer(STOP_SECONDS, self.app.on_late_stop)
             deadline.daemon = True
             deadline.start()
@@ -76,17 +76,17 @@ class CallscoreApp(faust.App):
         self.table_dir.mkdir(exist_ok=True)
 
     def on_lost_send(self, error: Exception) -> None:
-        """An effect of a record that was consumed cannot be written: nothing may be committed any more."""
+        """An effect of a consumed record cannot be written, so nothing may be committed any more."""
         log.critical("the log refused a record that is owed, so this worker stops without committing: %s", error)
         die(EXIT_LOST_SEND)
 
     def on_long_pause(self, seconds: float) -> None:
-        """This process was stopped so long that its partitions may have another owner: it must write nothing."""
+        """This process was suspended so long that its partitions may have another owner, so it must not write."""
         log.critical("this process stood still for %.1f s, so its partitions may have moved: it ends itself", seconds)
         die(EXIT_STUCK)
 
     def on_late_stop(self) -> None:
-        """Something does not end, as a Kafka client that waits for brokers that are away."""
+        """Something does not stop, such as a Kafka client that waits for brokers that are down."""
         log.critical(
             "this worker could not stop within %g s, so it ends at once: what it owes is done at its next start",
             STOP_SECONDS,
@@ -94,7 +94,7 @@ class CallscoreApp(faust.App):
         die(EXIT_STUCK)
 
     def on_halt(self, failure: LogFailed) -> None:
-        """The embedded log, or a table, cannot be written. The consumer goes on when it can be, if anybody can know."""
+        """The embedded log or a table cannot be written. Unless a sync failed, the consumer resumes once it can be."""
         log.critical("nothing can be written: %s", failure)
         if isinstance(failure, LogUnsynced):
             die(EXIT_UNSYNCED)
@@ -121,9 +121,9 @@ class CallscoreApp(faust.App):
 
 def create_app(settings: Settings) -> CallscoreApp:
     """The app for these settings; nothing is opened before it starts."""
-    # At INFO and below Faust builds a log record for every message that it sends.
+    # At INFO and below, Faust builds a log record for every message that it sends.
     logging.getLogger("faust.topics").setLevel(logging.WARNING)
-    # It warns of every timer that a busy or slow machine is late with.
+    # It warns of every late timer on a busy or slow machine.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     return CallscoreApp(
         settings.group,
@@ -143,7 +143,7 @@ def create_app(settings: Settings) -> CallscoreApp:
         broker_commit_interval=0.5,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
-        # What stands still is agents/watchdog's to judge: an offset that waits for its tasks is no livelock.
+        # An offset that waits for its tasks is no livelock; agents/watchdog detects real ones.
         broker_commit_livelock_soft_timeout=FOR_EVER,
         stream_processing_timeout=FOR_EVER,
         stream_wait_empty=False,

@@ -1,4 +1,4 @@
-"""Keys and derived ids: what names a call, a task, a request, and who owns it."""
+"""Keys and derived ids of calls, tasks and requests, and the partition that owns a key."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ def split_key(key: bytes) -> list[str]:
 
 
 def is_below(key: str, *parts: str, names: int) -> bool:
-    """Whether a key is one of so many names, the first of which are these."""
+    """Whether a key has `names` parts, the first of which are these."""
     found = key.split("\x00")
     return len(found) == names and found[: len(parts)] == list(parts)
 
@@ -63,7 +63,7 @@ def call_ref(project_id: str, call_id: str) -> str:
 
 
 def call_of_ref(project_id: str, ref: str) -> str | None:
-    """The id of the call that a ref of Weave's names; None if it names something else, or is of another project."""
+    """The id of the call that a Weave ref names; None if it names something else, or another project's call."""
     found = ref.removeprefix(call_ref(project_id, ""))
     return found if found and found != ref else None
 
@@ -99,7 +99,7 @@ def digest(*parts: str) -> str:
 
 
 def task_id(project_id: str, call_id: str, scorer_ref: str, occasion: str = "") -> str:
-    """The id of the work itself: naming the same work again gives the same id."""
+    """The id of a task: the same call, scorer and occasion give the same id."""
     return digest(project_id, call_id, scorer_ref, occasion)
 
 
@@ -109,7 +109,7 @@ _uuid_lock = threading.Lock()
 
 
 def new_request_id() -> str:
-    """A UUIDv7 (RFC 9562): sorts by time, within this process also inside one millisecond."""
+    """A UUIDv7 (RFC 9562): sorts by time, within this process even in one millisecond."""
     global _last_ms, _counter
     with _uuid_lock:
         now = time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Instance folders: each worker on a machine keeps its tables in one of its own, taken by lock."""
+"""Instance folders: each worker on a machine locks a folder of its own for its tables."""
 
 import fcntl
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import IO
 
 from app.settings import SettingsError
 
-LOCK = "lock"  # in each instance folder; holds the url of the worker that had it last
+LOCK = "lock"  # in each instance folder; contains the url of the last worker in it
 
 
 def claim_instance(data_dir: Path, url: str) -> tuple[Path, IO[str]]:
-    """An instance folder below `data_dir` that no living process holds, and the lock that holds it.
+    """An instance folder below `data_dir` that no other process has locked, and its lock.
 
-    The one that the worker at `url` had last, else the first one.
+    The last one of the worker at `url`, else the first one.
     """
     known = [folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url]
     for name in (*known, *(f"instance-{number}" for number in range(1024))):

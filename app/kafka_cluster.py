@@ -1,4 +1,4 @@
-"""The Kafka that the settings name: how to speak to it, and how its topics are to be."""
+"""The Kafka cluster of the settings: how to connect to it, and how its topics are configured."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from app.settings import Settings, SettingsError
 
 
 def security(settings: Settings) -> Security:
-    """How this worker speaks to Kafka.
+    """How this worker connects to Kafka.
 
     Raises:
         SettingsError: a certificate or key cannot be used.

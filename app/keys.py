@@ -3,7 +3,7 @@
     {"user": "ann", "projects": ["acme/*"], "sha256": "9f86d0…"}
 
 `projects` are globs over project ids (`*` also matches `/`). A key is 32 random bytes, so nobody can guess one and a
-plain SHA-256 is enough: slow hashes protect only what people think up.
+plain SHA-256 is enough: slow hashes are for passwords that people choose.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class User:
         return any(fnmatchcase(project_id, glob) for glob in self.projects)
 
     def may_use_all(self) -> bool:
-        """Whether a glob covers every project, which publishing for all of them takes."""
+        """Whether the key is for every project, as publishing for all of them requires."""
         return "*" in self.projects
 
 
@@ -58,10 +58,10 @@ class _Entry(BaseModel):
 
 
 def add_key(path: Path, user: str, projects: Iterable[str]) -> str:
-    """Append a new key for `user` to the file, which is made (readable by its owner only) if need be.
+    """Append a new key for `user` to the file, which is created (readable by its owner only) if needed.
 
     Returns:
-        The key itself, which is kept nowhere.
+        The key itself, which is stored nowhere.
 
     Raises:
         KeyFileError: the user or a glob is empty or not printable, or the file cannot be written.
@@ -97,10 +97,10 @@ def _append(path: Path, line: bytes) -> None:
 
 
 class KeyFile:
-    """The keys of a file, read again whenever it changes. A file that broke keeps the last good keys, and is logged.
+    """The keys of a file, read again whenever it changes. If it becomes invalid, that is logged and the last keys stay.
 
     Raises:
-        KeyFileError: when made, if the file cannot be read.
+        KeyFileError: on creation, if the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class KeyFile:
         self._seen = self._stamp()
 
     def user_for(self, key: str) -> User | None:
-        """Whose key this is; None if nobody's. Takes as long whichever key matches."""
+        """The user of a key; None if it is unknown. Takes the same time whichever key matches."""
         self._refresh()
         hashed = _hash(key)
         found = None

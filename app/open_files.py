@@ -1,11 +1,11 @@
-"""How many files this process may have open: RocksDB keeps some for each table and partition, one for 8 MiB of rows."""
+"""The limit of open files: RocksDB needs some for each table and partition, and one for every 8 MiB of rows."""
 
 import resource
 from contextlib import suppress
 
-_A_DATABASE = 6  # that a RocksDB has open before it has rows: its log, its lock, its manifest, …
-_BESIDE = 100  # that a worker has open beside its tables when it starts
-_MOST = (65_536, 10_240)  # the second where the system refuses the first, as macOS may
+_A_DATABASE = 6  # open in an empty RocksDB: its log, its lock, its manifest, …
+_BESIDE = 100  # open in a new worker beside its tables
+_MOST = (65_536, 10_240)  # the second if the system refuses the first, as macOS may
 
 
 def limit() -> int:
@@ -15,7 +15,7 @@ def limit() -> int:
 
 
 def raise_limit(needed: int = 0) -> None:
-    """Take as many as the system lets this process have: shells give 256 or 1,024, and few programs need more."""
+    """Raise the limit as far as the system allows: shells give 256 or 1,024, which is enough for most programs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for most in (max(needed, _MOST[0]), _MOST[1]):
         wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -25,7 +25,7 @@ def raise_limit(needed: int = 0) -> None:
 
 
 def shortage(databases: int) -> str | None:
-    """Take as many as a worker with so many databases needs to begin with; what to say if the system gives fewer."""
+    """Raise the limit to what a worker with so many databases needs at start; the message if the system refuses."""
     needed = databases * _A_DATABASE + _BESIDE
     raise_limit(needed)
     if needed <= limit():

@@ -1,4 +1,4 @@
-"""Asking another worker: one HTTP POST, authenticated by the secret that the workers of a cluster share."""
+"""Queries to another worker: one HTTP POST, authenticated by the secret that the workers of a cluster share."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class NoAnswer(Exception):
 
 
 class NotNow(Exception):
-    """The worker answered that it cannot say now, because partitions are moving; the message names it."""
+    """The worker cannot answer now, because partitions are moving; the message names it."""
 
 
 async def ask(
@@ -48,9 +48,9 @@ async def ask(
 
 
 def is_peer(secret: str | None) -> bool:
-    """Whether who sends this secret is a worker of this cluster.
+    """Whether the sender of this secret is a worker of this cluster.
 
-    Where no secret is set, there are no keys either, and everyone on this machine may ask anything anyway.
+    Without a secret in the settings there are no keys either, and everyone on this machine may query anything.
     """
     settings = get_settings()
     if settings.embedded or secret is None:

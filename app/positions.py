@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 class Positions:
-    """How far the agents on this worker have applied each topic partition, and who waits for more."""
+    """The offsets that the agents on this worker have applied, by topic partition, and who waits for more."""
 
     def __init__(self) -> None:
         self._applied: dict[tuple[str, int], int] = {}
@@ -31,11 +31,11 @@ class Positions:
         return self._applied.get((topic, partition), -1)
 
     def total(self) -> int:
-        """The sum of all applied offsets: it stands still while nothing is applied."""
+        """The sum of all applied offsets, which does not change while nothing is applied."""
         return sum(self._applied.values())
 
     async def reached(self, topic: str, partition: int, offset: int) -> None:
-        """Wait until the record at `offset` has been applied, or its partition is another worker's."""
+        """Wait until the record at `offset` is applied, or its partition has moved to another worker."""
         if self.get(topic, partition) >= offset:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -43,11 +43,11 @@ class Positions:
         await future
 
     def forget(self, topic: str, partition: int) -> None:
-        """The partition's records come again, from some offset on."""
+        """The partition's records will be delivered again, from some offset on."""
         self._applied.pop((topic, partition), None)
 
     def keep(self, owned: Collection[tuple[str, int]]) -> None:
-        """Other partitions are another worker's: whoever waits for one here goes on, and has to see that it moved."""
+        """Other partitions have moved: end what waits for them, which must check if its partition is still here."""
         for where in self._waiting.keys() - owned:
             for _, future in self._waiting.pop(where):
                 if not future.done():

@@ -1,4 +1,4 @@
-"""Who scorers ask: the providers of the file that CALLSCORE_PROVIDERS names, and how much each may be asked.
+"""Providers that scorers send requests to, with their limits and prices: the file that CALLSCORE_PROVIDERS names.
 
 [local]
 base_url = "http://127.0.0.1:8000/v1"
@@ -76,7 +76,7 @@ def read(path: Path) -> dict[str, Provider]:
     """The providers of a file, by name.
 
     Raises:
-        ValueError: with one sentence, when it cannot be read or says something unknown.
+        ValueError: it cannot be read, or has something unknown in it; the message is one sentence.
     """
     try:
         return _providers.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Raw bytes of the log as people read them."""
+"""Raw bytes of the log as JSON fields that people can read."""
 
 from base64 import b64encode
 from contextlib import suppress
@@ -8,7 +8,7 @@ import orjson
 
 
 def text_field(name: str, raw: bytes | None) -> dict[str, str | None]:
-    """A field of text, or one named `..._base64` where it is none."""
+    """A text field, or one named `..._base64` if it is not UTF-8."""
     if raw is None:
         return {name: None}
     with suppress(UnicodeDecodeError):
@@ -17,7 +17,7 @@ def text_field(name: str, raw: bytes | None) -> dict[str, str | None]:
 
 
 def json_field(name: str, raw: bytes | None) -> dict[str, Any]:
-    """A field of what the JSON says, or one named `..._base64` where it is none."""
+    """A JSON field, or one named `..._base64` if it is not JSON."""
     if raw is None:
         return {name: None}
     with suppress(orjson.JSONDecodeError):

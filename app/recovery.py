@@ -1,8 +1,8 @@
-"""Recovering tables from their changelogs: whole batches of records go from the consumer straight into the stores.
+"""Recovery of tables from their changelogs: the consumer's batches of records go straight into the stores.
 
-Faust's own recovery makes a message and an event of every record, queues it, and handles it alone, some 70 µs of
-Python a record. It also takes a record whose store could not be written as recovered, and remembers how far it came
-apart from the rows. Ours is one write a batch: the rows, and the offset of the last of them.
+Faust's own recovery makes a message and an event of every record and queues it, some 70 µs of Python a record. It also
+counts a record as recovered if its store could not be written, and writes offsets apart from rows. Here each batch is
+one write: the rows, and the offset of the last of them.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Record(Protocol):
-    """What recovery reads of a changelog record. A value of None deletes the row."""
+    """What recovery reads of a changelog record. None as value deletes the row."""
 
     @property
     def offset(self) -> int: ...
@@ -32,19 +32,19 @@ class Record(Protocol):
 
 
 class Recovery(faust_recovery.Recovery):
-    """Faust's recovery service; consumers hand it the records of changelogs, which reach no queue and no stream."""
+    """Faust's recovery service; consumers pass it the records of changelogs directly, without queues and streams."""
 
-    _began: tuple[float, int] | None = None  # when, and how many records there were to read
+    _began: tuple[float, int] | None = None  # when, and how many records were left to read
 
     def apply(self, tp: TP, records: Sequence[Record]) -> None:
         """Put records of one changelog partition, in order, into its table's store.
 
-        The records must be those that follow the last ones applied, or repeat some of them. If the store cannot be
-        written, the app is told (`on_cannot_store`): a later recovery goes on behind what is in the store.
+        The records must follow the last ones applied, or repeat some of them. If the store cannot be written,
+        `on_cannot_store` is called: a later recovery continues after what is in the store.
         """
         active = tp in self.active_tps
         if not active and tp not in self.standby_tps:
-            return  # it was taken away while these were on their way
+            return  # it was revoked meanwhile
         offsets = self.active_offsets if active else self.standby_offsets
         seen = offsets.get(tp)
         if active and self._began is None:
@@ -60,10 +60,10 @@ class Recovery(faust_recovery.Recovery):
             self._last_flush_at = time.monotonic()
             if active:
                 self._active_events_received_at[tp] = self._last_flush_at
-        self._look_whether_done()
+        self._finish_if_done()
 
     def progress(self) -> str:
-        """How far the recovery of the active tables is, in words; empty where nothing is left to recover."""
+        """How far the recovery of the active tables is, as text; empty if nothing is left to recover."""
         left = self.active_remaining_total()
         if left <= 0:
             return ""
@@ -78,7 +78,7 @@ class Recovery(faust_recovery.Recovery):
         for record in records:
             key, value = record.key, record.value
             if key is None:
-                continue  # nobody writes such a record; it names no row
+                continue  # callscore writes no such records
             if value is None:
                 batch.delete(key)
             else:
@@ -86,7 +86,7 @@ class Recovery(faust_recovery.Recovery):
         batch.put(store.offset_key, b"%d" % records[-1].offset)
         store._db_for_partition(tp.partition).write(batch)
 
-    def _look_whether_done(self) -> None:
+    def _finish_if_done(self) -> None:
         if self.in_recovery and not self.need_recovery():
             if self._began is not None:
                 since, total = self._began
@@ -107,7 +107,7 @@ class Recovery(faust_recovery.Recovery):
 
 
 class Tables(TableManager):
-    """Starts at once: Faust's own waits a second for tables that are declared late, and ours never are."""
+    """Starts at once, while Faust's own waits a second for tables that are declared late."""
 
     _recovery: Recovery | None = None
 
@@ -123,5 +123,5 @@ class Tables(TableManager):
         await self.recovery.start()
 
     def recovery_progress(self) -> str:
-        """How far the recovery of the tables is, in words: percentage and the seconds that it will still take."""
+        """How far the recovery of the tables is, as text: percentage and seconds left."""
         return self.recovery.progress() if self._recovery is not None else ""

@@ -1,6 +1,6 @@
-"""Long work in short turns, so that the event loop stays free for others: the shorter if somebody waits for an answer.
+"""Splits long work into short turns, so that the event loop stays responsive: shorter while HTTP requests come in.
 
-A turn, and a record of the log, cost something however much is done in it. So as long as nobody asks, much is.
+Each turn, and each record of the log, has a fixed cost. So turns are long while nobody waits for an answer.
 """
 
 import asyncio
@@ -8,18 +8,18 @@ import sys
 from dataclasses import dataclass
 from time import perf_counter
 
-TURN_SECONDS = 0.002  # of who answers a request
-HURRY_SECONDS = 0.02  # after each HTTP request: who asks ten times a second is not in a hurry
+TURN_SECONDS = 0.002  # of work for an HTTP request
+HURRY_SECONDS = 0.02  # after each HTTP request; ten requests a second keep turns long in between
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much is done at once of what nobody waits for."""
+    """How much is done at once of work that no HTTP request waits for."""
 
     turn: float  # seconds of work in one turn of the event loop
-    start: float  # the same, of starting tasks: more, since what is started may wait for others meanwhile
+    start: float  # the same for starting tasks; longer, since started tasks may wait for others
     events: int  # that share a record, at most
-    switch: float  # seconds until another thread may run: the log's, which says what is durable
+    switch: float  # seconds until another thread may run, such as the log's, which reports what is durable
 
 
 PATIENT = Pace(turn=0.003, start=0.012, events=256, switch=0.002)
@@ -30,14 +30,14 @@ _hurry_until = 0.0
 
 
 def hurry() -> None:
-    """Somebody asks, and probably will again."""
+    """An HTTP request came in, and more may follow."""
     global _hurry_until
     _hurry_until = perf_counter() + HURRY_SECONDS
     _go_at(HURRIED)
 
 
 def pace() -> Pace:
-    """How much is to be done at once now."""
+    """How much to do at once now."""
     if _pace is HURRIED and perf_counter() >= _hurry_until:
         _go_at(PATIENT)
     return _pace
@@ -51,7 +51,7 @@ def _go_at(wanted: Pace) -> None:
 
 
 class Turns:
-    """Lets others run whenever a turn has lasted long enough: `await turns.breathe()` between pieces of work."""
+    """Lets others run once a turn has lasted long enough: `await turns.breathe()` between pieces of work."""
 
     def __init__(self) -> None:
         self._began = perf_counter()

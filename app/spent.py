@@ -1,4 +1,4 @@
-"""What attempts took of those who were asked: requests, tokens, money."""
+"""The usage of providers by attempts: requests, tokens, money."""
 
 from typing import Annotated
 
@@ -7,23 +7,23 @@ from msgspec import Meta
 from app.scorers import Report
 from app.structs import Struct
 
-MOST_SPENT = 2**63 - 1  # of anything; sums stop there
+MOST_SPENT = 2**63 - 1  # of each amount; sums are capped there
 Amount = Annotated[int, Meta(ge=0, le=MOST_SPENT)]
 
 
 class Spent(Struct, omit_defaults=True):
-    """What attempts took of those who were asked. `cost` is in picodollars, so that sums are exact."""
+    """The usage of providers by attempts. `cost` is in picodollars, so that sums are exact."""
 
     requests: Amount = 0  # that were answered
     input_tokens: Amount = 0
     output_tokens: Amount = 0
     cost: Amount = 0
-    unpriced: Amount = 0  # requests of which nobody knows what they cost
-    unanswered: Amount = 0  # that were cut off, and may have cost what nobody told
+    unpriced: Amount = 0  # answered requests whose cost is unknown
+    unanswered: Amount = 0  # requests that were cut off, which may have cost something
 
     @classmethod
     def of(cls, told: Report, lost: int = 0) -> "Spent | None":
-        """What an attempt tells, and `lost` requests of earlier ones that were cut off; None if nobody was asked."""
+        """The usage in an attempt's report, and `lost` requests of earlier attempts; None if there were no requests."""
         unanswered = told.unanswered + lost
         if not told.requests and not unanswered:
             return None
@@ -43,7 +43,7 @@ class Spent(Struct, omit_defaults=True):
 
     @property
     def untold(self) -> int:
-        """Requests that may have cost what nobody told."""
+        """Requests that may have cost something, but unknown how much."""
         return self.unpriced + self.unanswered
 
     def __add__(self, other: "Spent") -> "Spent":
@@ -54,6 +54,6 @@ AMOUNTS = Spent.__struct_fields__
 
 
 def spent_in_all(*spent: Spent | None) -> Spent | None:
-    """What all of them took together; None if nobody was asked."""
+    """The sum; None if all are None, since no provider was asked."""
     found = [one for one in spent if one is not None]
     return sum(found[1:], found[0]) if found else None

@@ -1,11 +1,11 @@
-"""Structs that are kept as JSON: events, and rows."""
+"""Structs that are stored as JSON: events, and rows."""
 
 from typing import Any, Self, dataclass_transform
 
 import msgspec
 
 MAX_DEPTH = 190
-"""Levels of what is kept as it is given. The workers before this one read 200, of which an event takes some."""
+"""Levels of JSON that is stored as given. Workers of earlier versions read 200, some of which the event takes."""
 
 
 def is_deep(value: Any) -> bool:
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Meta(msgspec.StructMeta):
-    """Makes every field one that is given by keyword, which msgspec does not inherit."""
+    """Makes every field keyword-only, an option that msgspec does not inherit."""
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         return super().__new__(cls, *args, **{"kw_only": True} | options)
@@ -35,13 +35,13 @@ class _Meta(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Struct(msgspec.Struct, frozen=True, metaclass=_Meta):
-    """A struct that never changes, made by keyword. What is in it is checked when it is read, not when it is made."""
+    """An immutable struct. Its fields are checked when it is decoded, not when it is created."""
 
     def encode(self) -> bytes:
-        """It as JSON.
+        """The struct as JSON.
 
         Raises:
-            TypeError: it holds what is not JSON.
+            TypeError: it contains what is not JSON.
         """
         try:
             return _encode(self)
@@ -49,10 +49,10 @@ class Struct(msgspec.Struct, frozen=True, metaclass=_Meta):
             raise TypeError(str(error)) from None
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values."""
+        """A copy with these fields changed."""
         return msgspec.structs.replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """It as `encode` writes it."""
+        """The struct as `encode` writes it."""
         found: dict[str, Any] = msgspec.to_builtins(self)
         return found

@@ -1,8 +1,8 @@
 """Every topic of callscore.
 
 All have the same number of partitions, so that a call, the tasks on it and their scores meet on one worker.
-Records are written by `append`, to the partition that owns the key. docs/architecture.md says under which key what is
-written, and by whom.
+Views write records by `append`, agents by `send`. docs/architecture.md lists the key of each topic, its partition and
+who writes it: a chunk of a request, for example, goes to the partition of its calls.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from app.settings import get_settings
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A primary topic: kept for ever, everything else can be rebuilt from these."""
+    """A primary topic: kept for ever. Everything else can be rebuilt from these."""
 
     name: str
 
@@ -47,18 +47,18 @@ class Topic:
     def send(
         self, key: bytes | None, value: bytes | None, partition: int, headers: Sequence[tuple[str, bytes]] = ()
     ) -> "asyncio.Future[Any]":
-        """Write a record that is an effect of another one: if it cannot be written, that one is never committed."""
+        """Write a record that is the effect of a consumed one, which is never committed if this cannot be written."""
         future: asyncio.Future[Any] = app.producer.append(self.name, partition, key, value, headers, owed=True)
         return future
 
 
 def push() -> None:
-    """Have what was written go to the log now, where that would wait for the end of this turn."""
+    """Send written records to the log now, not only at the end of this turn."""
     app.producer.push()
 
 
 def in_one_order() -> bool:
-    """Whether a record is in the log only if all that were appended before it are, to whatever partition."""
+    """Whether a record is in the log only if all records appended before are, in all partitions."""
     return bool(app.producer.one_order)
 
 
@@ -94,5 +94,5 @@ NAMES = tuple(plain(topic.name) for topic in ALL)
 
 
 def named(name: str) -> Topic | None:
-    """The topic with a name, if it is one of ours."""
+    """The topic with a name, if there is one."""
     return next((topic for topic in ALL if topic.name == name), None)

@@ -13,7 +13,7 @@ def url_of(host: str, port: int | str) -> str:
 
 
 def is_host(text: str) -> bool:
-    """Whether it may be the name or the address of a host."""
+    """Whether this may be the name or the address of a host."""
     return _is_address(text) or _NAME.fullmatch(text) is not None
 
 
@@ -23,10 +23,10 @@ def is_loopback(host: str) -> bool:
 
 
 def with_port(server: str, default: int) -> str:
-    """A server as host:port, in which an IPv6 address has brackets; where it names no port, with the default one.
+    """A server as host:port, with the default port if it has none; an IPv6 address is in brackets.
 
     Raises:
-        ValueError: it is no such thing.
+        ValueError: it is not a host and port.
     """
     found = _SERVER.fullmatch(server)
     if found is None or not is_host(found["v6"] or found["host"]) or not 0 < int(found["port"] or default) < 2**16:

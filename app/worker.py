@@ -1,7 +1,7 @@
 """The composition root: everything that one worker runs, and `run`, which is the whole service.
 
-Faust's own command could start the app too, but without what `run` sets up before: open files, memory, the event
-loop, a log that is opened with one sentence about what is wrong with it.
+Faust's own command could start the app too, but without what `run` does first: open files, memory, the event loop, and
+opening the log with a one-sentence error.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ _said_ready = False
 
 
 class ScoringService(Service):
-    """Runs the scheduler and the parking while the worker runs; without either the worker is of no use, so it dies."""
+    """Runs what scoring does in the background; if any of it fails, the worker dies, since it is of no use without."""
 
     async def on_start(self) -> None:
         await scoring.runner.start(app.table_dir.parent)
@@ -96,7 +96,7 @@ class ScoringService(Service):
 
 
 async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
-    """Run what must never end; if it fails, so does the worker."""
+    """Run what must never end; if it fails, the worker dies."""
     try:
         await run()
     except Exception:
@@ -106,13 +106,13 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
 
 @app.on_partitions_revoked.connect
 async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
-    """Until this worker has recovered what it gets, others may long be at work on what it had."""
+    """Stop scoring: others may work on the revoked partitions before this worker has recovered its new ones."""
     scoring.revoked()
 
 
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
-    """Records come again from the committed offsets on: what is in memory starts anew."""
+    """Reset what is in memory: records will be delivered again from the committed offsets on."""
     cluster.assigned()
     shares.reassigned()
     scoring.reassigned(cluster.partitions_here())
@@ -135,7 +135,7 @@ def open_partitions() -> None:
 
 
 async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
-    """Tell whoever started the worker that it answers, the first time that it does."""
+    """Print once that the worker answers."""
     global _said_ready
     await asyncio.gather(*opened)
     with suppress(cluster.Unavailable):
@@ -183,7 +183,7 @@ def run() -> int:
         return EXIT_HOPELESS if isinstance(error, _HOPELESS) else 1
     worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
-    # What is there by now stays: collecting it again and again would stop the worker for 100 ms each time.
+    # What exists by now stays, and a collection of it would stop the worker for 100 ms each time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
@@ -196,7 +196,7 @@ def run() -> int:
 
 
 async def open_log(path: Path, partitions: int) -> Log:
-    """Open the embedded log with all topics before Faust does, so that what is wrong with it is one sentence.
+    """Open the embedded log with all topics before Faust does, so that an error is one sentence.
 
     Raises:
         EmbeddedLogError: it cannot be opened, lies elsewhere, or has another number of partitions.

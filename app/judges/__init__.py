@@ -1,4 +1,4 @@
-"""Scorers that ask somebody else: an LLM behind an OpenAI-compatible endpoint, or a scorer behind HTTPS."""
+"""Scorers that send requests: to an LLM behind an OpenAI-compatible endpoint, or to a scorer behind HTTPS."""
 
 from app.judges.autoevals import AutoEvals
 from app.judges.llm import LlmJudge

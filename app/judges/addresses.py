@@ -1,7 +1,7 @@
-"""Where a remote scorer may be: what a user publishes must not have this service ask hosts of its own network.
+"""Which hosts a remote scorer may be on, so that no published scorer makes this service reach into its own network.
 
-A host has to be allowed by name; what its name resolves to has to be a public address, unless settings allow that host
-to be private; and the address that was looked at is the one that is connected to.
+A host must be allowed by name, and must resolve to a public address unless settings allow it to be private. The
+connection goes to the address that was checked.
 """
 
 from collections.abc import Collection
@@ -18,14 +18,14 @@ _TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4
 
 
 class Forbidden(NoJudgement):
-    """The endpoint must not be asked."""
+    """No requests may be sent to the endpoint."""
 
     def __init__(self, message: str) -> None:
         super().__init__("endpoint_forbidden", message)
 
 
 def check_url(url: URL, allowed: Collection[str], private: Collection[str]) -> None:
-    """Return if the url may be asked as far as it can be told without its address.
+    """Return if requests may be sent to the url, as far as that depends on the url alone.
 
     `allowed` and `private` are hosts, with or without a port, as `Settings` has them. Raises Forbidden.
     """
@@ -44,7 +44,7 @@ def check_url(url: URL, allowed: Collection[str], private: Collection[str]) -> N
 
 
 def check_address(host: str, address: str) -> None:
-    """Return if the address is a public one. Raises Forbidden."""
+    """Return if the address is public. Raises Forbidden."""
     found = _literal(address)
     if found is None or not _is_public(found):
         message = f"{host} is at {address}, which is no public address; CALLSCORE_REMOTE_PRIVATE_HOSTS may allow it"
@@ -52,7 +52,7 @@ def check_address(host: str, address: str) -> None:
 
 
 class PublicOnly(ThreadedResolver):
-    """Resolves names, once for each connection, and gives no address that must not be asked."""
+    """Resolves names, for each connection anew, and checks the addresses."""
 
     def __init__(self, private: Collection[str]) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it is one of the internet's hosts, also behind every way to write an IPv4 address as an IPv6 one."""
+    """Whether the address is public, also where an IPv6 address embeds an IPv4 one."""
     if isinstance(address, IPv6Address):
         if address in _TRANSLATED:
             return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))

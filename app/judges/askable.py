@@ -1,4 +1,4 @@
-"""Whether this worker may ask whom a scorer asks, so that none is published that could only fail."""
+"""Whether settings let a scorer send its requests, so that none is published that could only fail."""
 
 from yarl import URL
 
@@ -10,9 +10,9 @@ from app.scorers import BoundScorer, NoJudgement, Policy
 
 
 def refusal(bound: BoundScorer) -> NoJudgement | None:
-    """Why settings do not let the scorer ask whom it asks, or it knows nobody whom to ask; None if it may.
+    """Why the scorer could only fail: settings forbid its requests, or it has no provider; None if it may run.
 
-    Only what settings say is looked at: what the name of a host resolves to may be another address at any time.
+    Names of hosts are not resolved, since their addresses may change at any time.
     """
     if isinstance(bound.scorer, RemoteScorer):
         try:
@@ -26,7 +26,7 @@ def refusal(bound: BoundScorer) -> NoJudgement | None:
 
 
 def unknown(policy: Policy) -> NoJudgement | None:
-    """Why the provider of a policy is nobody; None if settings name it, or the policy none."""
+    """Why the provider of a policy is unknown; None if settings have it, or the policy has none."""
     try:
         if policy.provider is not None:
             provider_of(policy.provider)

@@ -1,7 +1,7 @@
-"""Asking an OpenAI-compatible endpoint: POST chat/completions.
+"""Client of OpenAI-compatible endpoints: POST chat/completions.
 
-Contract: platform.openai.com/docs/api-reference/chat/create, as far as those go along who imitate it. OpenAI's own
-client took more time for a request than all else of a judgement (docs/dependencies.md).
+Contract: platform.openai.com/docs/api-reference/chat/create, as far as compatible endpoints follow it. OpenAI's own
+client took more time for a request than the rest of a judgement (docs/dependencies.md).
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Message = dict[str, str]
 
 
 class Answer(NamedTuple):
-    """What the model said. `finish` is why it stopped: `stop`, `length`, `content_filter`, …"""
+    """The answer of a model. `finish` is why it stopped: `stop`, `length`, `content_filter`, …"""
 
     text: str
     refusal: str | None
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 class Chat:
-    """One provider, as this process asks it."""
+    """This process's client of one provider."""
 
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
@@ -43,7 +43,7 @@ class Chat:
     async def ask(
         self, model: str, messages: list[Message], form: Mapping[str, Any] | None, parameters: Mapping[str, Any]
     ) -> Answer:
-        """One turn, whose answer is of the `form` if the endpoint can see to that. Raises NoJudgement."""
+        """The answer of a model, in this `response_format` if the endpoint supports it. Raises NoJudgement."""
         body = {"model": model, "messages": messages, **parameters}
         if form is None or model in self._without_schema:
             return await self._post(body)
@@ -52,18 +52,18 @@ class Chat:
         except Refused as error:
             if error.status not in _NO_SUCH_FIELD:
                 raise
-        # Endpoints refuse what they do not know in as many words as there are endpoints: see whether it was that.
+        # Each endpoint words this refusal in its own way: try without, to see whether it was that.
         answer = await self._post(body)
         self._without_schema.add(model)
         return answer
 
     async def _post(self, body: dict[str, Any]) -> Answer:
-        # At the last moment, so that a kill is seldom between this and the request.
+        # As late as possible, so that a kill rarely falls between this and the request.
         await report().asking()
         try:
             content = await self._poster.post(self._url, body, {}, self._provider.api_key)
         except BrokenOff:
-            raise  # it stays unanswered
+            raise  # the request counts as unanswered
         except NoJudgement as error:
             if error.type == "answer_too_large":
                 self._count(body["model"], None)
@@ -99,7 +99,7 @@ class Chat:
 
 
 def _text(content: Any) -> str:
-    """The text of a message, which some endpoints give in parts."""
+    """The text of a message, which some endpoints split into parts."""
     if isinstance(content, list):
         return "".join(part.get("text") or "" for part in content)
     if content is not None and not isinstance(content, str):
@@ -115,7 +115,7 @@ _chats: dict[str, Chat] = {}
 
 
 def chat(name: str) -> Chat:
-    """The provider of that name, as it is asked. Raises NoJudgement if settings name none."""
+    """The client of a provider. Raises NoJudgement if settings do not have it."""
     found = _chats.get(name)
     if found is None:
         found = _chats[name] = Chat(name, provider_of(name))
@@ -123,7 +123,7 @@ def chat(name: str) -> Chat:
 
 
 def provider_of(name: str) -> Provider:
-    """The provider of that name. Raises NoJudgement if settings name none."""
+    """The provider with this name. Raises NoJudgement if settings do not have it."""
     try:
         return get_settings().provider(name)
     except SettingsError as error:

@@ -18,12 +18,12 @@ from app.scorers import Call, NoJudgement, Policy, Scorer, report
 
 _BYTES_A_TOKEN = 4
 _ANSWER_TOKENS = 256
-# Not in the class, whose source is the version that refs of judges name: other words here make no other version.
+# Outside the class, whose source is part of the refs of judges: a change of words here makes no new version.
 _SCALES = (
     '{"type": "number", "min": 0, "max": 10} or {"type": "label", "labels": ["good", "bad"], "passing": ["good"]} '
     '(without passing it gives only a label, with it also passed) or {"type": "boolean"}.'
 )
-# No repetition but `.*` gives back what it took, so that no answer takes more than a moment.
+# Only `.*` backtracks, so that no answer takes long to match.
 _FENCED = re.compile(r"\s*+```[^\n]*+\n(.*)```\s*+\Z", re.DOTALL)
 
 
@@ -174,9 +174,9 @@ class LlmJudge(Scorer):
 
 
 def made_with(judge: LlmJudge, call: Call) -> dict[str, Any]:
-    """What the lineage of a judgement of a call says before anybody is asked.
+    """The lineage of a judgement of a call, as far as it is known before the request.
 
-    `score` says it itself: the source of the class is part of every ref to it, so none of it moves here.
+    `score` repeats this, since its source is part of every ref to the class and must not change.
     """
     texts = judge._template.texts(call)
     return {

@@ -1,4 +1,4 @@
-"""Posting JSON to whoever judges: no redirects, no cookies, and no retries, which scoring sees to."""
+"""HTTP client of judges: posts JSON without redirects, cookies, or retries, which scoring does."""
 
 from collections.abc import Mapping
 from urllib.request import getproxies, proxy_bypass
@@ -16,24 +16,24 @@ _UNSENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.I
 
 
 class BrokenOff(NoJudgement):
-    """The connection broke after it was made: the request may have been taken, and answered to nobody."""
+    """The connection broke after it was made, so the request may have been processed without an answer."""
 
 
 class Poster:
-    """The connections of this process to some of those who judge. `who` is what errors call them."""
+    """Connections of this process to an endpoint. `who` is its name in errors."""
 
     def __init__(self, who: str, resolver: AbstractResolver | None = None, proxy: str | None = None) -> None:
-        """`resolver` says to what addresses names lead."""
+        """`resolver` resolves names of hosts, aiohttp's own by default."""
         self._who = who
         self._resolver = resolver
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: URL, body: object, headers: Mapping[str, str], key: str | None) -> bytes:
-        """What is answered, with a 2xx. The limits of providers and scorers are what bounds the number of connections.
+        """The body of a 2xx answer. The limits of providers and scorers bound the number of connections.
 
-        Raises NoJudgement: Refused for any other status, BrokenOff, and if nobody is reached, or answers more than
-        `MAX_BYTES`.
+        Raises NoJudgement: Refused for any other status, BrokenOff, and if no connection is made, or the answer is
+        larger than `MAX_BYTES`.
         """
         sent = {"Content-Type": "application/json", **headers}
         if key:
@@ -42,20 +42,20 @@ class Poster:
         try:
             async with self._connections().post(url, data=data, headers=sent, allow_redirects=False) as answer:
                 raw = await self._read(answer)
-        except (*_UNSENT, ValueError) as error:  # the latter for a key or a host that cannot be sent
+        except (*_UNSENT, ValueError) as error:  # ValueError: a key or a host that cannot be sent
             message = f"{self._who} cannot be reached: {_cause(error)}"
             raise NoJudgement("provider_unreachable", message, Failure.UNAVAILABLE) from None
         except aiohttp.ClientError as error:
             message = f"{self._who} broke the connection off: {_cause(error)}"
             raise BrokenOff("provider_unreachable", message, Failure.UNAVAILABLE) from None
         if not _is_fine(answer):
-            status, said = answer.status, answer.headers
-            answered = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=said)
-            raise refused(self._who, answered, status, _words(raw), key)
+            status = answer.status
+            failure = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=answer.headers)
+            raise refused(self._who, failure, status, _words(raw), key)
         return raw
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
@@ -69,20 +69,20 @@ class Poster:
         except (aiohttp.ClientError, NoJudgement):
             if _is_fine(answer):
                 raise
-            # The status of an error says enough.
+            # Its status is enough of an error.
         return bytes(raw)
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
-            fresh = self._resolver is not None  # whose answer is looked at for each connection
+            fresh = self._resolver is not None  # its answer is checked for each connection
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     resolver=self._resolver,
                     use_dns_cache=not fresh,
-                    keepalive_timeout=4,  # many servers close after 5, and what is sent just then gets no answer
+                    keepalive_timeout=4,  # many servers close after 5 s, and a request sent just then gets no answer
                 ),
-                timeout=aiohttp.ClientTimeout(total=None),  # the attempt's own ends it
+                timeout=aiohttp.ClientTimeout(total=None),  # that of the attempt counts
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=self._proxy,
             )
@@ -102,7 +102,7 @@ def proxy_for(url: URL) -> str | None:
 
 
 def _cause(error: Exception) -> str:
-    """Why nobody was reached, in words without anything that was sent."""
+    """Why the connection failed, without anything that was sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         verified = error.certificate_error
         return f"its certificate is not accepted: {getattr(verified, 'verify_message', type(verified).__name__)}"
@@ -116,8 +116,8 @@ def _is_fine(answer: aiohttp.ClientResponse) -> bool:
 def _words(raw: bytes) -> object:
     """The message of an error: `{"error": {"message": …}}`, as of OpenAI, or without one or the other level."""
     try:
-        said = orjson.loads(raw)
-        error = said.get("error", said)
+        answer = orjson.loads(raw)
+        error = answer.get("error", answer)
     except (ValueError, AttributeError):
         return None
     return error.get("message") if isinstance(error, dict) else error

@@ -1,4 +1,4 @@
-"""Whether what a scorer costs can be counted on this worker, without which no spend cap could hold."""
+"""Whether the cost of a scorer can be counted on this worker, as a spend cap requires."""
 
 from pydantic import BaseModel
 
@@ -9,14 +9,15 @@ from app.settings import get_settings
 
 
 def never_tells_cost(scorer: BaseModel) -> bool:
-    """Whether it costs what only whoever is asked knows: the cap of a day would never be reached."""
+    """Whether only the endpoint knows what the scorer costs, so that a spend cap would never be reached."""
     return isinstance(scorer, RemoteScorer | AutoEvals)
 
 
 def lacks_price(scorer: BaseModel) -> str | None:
-    """That the model of a judge has no price, as words for people; None if it has one, or its provider is unknown.
+    """The message that the model of a judge has no price; None if it has one.
 
-    An unknown provider is asked nothing. Scorers other than `llm_judge` tell themselves what they cost, or nothing.
+    Also None if its provider is unknown, as no requests are sent then, and for scorers other than `llm_judge`, which
+    report their costs themselves, or cost nothing.
     """
     if not isinstance(scorer, LlmJudge):
         return None

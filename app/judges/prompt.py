@@ -1,4 +1,4 @@
-"""Prompts: templates with fields of the call, in which what was logged is data and cannot become anything else."""
+"""Prompts: templates with fields of the call, in which logged text is marked as data that cannot pass as a prompt."""
 
 import json
 import string
@@ -16,7 +16,7 @@ class Template:
     """A text with fields such as `{output}`, `{input}`, `{question}` or `{attributes.model}`; `{{` is a brace.
 
     Raises:
-        ValueError: when made, of a text that is no template; the sentence says why.
+        ValueError: on creation, if the text is not a template; the message says why.
     """
 
     def __init__(self, text: str) -> None:
@@ -30,7 +30,7 @@ class Template:
         self.fields = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
 
     def texts(self, call: Call) -> dict[str, str]:
-        """What the call has for each field, as it is shown. Raises MissingInput."""
+        """The text of the call for each field. Raises MissingInput."""
         inputs = inputs_of(call)
         found = {name: at(name, call, inputs) for name in self.fields}
         missing = [name for name, value in found.items() if value is ABSENT]
@@ -51,7 +51,7 @@ class Template:
 
 
 def at(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
-    """What the call has at `output`, `input`, the name of an input, or `attributes.model`; ABSENT if nothing."""
+    """The value of a call at `output`, `input`, an input's name, or a path such as `attributes.model`; else ABSENT."""
     first, *path = name.split(".")
     value = value_of(first, call, inputs)
     for part in path:

@@ -1,4 +1,4 @@
-"""What an HTTP error of whoever was asked means for the task."""
+"""What an HTTP error of an endpoint means for the task."""
 
 from typing import Any
 
@@ -15,21 +15,21 @@ _TYPES = {
 
 
 class Refused(NoJudgement):
-    """An answer with an error, or with a redirect, which is not followed."""
+    """An answer with an error status, or with a redirect, which is not followed."""
 
     status = 0
 
 
 def refused(who: str, error: Any, status: int, words: object, key: str | None) -> Refused:
-    """The error for an HTTP client's exception; `words` are of the answer, the key that was sent is no part of it."""
+    """The error for an HTTP client's exception, with the `words` of the answer, but without the key that was sent."""
     failure, retry_after = classify(error)
     if status < 400:
         failure = Failure.TERMINAL
-    said = f": {words}" if isinstance(words, str) and words else ""
-    message = f"{who} answered {status}{said}"
+    detail = f": {words}" if isinstance(words, str) and words else ""
+    message = f"{who} answered {status}{detail}"
     if key:
         message = message.replace(key, "…")
     type_ = _TYPES.get(failure, "provider_refused")
-    made = Refused(type_, message[:_MESSAGE_CHARACTERS], failure, retry_after=retry_after)
-    made.status = status
-    return made
+    found = Refused(type_, message[:_MESSAGE_CHARACTERS], failure, retry_after=retry_after)
+    found.status = status
+    return found

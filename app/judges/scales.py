@@ -1,4 +1,4 @@
-"""What a judge may answer: a number, a label, or yes and no. Each is a JSON Schema, and a check of what came."""
+"""Scales of a judge's answers: a number, a label, yes or no. Each has a JSON Schema, and checks answers."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal, Self
@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Unreadable(ValueError):
-    """An answer is not on the scale; the sentence says why, for the judge too."""
+    """An answer is not on the scale; the message says why, for the judge too."""
 
 
 class _Scale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Told(_Scale, ABC):
+class CheckedScale(_Scale, ABC):
     """A scale on which an answer is checked."""
 
     @property
@@ -31,7 +31,7 @@ class Told(_Scale, ABC):
         """The value, if it is on the scale. Raises Unreadable."""
 
 
-class NumberScale(Told):
+class NumberScale(CheckedScale):
     """Any number from `min` to `max`."""
 
     type: Literal["number"]
@@ -59,7 +59,7 @@ class NumberScale(Told):
         return value
 
 
-class LabelScale(Told):
+class LabelScale(CheckedScale):
     """One of the labels. With `passing`, the score also says whether the label is one of these."""
 
     type: Literal["label"]
@@ -87,7 +87,7 @@ class LabelScale(Told):
         return str(value)
 
 
-class BooleanScale(Told):
+class BooleanScale(CheckedScale):
     """True or false."""
 
     type: Literal["boolean"]
@@ -120,8 +120,8 @@ class TextScale(_Scale):
 Scale = Annotated[NumberScale | LabelScale | BooleanScale | JsonScale | TextScale, Field(discriminator="type")]
 
 
-def schema(scale: Told) -> dict[str, Any]:
-    """The JSON Schema of an answer; the reason comes first, so that it is thought of before the value."""
+def schema(scale: CheckedScale) -> dict[str, Any]:
+    """The JSON Schema of an answer; the reason comes first, so that the model gives it before the value."""
     return {
         "type": "object",
         "properties": {"reason": {"type": "string"}, scale.field: scale.schema_of_value()},
@@ -130,7 +130,7 @@ def schema(scale: Told) -> dict[str, Any]:
     }
 
 
-def read(scale: Told | JsonScale, answer: Any) -> dict[str, Any]:
+def read(scale: CheckedScale | JsonScale, answer: Any) -> dict[str, Any]:
     """The output that an answer stands for. Raises Unreadable."""
     if not isinstance(answer, dict):
         raise Unreadable("the answer must be a JSON object")

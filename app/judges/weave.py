@@ -1,4 +1,4 @@
-"""Weave's scorer objects as scorers of ours: `LLMAsAJudgeScorer` with its model, and `RemoteScorer`."""
+"""Translates Weave's scorer objects, `LLMAsAJudgeScorer` with its model and `RemoteScorer`, into scorers of ours."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _NOT_PARAMETERS = frozenset({"messages_template", "response_format"})
 
 
 class CannotRun(ValueError):
-    """The object cannot be run here; the sentence says why."""
+    """The object cannot be run here; the message says why."""
 
 
 def class_of(val: object) -> str:
