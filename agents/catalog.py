@@ -5,9 +5,9 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from app import cluster, ids
+from app import cluster
+from app.events import ScorerPublished
 from app.scorers import BadRef, BoundScorer, Policy, Registry, ScorerKey, parse_ref
 from app.settings import Settings, get_settings
 from app.slices import Turns
@@ -89,19 +89,16 @@ class Catalog:
             name, digest = parse_ref(ref).name, parse_ref(ref).digest
         except BadRef:
             return None
-        for project in (project_id, None):
-            found: dict[str, Any] | None = await cluster.owner(
-                scorers.version, ids.scorer_key(project, name), project, name, digest
-            )
-            if found is not None:
-                bound = self._bind(found, ref)
-                return bound and dataclasses.replace(bound, project_id=project)
-        return None
+        found = await scorers.find_usable(project_id, name, digest)
+        if found is None:
+            return None
+        bound = self._bind(found, ref)
+        return bound and dataclasses.replace(bound, project_id=found.project_id)
 
-    def _bind(self, found: dict[str, Any], ref: str) -> BoundScorer | None:
+    def _bind(self, found: ScorerPublished, ref: str) -> BoundScorer | None:
         try:
             bound = self._registry.bind_published(ref, found)
-            published = Policy.model_validate(found["policy"])
+            published = Policy.model_validate(found.policy)
         except Exception as error:  # a user's validator may raise anything
             log.warning("scorer %s cannot be made here: %r", ref, error)
             return None

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
 from msgspec.json import Decoder
 
-from app import ids
+from app import cluster, ids
 from app.events import RequestAccepted
 from tables.base import Table, first_wins, successor
 from tables.paging import Page, Slice
@@ -56,6 +57,12 @@ def newest_first(partition: int, before: str | None = None) -> Iterator[Row]:
         row = load(partition, request_id.decode())
         assert row is not None, "a request has both rows"
         yield row
+
+
+async def find_header(request_id: str) -> RequestAccepted | None:
+    """The header of a request, from its owner. Raises cluster.Unavailable if that cannot answer now."""
+    found = await cluster.owner(find, request_id.encode(), request_id)
+    return None if found is None else msgspec.convert(found, RequestAccepted)
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import field
 from msgspec.json import Decoder
 
-from app import ids
+from app import cluster, ids
 from app.events import WEAVE_OBJECT, ScorerPublished
 from app.structs import Struct
 from tables.base import Table
@@ -98,6 +98,23 @@ def version(partition: int, project_id: str | None, name: str, digest: str) -> d
         return None
     found = _version(partition, key, row, row.latest if digest == "latest" else digest)
     return None if found is None else found.published.as_dict()
+
+
+async def find_version(project_id: str | None, name: str, digest: str) -> ScorerPublished | None:
+    """One version of a scorer of a project (None: of no project), from its owner; `latest` is the newest.
+
+    Raises:
+        cluster.Unavailable: the owner cannot answer now.
+    """
+    key = ids.scorer_key(project_id, name)
+    found = await cluster.owner(version, key, project_id, name, digest)
+    return None if found is None else msgspec.convert(found, ScorerPublished)
+
+
+async def find_usable(project_id: str, name: str, digest: str) -> ScorerPublished | None:
+    """The version that a project uses: its own, else one of no project. Raises as `find_version`."""
+    own = await find_version(project_id, name, digest)
+    return own or await find_version(None, name, digest)
 
 
 def _load(partition: int, key: bytes) -> Row | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from app.scorers.bound import BoundScorer
 from app.scorers.errors import ScorerVersionUnavailable
@@ -12,6 +12,19 @@ from app.scorers.plugins import builtin_kinds, installed_kinds, module_kinds
 from app.scorers.refs import BadRef, ScorerRef, parse_ref
 
 __all__ = ["BadRef", "Registry", "ScorerRef", "UnknownKind", "parse_ref"]
+
+
+class Published(Protocol):
+    """A version of a scorer that was published; `source` is Weave's object that it was made of, if it was."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def params(self) -> dict[str, Any]: ...
+    @property
+    def source(self) -> dict[str, Any] | None: ...
 
 
 class UnknownKind(LookupError):
@@ -53,16 +66,16 @@ class Registry:
         parse_ref(bound.ref)
         return bound
 
-    def bind_published(self, ref: str, version: Mapping[str, Any]) -> BoundScorer:
+    def bind_published(self, ref: str, version: Published) -> BoundScorer:
         """The scorer of a version that was published, ready to run.
 
         Raises ScorerVersionUnavailable if the code here is another one, and as `bind`.
         """
-        bound = self.bind(version["name"], version["kind"], version["params"])
-        if version["source"] is not None:  # Weave's digest is of its object, not of the code here
+        bound = self.bind(version.name, version.kind, version.params)
+        if version.source is not None:  # Weave's digest is of its object, not of the code here
             return replace(bound, ref=ref)
         if bound.ref != ref:
-            raise ScorerVersionUnavailable(f"The code of kind {version['kind']} here is another version than {ref}.")
+            raise ScorerVersionUnavailable(f"The code of kind {version.kind} here is another version than {ref}.")
         return bound
 
     def parameterless(self) -> list[BoundScorer]:

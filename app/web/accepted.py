@@ -1,9 +1,10 @@
 """Headers of requests that this process accepted lately: known here before the tables have them."""
 
 from collections import OrderedDict
-from typing import Any
 
 from aiohttp import web
+
+from app.events import RequestAccepted
 
 _KEPT = 10_000
 
@@ -12,14 +13,14 @@ class Accepted:
     """The newest headers, by request id."""
 
     def __init__(self) -> None:
-        self._headers: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._headers: OrderedDict[str, RequestAccepted] = OrderedDict()
 
-    def add(self, header: dict[str, Any]) -> None:
-        self._headers[header["request_id"]] = header
+    def add(self, header: RequestAccepted) -> None:
+        self._headers[header.request_id] = header
         if len(self._headers) > _KEPT:
             self._headers.popitem(last=False)
 
-    def get(self, request_id: str) -> dict[str, Any] | None:
+    def get(self, request_id: str) -> RequestAccepted | None:
         return self._headers.get(request_id)
 
 

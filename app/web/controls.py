@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app import cluster, ids, topics
-from app.events import Control, RequestCancelled, RequestRetried
+from app.events import Control, RequestAccepted, RequestCancelled, RequestRetried
 from app.web import log_writes, queries
 from app.web.auth import USER
 from app.web.bodies import read_object, validate
@@ -55,7 +55,7 @@ async def cancel_request(request: web.Request) -> web.Response:
         raise problem(409, ["path", "request_id"], message, f"request_{described['status']}")
     control = RequestCancelled(
         control_id=ids.new_request_id(),
-        request_id=header["request_id"],
+        request_id=header.request_id,
         asked_by=request[USER].name,
         asked_at=time.time(),
     )
@@ -72,7 +72,7 @@ async def retry_request(request: web.Request) -> web.Response:
         return json_response(described)  # nothing to do, or it is under way: the order was sent again
     control = RequestRetried(
         control_id=ids.new_request_id(),
-        request_id=header["request_id"],
+        request_id=header.request_id,
         statuses=list(dict.fromkeys(body.statuses)),
         scorer_refs=_once(body.scorer_refs),
         error_types=_once(body.error_types),
@@ -86,9 +86,9 @@ def _once(texts: list[str] | None) -> list[str] | None:
     return None if texts is None else list(dict.fromkeys(texts))
 
 
-def _check_scorers(body: RequestRetry, header: dict[str, Any]) -> None:
+def _check_scorers(body: RequestRetry, header: RequestAccepted) -> None:
     """Refuse refs that are none of the request's: nothing would be tried again, and nobody would be told."""
-    known = header["scorer_refs"]
+    known = header.scorer_refs
     for index, ref in enumerate(body.scorer_refs or ()):
         if ref not in known:
             where: list[str | int] = ["body", "scorer_refs", index]
@@ -98,14 +98,14 @@ def _check_scorers(body: RequestRetry, header: dict[str, Any]) -> None:
             )
 
 
-async def _find(request: web.Request) -> tuple[dict[str, Any], dict[str, Any]]:
+async def _find(request: web.Request) -> tuple[RequestAccepted, dict[str, Any]]:
     """The header of the request in the path, and how it stands."""
     header = await find_header(request)
     (described,) = await describe_all([header], time.time())
     return header, described
 
 
-async def _order(control: Control, header: dict[str, Any], before: dict[str, Any]) -> web.Response:
+async def _order(control: Control, header: RequestAccepted, before: dict[str, Any]) -> web.Response:
     """Write a copy of the control to every partition; how the request stands then.
 
     200 if that shows it; 202, and how it stood before, if it will only be carried out later, since workers are away.

@@ -50,11 +50,8 @@ async def find_accepted(request: web.Request, request_id: str, body: str) -> Req
     Raises:
         ApiError: 422, something else was sent.
     """
-    found = request.app[ACCEPTED].get(request_id) or await cluster.owner(requests.find, request_id.encode(), request_id)
-    if found is None:
-        return None
-    header = msgspec.convert(found, RequestAccepted)
-    if header.body != body:
+    header = request.app[ACCEPTED].get(request_id) or await requests.find_header(request_id)
+    if header is not None and header.body != body:
         raise _used()
     return header
 

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import HttpVersion11, web
 
 from app import cluster
+from app.events import RequestAccepted
 from app.web.progress import describe_all
 from app.web.queries import Query, parse
 from app.web.requests import find_header
@@ -72,7 +73,7 @@ class Listener:
 class Watch:
     """The looks at one request for all who listen to it; it ends with the request, or when the tables cannot answer."""
 
-    def __init__(self, header: dict[str, Any]) -> None:
+    def __init__(self, header: RequestAccepted) -> None:
         self.interested = 0
         self.ended = False
         self._header = header
@@ -155,9 +156,9 @@ class Live:
     def __init__(self) -> None:
         self._watches: dict[str, Watch] = {}
 
-    def join(self, header: dict[str, Any]) -> Watch:
+    def join(self, header: RequestAccepted) -> Watch:
         """The watch of a request, for one more who is interested, who must `leave` it."""
-        request_id = header["request_id"]
+        request_id = header.request_id
         watch = self._watches.get(request_id)
         if watch is None or watch.ended:
             watch = self._watches[request_id] = Watch(header)
@@ -191,7 +192,7 @@ async def watch_request(request: web.Request) -> web.StreamResponse:
     try:
         return await _stream(request, watch)
     finally:
-        request.app[LIVE].leave(header["request_id"], watch)
+        request.app[LIVE].leave(header.request_id, watch)
 
 
 async def _stream(request: web.Request, watch: Watch) -> web.StreamResponse:

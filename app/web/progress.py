@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from app import cluster, topics
+from app.events import RequestAccepted
 from app.spent import Spent, spent_in_all
 from app.web.costs import cost
 from app.web.responses import timestamp
@@ -15,9 +16,9 @@ TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
 
-async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[str, Any]]:
     """The requests with these headers, in the shape of `describe`."""
-    request_ids = [header["request_id"] for header in headers]
+    request_ids = [header.request_id for header in headers]
     states: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
     held: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
     paused = _paused(headers)
@@ -44,7 +45,7 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     return [
         describe(
             header,
-            hold_back(states[request_id], held[request_id], header["calls"] * len(paused.get(request_id, ()))),
+            hold_back(states[request_id], held[request_id], header.calls * len(paused.get(request_id, ()))),
             finished_at[request_id],
             running[request_id],
             now,
@@ -54,12 +55,10 @@ async def describe_all(headers: list[dict[str, Any]], now: float) -> list[dict[s
     ]
 
 
-def _paused(headers: list[dict[str, Any]]) -> dict[str, list[int]]:
+def _paused(headers: list[RequestAccepted]) -> dict[str, list[int]]:
     """Which scorers of each request are paused, by request id; requests without any are left out."""
     found = {
-        header["request_id"]: [
-            index for index, ref in enumerate(header["scorer_refs"]) if pauses.of(header["project_id"], ref)
-        ]
+        header.request_id: [index for index, ref in enumerate(header.scorer_refs) if pauses.of(header.project_id, ref)]
         for header in headers
     }
     return {request_id: scorers for request_id, scorers in found.items() if scorers}
@@ -80,12 +79,11 @@ def hold_back(states: Mapping[str, int], held: Mapping[str, int], of_paused: int
 
 
 def describe(
-    header: Mapping[str, Any], states: Mapping[str, int], finished_at: float, running: int, now: float
+    header: RequestAccepted, states: Mapping[str, int], finished_at: float, running: int, now: float
 ) -> dict[str, Any]:
     """A request as clients see it.
 
     Args:
-        header: its `RequestAccepted`.
         states: how many of its tasks are in each `tables.progress.State`, by name; those left out are queued.
         finished_at: when the last terminal task became so, Unix seconds.
         running: how many of its tasks run right now, whatever their stored state.
@@ -96,7 +94,7 @@ def describe(
         digits, null when none has been yet; `eta` the time at which it will be finished at that rate, null when
         unknown, as while tasks are paused or wait for their call, or finished.
     """
-    total = header["calls"] * len(header["scorer_refs"])
+    total = header.calls * len(header.scorer_refs)
     reused = states.get("REUSED", 0)
     tasks = {
         "waiting_for_call": states.get("WAITING_FOR_CALL", 0),
@@ -114,16 +112,16 @@ def describe(
         tasks["running"] += moved
     terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
     finished = terminal == total
-    ended = (finished_at if total else header["requested_at"]) if finished else None
-    rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header["requested_at"])
+    ended = (finished_at if total else header.requested_at) if finished else None
+    rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header.requested_at)
     return {
-        "request_id": header["request_id"],
-        "project_id": header["project_id"],
+        "request_id": header.request_id,
+        "project_id": header.project_id,
         "status": ("cancelled" if tasks["cancelled"] else "completed") if finished else "running",
         "tasks": {"total": total, **{state: tasks[state] for state in TASK_STATES}, "reused": reused},
-        "scorer_refs": header["scorer_refs"],
-        "requested_by": header["requested_by"],
-        "requested_at": timestamp(header["requested_at"]),
+        "scorer_refs": header.scorer_refs,
+        "requested_by": header.requested_by,
+        "requested_at": timestamp(header.requested_at),
         "finished_at": None if ended is None else timestamp(ended),
         "rate": rate,
         # What waits for something else than its turn ends when that comes, which no rate tells.

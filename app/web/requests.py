@@ -4,9 +4,11 @@ import asyncio
 import time
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from app import cluster, ids, topics
+from app import ids, topics
+from app.events import RequestAccepted
 from app.web import log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
@@ -44,8 +46,9 @@ async def list_requests(request: web.Request) -> web.Response:
         # Who lists requests right after submitting one means that one too.
         await log_writes.all_seen(topics.score_requests)
     globs = list(request[USER].projects)
-    headers, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs)
-    items: list[Any] = []
+    found, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs)
+    headers = [msgspec.convert(header, RequestAccepted) for header in found]
+    items: list[dict[str, Any]] = []
     for begin in range(0, len(headers), _DESCRIBED_AT_ONCE):
         items.extend(await describe_all(headers[begin : begin + _DESCRIBED_AT_ONCE], time.time()))
         await asyncio.sleep(0)
@@ -64,7 +67,7 @@ async def list_tasks(request: web.Request) -> web.Response:
     """The tasks of a request in the order of its chunks; those of one state with `status`."""
     query = parse(TasksQuery, request)
     header = await find_header(request)
-    request_id = header["request_id"]
+    request_id = header.request_id
     if query.after is None:
         # The header may be known here before the tables have any of the chunks.
         await log_writes.all_seen(topics.score_requests)
@@ -77,7 +80,7 @@ async def list_tasks(request: web.Request) -> web.Response:
     return json_response(listing(tasks, next_key))
 
 
-async def find_header(request: web.Request) -> dict[str, Any]:
+async def find_header(request: web.Request) -> RequestAccepted:
     """The header of the request in the path. One that has been answered with 200 is always found.
 
     Raises:
@@ -85,14 +88,14 @@ async def find_header(request: web.Request) -> dict[str, Any]:
     """
     request_id = request.match_info["request_id"]
     try:
-        key = ids.check_id(request_id).encode()
+        ids.check_id(request_id)
     except ids.BadId:
         raise not_found("Request", *_NAMED) from None
-    header = await cluster.owner(requests.find, key, request_id) or request.app[ACCEPTED].get(request_id)
+    header = await requests.find_header(request_id) or request.app[ACCEPTED].get(request_id)
     if header is None:
-        await log_writes.seen(topics.score_requests, key)
-        header = await cluster.owner(requests.find, key, request_id)
+        await log_writes.seen(topics.score_requests, request_id.encode())
+        header = await requests.find_header(request_id)
     if header is None:
         raise not_found("Request", *_NAMED)
-    check_read(request, header["project_id"], "Request", _NAMED)
+    check_read(request, header.project_id, "Request", _NAMED)
     return header

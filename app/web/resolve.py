@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 
-from app import cluster, ids
 from app.events import WEAVE_OBJECT
 from app.scorers import BadRef, Registry, ScorerRef, parse_ref
 from app.web.bodies import MAX_ERRORS
@@ -64,24 +63,21 @@ class Resolver:
         bound = self._built_in.get(ref.name)
         if bound is not None and ref.digest == bound.digest:
             return bound.ref  # whoever has the code knows what it means, whichever worker is away
-        for project in (project_id, None):
-            key = ids.scorer_key(project, ref.name)
-            version = await cluster.owner(scorers.version, key, project, ref.name, ref.digest)
-            if version is not None:
-                return str(version["ref"])
+        version = await scorers.find_usable(project_id, ref.name, ref.digest)
+        if version is not None:
+            return version.ref
         return bound.ref if bound is not None and ref.digest == "latest" else None
 
     async def _find_weave(self, project_id: str, ref: ScorerRef) -> str | None:
         """A scorer object of the project."""
         if ref.entity_project != project_id:
             return None
-        key = ids.scorer_key(project_id, ref.name)
-        version = await cluster.owner(scorers.version, key, project_id, ref.name, ref.digest)
-        if version is None or not version["ref"].startswith("weave:"):
+        version = await scorers.find_version(project_id, ref.name, ref.digest)
+        if version is None or not version.ref.startswith("weave:"):
             return None
-        if version["kind"] == WEAVE_OBJECT:
+        if version.kind == WEAVE_OBJECT:
             raise BadRef(
                 f"{str(ref)!a} is an object whose code is not here: of Weave's scorers LLMAsAJudgeScorer and "
                 "RemoteScorer can be run; publish what others do as a scorer of this service."
             )
-        return str(version["ref"])
+        return version.ref

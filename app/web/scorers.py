@@ -186,9 +186,8 @@ async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | No
         refused, loc = unknown(policy.over(bound.policy)), ("body", "policy", "provider")
     if refused is None:
         return
-    key = ids.scorer_key(project_id, bound.name)
-    known = await cluster.owner(scorers.version, key, project_id, bound.name, digest)
-    if known is None or known["policy"].get("provider") != policy.provider:
+    known = await scorers.find_version(project_id, bound.name, digest)
+    if known is None or known.policy.get("provider") != policy.provider:
         raise problem(422, loc, f"It could never run: {refused}", refused.type)
 
 

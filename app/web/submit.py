@@ -64,7 +64,7 @@ async def score_calls(request: web.Request) -> web.Response:
     if digest is not None:
         claim = await idempotency.claim(claim)
     header = await _write(body.project_id, body.call_ids, occasion, claim, turns)
-    request.app[ACCEPTED].add(header.as_dict())
+    request.app[ACCEPTED].add(header)
     return receipt(request, header)
 
 

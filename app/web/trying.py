@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from app import cluster, ids, topics
 from app.days import DAY, day_of
-from app.events import Error
+from app.events import Error, ScorerPublished
 from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerError, parse_ref
 from app.scorers.report import picodollars
 from app.settings import get_settings
@@ -76,15 +76,14 @@ async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer,
     for bound in registry.parameterless():
         if bound.ref == ref:
             return bound, Policy()
-    name, digest = parse_ref(ref).name, parse_ref(ref).digest
-    for project in (body.project_id, None):
-        version = await cluster.owner(scorers.version, ids.scorer_key(project, name), project, name, digest)
-        if version is not None and version["ref"] == ref:
-            return _bound(registry, ref, version), Policy.model_validate(version["policy"])
-    raise problem(422, ["body", "scorer_ref"], f"{ref} is gone.", "scorer_ref_not_found")
+    parsed = parse_ref(ref)
+    version = await scorers.find_usable(body.project_id, parsed.name, parsed.digest)
+    if version is None or version.ref != ref:
+        raise problem(422, ["body", "scorer_ref"], f"{ref} is gone.", "scorer_ref_not_found")
+    return _bound(registry, ref, version), Policy.model_validate(version.policy)
 
 
-def _bound(registry: Registry, ref: str, version: dict[str, Any]) -> BoundScorer:
+def _bound(registry: Registry, ref: str, version: ScorerPublished) -> BoundScorer:
     try:
         return registry.bind_published(ref, version)
     except Exception as error:  # a user's validator may raise anything

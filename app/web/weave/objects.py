@@ -5,12 +5,12 @@ import re
 import time
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from app import cluster, ids, topics
+from app import ids, topics
 from app.events import WEAVE_OBJECT, ScorerPublished
 from app.judges import weave
 from app.scorers import BadRef, Policy, parse_ref
@@ -91,19 +91,19 @@ async def read_object(request: web.Request) -> web.Response:
     if found is None:
         raise not_found("Object")
     versions = await _versions(asked.project_id, asked.object_id)
-    index = next(index for index, (_, version, _) in enumerate(versions) if version == found["digest"])
-    val = found["source"]["val"]
+    published, val = found
+    index = next(index for index, (_, version, _) in enumerate(versions) if version == published.digest)
     return json_response(
         {
             "obj": {
                 "project_id": asked.project_id,
                 "object_id": asked.object_id,
-                "digest": found["digest"],
-                "created_at": datetime.fromtimestamp(found["published_at"], UTC).isoformat(),
+                "digest": published.digest,
+                "created_at": datetime.fromtimestamp(published.published_at, UTC).isoformat(),
                 "version_index": index,
                 "is_latest": int(versions[index][2]),
                 "kind": "op" if _is_op(val) else "object",
-                "base_object_class": "Scorer" if found["kind"] != WEAVE_OBJECT else None,
+                "base_object_class": "Scorer" if published.kind != WEAVE_OBJECT else None,
                 "leaf_object_class": weave.class_of(val) or None,
                 "val": val,
             }
@@ -138,7 +138,7 @@ async def _model(obj: NewObject) -> dict[str, Any] | None:
         if ref.entity_project != obj.project_id:
             return None
         found = await version_of(obj.project_id, ref.name, ref.digest)
-        model = None if found is None else found["source"]["val"]
+        model = None if found is None else found.val
     return model if isinstance(model, dict) else None
 
 
@@ -154,7 +154,14 @@ def _is_op(val: Any) -> bool:
     return isinstance(kind, dict) and kind.get("type") == "Op"
 
 
-async def version_of(project_id: str, name: str, digest: str) -> dict[str, Any] | None:
-    """A version of an object, as ScorerPublished has it; None if there is none."""
-    found = await cluster.owner(scorers.version, ids.scorer_key(project_id, name), project_id, name, digest)
-    return found if found is not None and found["source"] is not None else None
+class Version(NamedTuple):
+    """A version of an object, and its value."""
+
+    published: ScorerPublished
+    val: Any
+
+
+async def version_of(project_id: str, name: str, digest: str) -> Version | None:
+    """A version of an object; None if there is none."""
+    found = await scorers.find_version(project_id, name, digest)
+    return None if found is None or found.source is None else Version(found, found.source["val"])

@@ -54,7 +54,7 @@ async def _value(request: web.Request, ref: str) -> Any:
     found = await version_of(project_id, name, digest)
     if found is None:
         raise not_found("Object")
-    value = found["source"]["val"]
+    value = found.val
     steps = [unquote(step) for step in path.split("/")[1:]]
     for edge, to in zip(steps[::2], steps[1::2], strict=True):
         value = await _row(project_id, value, to) if edge == "id" else _inside(value, edge, to)

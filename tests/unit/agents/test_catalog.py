@@ -8,6 +8,7 @@ import pytest
 from agents.admission import Admission
 from agents.catalog import Catalog, default_policy
 from app import cluster
+from app.events import ScorerPublished
 from app.scorers import Registry
 from app.settings import Settings
 
@@ -27,8 +28,19 @@ async def catalog(monkeypatch: pytest.MonkeyPatch) -> Catalog:
 
     async def owner(query: object, key: bytes, project: str | None, name: str, digest: str) -> dict[str, Any] | None:
         policy = OF_ALL if project is None else POLICIES.get(project)
-        found = {"name": name, "kind": "length", "params": {"max": 3}, "policy": policy, "source": None}
-        return None if policy is None else found
+        if policy is None:
+            return None
+        published = ScorerPublished(
+            ref=REF,
+            project_id=project,
+            name=name,
+            kind="length",
+            params={"max": 3},
+            digest=digest,
+            policy=policy,
+            published_at=0.0,
+        )
+        return published.as_dict()
 
     monkeypatch.setattr(cluster, "owner", owner)
     catalog = Catalog(REGISTRY, default_policy(Settings()))

@@ -1,22 +1,22 @@
 """How a request stands is worked out right, whatever was counted."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.events import RequestAccepted
 from app.web.progress import TASK_STATES, describe
 from tables.progress import State
 
-HEADER: dict[str, Any] = {
-    "request_id": "r",
-    "project_id": "acme/flow",
-    "scorer_refs": ["a", "b"],
-    "calls": 50,
-    "requested_by": "ann",
-    "requested_at": 1000.0,
-}
+HEADER = RequestAccepted(
+    request_id="r",
+    project_id="acme/flow",
+    scorer_refs=["a", "b"],
+    calls=50,
+    chunks=1,
+    requested_by="ann",
+    requested_at=1000.0,
+)
 
 
 def tasks_of(states: dict[str, int], running: int = 0) -> dict[str, int]:
@@ -67,11 +67,11 @@ def test_a_request_is_cancelled_when_all_its_tasks_are_terminal_and_one_was_canc
 def test_the_rate_has_three_digits() -> None:
     described = describe(HEADER, {"SUCCEEDED": 100}, 1030.0, 0, 2000.0)
     assert described["rate"] == 3.33
-    assert describe(HEADER | {"calls": 10**6}, {"SUCCEEDED": 12_345_678}, 1001.0, 0, 1001.0)["rate"] == 12_300_000
+    assert describe(HEADER.replace(calls=10**6), {"SUCCEEDED": 12_345_678}, 1001.0, 0, 1001.0)["rate"] == 12_300_000
 
 
 def test_a_request_without_tasks_is_completed_when_it_is_made() -> None:
-    described = describe(HEADER | {"calls": 0}, {}, 0.0, 0, 2000.0)
+    described = describe(HEADER.replace(calls=0), {}, 0.0, 0, 2000.0)
     assert (described["status"], described["finished_at"]) == ("completed", described["requested_at"])
     assert set(described["tasks"].values()) == {0}
 
@@ -86,4 +86,4 @@ def test_a_request_under_way_says_when_it_will_be_finished() -> None:
 
 @pytest.mark.parametrize("now", [1000.0, 900.0, 1e9])
 def test_no_clock_breaks_the_rate(now: float) -> None:
-    describe(HEADER | {"calls": 10**9}, {"SUCCEEDED": 1}, 1000.0, 0, now)
+    describe(HEADER.replace(calls=10**9), {"SUCCEEDED": 1}, 1000.0, 0, now)
