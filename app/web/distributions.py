@@ -34,22 +34,23 @@ def leaves(value: Any, path: str = "") -> Iterator[Leaf]:
 
 
 def _short(value: str) -> str:
-    """A text as it is shown and counted: of two that only begin alike, each is counted for itself."""
+    """A text as shown and counted; its digest tells long texts with the same beginning apart."""
     if len(value) <= _SHOWN_CHARACTERS:
         return value
     return f"{value[:_SHOWN_CHARACTERS]}… ({len(value)} characters, {ids.digest(value)[:8]})"
 
 
-class Room:
-    """For how many more distinct strings there is room in an answer."""
+class StringBudget:
+    """How many more distinct strings an answer may hold."""
 
     def __init__(self) -> None:
         self._left = MAX_DISTINCT
 
     def take(self, known: int) -> bool:
-        """Take one for a path that has so many, if there is one: the last half is for paths that have hardly any.
+        """Reserve a string for a path that has `known` of them; False if none is left.
 
-        So that a judge's reasons, which all differ, leave room for its labels in each group.
+        The last half is kept for paths with few strings, so that a judge's reasons, which all differ, leave room for
+        its labels in each group.
         """
         if self._left <= (MAX_DISTINCT // 2 if known >= TOP else 0):
             return False
@@ -60,8 +61,8 @@ class Room:
 class Distribution:
     """The values at one path."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: StringBudget) -> None:
+        self._budget = budget
         self.numbers: array[float] = array("d")
         self.trues = 0
         self.falses = 0
@@ -78,7 +79,7 @@ class Distribution:
         elif isinstance(value, str):
             self.strings_seen += 1
             short = _short(value)
-            if short in self.strings or self._room.take(len(self.strings)):
+            if short in self.strings or self._budget.take(len(self.strings)):
                 self.strings[short] += 1
         else:
             self.numbers.append(float(value))
@@ -111,8 +112,8 @@ class Distribution:
 class Summary:
     """The outcomes of one scorer ref in one group of an answer."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: StringBudget) -> None:
+        self._budget = budget
         self.succeeded = 0
         self.failures: Counter[str] = Counter()
         self.paths: dict[str, Distribution] = {}
@@ -130,7 +131,7 @@ class Summary:
                 if len(self.paths) >= MAX_PATHS:
                     self.paths_left_out = True
                     continue
-                found = self.paths[path] = Distribution(self._room)
+                found = self.paths[path] = Distribution(self._budget)
             found.add(leaf)
 
 

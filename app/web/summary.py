@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 from app.slices import Turns
 from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
-from app.web.distributions import Room, Summary, describe_numbers
+from app.web.distributions import StringBudget, Summary, describe_numbers
 from app.web.errors import problem
 from app.web.paging import sweep
 from app.web.queries import Id, Query, parse
@@ -42,7 +42,7 @@ async def summarize_scores(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     turns = Turns()
     groups: Groups = {}
-    room = Room()
+    budget = StringBudget()
     filters: Filters = {
         "scorer_ref": query.scorer_ref and await latest(request, query.project_id, query.scorer_ref),
         "op_name": query.op_name,
@@ -50,7 +50,7 @@ async def summarize_scores(request: web.Request) -> web.Response:
     }
     async for page in sweep(scores.outcomes, query.project_id, filters, query.group_by):
         for _, (ref, group, succeeded, value) in page["items"]:
-            _summary(groups, room, ref, _text(group)).add(succeeded, value)
+            _summary(groups, budget, ref, _text(group)).add(succeeded, value)
             await turns.breathe()
     items = []
     for (ref, group), summary in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or "")):
@@ -59,13 +59,13 @@ async def summarize_scores(request: web.Request) -> web.Response:
     return json_response({"items": items})
 
 
-def _summary(groups: Groups, room: Room, ref: str, group: str | None) -> Summary:
+def _summary(groups: Groups, budget: StringBudget, ref: str, group: str | None) -> Summary:
     found = groups.get((ref, group))
     if found is None:
         if len(groups) >= MAX_GROUPS:
             message = f"There are more than {MAX_GROUPS} scorers and groups; name a scorer_ref or another group_by"
             raise problem(422, ["query", "group_by"], message, "too_many_groups")
-        found = groups[ref, group] = Summary(room)
+        found = groups[ref, group] = Summary(budget)
     return found
 
 

@@ -24,7 +24,7 @@ from app.web.responses import encode, json_response
 from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.expressions import BadExpression, Condition, Evaluate, Several, at_path, compiled, fields
 from app.web.weave.order import SortBy, in_order, key_of
-from app.web.weave.said import RUNNABLE, in_time
+from app.web.weave.said import RUNNABLE, oldest_first
 from tables import calls_with_feedback
 from tables.calls_with_feedback import CallWithFeedback
 
@@ -278,7 +278,7 @@ def _shape(found: CallWithFeedback, project_id: str, said: bool) -> Call:
         "latency_ms": _latency_ms(call),
     }
     if said:
-        about["feedback"] = in_time(project_id, found["scores"], found["feedback"])
+        about["feedback"] = oldest_first(project_id, found["scores"], found["feedback"])
     summary = call.get("summary") or {}
     known = summary.get("weave")
     return {

@@ -1,7 +1,6 @@
-"""What was said of calls, as rows of Weave's feedback.
+"""Scores and feedback as rows of Weave's feedback.
 
-A score of ours is shown as the feedback that the SDK itself would have made of it, `wandb.runnable.` and the name of
-the scorer; what failed is none.
+A succeeded score has the type that the SDK would give it, `wandb.runnable.` and the name of the scorer.
 """
 
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from tables.scores import Shown
 RUNNABLE = "wandb.runnable."
 
 
-def in_time(project_id: str, scored: Iterable[Shown], given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def oldest_first(project_id: str, scored: Iterable[Shown], given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What scorers and people said, oldest first."""
     rows = [*(of_score(project_id, shown) for shown in scored), *given]
     return sorted(rows, key=lambda row: str(row["created_at"]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.distributions import MAX_DISTINCT, TOP, Room, Summary, describe_numbers, leaves
+from app.web.distributions import MAX_DISTINCT, TOP, StringBudget, Summary, describe_numbers, leaves
 
 numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60)
 
@@ -52,7 +52,7 @@ def test_mean_and_percentiles_are_those_of_the_statistics_module(values: list[in
 
 
 def test_long_texts_that_begin_alike_are_counted_apart() -> None:
-    summary = Summary(Room())
+    summary = Summary(StringBudget())
     for end in ("a", "b", "b"):
         summary.add(True, "x" * 300 + end)
     described = summary.paths[""].describe(None)
@@ -89,7 +89,7 @@ def test_leaves_have_dotted_paths_and_lists_count_by_length(output: Any, expecte
 
 
 def described(outputs: list[Any]) -> dict[str, Any]:
-    summary = Summary(Room())
+    summary = Summary(StringBudget())
     for output in outputs:
         summary.add(True, output)
     distribution = summary.paths[""]
@@ -114,7 +114,7 @@ def test_a_path_with_values_of_several_types_shows_the_most_frequent_and_counts_
 
 
 def test_a_failure_is_never_a_value() -> None:
-    summary = Summary(Room())
+    summary = Summary(StringBudget())
     summary.add(True, {"score": 1})
     summary.add(False, "scorer_timeout")
     summary.add(False, "scorer_timeout")
@@ -124,7 +124,7 @@ def test_a_failure_is_never_a_value() -> None:
 
 
 def test_outputs_with_ever_new_paths_do_not_fill_the_memory() -> None:
-    summary = Summary(Room())
+    summary = Summary(StringBudget())
     for number in range(1000):
         summary.add(True, {f"key {number}": 1})
     assert len(summary.paths) == 200
@@ -132,8 +132,8 @@ def test_outputs_with_ever_new_paths_do_not_fill_the_memory() -> None:
 
 
 def test_distinct_strings_do_not_fill_the_memory_however_many_groups_there_are() -> None:
-    room = Room()
-    groups = [Summary(room) for _ in range(900)]
+    budget = StringBudget()
+    groups = [Summary(budget) for _ in range(900)]
     for number in range(100):
         for group, summary in enumerate(groups):
             summary.add(True, {"label": "good" if number % 2 else "bad", "reason": f"{group}, {number}"})
@@ -143,9 +143,9 @@ def test_distinct_strings_do_not_fill_the_memory_however_many_groups_there_are()
 
 
 def test_where_all_reasons_differ_labels_are_counted_also_in_groups_that_come_late() -> None:
-    room = Room()
+    budget = StringBudget()
     for group in range(200):
-        summary = Summary(room)
+        summary = Summary(budget)
         for number in range(400):
             summary.add(True, {"reason": f"{group}, {number}", "label": "good"})
         label, reason = (summary.paths[path].describe(None) for path in ("label", "reason"))
