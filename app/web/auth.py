@@ -17,7 +17,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/metri
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let through who has a good key; without a key file, anyone."""
+    """Let callers with a valid key through; without a key file, everyone."""
     keys = request.app[KEYS]
     if keys is None:
         request[USER] = ANYONE

@@ -1,4 +1,4 @@
-"""`/breakers`: which scorers are paused, why, and letting them go on by hand. For keys of every project."""
+"""`/breakers`: which scorers are paused and why, and resuming them by hand. For keys of every project."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ async def _gathered() -> list[dict[str, Any]]:
 
 
 def _item(ref: str, seen: list[tuple[str, Shown]]) -> dict[str, Any]:
-    """A breaker as clients see it: what the worker with the news says."""
+    """A breaker as clients see it, from the worker with its newest state."""
     newest = max((breaker for _, breaker in seen), key=lambda breaker: breaker["version"])
     probing = newest["state"] == "open" and any(breaker["state"] == "half_open" for _, breaker in seen)
     return {

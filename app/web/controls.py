@@ -47,7 +47,7 @@ class RequestRetry(BaseModel):
 
 
 async def cancel_request(request: web.Request) -> web.Response:
-    """Withdraw what has not ended of a request, once every partition has the order durably; 409 if it is finished."""
+    """Cancel the tasks that have not ended; answers once the order is durable everywhere, 409 if all have ended."""
     queries.parse(queries.Query, request)
     header, described = await _find(request)
     if described["status"] != "running":
@@ -63,7 +63,7 @@ async def cancel_request(request: web.Request) -> web.Response:
 
 
 async def retry_request(request: web.Request) -> web.Response:
-    """Try again what failed or was cancelled of a request, once every partition has the order durably."""
+    """Try failed or cancelled tasks again; answers once the order is durable everywhere."""
     queries.parse(queries.Query, request)
     body = validate(RequestRetry, await read_object(request)) if request.can_read_body else RequestRetry()
     header, described = await _find(request)
@@ -87,14 +87,14 @@ def _once(texts: list[str] | None) -> list[str] | None:
 
 
 def _check_scorers(body: RequestRetry, header: RequestAccepted) -> None:
-    """Refuse refs that are none of the request's: nothing would be tried again, and nobody would be told."""
+    """Refuse refs that the request does not have, which would silently match nothing."""
     known = header.scorer_refs
     for index, ref in enumerate(body.scorer_refs or ()):
         if ref not in known:
             where: list[str | int] = ["body", "scorer_refs", index]
             those = ", ".join(map(ascii, known[:_SHOWN]))
             raise problem(
-                422, where, f"{ref!a} is none of the request's scorers, which are {those}", "scorer_ref_not_found"
+                422, where, f"{ref!a} is not one of the request's scorers, which are {those}", "scorer_ref_not_found"
             )
 
 

@@ -12,8 +12,8 @@ from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, bad_cursor, decode_cursor
 from app.web.responses import timestamp
 
 
-def _told(time: datetime) -> datetime:
-    """A time that can be told in UTC, which those at either end of what has a name cannot."""
+def _in_utc(time: datetime) -> datetime:
+    """`time`, if UTC can express it: an offset may move it out of the years 1 to 9999."""
     try:
         timestamp(time.timestamp())
     except (ValueError, OverflowError):
@@ -22,7 +22,7 @@ def _told(time: datetime) -> datetime:
 
 
 Id = Annotated[str, AfterValidator(ids.check_id)]
-Time = Annotated[AwareDatetime, AfterValidator(_told)]
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Query(BaseModel):

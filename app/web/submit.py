@@ -24,7 +24,7 @@ _SLICE = 4_096
 
 
 class CallsScoreReq(BaseModel):
-    """The body, field by field as in the contract. `wb_user_id` is taken and not heeded."""
+    """The body, field by field as in the contract. `wb_user_id` is accepted and ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,7 +106,7 @@ async def _write(
 
 
 def receipt(request: web.Request, header: RequestAccepted) -> web.Response:
-    """`{}` as in the contract, or the receipt for who prefers it."""
+    """`{}` as in the contract, or the receipt if the client prefers it."""
     status_url = f"/score-requests/{header.request_id}"
     headers = {"Location": status_url}
     if not prefers_representation(request):

@@ -46,7 +46,7 @@ class ScorerTrial(BaseModel):
 
 
 async def try_scorer(request: web.Request) -> web.Response:
-    """What the scorer says now. It takes no part in limits, breakers and budgets, but asks nobody beyond a cap."""
+    """Run a scorer once, outside limits, breakers and budgets, but not beyond its spend cap."""
     body = validate(ScorerTrial, await read_object(request, decode_exactly))
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
@@ -103,7 +103,7 @@ async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> Non
     # A worker may know that it is reached by reckoning with requests that got no answer.
     if spent >= picodollars(cap * 1_000_000) or pauses.reached_cap(project_id, bound.ref) == cap:
         message = (
-            f"The {cap:g} USD that this scorer may cost a day in this project are spent; the day ends at "
+            f"The {cap:g} USD a day that this scorer may cost in this project are spent; the day ends at "
             f"{timestamp(day + DAY)}"
         )
         raise problem(409, ["body", "scorer_ref"], message, "spend_cap_reached")
