@@ -1,4 +1,4 @@
-"""Merges the parts of logged calls into tables/calls, and wakes the tasks that waited for them."""
+"""Merges the parts of logged calls into tables/calls, and resumes the tasks that waited for them."""
 
 from typing import Any
 
@@ -12,9 +12,10 @@ from tables import calls, folds
 
 @app.agent(topics.calls.channel(), name="calls")
 async def calls_agent(stream: Any) -> None:
-    await consume(stream, folds.CALLS.decode, handle)
+    await consume(stream, folds.CALLS, wake_tasks)
 
 
-def handle(record: Record, event: CallLogged) -> None:
-    if calls.ended(folds.CALLS.apply(record.at, event)):
+def wake_tasks(record: Record, event: CallLogged, row: calls.Row) -> None:
+    """Resume the tasks that waited for the call, if it has ended."""
+    if calls.ended(row):
         scoring.parking.call_arrived(record.at.partition, ids.call_key(event.project_id, event.call_id))

@@ -1,7 +1,7 @@
-"""Keeps dead letters in tables/dead_letters, and has their records tried again when somebody orders it.
+"""Keeps dead letters in tables/dead_letters, and redrives their records on request.
 
-A record is tried again by appending it once more where it lay, with a header that names its letter. Of all orders for a
-letter only the first is carried out; one that dismisses it takes no more than its row.
+A record is redriven by appending it to its partition again, with a header that names its letter. Of all orders for a
+letter only the first is carried out; to dismiss it only changes its row.
 """
 
 from typing import Any
@@ -19,11 +19,11 @@ _letters = Counter("callscore_dead_letters_total", "Records that could not be pr
 
 @app.agent(topics.dead_letters.channel(), name="dead-letters")
 async def keep(stream: Any) -> None:
-    await consume(stream, folds.DEAD_LETTERS.decode, handle)
+    await consume(stream, folds.DEAD_LETTERS, redrive_if_ordered)
 
 
-def handle(record: Record, event: LetterEvent) -> None:
-    row, is_new = folds.DEAD_LETTERS.apply(record.at, event)
+def redrive_if_ordered(record: Record, _: LetterEvent, applied: tuple[dead_letters.Row | None, bool]) -> None:
+    row, is_new = applied
     if row is not None and is_new:
         _letters.labels(topics.plain(row.letter.topic), row.letter.reason).inc()
     if row is not None and row.redriven_offset == record.at.offset:  # also when it is delivered again

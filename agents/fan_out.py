@@ -1,6 +1,6 @@
-"""Takes requests in: claims and headers into their tables, chunks into tables/chunks and into the lanes of scoring.
+"""Stores requests, and adds their chunks to the lanes of scoring.
 
-A chunk's record is acknowledged when each of its tasks is terminal or parked, both of which are rows.
+A chunk's record is acknowledged when each of its tasks is terminal or parked, and so in a table.
 """
 
 from functools import partial
@@ -8,30 +8,26 @@ from typing import Any
 
 from agents.lanes import Chunk
 from agents.scoring import scoring
-from agents.stream import Record, acknowledge, apply, each
+from agents.stream import acknowledge, apply, each
 from app import topics
-from app.events import RequestAccepted, RequestClaimed, ScoreRequested
 from app.faust_app import app
-from tables import folds
+from tables import chunks, folds
 
 
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for record in each(stream.noack()):
         event = record.event
-        chunk = apply(record, folds.SCORE_REQUESTS.decode, take_in)
-        if chunk is None:
+        _, row = apply(record, folds.SCORE_REQUESTS) or (None, None)
+        if row is None or not _brings_work(row, record.at.offset):
             acknowledge(event)
             continue
-        # The event waits for its tasks, possibly for long: let go of its payload.
-        event.value = event.message.value = None
+        event.value = event.message.value = None  # which would stay in memory until the tasks are settled
+        chunk = Chunk(record.at.partition, row)
         chunk.when_settled.append(partial(acknowledge, event))
         scoring.scheduler.add(chunk)
 
 
-def take_in(record: Record, event: ScoreRequested | RequestClaimed | RequestAccepted) -> Chunk | None:
-    """Store the record's row; returns the chunk that it brings, if it brings one."""
-    row = folds.SCORE_REQUESTS.apply(record.at, event)
-    if row is None or row.offset != record.at.offset or not row.call_ids or not row.scorer_refs:
-        return None  # without work, or the same chunk at another position: the first one brought the work
-    return Chunk(record.at.partition, row)
+def _brings_work(row: chunks.Row, offset: int) -> bool:
+    """Whether the record at `offset` is the first with this chunk, and there is something to score."""
+    return row.offset == offset and bool(row.call_ids) and bool(row.scorer_refs)

@@ -1,11 +1,10 @@
-"""Applies what became of tasks to the tables (see tables/changes), which no one else writes, and tells scoring."""
+"""Applies the events of tasks to their tables, which nothing else writes (see tables/changes), and notifies scoring."""
 
 from typing import Any
 
 from agents.scoring import scoring
-from agents.stream import Record, consume
+from agents.stream import consume
 from app import topics
-from app.events import ScoreEvents
 from app.faust_app import app
 from tables import folds
 from tables.changes import Changes
@@ -13,15 +12,11 @@ from tables.changes import Changes
 
 @app.agent(topics.score_events.channel(), name="recorder")
 async def recorder(stream: Any) -> None:
-    await consume(stream, folds.SCORE_EVENTS.decode, handle)
+    await consume(stream, folds.SCORE_EVENTS, lambda record, _, changes: notify(record.at.partition, changes))
 
 
-def handle(record: Record, batch: ScoreEvents) -> None:
-    tell(record.at.partition, folds.SCORE_EVENTS.apply(record.at, batch))
-
-
-def tell(partition: int, changes: Changes) -> None:
-    """Let scoring know: what is no longer in flight, what is parked, what is settled, what was spent."""
+def notify(partition: int, changes: Changes) -> None:
+    """Notify scoring of tasks that were settled, parked or unparked, of spending, and of applied events."""
     for where, number in changes.settled.items():
         scoring.scheduler.settled(*where, number)
     for key, task in changes.tasks.items():

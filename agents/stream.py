@@ -1,4 +1,4 @@
-"""How every agent reads its topic: nothing is skipped, nothing that failed is committed past."""
+"""How every agent reads its topic: no record is skipped, and none is committed that was not applied."""
 
 import logging
 import time
@@ -13,20 +13,18 @@ from app.faust_app import app
 from app.positions import positions
 from app.slices import pace
 from tables.at import At
-from tables.folds import CannotApply
+from tables.folds import CannotApply, Fold
 
 log = logging.getLogger(__name__)
 
 REDRIVE_OF = "callscore-redrive-of"  # header of a record that is tried again: the id of its dead letter
 _LARGEST = 1_400_000  # bytes of a value that a letter about it has room for, in base64
 
-_TOLD = 10  # dead letters of each reason that have a line of their own in the worker's output
+_LOGGED = 10  # dead letters of each reason that the worker logs, and then each thousandth
 _buried: Counter[str] = Counter()
 
 E = TypeVar("E")
-Decode = Callable[[bytes | None], E]
 R = TypeVar("R")
-Handle = Callable[["Record", E], R]
 
 
 class Record:
@@ -47,8 +45,8 @@ class Record:
 async def each(stream: Any) -> AsyncIterator[Record]:
     """Every record of a stream; it is acknowledged when the next one is asked for, unless the stream is `noack`.
 
-    Faust gives out one record in each round of the event loop, in which all else has its turn too: calls that were
-    logged would wait for as many turns of scoring. What has been delivered is given out at once here, for a turn.
+    Faust gives out one record in each round of the event loop, so a thousand logged calls would wait for a thousand
+    turns of scoring. This gives out all that has been delivered, for the time of one turn.
     """
     queue = stream.channel.queue
     async for event in stream.events():
@@ -65,36 +63,38 @@ async def each(stream: Any) -> AsyncIterator[Record]:
 
 
 def acknowledge(event: Any) -> None:
-    """The work that a record of a `noack` stream brought is done, in whatever order: commits never pass one that owes.
+    """Acknowledge a record of a `noack` stream, in any order: commits never pass one that is not acknowledged.
 
-    Nothing happens if partitions were assigned anew since: then it comes again.
+    Nothing happens if partitions were assigned anew since: then it is delivered again.
     """
     if event.message.generation_id == app.consumer_generation_id:
         event.ack()
 
 
 def _is_current(message: Any) -> bool:
-    """Whether the partitions have not been assigned anew since the record was delivered; else it comes again."""
+    """Whether no partitions were assigned since the record was delivered; otherwise it is delivered again."""
     return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)
 
 
-async def consume(stream: Any, decode: Decode[E], handle: Handle[E, None]) -> None:
-    """Hand every record and the event in it to `handle`, one at a time; it is acknowledged afterwards.
+async def consume(stream: Any, fold: Fold[E, R], then: Callable[[Record, E, R], None] | None = None) -> None:
+    """Apply every record of a stream to the tables, call `then` with its event and the fold's result, acknowledge it.
 
-    A record that cannot be decoded or applied becomes a dead letter. One that cannot be written is delivered again
-    when the disk takes it. Anything else that goes wrong ends the process before the record is committed: it is
-    delivered again after the restart.
+    A record that cannot be decoded or applied becomes a dead letter. If nothing can be written, it is delivered again
+    once the disk can be. Any other error ends the process, and the record is delivered again after the restart.
     """
     async for record in each(stream):
-        apply(record, decode, handle)
+        apply(record, fold, then)
 
 
-def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
-    """Apply one record as `consume` does; returns what `handle` returned, None for a dead letter."""
-    result = None
+def apply(record: Record, fold: Fold[E, R], then: Callable[[Record, E, R], None] | None = None) -> tuple[E, R] | None:
+    """Apply one record as `consume` does; returns its event and the fold's result, None if it was not applied."""
+    applied = None
     try:
         try:
-            result = handle(record, decode(record.value))
+            event = fold.decode(record.value)
+            applied = event, fold.apply(record.at, event)
+            if then is not None:
+                then(record, *applied)
         except CannotApply as error:
             bury(record, error.reason, error.detail)
     except Exception:
@@ -103,13 +103,13 @@ def apply(record: Record, decode: Decode[E], handle: Handle[E, R]) -> R | None:
         log.critical("cannot apply %s/%d@%d", record.topic, *record.at[:2], exc_info=True)
         die(EXIT_STUCK)
     positions.applied(record.topic, record.at.partition, record.at.offset)
-    return result
+    return applied
 
 
 def bury(record: Record, reason: BuryReason, detail: str) -> None:
     """Keep a record that could not be applied on the dead-letter topic."""
     _buried[reason] += 1
-    if _buried[reason] <= _TOLD or _buried[reason] % 1000 == 0:  # a file imported twice may bring a million
+    if _buried[reason] <= _LOGGED or _buried[reason] % 1000 == 0:  # a file imported twice may bring a million
         where = (record.topic, *record.at[:2])
         log.warning("dead letter: %s/%d@%d: %s (%d with this reason so far)", *where, reason, _buried[reason])
     too_large = len(record.value or b"") > _LARGEST

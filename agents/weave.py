@@ -2,17 +2,12 @@
 
 from typing import Any
 
-from agents.stream import Record, consume
+from agents.stream import consume
 from app import topics
-from app.events import WeaveEvent
 from app.faust_app import app
 from tables import folds
 
 
 @app.agent(topics.weave.channel(), name="weave")
 async def weave_agent(stream: Any) -> None:
-    await consume(stream, folds.WEAVE.decode, handle)
-
-
-def handle(record: Record, event: WeaveEvent) -> None:
-    folds.WEAVE.apply(record.at, event)
+    await consume(stream, folds.WEAVE)

@@ -50,7 +50,7 @@ def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def deliver(offset: int, event: OfTask | ProviderAsked) -> None:
-    recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
+    recorder.notify(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
 
 
 @pytest.fixture
@@ -355,7 +355,7 @@ async def test_a_parked_task_that_has_as_many_places_as_fit_takes_no_more_and_th
         scoring.start(Task(0, KEY, "p", "c", REF, "", [target]))
     assert said == []
     withdrawn = TasksCancelled(request_id="withdrawn", chunk=0, scorer=0, calls=1, control=1, at=1.5)
-    recorder.tell(0, folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[withdrawn])))
+    recorder.notify(0, folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[withdrawn])))
     assert len(tasks.load(0, KEY).targets) == MOST_TARGETS  # type: ignore[union-attr]
     deliver(7, ScoreSucceeded(**TASK | {"targets": places}, attempts=1, parked=True, at=2.0, output=1))
     assert reused == late[:1]
