@@ -7,7 +7,7 @@ from typing import Any
 
 from app import ids
 from app.scorers import BoundScorer, Report, Scorer, ScorerError
-from app.spent import Spent
+from app.usage import Usage
 from tables import calls
 
 
@@ -52,9 +52,9 @@ class Attempt:
             **self.report.lineage,
         }
 
-    def spent(self) -> Spent | None:
-        """What it used; None if nobody was asked."""
-        return Spent.of(self.report, self._cut_off)
+    def usage(self) -> Usage | None:
+        """What it used, with requests of earlier attempts that were cut off; None if nobody was asked."""
+        return Usage.of(self.report, self._cut_off)
 
 
 def made_of(bound: BoundScorer, call_row: calls.Row) -> dict[str, Any]:

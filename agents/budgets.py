@@ -25,13 +25,13 @@ from app.days import DAY, day_of
 from app.judges.prices import lacks_price
 from app.scorers import BoundScorer, ScorerKey
 from app.scorers.report import picodollars
-from app.spent import Spent
+from app.usage import Usage
 from tables import in_flight, pauses, spending
 
 _ASK_AGAIN = 0.5  # seconds
 _FORGET = 60.0  # seconds without a task of a scorer after which its budget is no longer followed
 _LAST = 64  # recent attempts, of which the dearest counts
-_UNTOLD = "nobody tells what it cost today"
+_COST_UNKNOWN = "nobody tells what it cost today"
 
 
 @dataclass(slots=True)
@@ -41,9 +41,9 @@ class _Known:
     day: int
     cap: int = 0
     cost: int | None = None
-    taken: Spent = field(default_factory=Spent)  # its cost may be too low, if an earlier version wrote part of it
+    taken: Usage = field(default_factory=Usage)  # its cost may be too low, if an earlier version wrote part of it
     cost_since: int = 0  # here, since they were asked
-    untold_since: int = 0  # requests of unknown cost here, since then
+    unknown_cost_since: int = 0  # requests of unknown cost here, since then
     unpriced: bool = False  # whether one of them was answered
     held: int = 0  # of what is left, reserved by this worker
     wanted_at: float = 0.0
@@ -96,8 +96,8 @@ class Budgets:
         self._wanted.set()
         if known.cost is None:
             return 0
-        if not self._told(scorer, known):
-            pauses.cap_cannot_hold(project_id, bound.ref, cap, _UNTOLD)
+        if not self._cost_is_known(scorer, known):
+            pauses.cap_cannot_hold(project_id, bound.ref, cap, _COST_UNKNOWN)
             return 0
         left = self._left(scorer, known)
         if left <= 0:
@@ -111,18 +111,18 @@ class Budgets:
         affordable = max(held // costs.dearest, 1) if costs.dearest else PLENTY
         return min(affordable, costs.attempts + 1) - in_flight.of_scorer(*scorer)
 
-    def spent(self, project_id: str, scorer_ref: str, spent: Spent) -> None:
+    def charge(self, project_id: str, scorer_ref: str, usage: Usage) -> None:
         """The usage of an attempt was recorded on this worker."""
         scorer = (project_id, scorer_ref)
         known = self._known.get(scorer)
         if known is None:
             return
-        known.cost_since += spent.cost
-        known.untold_since += spent.untold
-        known.unpriced |= spent.unpriced > 0
-        if spent.requests and not spent.unpriced:  # else it does not show what an attempt costs
-            self._costs.setdefault(scorer, _Costs()).add(spent.cost)
-        known.held -= spent.cost + spent.untold * self._dearest(scorer)
+        known.cost_since += usage.cost
+        known.unknown_cost_since += usage.unknown_cost
+        known.unpriced |= usage.unpriced > 0
+        if usage.requests and not usage.unpriced:  # else it does not show what an attempt costs
+            self._costs.setdefault(scorer, _Costs()).add(usage.cost)
+        known.held -= usage.cost + usage.unknown_cost * self._dearest(scorer)
 
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as tasks of a capped scorer wait."""
@@ -154,7 +154,7 @@ class Budgets:
         day, asked = self.day(), dict(self._known)
         # Reservations first, then spending: an attempt that ends in between counts twice rather than not at all.
         held = await cluster.every_worker(spending.held, list(asked))
-        before = {scorer: (known.cost_since, known.untold_since) for scorer, known in asked.items()}
+        before = {scorer: (known.cost_since, known.unknown_cost_since) for scorer, known in asked.items()}
         costs = await cluster.everywhere(spending.spent, list(asked), day)
         taken = await cluster.everywhere(spending.taken, list(asked), day)
         if held.keys() != set(cluster.owners().values()) or min(len(costs), len(taken)) < topics.partitions():
@@ -162,21 +162,21 @@ class Budgets:
         for number, (scorer, known) in enumerate(asked.items()):
             if known.day == day:
                 known.cost = sum(cost[number] for cost in costs.values())
-                known.taken = sum((Spent(**took[number]) for took in taken.values()), Spent())
+                known.taken = sum((Usage(**took[number]) for took in taken.values()), Usage())
                 known.cost_since -= before[scorer][0]
-                known.untold_since -= before[scorer][1]
+                known.unknown_cost_since -= before[scorer][1]
                 elsewhere = sum(amounts[number] for url, amounts in held.items() if url != cluster.here())
                 part = self._part(self._left(scorer, known) - elsewhere)
                 known.held = max(min(most[scorer], part), self._under_way(scorer))
 
-    def _told(self, scorer: ScorerKey, known: _Known) -> bool:
+    def _cost_is_known(self, scorer: ScorerKey, known: _Known) -> bool:
         """Whether an answer has said what it cost, or none has come yet today."""
         return scorer in self._costs or known.taken.priced > 0 or not (known.unpriced or known.taken.unpriced)
 
     def _left(self, scorer: ScorerKey, known: _Known) -> int:
         """What is left of the cap, by what this worker has spent and what all have recorded."""
-        untold = known.taken.untold + known.untold_since
-        return known.cap - (known.cost or 0) - known.cost_since - untold * self._dearest(scorer)
+        unknown_cost = known.taken.unknown_cost + known.unknown_cost_since
+        return known.cap - (known.cost or 0) - known.cost_since - unknown_cost * self._dearest(scorer)
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
@@ -190,5 +190,5 @@ class Budgets:
         """The cost of the dearest recent attempt here; until one has ended, of an average request of today."""
         if (costs := self._costs.get(scorer)) is not None:
             return costs.dearest
-        taken = self._known[scorer].taken if scorer in self._known else Spent()
+        taken = self._known[scorer].taken if scorer in self._known else Usage()
         return -(-taken.cost // taken.priced) if taken.priced > 0 else 0

@@ -19,13 +19,13 @@ def notify(partition: int, changes: Changes) -> None:
     """Notify scoring of tasks that were settled, parked or unparked, of spending, and of applied events."""
     for where, number in changes.settled.items():
         scoring.scheduler.settled(*where, number)
-    for key, task in changes.tasks.items():
-        if task is None:
+    for key, row in changes.tasks.items():
+        if row is None:
             scoring.parking.removed(partition, key, changes.was_parked[key])
             scoring.unparked(key)
         else:
-            scoring.parking.parked(partition, key, task, not changes.was_parked[key])
-    for spent in changes.spent:
-        scoring.room.budgets.spent(*spent)
+            scoring.parking.parked(partition, key, row, not changes.was_parked[key])
+    for usage in changes.spent:
+        scoring.room.budgets.charge(*usage)
     for key, at in changes.happened:
         scoring.applied(key, at)

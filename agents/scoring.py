@@ -27,7 +27,7 @@ from agents.steering import Steering
 from app import cluster, events, ids
 from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
-from app.spent import Spent
+from app.usage import Usage
 from tables import calls, in_flight, progress, provider_requests, scores, tasks
 from tables.in_flight import Entry
 from tables.tasks import Task, unpark
@@ -212,14 +212,14 @@ class Scoring:
         self._emit(entry, events.ScoreFailed(**entry.task.facts(), error=error, **facts))
 
     def _usage(self, attempt: Attempt) -> dict[str, Any]:
-        """What an attempt used, as an event says it. It is not None either if only an earlier attempt was cut off."""
-        spent = attempt.spent()
-        return {"spent": spent, "day": self.room.budgets.day() if attempt.asked or spent is not None else None}
+        """What an attempt used, and the day on which it counts, as an event says it."""
+        usage = attempt.usage()
+        return {"spent": usage, "day": self.room.budgets.day() if attempt.asked or usage is not None else None}
 
     def _cut_off(self, task: Task) -> dict[str, Any]:
         """The requests that a kill cut off, as an event says it that no attempt follows."""
         row = provider_requests.load(task.partition, task.key)
-        return {} if row is None else {"spent": Spent(unanswered=row[1]), "day": self.room.budgets.day()}
+        return {} if row is None else {"spent": Usage(unanswered=row[1]), "day": self.room.budgets.day()}
 
     # --- requests withdraw from a task ---
 

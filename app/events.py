@@ -11,9 +11,9 @@ from msgspec.json import Decoder
 from msgspec.structs import force_setattr
 
 from app.scorers import ScorerError
-from app.spent import Spent
 from app.structs import Struct
 from app.texts import shorten
+from app.usage import Usage
 
 
 class Event(Struct, tag=True, tag_field="type"):
@@ -163,8 +163,8 @@ class TaskEvent(Event):
     targets: list[Target]
     parked: bool = False  # it had a row in tables/tasks, which its end takes away
     at: float
-    earlier: Spent | None = None  # by earlier attempts of this round; None if no provider was asked
-    spent: Spent | None = None  # by the attempt whose outcome this is
+    earlier: Usage | None = None  # by earlier attempts of this round; None if no provider was asked
+    spent: Usage | None = None  # by the attempt whose outcome this is
     day: int | None = None  # that an attempt with `ProviderAsked` counts for: when it began, Unix seconds
 
 

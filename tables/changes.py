@@ -22,7 +22,7 @@ from app.events import (
     TasksReused,
     TaskWithdrawn,
 )
-from app.spent import Spent, spent_in_all
+from app.usage import Usage, total_usage
 from tables import history, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import Rows, Table
@@ -56,7 +56,7 @@ class Changes:
         self.tasks: dict[bytes, tasks.Row | None] = {}  # by task key; None what is no longer parked
         self.was_parked: dict[bytes, bool] = {}
         self.settled: Counter[Where] = Counter()  # how many tasks became terminal or parked
-        self.spent: list[tuple[str, str, Spent]] = []  # (project id, scorer ref, what an attempt took)
+        self.spent: list[tuple[str, str, Usage]] = []  # (project id, scorer ref, what an attempt took)
         self.happened: list[tuple[bytes, float]] = []  # (task key, time) of each event
 
     def apply_all(self, events: Iterable[ScoreEvent]) -> None:
@@ -100,7 +100,7 @@ class Changes:
         for target in event.targets:
             row = self._of(target[:3])
             if event.spent is not None and row.offset < self._offset:
-                row.spent = spent_in_all(row.spent, event.spent)
+                row.spent = total_usage(row.spent, event.spent)
             # Tasks of a cancelled request are marked by `cancel`, all with the time of that request's cancel.
             stopped = state == "cancelled" and isinstance(event, ScoreCancelled)
             if row.opened(target.call) == target.opened and not stopped:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app import ids
-from app.spent import AMOUNTS, Spent
+from app.usage import AMOUNTS, Usage
 from tables.base import Rows, Table
 
 table = Table("progress")
 _HEAD = struct.Struct(">qdI")
 _SPENT = struct.Struct(f">{len(AMOUNTS)}Q")
-_HAS_SPENT = 1 << 31  # in the number of the last control: a `Spent` stands between head and states
+_HAS_SPENT = 1 << 31  # in the number of the last control: a `Usage` stands between head and states
 
 
 class State(IntEnum):
@@ -48,7 +48,7 @@ class Row:
     finished_at: float = 0.0  # when the last task became terminal
     control: int = 0  # the number of the last control of its request that was applied
     states: bytearray = field(default_factory=bytearray)
-    spent: Spent | None = None  # by the attempts at these tasks; None if no provider was asked
+    spent: Usage | None = None  # by the attempts at these tasks; None if no provider was asked
 
     def get(self, call: int) -> State:
         return State(self.states[call] & 0x0F) if call < len(self.states) else State.QUEUED
@@ -110,7 +110,7 @@ def decode(value: bytes) -> Row:
     offset, finished_at, control = _HEAD.unpack_from(value)
     if not control & _HAS_SPENT:
         return Row(offset, finished_at, control, bytearray(value[_HEAD.size :]))
-    spent = Spent(**dict(zip(AMOUNTS, _SPENT.unpack_from(value, _HEAD.size), strict=True)))
+    spent = Usage(**dict(zip(AMOUNTS, _SPENT.unpack_from(value, _HEAD.size), strict=True)))
     return Row(offset, finished_at, control ^ _HAS_SPENT, bytearray(value[_HEAD.size + _SPENT.size :]), spent)
 
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypedDict
 
 from app import cluster, ids
-from app.spent import Spent, spent_in_all
+from app.usage import Usage, total_usage
 from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
 from tables.paging import SLICE_SECONDS, Page, Slice
 from tables.progress import State
@@ -20,7 +20,7 @@ _STATUS = {state: "succeeded" if state is State.REUSED else state.name.lower() f
 class Count(TypedDict):
     """The counts of one slice: by request id the tasks in each `State`, by its name, without queued ones.
 
-    `held` are those among them whose scorer is paused; `spent` is a `Spent`, left out where no provider was asked.
+    `held` are those among them whose scorer is paused; `spent` is a `Usage`, left out where no provider was asked.
     """
 
     states: dict[str, dict[str, int]]
@@ -50,12 +50,12 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
         held: Counter[State] = Counter()
         paused_here = paused.get(request_ids[index])
         finished_at, stopped = 0.0, None
-        spent: Spent | None = None
+        spent: Usage | None = None
         prefix = request_ids[index].encode() + ids.SEPARATOR
         for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
             row = progress.decode(value)
             counted, at = progress.counts([row])
-            spent = spent_in_all(spent, row.spent)
+            spent = total_usage(spent, row.spent)
             states += counted
             if paused_here and progress.scorer_of(key) in paused_here:
                 held += counted

@@ -8,7 +8,7 @@ import orjson
 
 from app import ids
 from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
-from app.spent import spent_in_all
+from app.usage import total_usage
 from tables import calls
 from tables.base import Rows, Table
 from tables.paging import Page, Slice
@@ -27,7 +27,7 @@ status, round, attempts, at
 output: of one that succeeded
 error: of one that failed, see `app.events.Error`
 op_name, lineage
-spent: by all attempts of the round, see `app.spent.Spent`; left out if no provider was asked
+spent: by all attempts of the round, see `app.usage.Usage`; left out if no provider was asked
 past: the rounds before this one, in order, with the same fields; old ones with fewer, see `_shorten`
 """
 
@@ -43,7 +43,7 @@ def fold(row: Row | None, event: Terminal, offset: int, logged_at: float | None 
     """The row after a terminal event: the first terminal event of a round wins."""
     if row is not None and (row["offset"] >= offset or row["round"] >= event.round):
         return row
-    spent = spent_in_all(event.earlier, event.spent)
+    spent = total_usage(event.earlier, event.spent)
     found = {
         "offset": offset,
         "logged_at": logged_at,

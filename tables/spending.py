@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from app import ids
-from app.spent import AMOUNTS, Spent
+from app.usage import AMOUNTS, Usage
 from tables.base import Rows, Table
 from tables.paging import Page, Slice
 
@@ -24,7 +24,7 @@ _STORED = ("cost", *(name for name in AMOUNTS if name != "cost"))
 @dataclass(slots=True)
 class Row:
     offset: int = -1
-    spent: Spent = field(default_factory=Spent)
+    spent: Usage = field(default_factory=Usage)
 
 
 def keys(project_id: str, scorer_ref: str, day: int) -> tuple[bytes, bytes]:
@@ -55,7 +55,7 @@ def _encode(row: Row, whole: bool) -> bytes:
 
 def _decode(value: bytes) -> Row:
     offset, *amounts = orjson.loads(value)
-    return Row(offset, Spent(**dict(zip(_STORED, amounts, strict=False))))
+    return Row(offset, Usage(**dict(zip(_STORED, amounts, strict=False))))
 
 
 _held: dict[tuple[str, str], int] = {}

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from msgspec.json import Decoder
 
 from app.events import AttemptFailed, Error, Target, TaskJoined, TaskParked, TaskWithdrawn
-from app.spent import Spent, spent_in_all
 from app.structs import Struct
+from app.usage import Usage, total_usage
 from tables.base import Rows, Table
 
 table = Table("tasks")
@@ -33,7 +33,7 @@ class Task:
     parked: bool = False  # it has a row in this table
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # when its time budget began to run
-    earlier: Spent | None = None  # what its attempts in this round used so far
+    earlier: Usage | None = None  # what its attempts in this round used so far
 
     def facts(self, targets: list[Target] | None = None) -> dict[str, Any]:
         """The fields that every event of the task has; `targets` are all of its own if not given."""
@@ -69,7 +69,7 @@ class Row(Struct):
     error: Error | None = None
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # when its time budget began to run
-    spent: Spent | None = None  # what its attempts in this round used so far
+    spent: Usage | None = None  # what its attempts in this round used so far
 
 
 _decode = Decoder(Row).decode
@@ -121,7 +121,7 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         due=event.next_at if isinstance(event, AttemptFailed) else event.until,
         excused=event.excused,
         trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
-        spent=spent_in_all(event.earlier, event.spent),
+        spent=total_usage(event.earlier, event.spent),
     )
 
 

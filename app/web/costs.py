@@ -3,10 +3,10 @@
 from typing import Any
 
 from app.scorers.report import usd
-from app.spent import Spent
+from app.usage import Usage
 
 
-def cost(spent: Spent | None) -> dict[str, Any] | None:
+def cost(spent: Usage | None) -> dict[str, Any] | None:
     """None where nobody was asked. `usd` is None where no request has a price, and lacks those that have none."""
     if spent is None:
         return None
@@ -22,4 +22,4 @@ def cost(spent: Spent | None) -> dict[str, Any] | None:
 
 def cost_of(stored: dict[str, int] | None) -> dict[str, Any] | None:
     """`cost` of what a row has."""
-    return cost(None if stored is None else Spent(**stored))
+    return cost(None if stored is None else Usage(**stored))

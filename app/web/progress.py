@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from app import cluster, topics
 from app.events import RequestAccepted
-from app.spent import Spent, spent_in_all
+from app.usage import Usage, total_usage
 from app.web.costs import cost
 from app.web.responses import timestamp
 from tables import pauses, request_progress
@@ -24,7 +24,7 @@ async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[
     paused = _paused(headers)
     finished_at = dict.fromkeys(request_ids, 0.0)
     running = dict.fromkeys(request_ids, 0)
-    spent: dict[str, Spent | None] = dict.fromkeys(request_ids)
+    spent: dict[str, Usage | None] = dict.fromkeys(request_ids)
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
         counts = await cluster.everywhere(request_progress.count, request_ids, cursors, paused)
@@ -36,7 +36,7 @@ async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[
             for request_id, at in count["finished_at"].items():
                 finished_at[request_id] = max(finished_at[request_id], at)
             for request_id, more in count["spent"].items():
-                spent[request_id] = spent_in_all(spent[request_id], Spent(**more))
+                spent[request_id] = total_usage(spent[request_id], Usage(**more))
             for request_id, number in count["running"].items():
                 running[request_id] += number
         cursors = [

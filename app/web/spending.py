@@ -5,7 +5,7 @@ import math
 from aiohttp import web
 from pydantic import Field
 
-from app.spent import Spent
+from app.usage import Usage
 from app.web.auth import check_read
 from app.web.costs import cost
 from app.web.errors import problem
@@ -44,16 +44,16 @@ async def list_costs(request: web.Request) -> web.Response:
         }
         for (day, ref), spent in sorted(found.items())
     ]
-    total = cost(sum(found.values(), Spent())) if found else None
+    total = cost(sum(found.values(), Usage())) if found else None
     return json_response({"items": items, "total": total})
 
 
-async def _spent(project_id: str, since: int, until: int) -> dict[tuple[int, str], Spent]:
+async def _spent(project_id: str, since: int, until: int) -> dict[tuple[int, str], Usage]:
     """By day and scorer ref."""
-    found: dict[tuple[int, str], Spent] = {}
+    found: dict[tuple[int, str], Usage] = {}
     async for page in sweep(spending.by_day, project_id, since, until):
         for _, (ref, day, spent) in page["items"]:
-            found[day, ref] = found.get((day, ref), Spent()) + Spent(**spent)
+            found[day, ref] = found.get((day, ref), Usage()) + Usage(**spent)
             if len(found) > MAX_ROWS:
                 message = f"There are more than {MAX_ROWS} days of scorers; name a later since, or an earlier until"
                 raise problem(422, ["query", "since"], message, "too_many_rows")

@@ -13,7 +13,7 @@ from app.events import Error, ScorerPublished
 from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerError, parse_ref
 from app.scorers.report import picodollars
 from app.settings import get_settings
-from app.spent import Spent
+from app.usage import Usage
 from app.web import log_writes
 from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
@@ -128,6 +128,6 @@ async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[st
         "scorer_digest": bound.digest,
         "latency_ms": round(seconds * 1000, 3),
         **report.lineage,
-        "cost": cost(Spent.of(report)),
+        "cost": cost(Usage.of(report)),
     }
     return shown

@@ -18,13 +18,13 @@ from app.events import (
     Target,
     decode_score_events,
 )
-from app.spent import Spent
+from app.usage import Usage
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.integers(0, 2**31 - 1)
 places = st.integers(0, MOST_IN_CHUNK - 1)
 amounts = st.integers(0, 2**62)
-spent = st.none() | st.builds(Spent, requests=amounts, input_tokens=amounts, cost=amounts, unanswered=amounts)
+spent = st.none() | st.builds(Usage, requests=amounts, input_tokens=amounts, cost=amounts, unanswered=amounts)
 json = st.recursive(
     st.none()
     | st.booleans()

@@ -10,11 +10,11 @@ from agents.budgets import Budgets
 from app import cluster, topics
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
-from app.spent import Spent
+from app.usage import Usage
 from tables import pauses, spending
 
 PROJECT, CAP, USD = "acme/judging", 100, 10**12
-UNPRICED = Spent(requests=1, unpriced=1)
+UNPRICED = Usage(requests=1, unpriced=1)
 
 
 class Others:
@@ -38,7 +38,7 @@ class Others:
     async def everywhere(self, query: object, scorers: object, day: int) -> dict[int, Any]:
         """All of it in the first partition."""
         counts = {"requests": self.requests, "unanswered": self.unanswered, "unpriced": self.unpriced}
-        taken = Spent(cost=self.taken * USD, **counts)
+        taken = Usage(cost=self.taken * USD, **counts)
         there: Any = self.spent * USD if query is spending.spent else taken.as_dict()
         nothing: Any = 0 if query is spending.spent else {}
         return {number: [nothing if number else there] for number in range(topics.partitions())}
@@ -49,9 +49,9 @@ class Others:
         return self.spent - self.spent_before
 
 
-def cost(usd: float) -> Spent:
+def cost(usd: float) -> Usage:
     """Of an attempt that was answered."""
-    return Spent(requests=1, cost=round(usd * USD))
+    return Usage(requests=1, cost=round(usd * USD))
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def budgets(bound: BoundScorer, others: Others) -> Any:
     made.room(PROJECT, bound)
     await made.ask()
     for _ in range(CAP):  # so that nothing but the cap bounds how many may begin
-        made.spent(PROJECT, bound.ref, cost(1))
+        made.charge(PROJECT, bound.ref, cost(1))
     others.spent = 1
     await made.ask()
     others.seen.clear()
@@ -104,7 +104,7 @@ async def test_a_worker_spends_its_part_of_what_is_neither_spent_nor_held_by_ano
     assert budgets.room(PROJECT, bound) == (CAP - 40 - 20) // 2
     for _ in range(20):  # and that is all of it until it has asked again
         assert budgets.room(PROJECT, bound) > 0
-        budgets.spent(PROJECT, bound.ref, cost(1))
+        budgets.charge(PROJECT, bound.ref, cost(1))
     assert budgets.room(PROJECT, bound) == 0
 
 
@@ -128,7 +128,7 @@ async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds(
 ) -> None:
     await budgets.ask()
     for _ in range(50):
-        budgets.spent(PROJECT, bound.ref, cost(1))
+        budgets.charge(PROJECT, bound.ref, cost(1))
     others.answers, others.spent = False, 51
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
@@ -145,7 +145,7 @@ async def test_no_more_begin_than_one_more_than_have_shown_what_they_cost(bound:
     rooms = []
     for usd in (0.0001, 0, 0):  # one that was cheap, and two that were free
         rooms.append(budgets.room(PROJECT, bound))
-        budgets.spent(PROJECT, bound.ref, cost(usd))
+        budgets.charge(PROJECT, bound.ref, cost(usd))
     assert rooms == [1, 2, 3]
 
 
@@ -153,13 +153,13 @@ async def test_what_may_begin_is_taken_to_cost_what_the_dearest_of_the_last_atte
     budgets: Budgets, bound: BoundScorer, others: Others
 ) -> None:
     for _ in range(10):
-        budgets.spent(PROJECT, bound.ref, cost(0))
-    budgets.spent(PROJECT, bound.ref, cost(10))
+        budgets.charge(PROJECT, bound.ref, cost(0))
+    budgets.charge(PROJECT, bound.ref, cost(10))
     others.spent = 20
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == (CAP - 20) // 2 // 10
     for _ in range(64):
-        budgets.spent(PROJECT, bound.ref, cost(0.1))
+        budgets.charge(PROJECT, bound.ref, cost(0.1))
     await budgets.ask()
     assert budgets.room(PROJECT, bound) > CAP
 
@@ -173,12 +173,12 @@ async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dea
     await budgets.ask()
     for _ in range(3):  # before anybody knows what one costs: one at a time
         assert budgets.room(PROJECT, bound) == 1
-        budgets.spent(PROJECT, bound.ref, Spent(unanswered=1))
-    budgets.spent(PROJECT, bound.ref, cost(20))
+        budgets.charge(PROJECT, bound.ref, Usage(unanswered=1))
+    budgets.charge(PROJECT, bound.ref, cost(20))
     others.spent, others.requests, others.unanswered = 20, 1, 3
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
-    budgets.spent(PROJECT, bound.ref, Spent(unanswered=1))
+    budgets.charge(PROJECT, bound.ref, Usage(unanswered=1))
     assert budgets.room(PROJECT, bound) == 0
     assert pauses.reached_cap(PROJECT, bound.ref)
     others.unanswered = 4
@@ -216,11 +216,11 @@ async def test_what_a_worker_of_before_wrote_down_of_today_makes_no_request_sinc
 async def test_an_answer_that_does_not_say_what_it_cost_counts_for_the_cap_as_one_that_got_lost(
     budgets_of_one: Budgets, bound: BoundScorer, others: Others
 ) -> None:
-    budgets_of_one.spent(PROJECT, bound.ref, cost(20))
+    budgets_of_one.charge(PROJECT, bound.ref, cost(20))
     for _ in range(3):
-        budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+        budgets_of_one.charge(PROJECT, bound.ref, UNPRICED)
     assert budgets_of_one.room(PROJECT, bound) == (CAP - 20 - 3 * 20) // 20
-    budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+    budgets_of_one.charge(PROJECT, bound.ref, UNPRICED)
     assert budgets_of_one.room(PROJECT, bound) == 0
     assert pauses.reached_cap(PROJECT, bound.ref)
     # After a restart, what a request cost on average of which that is known.
@@ -236,7 +236,7 @@ async def test_where_no_answer_says_what_it_cost_nothing_more_begins_also_after_
     budgets_of_one: Budgets, bound: BoundScorer, others: Others
 ) -> None:
     assert budgets_of_one.room(PROJECT, bound) == 1
-    budgets_of_one.spent(PROJECT, bound.ref, UNPRICED)
+    budgets_of_one.charge(PROJECT, bound.ref, UNPRICED)
     assert budgets_of_one.room(PROJECT, bound) == 0
     pause = pauses.of(PROJECT, bound.ref)
     assert pause is not None

@@ -29,7 +29,7 @@ from app.events import (
     decode_score_events,
 )
 from app.scorers import Registry, ScorerVersionUnavailable
-from app.spent import Spent
+from app.usage import Usage
 from tables import calls, folds, in_flight, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
@@ -103,18 +103,18 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
 
 
 def test_what_was_spent_is_told_when_a_record_is_applied_first_and_never_again() -> None:
-    error, spent = Error(type="scorer_timeout", message="no answer"), Spent(unanswered=1)
+    error, spent = Error(type="scorer_timeout", message="no answer"), Usage(unanswered=1)
     event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
     told = [folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent for _ in range(2)]
     assert told == [[("p", REF, spent)], []]
     cost, taken = spending.keys("p", REF, 0)
-    assert (spending.load(0, cost).spent, spending.load(0, taken).spent) == (Spent(), spent)
+    assert (spending.load(0, cost).spent, spending.load(0, taken).spent) == (Usage(), spent)
 
 
 def test_what_a_scorer_cost_stays_in_a_row_that_workers_of_before_read_and_write() -> None:
     cost, taken = spending.keys("p", REF, 0)
     spending.table.write(0, [(cost, b"[3,40]")])
-    error, spent = Error(type="ValueError", message="no"), Spent(requests=1, cost=2)
+    error, spent = Error(type="ValueError", message="no"), Usage(requests=1, cost=2)
     event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
     folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event]))
     assert spending.table.get_row(0, cost) == b"[5,42]"
@@ -231,9 +231,9 @@ async def test_what_a_kill_cut_off_counts_also_if_no_worker_has_the_code_of_the_
 def assert_counted(unanswered: int) -> None:
     """So many requests without an answer, in the cost of the request and of the day."""
     assert provider_requests.load(0, KEY) is None
-    assert progress.load(0, "r", 0, 0).spent == Spent(unanswered=unanswered)
+    assert progress.load(0, "r", 0, 0).spent == Usage(unanswered=unanswered)
     _, day = spending.keys("p", REF, scoring.room.budgets.day())
-    assert spending.load(0, day).spent == Spent(unanswered=unanswered)
+    assert spending.load(0, day).spent == Usage(unanswered=unanswered)
 
 
 async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_says(said: list[Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.scorers import InvalidOutput, NoJudgement, Report
 from app.scorers.report import EMPTY, MAX_LINEAGE_BYTES, portable_end
-from app.spent import MOST_SPENT, Spent
+from app.usage import MOST_USED, Usage
 
 
 @pytest.mark.parametrize("tokens", [-1, 12.5, True, "7", 10**9])
@@ -49,7 +49,7 @@ def test_a_lineage_that_was_spoilt_fails_the_attempt_and_what_it_took_still_coun
     assert outcome.type == "invalid_report"
     taken = Report()
     taken.update(snapshot)
-    assert Spent.of(taken) == Spent(requests=1, input_tokens=3, output_tokens=4, cost=7_000_000)
+    assert Usage.of(taken) == Usage(requests=1, input_tokens=3, output_tokens=4, cost=7_000_000)
 
 
 @pytest.mark.parametrize("amount", [float("inf"), -1, "many", None])
@@ -66,17 +66,17 @@ def test_what_can_be_sent_is_taken_over_as_it_was() -> None:
     report.asked(3, None, None)
     outcome, snapshot = portable_end(b"1", report)
     taken.update(snapshot)
-    assert (outcome, taken.lineage, Spent.of(taken)) == (b"1", report.lineage, Spent.of(report))
+    assert (outcome, taken.lineage, Usage.of(taken)) == (b"1", report.lineage, Usage.of(report))
 
 
 def test_what_is_free_costs_nothing_however_many_tokens_it_took() -> None:
     report = Report()
     report.asked(None, None, (0.0, 0.0))
-    assert Spent.of(report) == Spent(requests=1)
+    assert Usage.of(report) == Usage(requests=1)
     report.asked(3, None, (1.0, 0.0))
-    assert Spent.of(report) == Spent(requests=2, input_tokens=3, unpriced=1)
+    assert Usage.of(report) == Usage(requests=2, input_tokens=3, unpriced=1)
 
 
 def test_sums_that_no_row_has_room_for_stop_at_the_most_that_one_has() -> None:
-    most = Spent(requests=1, input_tokens=MOST_SPENT, cost=MOST_SPENT)
-    assert most + most == Spent(requests=2, input_tokens=MOST_SPENT, cost=MOST_SPENT)
+    most = Usage(requests=1, input_tokens=MOST_USED, cost=MOST_USED)
+    assert most + most == Usage(requests=2, input_tokens=MOST_USED, cost=MOST_USED)
