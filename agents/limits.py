@@ -1,9 +1,8 @@
-"""How much may be asked of a provider or a scorer now: at once, and in a minute.
+"""The limits of providers and scorers: attempts at once, and requests and tokens in a minute.
 
 Libraries for this (aiolimiter, limits, pyrate-limiter) let a full minute's worth through at once and refill meanwhile,
-and have no rate that changes. Here attempts are spread evenly (the generic cell rate algorithm of ITU-T I.371), so that
-no window ever sees more than its share and a twentieth of a second's (of tokens: and one attempt's), also not behind a
-restart.
+and have no rate that changes. Here attempts are spread evenly (the generic cell rate algorithm of ITU-T I.371): no
+window sees more than its part plus a twentieth of a second's (of tokens: plus one attempt's), not even after a restart.
 """
 
 import math
@@ -14,16 +13,16 @@ from app.providers import Limits
 BURST = 0.05  # seconds' worth that may come together, since an event loop is not punctual
 SLACK = 1e-6
 PLENTY = 1_000_000  # attempts: no limit
-LOWEST = 1 / 64  # what is left of a limit, at least, after refusals
-RECOVERY = 0.05  # of the limit that comes back with each second of answers
-SIGNAL = 1.0  # seconds in which any number of refusals count as one
+LOWEST = 1 / 64  # of a limit, which refusals never go below
+RECOVERY = 0.05  # of a limit, by which it grows again with each second of answers
+SIGNAL = 1.0  # seconds in which all refusals count as one
 
 
 class Rate:
-    """So many units a minute, evenly spread; `burst` seconds' worth may come together.
+    """A rate of units, evenly spread; `burst` seconds' worth may come together.
 
-    `share` is the part of it that is this limiter's own. What one attempt takes may be more than there is room for: the
-    next one waits the longer.
+    `share` is the part of it that this worker may use. An attempt may take more than there is room for; the next one
+    then waits for longer.
     """
 
     def __init__(self, per_minute: float, burst: float) -> None:
@@ -32,7 +31,7 @@ class Rate:
         self._next = 0.0  # when the next unit would be on time
 
     def room(self, share: float, now: float) -> float:
-        """Units that may be taken now; what is taken beyond is waited for before the next."""
+        """Units that may be taken now."""
         rate = self.per_minute / 60 * share
         burst = max(1.0, rate * self._burst)
         return burst - max(0.0, self._next - now) * rate + SLACK
@@ -47,9 +46,9 @@ class Rate:
 
 
 class Limiter:
-    """The limits of one provider or scorer on this worker, smaller while it refuses.
+    """The limits of one provider or scorer on this worker: a refusal halves them, answers bring them back slowly.
 
-    A refusal halves them, answers bring them back by and by. `share` is what this worker has of all workers' limits.
+    `share` is the part of all workers' limits that this one may use.
     """
 
     def __init__(self, limits: Limits, share: float = 1.0) -> None:
@@ -66,13 +65,13 @@ class Limiter:
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
-        """Other limits from now on; what was taken stays taken."""
+        """Change the limits; what was taken stays taken."""
         self.limits = limits
         self._requests = _rate(self._requests, limits.requests_per_minute, BURST)
         self._tokens = _rate(self._tokens, limits.tokens_per_minute, 0.0)
 
     def room(self, now: float) -> int:
-        """How many attempts may begin now."""
+        """How many attempts may start now."""
         if now < self._silent_until or self.share <= 0:
             return 0
         room = self._at_once() - self.held
@@ -80,7 +79,7 @@ class Limiter:
         if self._requests is not None and room > 0:
             room = min(room, int(self._requests.room(share, now)))
         if self._tokens is not None and room > 0:
-            # What an attempt takes is known when it begins: one at a time.
+            # One at a time, since the tokens of an attempt are known when it starts.
             room = min(room, 1 if self._tokens.room(share, now) >= 1 else 0)
         return room
 
@@ -93,7 +92,7 @@ class Limiter:
         return max(self._silent_until, now, *rates)
 
     def take(self, tokens: float, now: float) -> None:
-        """An attempt begins."""
+        """An attempt starts."""
         self.held += 1
         share = self.share * self._factor
         if self._requests is not None:
@@ -106,7 +105,7 @@ class Limiter:
         self.held -= 1
 
     def refused(self, retry_after: float | None, now: float) -> None:
-        """An attempt was told that it was one too many; nothing is asked for as long as the answer said."""
+        """An attempt was refused as one too many; none starts until `retry_after` seconds have passed."""
         if retry_after is not None:
             self._silent_until = max(self._silent_until, now + retry_after)
         if now >= self._halved_at + SIGNAL:

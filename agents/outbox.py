@@ -12,7 +12,7 @@ from app import topics
 from app.events import ScoreEvents, Target, TasksReused
 from app.slices import pace
 
-HELD_SECONDS = 0.01  # that an event may wait for others
+HELD_SECONDS = 0.01  # that an event may wait for others to share its record
 MAX_BYTES = 768 * 1024  # an event has at most 256 KiB of output, and a record must stay below 2 MiB
 
 
@@ -22,14 +22,14 @@ class _Batch:
 
     events: list[bytes] = field(default_factory=list)
     size: int = 0
-    reused: TasksReused | None = None  # grows until one of another chunk × scorer comes, or a flush
-    waiting: list[Callable[[bool], None]] = field(default_factory=list)  # to know whether it is in the log
+    reused: TasksReused | None = None  # grows until a task of another chunk × scorer comes, or a flush
+    on_logged: list[Callable[[bool], None]] = field(default_factory=list)  # get whether it is in the log
 
 
 class Outbox:
-    """Collects score events and appends them at the end of the event loop's turn, but not all the time.
+    """Collects score events, and appends them at the end of a turn of the event loop.
 
-    Behind a flush they wait a little for others, since a record costs about ten times what an event in it does.
+    After a flush they wait up to HELD_SECONDS for others, since a record costs ten times what an event in it does.
     """
 
     def __init__(self) -> None:
@@ -40,14 +40,14 @@ class Outbox:
         self._closed = False
 
     def put(self, partition: int, encoded: bytes) -> None:
-        """Send an event, encoded by whoever made it, so that one that cannot be does not take others with it."""
+        """Send an event. It is encoded by the caller, so that one that cannot be encoded does not affect others."""
         self._add(partition, encoded)
         self._schedule()
 
-    def put_durably(self, partition: int, encoded: bytes, sent: Callable[[bool], None]) -> None:
-        """Send an event soon; `sent` is told whether it is in the log. Never, if the outbox is closed."""
+    def put_durably(self, partition: int, encoded: bytes, on_logged: Callable[[bool], None]) -> None:
+        """Send an event soon; `on_logged` gets whether it is in the log, unless the outbox is closed."""
         self._add(partition, encoded)
-        self._batches[partition].waiting.append(sent)
+        self._batches[partition].on_logged.append(on_logged)
         self._schedule_now()
 
     def put_reused(self, partition: int, target: Target) -> None:
@@ -65,7 +65,7 @@ class Outbox:
         self._schedule()
 
     def end_turn(self) -> None:
-        """Append now what would be at the end of this turn: a round of the event loop earlier."""
+        """Append now what would be appended at the end of this turn."""
         if self._at_once:
             self.flush()
 
@@ -83,14 +83,14 @@ class Outbox:
         self._batches.clear()
 
     def close(self) -> None:
-        """Append everything now, and nothing later: the log owes that to the next worker."""
+        """Append everything now, and nothing later: the log owes the rest to the next worker."""
         self.flush()
         self._closed = True
 
     def keep(self, partitions: set[int]) -> None:
-        """Forget what was not appended to other partitions: the log still owes it to their new owners."""
+        """Drop the events of all other partitions: the log still owes them to their new owners."""
         for partition in self._batches.keys() - partitions:
-            _tell(self._batches.pop(partition).waiting, False)
+            _notify(self._batches.pop(partition).on_logged, False)
 
     def _add(self, partition: int, encoded: bytes) -> None:
         batch = self._batches[partition]
@@ -109,9 +109,9 @@ class Outbox:
         batch = self._batches[partition]
         if batch.events and not self._closed:
             sent = topics.score_events.send(None, ScoreEvents.join(batch.events), partition)
-            if batch.waiting:
-                sent.add_done_callback(partial(_sent, batch.waiting))
-            batch.events, batch.size, batch.waiting = [], 0, []
+            if batch.on_logged:
+                sent.add_done_callback(partial(_on_sent, batch.on_logged))
+            batch.events, batch.size, batch.on_logged = [], 0, []
 
     def _schedule(self) -> None:
         if self._scheduled is not None:
@@ -130,10 +130,10 @@ class Outbox:
             self._scheduled, self._at_once = asyncio.get_running_loop().call_soon(self.flush), True
 
 
-def _sent(waiting: list[Callable[[bool], None]], sent: "asyncio.Future[Any]") -> None:
-    _tell(waiting, not sent.cancelled() and sent.exception() is None)
+def _on_sent(callbacks: list[Callable[[bool], None]], sent: "asyncio.Future[Any]") -> None:
+    _notify(callbacks, not sent.cancelled() and sent.exception() is None)
 
 
-def _tell(waiting: list[Callable[[bool], None]], durable: bool) -> None:
-    for told in waiting:
-        told(durable)
+def _notify(callbacks: list[Callable[[bool], None]], durable: bool) -> None:
+    for on_logged in callbacks:
+        on_logged(durable)

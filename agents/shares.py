@@ -1,7 +1,7 @@
-"""This worker's share of the limits that all workers have together: one over their number.
+"""This worker's share of the limits that hold for all workers together: one over their number.
 
-A share is given up at once and taken only when every other worker has said that it divides between the same workers,
-so that all shares together never exceed the whole: not while a worker joins, nor while one has not heard of it yet.
+A smaller share is taken at once, a larger one only when every other worker says that it divides between the same
+workers. So all shares together never exceed the whole, not even while some workers do not know of a new one yet.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _ASK_AGAIN = 0.2  # seconds
 
 
 class Shares:
-    """Follows the workers of the assignment. `take` is told each new share."""
+    """Follows the workers of the assignment. `take` is called with each new share."""
 
     def __init__(self, take: Callable[[float], None]) -> None:
         self._take = take
@@ -25,7 +25,7 @@ class Shares:
         self._assigned = asyncio.Event()
 
     def reassigned(self) -> None:
-        """Partitions were assigned anew: what is too much by now is given up before anything else happens."""
+        """Partitions were assigned anew: give up what is too much by now before anything else happens."""
         workers = frozenset(cluster.owners().values())
         if workers:
             self._set(min(self._share, 1 / len(workers)))
@@ -33,7 +33,7 @@ class Shares:
         self._assigned.set()
 
     async def run(self) -> None:
-        """Take what others have given up, for ever."""
+        """Take what other workers have given up, for ever."""
         while True:
             await self._assigned.wait()
             self._assigned.clear()

@@ -1,7 +1,7 @@
-"""Where a process is that does not answer: told on a signal, which reaches one that blocks or computes as well.
+"""The stack of a process that hangs, dumped on a signal, which also works while it blocks or computes.
 
-What tells it is faulthandler's C code, which waits for nobody, and knows no more than the names of code: so each run of
-an async scorer is code of a name of its own, which costs a microsecond (app/scorers/coroutines).
+It is written by faulthandler's C code, which only knows the names of code objects. So each run of an async scorer has
+a code object with a name of its own, which costs a microsecond (app/scorers/coroutines).
 """
 
 import asyncio
@@ -21,48 +21,48 @@ _RUN = re.compile(r"run (\d+)")
 
 
 class Dump(NamedTuple):
-    """`frames` are of the run alone where it is known, the innermost first."""
+    """`frames` are those of the run if it is known, the innermost first."""
 
     frames: list[str]
     run: int | None
 
 
 def name_of(run: int) -> str:
-    """The name of the code of a run."""
+    """The name of a run's code object."""
     return f"run {run}"
 
 
 def offer(fd: int) -> None:
-    """Have this process write into a pipe where its main thread is whenever it is asked to."""
+    """Have this process write the stack of its main thread into a pipe on each signal."""
     os.set_inheritable(fd, False)  # a child of a scorer would keep it open
     faulthandler.register(_SIGNAL, fd, all_threads=False)
 
 
 async def take(process: Process, fd: int) -> Dump:
-    """Where a process is that has offered that; without frames if it does not tell. `fd` is the pipe's other end."""
-    said, more, loop = b"", asyncio.Event(), asyncio.get_running_loop()
+    """The stack of a process that has called `offer`, empty if it does not answer. `fd` is the pipe's other end."""
+    dumped, more, loop = b"", asyncio.Event(), asyncio.get_running_loop()
     loop.add_reader(fd, more.set)
     try:
         process.send_signal(_SIGNAL)
         async with asyncio.timeout(_PATIENCE):
-            while not said.endswith(_LAST):
+            while not dumped.endswith(_LAST):
                 await more.wait()
                 more.clear()
-                with suppress(BlockingIOError):  # woken for what was read already: it is written piece by piece
+                with suppress(BlockingIOError):  # the dump is written in pieces, and this one was read already
                     if not (piece := os.read(fd, 65_536)):
                         break  # it has ended
-                    said += piece
+                    dumped += piece
     except OSError:  # it has ended, or time is up
         pass
     finally:
         loop.remove_reader(fd)
-    return read(said.decode("ascii", "replace"))
+    return read(dumped.decode("ascii", "replace"))
 
 
-def read(said: str) -> Dump:
-    """What a dump says."""
+def read(text: str) -> Dump:
+    """Parse a dump."""
     frames: list[str] = []
-    for frame, name in _FRAME.findall(said):
+    for frame, name in _FRAME.findall(text):
         if found := _RUN.fullmatch(name):
             return Dump(frames, int(found[1]))
         frames.append(frame)

@@ -1,7 +1,7 @@
-"""Telling failures that pass from those that stay, by the exception of whichever HTTP client a scorer uses.
+"""Classifies failures as passing or lasting, by the exception of whichever HTTP client a scorer uses.
 
-Clients are not imported but known by what their exceptions carry: a status, a response with headers, or the name of
-their class for a connection that failed (aiohttp, httpx, requests, urllib, and what is built on them, as openai).
+Clients are not imported but recognised by their exceptions: a status, a response with headers, or a class name for a
+connection that failed (aiohttp, httpx, requests, urllib, and libraries built on them, such as openai).
 """
 
 import math
@@ -19,10 +19,10 @@ class Failure(StrEnum):
 
     TERMINAL = "terminal"  # it would end the same
     TRANSIENT = "transient"  # it may succeed
-    POSTPONED = "postponed"  # it may, later: the scorer has said so of this call, or another run has cut this one off
-    THROTTLED = "throttled"  # it may, later: whoever was asked has said so
-    UNAVAILABLE = "unavailable"  # it may, once whoever was asked is there again
-    UNAUTHORIZED = "unauthorized"  # nothing will succeed until somebody mends the credentials
+    POSTPONED = "postponed"  # it may succeed later: the scorer asked for that, or another run cut this one off
+    THROTTLED = "throttled"  # it may succeed later: the provider has said so
+    UNAVAILABLE = "unavailable"  # it may succeed once the provider is available again
+    UNAUTHORIZED = "unauthorized"  # none will succeed until somebody corrects the credentials
 
 
 _BY_STATUS = {
@@ -45,13 +45,13 @@ _NO_ANSWER = frozenset(
     }
 )
 _CAUSES = 4
-LONGEST_WAIT = 86_400.0  # seconds; whoever asks for more is mistaken
+LONGEST_WAIT = 86_400.0  # seconds; a longer one must be a mistake
 
 
 def classify(error: BaseException) -> tuple[Failure, float | None]:
-    """What an exception of a scorer means, and after how many seconds to try again if it says so.
+    """The kind of failure behind a scorer's exception, and the seconds to wait before the next attempt, if it says so.
 
-    What caused it counts too (`raise … from error`), the nearest first.
+    Its causes (`raise … from error`) are searched too, the nearest first.
     """
     for cause in _causes(error):
         status = _status(cause)

@@ -1,4 +1,4 @@
-"""Who may use a worker process now."""
+"""Which scorers may use a worker process now."""
 
 import asyncio
 from collections import Counter, deque
@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 class ProcessSlots:
     """`total` slots shared by all scorers.
 
-    A scorer may take another only while it holds fewer than `per_scorer` and fewer than are free. So one that hangs
-    in all of its slots always leaves some for the others, and none has to be set aside for scorers that are idle.
+    A scorer may take another slot only while it holds fewer than `per_scorer`, and fewer than are free. So one that
+    hangs in all of its slots leaves some for the others, and none has to be reserved for idle scorers.
     """
 
     def __init__(self, total: int, per_scorer: int) -> None:
@@ -24,12 +24,12 @@ class ProcessSlots:
 
     @property
     def free(self) -> int:
-        """Slots that nobody holds."""
+        """Slots that are not held."""
         return self.total - self._used
 
     @asynccontextmanager
     async def hold(self, ref: str) -> AsyncIterator[None]:
-        """Wait for a slot for the scorer `ref`, first come first served within it, and hold it."""
+        """Wait for a slot for the scorer `ref`, first come first served, and hold it."""
         await self._acquire(ref)
         try:
             yield
@@ -66,7 +66,7 @@ class ProcessSlots:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Give each waiting scorer in turn one slot, until none may take any."""
+        """Give one slot to each waiting scorer in turn, until none may take another."""
         progress = True
         while progress and self.free:
             progress = False

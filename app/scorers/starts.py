@@ -1,4 +1,4 @@
-"""Telling the event loop when a scorer starts to run in a worker process."""
+"""Signals to the event loop that a scorer starts to run in a worker process."""
 
 import asyncio
 import errno
@@ -20,8 +20,8 @@ class StartSignals:
 
     Without it a time-out would also count the start of the process and the import of the scorer's module.
 
-    It lies in `folder`, which no other process uses: what one that was killed has left there goes. Without a folder
-    that can hold one it lies in a temporary one, which a kill leaves behind.
+    It is made in `folder`, which no other process uses and where pipes of killed services are removed. If that cannot
+    hold pipes, it is made in a temporary folder, which a kill leaves behind.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -31,7 +31,7 @@ class StartSignals:
             self._temporary = tempfile.TemporaryDirectory(prefix="callscore-")
             made = _new_pipe(Path(self._temporary.name))
         self.path = str(made)
-        # Open for writing too, or the pipe would be at its end whenever no worker has it open.
+        # Opened for writing too, or reading would end whenever no worker has the pipe open.
         self._pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
         self._ids = itertools.count(1)
         self._expected: dict[int, Callable[[], None]] = {}
@@ -68,18 +68,18 @@ class StartSignals:
 
 
 def _pipe_in(folder: Path) -> Path | None:
-    """A new pipe in `folder`, where those that nobody reads any more are gone; None if it cannot hold pipes."""
+    """A new pipe in `folder`, after removing those that nobody reads any more; None if it cannot hold pipes."""
     try:
-        for left in folder.glob(f"{_NAME}*"):
-            if not _is_read(left):
-                left.unlink()
+        for old in folder.glob(f"{_NAME}*"):
+            if not _is_read(old):
+                old.unlink()
         return _new_pipe(folder)
     except OSError:
         return None  # some file systems have none
 
 
 def _new_pipe(folder: Path) -> Path:
-    # A name of its own: a worker process keeps the pipes open that it has written to, by their names.
+    # A unique name, since worker processes keep pipes open by name.
     path = folder.absolute() / f"{_NAME}{secrets.token_hex(8)}"
     os.mkfifo(path, mode=0o600)
     return path
@@ -100,7 +100,7 @@ class StartAnnouncer:
         self._pipes: dict[str, int] = {}
 
     def announce(self, path: str, run_id: int) -> None:
-        """Say that run `run_id` starts. Raises OSError if the pipe has gone."""
+        """Announce that run `run_id` starts. Raises OSError if the pipe is gone."""
         pipe = self._pipes.get(path)
         if pipe is None:
             pipe = self._pipes[path] = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
