@@ -19,63 +19,63 @@ from app.providers import Provider
 from app.urls import is_host, is_loopback, url_of, with_port
 
 PREFIX = "CALLSCORE_"
-_CLIENT_VARIABLES = {"CALLSCORE_URL", "CALLSCORE_API_KEY"}  # which are alike to settings, and meant for commands
+_CLIENT_VARIABLES = {"CALLSCORE_URL", "CALLSCORE_API_KEY"}  # for client commands, and similar to settings
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the message is one sentence that says which and why."""
+    """A setting is invalid; the message says which and why."""
 
 
 class Settings(BaseSettings):
-    """What can be set from outside; times are in seconds, sizes in bytes."""
+    """The settings; times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
-    broker: str = Field("embedded://", description="embedded:// or embedded:///path, or kafka://host:port.")
+    broker: str = Field("embedded://", description="embedded://, embedded:///path or kafka://host:port.")
     data_dir: Path = Field(Path("data"), description="Tables, and the embedded log unless the broker names a path.")
-    web_host: str = Field("127.0.0.1", description="Address that the HTTP server binds to.")
+    web_host: str = Field("127.0.0.1", description="Address the HTTP server binds to.")
     web_port: int = Field(6066, ge=0, le=65535, description="Port of the HTTP server.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of every topic; fixed for the life of a log.")
-    api_keys: Path | None = Field(None, description="File of hashed API keys; without it anyone on loopback may call.")
+    api_keys: Path | None = Field(None, description="File of hashed API keys; without it only this machine has access.")
     scorers: Annotated[tuple[str, ...], NoDecode] = Field((), description="Modules with scorers, comma-separated.")
-    scorer_timeout: float = Field(30.0, gt=0, description="A scorer that runs longer is stopped.")
-    scorer_attempts: int = Field(3, ge=1, description="Attempts before a task that keeps failing is failed.")
-    scorer_budget: float = Field(3600.0, ge=0, description="From the first failed attempt until a task is failed.")
-    scorer_backoff: float = Field(0.5, gt=0, description="Longest pause before the second attempt, then doubled.")
-    scorer_longest_pause: float = Field(60.0, gt=0, description="What a backoff never exceeds.")
+    scorer_timeout: float = Field(30.0, gt=0, description="Longest run of a scorer before it is stopped.")
+    scorer_attempts: int = Field(3, ge=1, description="Attempts before a task fails.")
+    scorer_budget: float = Field(3600.0, ge=0, description="Time from the first failed attempt until a task fails.")
+    scorer_backoff: float = Field(0.5, gt=0, description="Longest pause before the second attempt; then doubled.")
+    scorer_longest_pause: float = Field(60.0, gt=0, description="Longest pause between attempts.")
     scorer_usd_per_day: float | None = Field(
-        None, gt=0, le=1_000_000, description="What a scorer may cost a day in each project."
+        None, gt=0, le=1_000_000, description="Spend cap of a scorer per day and project."
     )
-    day_start: time = Field(time(), description="When the days of spend caps begin: HH:MM or HH:MM:SS, UTC.")
+    day_start: time = Field(time(), description="Start of the days of spend caps: HH:MM or HH:MM:SS, UTC.")
     providers: Annotated[dict[str, Provider], NoDecode] = Field(
-        {}, description="File of the providers that scorers ask."
+        {}, description="File of the providers that scorers send requests to."
     )
     remote_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Hosts, with or without a port, that `remote` scorers may be at, comma-separated."
+        (), description="Hosts, with or without a port, allowed for `remote` scorers, comma-separated."
     )
     remote_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Further ones, which may be at private addresses and need no https."
+        (), description="Further ones, which may have private addresses and need no https."
     )
-    call_wait: float = Field(600.0, ge=0, description="How long a task waits for a call that is not there yet.")
+    call_wait: float = Field(600.0, ge=0, description="Longest wait of a task for its call to be logged.")
     concurrency: int = Field(2000, ge=1, description="Tasks that run at once on one worker.")
     scorer_concurrency: int = Field(500, ge=1, description="Tasks of one scorer that run at once on one worker.")
-    kafka_prefix: str = Field("", description="In front of the names of all topics and of the consumer group.")
+    kafka_prefix: str = Field("", description="Prefix of the names of all topics and of the consumer group.")
     kafka_replication: int | None = Field(None, ge=1, description="Replicas of each topic; default: up to three.")
     kafka_min_insync: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 of 3, else 1.")
-    kafka_delivery_timeout: float = Field(60.0, gt=0, description="A record that Kafka does not take by then is lost.")
+    kafka_delivery_timeout: float = Field(60.0, gt=0, description="Time until a record that Kafka refuses is lost.")
     kafka_security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
     kafka_sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = None
     kafka_sasl_password: str | None = Field(None, repr=False)
-    kafka_ssl_cafile: Path | None = Field(None, description="Certificates that sign the brokers' (PEM).")
-    kafka_ssl_certfile: Path | None = Field(None, description="This client's certificate (PEM).")
-    kafka_ssl_keyfile: Path | None = Field(None, description="Its key (PEM).")
-    standby_replicas: int = Field(0, ge=0, description="Workers that keep a copy of each table in case its owner goes.")
-    advertised_url: str | None = Field(None, description="Where other workers reach this one; default: host and port.")
-    cluster_secret: str | None = Field(None, repr=False, description="Shared by all workers of a cluster.")
-    stuck_after: float = Field(120.0, gt=0, description="A worker whose work stands still that long ends itself.")
+    kafka_ssl_cafile: Path | None = Field(None, description="CA certificates for the brokers (PEM).")
+    kafka_ssl_certfile: Path | None = Field(None, description="Client certificate (PEM).")
+    kafka_ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM).")
+    standby_replicas: int = Field(0, ge=0, description="Standby copies of each table on other workers.")
+    advertised_url: str | None = Field(None, description="URL for other workers; default: host and port.")
+    cluster_secret: str | None = Field(None, repr=False, description="Secret that all workers of a cluster share.")
+    stuck_after: float = Field(120.0, gt=0, description="Time without progress after which a worker exits.")
     log_level: str = Field("WARNING", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("scorers", "remote_hosts", "remote_private_hosts", mode="before")
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         if not separator or scheme not in ("embedded", "kafka"):
             raise ValueError("must start with embedded:// or kafka://")
         if scheme == "embedded" and rest and not rest.startswith("/"):
-            raise ValueError("names a path that is not absolute: write embedded:///path, with three slashes")
+            raise ValueError("must name an absolute path: embedded:///path, with three slashes")
         if scheme == "kafka":
             _servers(rest)
         return value
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_host(cls, value: str) -> str:
         if not is_host(value):
-            raise ValueError("must be the name or the address of a host, without brackets and port")
+            raise ValueError("must be a host name or address, without brackets and port")
         return value
 
     @field_validator("log_level")
@@ -125,12 +125,12 @@ class Settings(BaseSettings):
     def _without_keys_only_loopback(self) -> Self:
         if self.api_keys is None and not is_loopback(self.web_host):
             raise ValueError(
-                f"{PREFIX}WEB_HOST={self.web_host} is open to others, so {PREFIX}API_KEYS must name a key file "
-                "(make one with: callscore keys add)"
+                f"{PREFIX}WEB_HOST={self.web_host} can be reached from other machines, so {PREFIX}API_KEYS must name a "
+                "key file. Make one with: callscore keys add"
             )
         if self.api_keys is not None and not self.api_keys.is_file():
             raise ValueError(
-                f"{PREFIX}API_KEYS names {self.api_keys}, which is not a file (make one with: callscore keys add)"
+                f"{PREFIX}API_KEYS names {self.api_keys}, which is not a file. Make one with: callscore keys add"
             )
         return self
 
@@ -164,8 +164,8 @@ class Settings(BaseSettings):
             return self
         if not is_loopback(self.web_host) or self.api_keys is not None:
             raise ValueError(
-                f"{PREFIX}CLUSTER_SECRET must be set where workers on Kafka talk to each other beyond this machine, or "
-                "API keys are wanted (any long random text, the same for all of them)"
+                f"{PREFIX}CLUSTER_SECRET must be set for workers on Kafka that use API keys or can be reached from "
+                "other machines. Use any long random text, the same for all workers"
             )
         return self
 
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         """A provider of the file that CALLSCORE_PROVIDERS names.
 
         Raises:
-            SettingsError: it does not name this one.
+            SettingsError: the file does not have it.
         """
         found = self.providers.get(name)
         if found is None:
@@ -183,20 +183,33 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """Where other workers reach this one."""
+        """The URL of this worker for other workers."""
         if self.advertised_url:
             return self.advertised_url.rstrip("/")
-        anywhere = self.web_host in ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
-        return url_of(socket.gethostname() if anywhere else self.web_host, self.web_port)
+        return self._url(socket.gethostname())
+
+    @property
+    def local_url(self) -> str:
+        """The URL of this worker on this machine."""
+        return self._url("127.0.0.1")
+
+    def _url(self, host_if_any: str) -> str:
+        binds_all = self.web_host in ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
+        return url_of(host_if_any if binds_all else self.web_host, self.web_port)
+
+    @property
+    def missing_keys(self) -> dict[str, str]:
+        """The variables of API keys that are not set, by provider."""
+        return {name: found.key for name, found in self.providers.items() if found.key and not found.api_key}
 
     @property
     def kafka_servers(self) -> list[str]:
-        """host:port of the brokers named in `broker`."""
+        """host:port of each of Kafka's servers."""
         return _servers(self.broker.removeprefix("kafka://"))
 
     @property
     def group(self) -> str:
-        """What the consumer group of all workers is called."""
+        """The consumer group of all workers."""
         return f"{self.kafka_prefix}callscore"
 
     @property
@@ -210,51 +223,52 @@ class Settings(BaseSettings):
 
     @property
     def log_id(self) -> str:
-        """Tells this log from every other."""
+        """Identifies this log."""
         return f"{self.broker_url} {self.kafka_prefix}".strip()
 
     @property
     def broker_url(self) -> str:
-        """The broker as Faust takes it: an embedded one always with its path, Kafka's servers one by one."""
+        """The broker as Faust takes it: an embedded log always with its path, Kafka's servers one by one."""
         if not self.embedded:
             return ";".join(f"kafka://{server}" for server in self.kafka_servers)
-        return f"embedded://{quote(str(self.log_path))}"  # Faust takes `,` and `;` for the end of a URL
+        return f"embedded://{quote(str(self.log_path))}"  # to Faust `,` and `;` end a URL
 
 
 def _servers(named: str) -> list[str]:
-    """host:port of each of Kafka's servers. Raises ValueError if one is none."""
+    """host:port of each of Kafka's servers. Raises ValueError if one is invalid."""
     return [with_port(server, 9092) for server in re.split("[,;]", named.rstrip("/"))]
 
 
 def _host(entry: str) -> str:
-    """A host with or without a port, as a url has it: lower case, ASCII, an IPv6 address in brackets."""
+    """A host with or without a port as in a URL: lower case, ASCII, an IPv6 address in brackets."""
     try:
         url = URL(f"https://[{entry}]" if entry.count(":") > 1 and "[" not in entry else f"https://{entry}")
     except ValueError:
         url = URL()
     host = (url.host_subcomponent or "").rstrip(".")
     if not host or not set("/?#@").isdisjoint(entry):
-        raise ValueError(f"{entry!r} is no host, with or without a port")
+        raise ValueError(f"{entry!r} is not a host, with or without a port")
     return host if url.explicit_port is None else f"{host}:{url.explicit_port}"
 
 
-def misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Of these names of variables, those that look like a setting's and are none, and which they look like."""
+def unknown_variables(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """The names that look like a misspelled setting, each with the setting it resembles."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    others = _CLIENT_VARIABLES | {provider.key for provider in settings.providers.values() if provider.key}
     found = {}
-    for name in sorted(set(names) - known - _CLIENT_VARIABLES):
-        alike = get_close_matches(name, known, 1, cutoff=0.85) if name.startswith(PREFIX) else []
-        if alike:
-            found[name] = alike[0]
+    for name in sorted(set(names) - known - others):
+        similar = get_close_matches(name, known, 1, cutoff=0.85) if name.startswith(PREFIX) else []
+        if similar:
+            found[name] = similar[0]
     return found
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once.
+    """The settings of this process, read once.
 
     Raises:
-        SettingsError: with one sentence, when a variable is wrong.
+        SettingsError: a variable is invalid.
     """
     try:
         return Settings()

@@ -12,13 +12,13 @@ from app.client.http import Client
 from app.client.text import clean, plural
 
 Value = float | str | bool
-Readings = Mapping[str, Value]  # what a score says, by "label", "number" and "passed"
-Pair = tuple[str, Value, Value]  # call id, and what each says
+Readings = Mapping[str, Value]  # of a score, by "label", "number" and "passed"
+Pair = tuple[str, Value, Value]  # call id, and the reading of each scorer
 
-_WORDS = {"label": "labels", "number": "numbers", "passed": "whether calls passed"}
+_PLURALS = {"label": "labels", "number": "numbers", "passed": "whether calls passed"}
 
 
-# What can be compared of one and of the other scorer: like with like, or numbers with `passed`; best first.
+# Which readings of two scorers can be compared, best first.
 _READINGS = (
     ("label", "label"),
     ("number", "number"),
@@ -29,69 +29,69 @@ _READINGS = (
 
 
 async def pairs(client: Client, project: str, one: str, other: str) -> list[Pair]:
-    """What both say of each call, by call id, in a way in which both say it.
+    """Comparable readings of both scorers for each call that both have scored.
 
     Raises:
-        CommandError: no call has a score of both, or these have nothing in common that can be compared.
+        CommandError: no call has scores by both, or their scores cannot be compared.
     """
-    mine, yours = [await _said(client, project, ref) for ref in (one, other)]
+    mine, yours = [await _readings(client, project, ref) for ref in (one, other)]
     if not mine.keys() & yours.keys():
-        raise CommandError(f"No call of {project} has a score of both that can be compared.")
+        raise CommandError(f"No call of {project} has comparable scores by both.")
     found = paired(mine, yours)
     if not found:
         raise CommandError(
-            f"What they say cannot be compared: one gives {_named(mine)}, the other {_named(yours)}, "
-            "and a number can be compared with whether calls passed, but a label only with a label."
+            f"Their scores cannot be compared: one gives {_named(mine)}, the other {_named(yours)}. "
+            "Labels can be compared only with labels, and numbers only with numbers or whether calls passed."
         )
     return found
 
 
-async def _said(client: Client, project: str, ref: str) -> dict[str, Readings]:
+async def _readings(client: Client, project: str, ref: str) -> dict[str, Readings]:
     params = {"project_id": project, "scorer_ref": ref, "status": "succeeded"}
-    return {score["call_id"]: said async for score in client.items("/scores", params) if (said := readings(score))}
+    return {score["call_id"]: found async for score in client.items("/scores", params) if (found := readings(score))}
 
 
 def readings(score: Mapping[str, Any]) -> Readings:
-    """What a score can be compared by, of `label`, `number` and `passed` (the call did or did not)."""
+    """The readings of a score: those of `label`, `number` and `passed` that it has."""
     output = score.get("output")
     label = output.get("label") if isinstance(output, dict) else output
-    said = {
+    found = {
         "label": label if isinstance(label, str) else None,
         "number": scores.value(score),
         "passed": scores.passed(score),
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def paired(mine: Mapping[str, Readings], yours: Mapping[str, Readings]) -> list[Pair]:
-    """What both say of each call, read in the way that most calls allow, of several the best; empty if there is none.
+    """The pair of readings that most calls have, of several the best; empty if there is none.
 
-    Labels of two scales that share none say nothing of each other, so they are compared only for want of anything else.
+    Labels of two scales that have none in common are compared only if nothing else can be.
     """
-    both = [(call_id, said, yours[call_id]) for call_id, said in mine.items() if call_id in yours]
+    both = [(call_id, my, yours[call_id]) for call_id, my in mine.items() if call_id in yours]
     ways = [
         [(call_id, my[one], your[other]) for call_id, my, your in both if one in my and other in your]
         for one, other in _READINGS
     ]
-    return max(ways, key=lambda way: (len(way) if _tells(way) else 0, bool(way)))
+    return max(ways, key=lambda way: (len(way) if _is_informative(way) else 0, bool(way)))
 
 
-def _tells(way: Sequence[Pair]) -> bool:
-    """Whether it is no labels, or some label is said by both."""
+def _is_informative(way: Sequence[Pair]) -> bool:
+    """Whether it has no labels, or both scorers use a common label."""
     mine, yours = ({pair[side] for pair in way if isinstance(pair[side], str)} for side in (1, 2))
     return not mine or bool(mine & yours)
 
 
-def _named(said: Mapping[str, Readings]) -> str:
-    names = {name for its in said.values() for name in its}
-    return " and ".join(word for name, word in _WORDS.items() if name in names)
+def _named(readings_by_call: Mapping[str, Readings]) -> str:
+    names = {name for found in readings_by_call.values() for name in found}
+    return " and ".join(word for name, word in _PLURALS.items() if name in names)
 
 
 def compare(pairs: Sequence[Pair], limit: int) -> dict[str, Any]:
-    """Numbers are correlated, anything else is counted; numbers and whether calls passed are told by each other.
+    """Compare readings: numbers by correlation, labels and passes by counts, numbers with passes by both.
 
     Args:
-        pairs: at least one; of each scorer either all are numbers, or all labels, or all whether the call passed.
+        pairs: at least one; the readings of a scorer are of one type.
 
     Returns:
         `calls`; `compared`, which of `label`, `number` and `passed` of `one` and of the `other`; of numbers `pearson`
@@ -125,7 +125,7 @@ def _by_passed(pairs: Sequence[Pair], passed_by: Literal["one", "other"], limit:
     means = {part: mean(found) if found else None for part, found in parts.items()}
 
     def misplaced(place: int) -> float:
-        """How far a number is from the mean of its calls, if it is nearer to that of the others; else 0."""
+        """How far a number is from the mean of its group, if it is nearer to that of the other group; else 0."""
         own, others = means[passed[place]], means[not passed[place]]
         if own is None or others is None or abs(numbers[place] - own) <= abs(numbers[place] - others):
             return 0.0
@@ -184,7 +184,7 @@ def _shown(pairs: Sequence[Pair], limit: int) -> list[dict[str, Any]]:
 
 
 def correlation(mine: Sequence[float], yours: Sequence[float]) -> float | None:
-    """Pearson's; None where one of them is always the same."""
+    """Pearson's; None if one side is constant."""
     if min(mine) == max(mine) or min(yours) == max(yours):
         return None
     one, other = _deviations(mine), _deviations(yours)
@@ -193,7 +193,7 @@ def correlation(mine: Sequence[float], yours: Sequence[float]) -> float | None:
 
 
 def _deviations(values: Sequence[float]) -> list[float]:
-    """How far each is from their mean, in a unit in which none is too large, or too small, to be squared."""
+    """Deviations from the mean, scaled so that squaring them neither overflows nor underflows."""
     unit = max(map(abs, values))
     scaled = [value / unit for value in values]
     middle = math.fsum(scaled) / len(scaled)
@@ -201,7 +201,7 @@ def _deviations(values: Sequence[float]) -> list[float]:
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """The place of each in order; equal ones share the mean of theirs."""
+    """The rank of each value; equal values share their mean rank."""
     order = sorted(values)
     first: dict[float, int] = {}
     for place, value in enumerate(order):
@@ -211,24 +211,24 @@ def ranks(values: Sequence[float]) -> list[float]:
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """What was found, in a few words."""
-    one, other = (_WORDS[found["compared"][name]] for name in ("one", "other"))
+    """The comparison in a few sentences."""
+    one, other = (_PLURALS[found["compared"][name]] for name in ("one", "other"))
     by = one if one == other else f"{one} of the first with {other} of the other"
-    said = [
+    sentences = [
         f"{plural(found['calls'], 'call')} {'was' if found['calls'] == 1 else 'were'} scored by both; compared: {by}."
     ]
     if "pearson" in found:
         more = f"; the first gives {found['mean_difference']:+.3g} on average" if "mean_difference" in found else ""
-        said.append(
+        sentences.append(
             f"Correlation {_number(found['pearson'])} (Pearson), {_number(found['spearman'])} (Spearman){more}."
         )
     else:
-        said.append(f"They agree on {found['agreement']:.1%}; kappa {_number(found['kappa'])}.")
-    return said
+        sentences.append(f"They agree on {found['agreement']:.1%} of the calls; kappa {_number(found['kappa'])}.")
+    return sentences
 
 
 def table(found: Mapping[str, Any], one: str, other: str) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of what was counted of two scorers with these names; no rows if nothing was."""
+    """Headings and rows of the counts for two scorers with these names; no rows if there are none."""
     if found["by_passed"]:
         judge, scale = (one, other) if found["passed_by"] == "one" else (other, one)
         parts = [
@@ -247,4 +247,4 @@ def table(found: Mapping[str, Any], one: str, other: str) -> tuple[list[str], li
 
 
 def _number(value: float | None) -> str:
-    return "unknown, since one always says the same" if value is None else f"{value:.3f}"
+    return "unknown (one side is constant)" if value is None else f"{value:.3f}"

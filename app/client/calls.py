@@ -10,7 +10,7 @@ _LONGEST = 300  # characters of an output
 
 
 def row(call: Mapping[str, Any]) -> Sequence[str]:
-    """The cells under HEADINGS; in place of an output what a call ended with that has none."""
+    """The cells under HEADINGS; the exception of a call that has no output."""
     output = call.get("output")
-    said = f"exception: {call.get('exception')}" if output is None and call.get("exception") else bare(output)
-    return [call["id"], str(call.get("op_name") or ""), str(call.get("started_at") or ""), clean(said, _LONGEST)]
+    shown = f"exception: {call.get('exception')}" if output is None and call.get("exception") else bare(output)
+    return [call["id"], str(call.get("op_name") or ""), str(call.get("started_at") or ""), clean(shown, _LONGEST)]

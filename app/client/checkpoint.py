@@ -1,4 +1,4 @@
-"""How far an import has come, kept outside the user's folders so that it can continue after an interruption."""
+"""The progress of an import, stored in the state folder of the user so that it can continue after an interruption."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_WRITES = 1.0
 
 @dataclass
 class Progress:
-    """What has been dealt with: everything before `offset`, which is the end of line `line`."""
+    """Everything before `offset`, the end of line `line`, is done."""
 
     offset: int = 0
     line: int = 0
@@ -23,7 +23,7 @@ class Progress:
 
 
 class Checkpoint:
-    """The progress of one import on disk; its name is a hash of all that makes the import what it is."""
+    """The progress of one import on disk; the file name is a hash of what identifies the import."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,20 +31,20 @@ class Checkpoint:
 
     @classmethod
     def of(cls, file: Path, *what: Any) -> Self:
-        """The checkpoint of importing this very file in this very way."""
+        """The checkpoint of importing this version of the file with these options."""
         stat = file.stat()
         identity = orjson.dumps([str(file.absolute()), stat.st_size, stat.st_mtime_ns, *what])
         return cls(_state_folder() / f"import-{hashlib.blake2b(identity, digest_size=16).hexdigest()}.json")
 
     def load(self) -> Progress:
-        """Where to go on; the start if nothing usable was kept."""
+        """Where to continue; the start if no usable checkpoint exists."""
         try:
             return Progress(**orjson.loads(self._path.read_bytes()))
         except (OSError, ValueError, TypeError):
             return Progress()
 
     def save(self, progress: Progress, *, now: bool = False) -> None:
-        """Keep `progress`, at most once a second unless `now`. Without a place to write, an import starts over."""
+        """Store `progress`, at most once a second unless `now`. If that fails, the next import starts over."""
         if not now and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _SECONDS_BETWEEN_WRITES
@@ -57,7 +57,7 @@ class Checkpoint:
             return
 
     def remove(self) -> None:
-        """Forget it: the import is complete, or is to start over."""
+        """Delete it: the import is complete, or starts over."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError:

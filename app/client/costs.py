@@ -1,4 +1,4 @@
-"""What was spent on those who are asked, for people."""
+"""The cost of requests to providers, in readable form."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,23 +13,23 @@ _NOT_COUNTED = {"unpriced_requests": "without a price", "unanswered_requests": "
 
 
 async def fetch(client: Client, project: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
-    """A row per scorer and day that began in the window, and the sum."""
+    """A row for each scorer and day that started in the window, and the total."""
     window = {"since": since, "until": until}
     times = {name: time.isoformat() for name, time in window.items() if time is not None}
     return await client.get("/scorers/costs", {"project_id": project, **times})
 
 
 def brief(cost: Mapping[str, Any]) -> str:
-    """What was spent, as far as that is known."""
+    """A cost in one line."""
     usd = _usd(cost)
     tokens = f"{number(cost['input_tokens'])} + {number(cost['output_tokens'])} tokens"
-    lacking = _not_counted(cost)
-    asked = f"{usd if usd == 'unknown' else f'{usd} USD'} for {plural(cost['requests'], 'request')}, {tokens}"
-    return f"{asked}; not counted: {lacking}" if lacking else asked
+    uncounted = _not_counted(cost)
+    counted = f"{usd if usd == 'unknown' else f'{usd} USD'} for {plural(cost['requests'], 'request')}, {tokens}"
+    return f"{counted}; not counted: {uncounted}" if uncounted else counted
 
 
 def rows(found: Mapping[str, Any]) -> Sequence[Sequence[str]]:
-    """The cells under HEADINGS; the sum is the last row."""
+    """The cells under HEADINGS; the last row is the total."""
     lines = [
         _row(item["day"].removesuffix("T00:00:00.000000Z"), item["cost"], item["scorer_ref"]) for item in found["items"]
     ]

@@ -1,4 +1,4 @@
-"""What clients assume unless told otherwise."""
+"""Defaults of the client commands."""
 
 import os
 
@@ -8,6 +8,6 @@ DEFAULT_URL = "http://127.0.0.1:6066"
 
 
 def default_url() -> str:
-    """Where a service started with this environment answers on this machine."""
+    """The URL on this machine of a service that is started with this environment."""
     host = os.environ.get("CALLSCORE_WEB_HOST", "")
     return url_of(host if is_loopback(host) else "127.0.0.1", os.environ.get("CALLSCORE_WEB_PORT") or "6066")

@@ -1,32 +1,32 @@
-"""What ends a command: each error carries the one sentence that the user reads."""
+"""Errors that end a command; the message of each is the sentence that the user reads."""
 
 
 class CommandError(Exception):
-    """The command cannot go on; the message is one sentence that says why and what helps."""
+    """The command failed; the message says why and what to do."""
 
     exit_code = 1
 
 
 class BadInput(CommandError):
-    """What the user gave cannot be used."""
+    """An argument, option, file or setting of the user is invalid."""
 
     exit_code = 2
 
 
 class UnknownScorer(BadInput):
-    """No scorer that can be used has the name."""
+    """No usable scorer has the name."""
 
 
 class Unreachable(CommandError):
-    """Nothing that speaks callscore's language answers at the address."""
+    """No callscore service answers at the URL."""
 
 
-class NobodyThere(Unreachable):
-    """The address takes no connections."""
+class NotRunning(Unreachable):
+    """Nothing listens at the URL."""
 
 
 class Refused(CommandError):
-    """The service answered with an error. `reason` is what it said about it, without the frame of the sentence."""
+    """The service answered with an error; `reason` is the part of the message that the service wrote."""
 
     def __init__(self, sentence: str, status: int, reason: str) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""A blocking iterator, read by a thread of its own, for a coroutine."""
+"""Reading a blocking iterator from a coroutine, in a thread."""
 
 import asyncio
 import threading
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 async def feed(items: Iterator[T], ahead: int = 2) -> AsyncIterator[T]:
-    """What `items` yields, at most `ahead` of it in advance; its error is raised here.
+    """The items of `items`, read at most `ahead` in advance; its errors are raised here.
 
-    The thread is a daemon: one that waits for input that never comes must not keep the process alive.
+    The thread is a daemon, so that waiting for input does not keep the process alive.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Which field of a JSON line is what of a call."""
+"""Turning JSON lines into calls."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from app.client.errors import BadInput
 MAX_CALL_BYTES = 1 << 20
 EPOCH = "1970-01-01T00:00:00Z"
 _MISSING = object()
-_MILLISECONDS_FROM = 1e11  # as seconds this would be in the year 5138
+_MILLISECONDS_FROM = 1e11  # as seconds, this is in the year 5138
 
 
 class BadLine(ValueError):
@@ -27,9 +27,9 @@ class NoOutput(BadLine):
 
 @dataclass(frozen=True)
 class Fields:
-    """How lines become calls. A field is a name or a dotted path; a number in a path is a place in a list.
+    """Which field of a line becomes what of a call: a name or dotted path, in which a number is a list index.
 
-    Inputs and attributes are called by the last name of their path. The same line always gives the same bytes.
+    Inputs and attributes are named after the last name of their path. The same line always gives the same bytes.
     """
 
     project: str
@@ -43,18 +43,18 @@ class Fields:
     ended_at: str | None = None
     unseen: set[str] = field(default_factory=set, compare=False, repr=False)
     first: list[str] = field(default_factory=list, compare=False, repr=False)
-    """The names that the first line had, for who named others."""
+    """The field names of the first line, for error messages."""
 
     def __post_init__(self) -> None:
         for what, paths in (("--input", self.inputs), ("--attribute", self.attributes)):
             names = [_name(path) for path in paths]
             for name in names:
                 if names.count(name) > 1:
-                    raise BadInput(f"Two fields of {what} would both be called {name!r}.")
+                    raise BadInput(f"Two fields of {what} would both be named {name!r}.")
         self.unseen.update(self.inputs, self.attributes)
 
     def call(self, line: bytes) -> bytes:
-        """The call of one line, as JSON of the shape that `calls/complete` takes. Raises BadLine."""
+        """The call of one line, as JSON for `calls/complete`. Raises BadLine."""
         row = _row(line)
         if not self.first:
             self.first.extend(row)
@@ -77,7 +77,7 @@ class Fields:
         }
         encoded = orjson.dumps(call)
         if len(encoded) > MAX_CALL_BYTES:
-            raise BadLine(f"too large: the call has {len(encoded):,} bytes, at most {MAX_CALL_BYTES:,} are allowed")
+            raise BadLine(f"too large: the call has {len(encoded):,} bytes, the limit is {MAX_CALL_BYTES:,}")
         return encoded
 
     def _id(self, row: dict[str, Any], line: bytes) -> str:
@@ -87,7 +87,7 @@ class Fields:
         if value is _MISSING:
             raise BadLine(f"no field {self.id!r} for the id")
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise BadLine(f"the id in {self.id!r} is neither text nor a whole number")
+            raise BadLine(f"the id in {self.id!r} is neither a string nor an integer")
         try:
             return ids.check_id(str(value))
         except ids.BadId as error:
@@ -98,7 +98,7 @@ class Fields:
             return self.op_name
         value = find(row, self.op_name_field)
         if not isinstance(value, str) or not value:
-            raise BadLine(f"no text in {self.op_name_field!r} for the op name")
+            raise BadLine(f"no string in {self.op_name_field!r} for the op name")
         return value
 
     def _inputs(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -125,14 +125,14 @@ class Fields:
         return picked
 
     def _times(self, row: dict[str, Any]) -> tuple[str, str]:
-        """Never from the clock, so that importing a line again changes nothing."""
+        """Start and end, never from the clock: importing a line again must give the same call."""
         started = EPOCH if self.started_at is None else _time(row, self.started_at)
         ended = started if self.ended_at is None else _time(row, self.ended_at)
         return (ended if self.started_at is None else started), ended
 
 
 def find(row: Any, path: str) -> Any:
-    """The value at a dotted path; a field whose own name has the dots goes first."""
+    """The value at a dotted path; a field whose name contains the dots takes precedence."""
     if isinstance(row, dict) and path in row:
         return row[path]
     value = row
@@ -147,7 +147,7 @@ def find(row: Any, path: str) -> Any:
 
 
 def _name(path: str) -> str:
-    """What an input or attribute is called: the last step of its path that is not a place in a list."""
+    """The name of an input or attribute: the last step of its path that is not a list index."""
     steps = [step for step in path.split(".") if not step.isdecimal()]
     return steps[-1] if steps else path
 
@@ -156,7 +156,7 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadLine(f"not valid JSON: {error.msg} (column {error.colno}); one JSON object is expected") from None
+        raise BadLine(f"not valid JSON: {error.msg} (column {error.colno}); a JSON object is expected") from None
     if not isinstance(row, dict):
         raise BadLine("not a JSON object")
     return row

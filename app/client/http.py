@@ -1,4 +1,4 @@
-"""The service as a client sees it: JSON over HTTP, with patience and with errors that say what to do."""
+"""An HTTP client of the service that retries for a while, and whose errors say what to do."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from app.client.errors import CommandError, NobodyThere, Refused, Unreachable
+from app.client.errors import CommandError, NotRunning, Refused, Unreachable
 from app.client.sse import server_sent
 from app.client.text import clean
 
@@ -28,7 +28,7 @@ _LONGEST_WAIT = 5.0
 
 @dataclass(frozen=True)
 class Service:
-    """Where the service answers, and the key to show it."""
+    """The URL of a service, and the API key to send."""
 
     url: str
     api_key: str | None = None
@@ -37,9 +37,9 @@ class Service:
 class Client:
     """One connection pool to one service; use it as an async context manager.
 
-    A request is repeated while the service is busy (429, 503), while one of its workers does not say what it holds,
-    or, once it has answered before, while it is away for a moment, for up to `patience` seconds in all. Every POST that
-    callscore takes may safely be repeated.
+    A request is retried for up to `patience` seconds while the service is busy (429, 503), while one of its workers is
+    missing from a list, or while the service is unreachable after it has answered before. Every POST to callscore is
+    safe to repeat.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class Client:
             await asyncio.sleep(0.1)
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The JSON object at `path`, which is already percent-encoded."""
+        """Get the JSON object at `path`, which is already percent-encoded."""
         return await self._request("GET", path, params=params)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Send the JSON `body` and return the JSON object that comes back."""
+        """Post the JSON `body` and return the JSON object of the answer."""
         return await self._request("POST", path, body=body, headers=headers)
 
     async def items(
@@ -119,24 +119,24 @@ class Client:
         while True:
             pause = 0.0
             try:
-                status, answer, told = await self._once(method, path, params, body, headers)
+                status, answer, received = await self._once(method, path, params, body, headers)
             except (TimeoutError, aiohttp.ClientError) as error:
                 trouble = self._trouble(error)
             else:
                 self._has_answered = True
-                pause = _retry_after(told.get("Retry-After"))
-                silent = told.get(_UNANSWERED) if method == "GET" else None
-                if 200 <= status < 300 and silent is None:
+                pause = _retry_after(received.get("Retry-After"))
+                missing = received.get(_UNANSWERED) if method == "GET" else None
+                if 200 <= status < 300 and missing is None:
                     return self._object(answer)
-                trouble = self._refused(status, answer) if silent is None else self._incomplete(silent)
-                if status not in _BUSY and silent is None:
+                trouble = self._refused(status, answer) if missing is None else self._incomplete(missing)
+                if status not in _BUSY and missing is None:
                     raise trouble
             await patience.spend(trouble, pause)
 
     async def events(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of a stream of server-sent events, for as long as the caller wants to.
+        """The JSON objects of a stream of server-sent events.
 
-        A stream that ends is asked for again, from where it was; the last one is over when the service says so.
+        A stream that ends is resumed from its last event, until the service answers 204: there is no more.
         """
         patience = _Patience(self._patience, self._on_wait)
         headers = {"Accept": "text/event-stream"}
@@ -165,9 +165,9 @@ class Client:
             await patience.spend(trouble, pause)
 
     async def frames(self, path: str) -> AsyncIterator[bytes]:
-        """The parts of a binary answer, each behind its length in four bytes; an empty one ends it.
+        """The parts of a binary answer, each preceded by its length in four bytes; an empty part is the last.
 
-        It is asked for again until it begins.
+        The request is retried only until the answer begins.
         """
         patience = _Patience(self._patience, self._on_wait)
         while True:
@@ -185,19 +185,19 @@ class Client:
                     pause = _retry_after(response.headers.get("Retry-After"))
             except (TimeoutError, aiohttp.ClientError, asyncio.IncompleteReadError) as error:
                 url = self.service.url
-                raise Unreachable(f"The service at {url} did not answer to the end: {_say(error)}.") from None
+                raise Unreachable(f"The service at {url} did not complete its answer: {_describe(error)}.") from None
             await patience.spend(trouble, pause)
 
     def _trouble(self, error: TimeoutError | aiohttp.ClientError) -> CommandError:
-        """What a request came to that got no whole answer; raised where asking again is of no use."""
+        """The error for a request without a complete answer; raised at once if retrying is of no use."""
         if isinstance(error, aiohttp.ClientConnectionError):
             trouble = self._unreachable(error)
             if not self._has_answered:
                 raise trouble from None
             return trouble
         if isinstance(error, aiohttp.ClientPayloadError):
-            return Unreachable(f"The connection to {self.service.url} broke off.")
-        return Unreachable(f"The service at {self.service.url} did not answer properly: {_say(error)}.")
+            return Unreachable(f"The connection to {self.service.url} was lost.")
+        return Unreachable(f"The service at {self.service.url} did not answer: {_describe(error)}.")
 
     async def _once(
         self,
@@ -214,20 +214,20 @@ class Client:
         ) as response:
             return response.status, await response.read(), response.headers
 
-    def _incomplete(self, silent: str) -> Unreachable:
-        """What is not shown, since what is missing of it would be taken for not there."""
+    def _incomplete(self, partitions: str) -> Unreachable:
+        """The error for a list without the rows of some worker, which would look as if they did not exist."""
         return Unreachable(
-            f"A worker of the service at {self.service.url} does not answer, so what it holds would be missing "
-            f"(partitions {clean(silent, 100)})."
+            f"A worker of the service at {self.service.url} does not answer, so its data would be missing "
+            f"(partitions {clean(partitions, 100)})."
         )
 
     def _unreachable(self, error: aiohttp.ClientConnectionError) -> Unreachable:
         url = self.service.url
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return Unreachable(f"The host of {url} is not known; check --url or CALLSCORE_URL.")
+            return Unreachable(f"The host of {url} cannot be resolved; check --url or CALLSCORE_URL.")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
-            return NobodyThere(f"No callscore service answers at {url}; start one with: callscore up")
-        return Unreachable(f"The connection to {url} failed: {_say(error)}.")
+            return NotRunning(f"No callscore service answers at {url}; start one with: callscore up")
+        return Unreachable(f"The connection to {url} failed: {_describe(error)}.")
 
     def _object(self, answer: bytes) -> dict[str, Any]:
         try:
@@ -241,28 +241,28 @@ class Client:
     def _refused(self, status: int, answer: bytes) -> Refused:
         url, reason = self.service.url, _reason(answer)
         if status == 401 and self.service.api_key:
-            sentence = f"The service at {url} does not know this API key."
+            sentence = f"The service at {url} does not accept this API key."
         elif status == 401:
-            sentence = f"The service at {url} wants an API key; give one with --api-key or CALLSCORE_API_KEY."
+            sentence = f"The service at {url} requires an API key; set CALLSCORE_API_KEY or use --api-key."
         elif status == 403:
             sentence = f"This API key may not do that: {reason or 'the service answered 403'}."
         elif status == 404 and (missing := _MISSING.search(reason)):
             sentence = f"The service at {url} has no such {missing[1].lower()} (or your key may not see it)."
         elif status == 404:
-            sentence = f"The service at {url} does not have that: {reason or 'it answered 404'}."
+            sentence = f"The service at {url} found nothing: {reason or 'it answered 404'}."
         elif status == 503:
             sentence = f"The service at {url} is not ready: {reason or 'it answered 503'}."
         elif 400 <= status < 500:
-            sentence = f"The service refused the request ({status}): {reason or 'it did not say why'}."
+            sentence = f"The service refused the request ({status}): {reason or 'no reason given'}."
         elif status >= 500:
-            sentence = f"The service at {url} failed ({status}): {reason or 'its own output says why'}."
+            sentence = f"The service at {url} failed ({status}): {reason or 'see its log'}."
         else:
-            sentence = f"What answers at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
+            sentence = f"The server at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
         return Refused(sentence, status, reason or f"the service answered {status}")
 
 
 class _Answer(dict[str, Any]):
-    """What the service answered; who answers without what is looked for in it is another service."""
+    """The answer of a service; one without a field that callscore always sends is from another kind of service."""
 
     def __init__(self, value: Mapping[str, Any], url: str) -> None:
         super().__init__(value)
@@ -273,11 +273,11 @@ class _Answer(dict[str, Any]):
 
 
 def _not_callscore(url: str) -> Unreachable:
-    return Unreachable(f"What answers at {url} is not callscore; check --url or CALLSCORE_URL.")
+    return Unreachable(f"The server at {url} is not callscore; check --url or CALLSCORE_URL.")
 
 
 class _Patience:
-    """How long a client goes on trying, and the growing pauses between."""
+    """How long a client keeps retrying, with growing pauses."""
 
     def __init__(self, seconds: float, on_wait: Callable[[str], None]) -> None:
         self._seconds = seconds
@@ -285,30 +285,30 @@ class _Patience:
         self.renew()
 
     def renew(self) -> None:
-        """The service has answered."""
+        """Start anew, after an answer."""
         self._give_up = time.monotonic() + self._seconds
         self._wait = _FIRST_WAIT
-        self._said = ""
+        self._noted = ""
 
     async def spend(self, trouble: CommandError, at_least: float) -> None:
-        """Pause after some trouble, for `at_least` so many seconds; raises it when there is no patience left."""
+        """Pause for `at_least` so many seconds; raises `trouble` instead when the time is up."""
         pause = max(self._wait * random.uniform(0.75, 1.25), at_least)  # noqa: S311 - jitter, not a secret
         if time.monotonic() + pause > self._give_up:
             raise trouble
-        said = f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s."
-        if said != self._said:
-            self._on_wait(said)
-        self._said = said
+        line = f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s."
+        if line != self._noted:
+            self._on_wait(line)
+        self._noted = line
         await asyncio.sleep(pause)
         self._wait = min(self._wait * 2, _LONGEST_WAIT)
 
 
-def _say(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return clean(str(error) or type(error).__name__, 200)
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds to wait, from either form of the header; 0 where there is none."""
+    """Seconds to wait according to the header, in either of its forms; 0 without one."""
     if value is None:
         return 0.0
     if value.strip().isdigit():
@@ -320,7 +320,7 @@ def _retry_after(value: str | None) -> float:
 
 
 def _reason(answer: bytes) -> str:
-    """What the service says about an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
+    """The reason in the body of an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
     try:
         value = orjson.loads(answer)
     except orjson.JSONDecodeError:
@@ -332,10 +332,10 @@ def _reason(answer: bytes) -> str:
         return clean(detail, 500).rstrip(".")
     if not isinstance(detail, list):
         return ""
-    told = [_problem(item) for item in detail[:3] if isinstance(item, dict)]
+    reasons = [_problem(item) for item in detail[:3] if isinstance(item, dict)]
     if len(detail) > 3:
-        told.append(f"and {len(detail) - 3} more")
-    return "; ".join(part for part in told if part)
+        reasons.append(f"and {len(detail) - 3} more")
+    return "; ".join(part for part in reasons if part)
 
 
 def _problem(item: Mapping[str, Any]) -> str:

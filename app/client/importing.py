@@ -1,4 +1,4 @@
-"""Sending the lines of a file to the service as calls."""
+"""Importing the lines of a file as calls."""
 
 import asyncio
 import time
@@ -28,13 +28,13 @@ _NOWHERE = Line(0, None, 0, 0)
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:
-    """Whether calls of the project came since then that are there with other content, which stays.
+    """Whether calls were sent since then that exist with different content, which the service keeps.
 
-    False as well if the service does not tell this key.
+    Also False if this API key may not list dead letters.
     """
-    with suppress(Refused, Unreachable):  # the calls are there, whoever is away just now
+    with suppress(Refused, Unreachable):  # the import itself has succeeded
         async for _ in client.items("/calls", {"project_id": project}, 1):
-            pass  # asked, since it answers once all that was logged is in the tables
+            pass  # answered only when all logged calls are in the tables
         params = {"project_id": project, "reason": "call_rewritten", "since": since}
         return [letter async for letter in client.items("/dead-letters", params, 1)] != []
     return False
@@ -42,7 +42,7 @@ async def rewrites(client: Client, project: str, since: str) -> bool:
 
 @dataclass
 class Batch:
-    """Consecutive lines: the calls to send, each with its line number, and the lines that cannot be calls."""
+    """Consecutive lines: the calls to send, and the lines that cannot become calls, with their line numbers."""
 
     calls: list[tuple[int, bytes]] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
@@ -77,42 +77,42 @@ def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
 
 
 class Complaints:
-    """What is said about the lines that cannot be calls: the first few, and how many more there were."""
+    """Notes about the lines that cannot become calls: the first few, and how many more there are."""
 
     def __init__(self, fields: Fields) -> None:
         self._fields = fields
-        self._held: list[str] = []
+        self._pending: list[str] = []
         self._lines = 0
         self._without_output = 0
 
     def add(self, bad: Iterable[tuple[int, str]], without_output: int) -> None:
-        """Take bad lines in; nothing is said yet."""
+        """Add bad lines; they are not printed yet."""
         for line, reason in bad:
             self._lines += 1
             if self._lines <= MAX_COMPLAINTS:
-                self._held.append(f"line {line}: {clean(reason)}")
+                self._pending.append(f"line {line}: {clean(reason)}")
         self._without_output += without_output
 
-    def tell(self) -> None:
-        """Say what has not been said yet."""
-        for complaint in self._held:
+    def print(self) -> None:
+        """Print what has not been printed yet."""
+        for complaint in self._pending:
             note(complaint)
-        self._held.clear()
+        self._pending.clear()
 
     def end(self, none_sent: bool) -> None:
-        """Say the rest; if no line at all had the output, only that, and what to do."""
+        """Print the rest; if no line has the output field, print only that and what to do."""
         if none_sent and self._lines and self._without_output == self._lines:
             names = clean(", ".join(self._fields.first), 500) or "none"
             output = repr(self._fields.output)
-            note(f"No line has the field {output}: name the output's with --output; the first has {names}.")
+            note(f"No line has the field {output}. Name the output field with --output. The first line has: {names}.")
             return
-        self.tell()
+        self.print()
         if self._lines > MAX_COMPLAINTS:
             note(f"and {number(self._lines - MAX_COMPLAINTS)} more")
 
 
 class Import:
-    """One run over one source. `progress` counts what earlier, interrupted runs did as well."""
+    """Importing one source. `progress` includes earlier, interrupted runs."""
 
     def __init__(self, client: Client, source: Source, fields: Fields, checkpoint: Checkpoint | None = None) -> None:
         self.progress = checkpoint.load() if checkpoint else Progress()
@@ -128,10 +128,10 @@ class Import:
     async def run(self, limit: int | None = None) -> Progress:
         """Send everything that is left, at most the first `limit` lines of the source that are not blank.
 
-        A line that cannot be a call is counted, the first few are noted, and the rest goes on.
+        Lines that cannot become calls are counted, and the first few are noted.
 
         Raises:
-            CommandError: when the service or the source fails; what was done is kept for the next run.
+            CommandError: the service or the source fails; the progress is stored for the next run.
         """
         before = self.progress.imported + self.progress.rejected
         lines = self._source.lines(self.progress.offset, self.progress.line)
@@ -167,7 +167,7 @@ class Import:
         started: float,
         before: int,
     ) -> None:
-        """Wait for the oldest batch: batches are settled in order, so that a checkpoint has no holes behind it."""
+        """Wait for the oldest batch: in order, so that everything before a checkpoint is done."""
         batch, task = window[0]
         refused = await task
         window.popleft()
@@ -177,17 +177,17 @@ class Import:
         done.rejected += len(batch.bad) + len(refused)
         done.imported += len(batch.calls) - len(refused)
         if done.imported:
-            self._complaints.tell()
+            self._complaints.print()
         rate = (done.imported + done.rejected - before) / max(time.monotonic() - started, 1e-6)
-        words = f"{_megabytes(batch.last.position)}, {number(done.imported)} calls, {number(round(rate))}/s"
+        text = f"{_megabytes(batch.last.position)}, {number(done.imported)} calls, {number(round(rate))}/s"
         if done.rejected:
-            words += f", {number(done.rejected)} rejected"
-        shown.show(batch.last.position, self._source.size, words)
+            text += f", {number(done.rejected)} rejected"
+        shown.show(batch.last.position, self._source.size, text)
         if self._checkpoint:
             self._checkpoint.save(done)
 
     async def _send(self, calls: list[tuple[int, bytes]]) -> list[tuple[int, str]]:
-        """Post the calls and return those that the service refuses, found by sending halves: doing so again is safe."""
+        """Post the calls and return those that the service refuses, found by bisection: sending calls again is safe."""
         if not calls:
             return []
         try:

@@ -1,4 +1,4 @@
-"""The lines of a file that may be huge, compressed, or still being written to a pipe."""
+"""The lines of a file, which may be huge, compressed or a pipe."""
 
 import gzip
 import os
@@ -18,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 class Line(NamedTuple):
     """One line without its end; `data` is None if it is longer than MAX_LINE_BYTES.
 
-    `offset` is where the next line starts in the uncompressed text, `position` how much of the file has been read.
+    `offset` is where the next line starts in the uncompressed text, `position` how many bytes of the file are read.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 @dataclass
 class Source:
-    """Where lines come from: a file, compressed with gzip or not, or stdin for `-`. Memory stays flat."""
+    """A file, gzipped or not, or stdin for `-`, read in constant memory."""
 
     name: str
     size: int | None
@@ -50,7 +50,7 @@ class Source:
         """The lines from `offset` on, which follows line `number`; blank lines are left out.
 
         Raises:
-            CommandError: when the file cannot be read on.
+            CommandError: the file cannot be read any further.
         """
         try:
             compressed = self._raw.peek(2)[:2] == _GZIP_MAGIC

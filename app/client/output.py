@@ -1,15 +1,16 @@
-"""What the commands print: results on stdout, everything about the work on stderr."""
+"""What commands print: results to stdout, everything else to stderr."""
 
 import sys
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.client.text import clean
+from app.client.text import clean, json_line
 
 _WIDE = 100_000
 _GAP = 2
@@ -18,13 +19,13 @@ _NARROWEST = 12
 
 @cache
 def stdout() -> Console:
-    """Where results go; without a terminal nothing is coloured, wrapped or cut."""
+    """The console for results; without a terminal nothing is coloured, wrapped or cut."""
     return _console(sys.stdout.isatty(), stderr=False)
 
 
 @cache
 def stderr() -> Console:
-    """Where progress, notices and errors go."""
+    """The console for progress, notes and errors."""
     return _console(sys.stderr.isatty(), stderr=True)
 
 
@@ -40,22 +41,27 @@ def _console(terminal: bool, *, stderr: bool) -> Console:
     )
 
 
-def say(line: str) -> None:
-    """One line of a result."""
+def print_line(line: str) -> None:
+    """Print one line of a result."""
     stdout().print(Text(line))
 
 
+def print_json(value: Any) -> None:
+    """Print a result as one line of JSON."""
+    sys.stdout.write(f"{json_line(value)}\n")
+
+
 def note(line: str) -> None:
-    """One line about the work, which no program reads."""
+    """Print one line for people to stderr."""
     stderr().print(Text(line))
 
 
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), fold: bool = False
 ) -> None:
-    """A table; on a terminal its last column gets the room that is left and is cut, or folded, to fit.
+    """Print a table. On a terminal the last column gets the remaining width and is cut, or folded, to fit.
 
-    Where there is no room for the others, all are folded: nobody can use half an id.
+    If the other columns do not fit, all are folded, since half an id is of no use.
     """
     console = stdout()
     shown = [clean(heading) for heading in headings]

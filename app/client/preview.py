@@ -1,4 +1,4 @@
-"""A look at a small file before anything of it is imported."""
+"""Checking a small file before any of it is imported."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +16,9 @@ _MOST_BYTES = 4 << 20
 
 
 def look_at(path: str, fields: Fields, limit: int | None = None) -> int:
-    """Look at the first `limit` lines of a file before all else, if it is small: how many repeat one before them.
+    """Check the first `limit` lines of a file, if it is small. Returns how many repeat an earlier one.
 
-    Raises BadInput if no line has a field that is named: what is imported stays as it is, so that a wrong name could
-    not be put right.
+    Raises BadInput if no line has a named field: imported calls cannot be changed, so it could not be corrected later.
     """
     seen = replace(fields, unseen=set(), first=[])
     calls: set[bytes] = set()
@@ -29,19 +28,19 @@ def look_at(path: str, fields: Fields, limit: int | None = None) -> int:
             calls.update(blake2b(call, digest_size=16).digest() for _, call in batch.calls)
             number_of_calls += len(batch.calls)
     except (_Large, CommandError):
-        return 0  # what cannot be read is told by the import, of what is behind
+        return 0  # the import itself reports what cannot be read
     if calls and seen.unseen and limit is None:
         missing = ", ".join(repr(name) for name in sorted(seen.unseen))
         names = clean(", ".join(seen.first), 500)
         raise BadInput(
-            f"No line has the field {missing}, so nothing was imported; the first has {names}. "
-            "To import it all the same: callscore calls import - < FILE"
+            f"No line has the field {missing}, so nothing was imported. The first line has: {names}. "
+            "To import the file anyway: callscore calls import - < FILE"
         )
     return number_of_calls - len(calls)
 
 
 class _Large(Exception):
-    """More than is looked at before all else."""
+    """The file is too large to be checked, or is not a regular file."""
 
 
 def _lines_of_small(path: str) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar that is redrawn on a terminal, now and then a plain line elsewhere."""
+"""Progress on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 import time
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Bar(Protocol):
-    """Something that shows how far the work is."""
+    """Shows the progress of some work."""
 
     def show(self, done: float, total: float | None, text: str) -> None:
-        """`done` of `total` (None: unknown), in any unit, and the same in words."""
+        """Show `done` of `total` (None: unknown), in any unit, and a text."""
 
 
 class _Drawn:
@@ -41,7 +41,7 @@ class _Lines:
 
 @contextmanager
 def bar(label: str) -> Iterator[Bar]:
-    """A bar for as long as the block runs."""
+    """A bar while the block runs."""
     console = stderr()
     if not console.is_terminal:
         yield _Lines(label)

@@ -1,4 +1,4 @@
-"""Score requests: submitting calls for scoring, and watching until every task is terminal."""
+"""Score requests: submitting, watching, cancelling and retrying them."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ from app.client.output import note
 from app.client.progress import bar
 from app.client.text import clean, number, plural, rate, seconds
 
-Task = dict[str, Any]  # as GET /score-requests/{id}/tasks has it
+Task = dict[str, Any]  # an item of GET /score-requests/{id}/tasks
 
 MAX_IDS = 100_000
-MAX_ID_BYTES = 24 << 20  # the service takes bodies of up to 32 MiB
+MAX_ID_BYTES = 24 << 20  # the service accepts bodies of up to 32 MiB
 TERMINAL = ("succeeded", "failed", "cancelled")
-_LOOKED_AT = 10_000  # tasks of a request in a state, of which it is told why they are
-_REASONS = 3  # that are told, of those the most frequent
+_MOST_TASKS = 10_000  # of a request, whose reasons are counted
+_REASONS = 3  # shown, the most frequent first
 _NAMES = {"waiting_for_call": "waiting for call or code"}
 
 
@@ -34,11 +34,11 @@ async def call_ids(client: Client, project: str) -> list[str]:
     except Refused as error:
         if error.status != 422 or "ids_only" not in error.reason:
             raise
-        return [call["id"] async for call in client.items("/calls", params)]  # a service of before
+        return [call["id"] async for call in client.items("/calls", params)]  # an older service
 
 
 async def gaps(client: Client, project: str, refs: Sequence[str]) -> list[tuple[list[str], list[str]]]:
-    """What to submit to score exactly the gaps of each of these scorers: the calls and the scorers of requests."""
+    """The calls and scorers of the requests that score exactly the gaps of these scorers."""
     work: list[tuple[list[str], list[str]]] = []
     for ref in refs:
         params = {"project_id": project, "scorer_ref": ref}
@@ -48,7 +48,7 @@ async def gaps(client: Client, project: str, refs: Sequence[str]) -> list[tuple[
 
 
 def parts(ids: Sequence[str]) -> list[list[str]]:
-    """`ids` without repetitions, cut into lists that each fit into one request."""
+    """`ids` without duplicates, split into lists that each fit into one request."""
     found: list[list[str]] = []
     size = 0
     for call_id in dict.fromkeys(ids):
@@ -64,9 +64,9 @@ def parts(ids: Sequence[str]) -> list[list[str]]:
 async def submit(
     client: Client, project: str, ids: Sequence[str], refs: Sequence[str], rescore: str | None = None
 ) -> str:
-    """Ask for scores of these calls; the id of the request, which is durable then."""
+    """Submit these calls for scoring. Returns the id of the request, which is durable."""
     body = orjson.dumps({"project_id": project, "call_ids": ids, "scorer_refs": refs})
-    # The key makes it safe to post again when an answer got lost.
+    # The key makes it safe to post again when an answer is lost.
     headers = {"Prefer": "return=representation", "Idempotency-Key": uuid.uuid4().hex}
     if rescore is not None:
         headers["Callscore-Rescore"] = rescore
@@ -75,22 +75,22 @@ async def submit(
 
 
 async def find(client: Client, request_id: str) -> dict[str, Any]:
-    """A request as it stands."""
+    """The current state of a request."""
     return await client.get(_path(request_id))
 
 
 async def cancel(client: Client, request_id: str) -> None:
-    """Withdraw what has not ended of a request; one that is cancelled already stays so."""
+    """Cancel the tasks of a request that have not ended; does nothing if it is already cancelled."""
     try:
         await client.post(f"{_path(request_id)}/cancel", b"{}")
     except Refused as error:
         if error.status != 409 or (await find(client, request_id))["status"] != "cancelled":
             raise
-        note("It is cancelled already, so nothing is withdrawn.")
+        note("The request is already cancelled.")
 
 
 async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), errors: Sequence[str] = ()) -> None:
-    """Try again what failed or was cancelled of a request: only by these scorers, refs or names, and only these errors.
+    """Retry the tasks of a request that failed or were cancelled: only by these scorers, and only with these errors.
 
     Raises:
         BadInput: the request has no such scorer.
@@ -108,32 +108,34 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
 async def _unmatched(
     client: Client, request: dict[str, Any], refs: Sequence[str] | None, errors: set[str]
 ) -> list[str]:
-    """A line if nothing is there that is to be tried again, or nothing that failed with one of these errors."""
+    """A line if there is nothing to retry, or if no task failed with one of these errors."""
     states = ("failed",) if errors else ("failed", "cancelled")
-    looked_at = [await _tasks(client, request, state) for state in states]
-    if any(len(tasks) == _LOOKED_AT for tasks in looked_at):
-        return []  # there may be others
-    ended = [task for tasks in looked_at for task in tasks if refs is None or task["scorer_ref"] in refs]
-    whose = "it" if refs is None else "what these scorers were asked for"
+    tasks_by_state = [await _tasks(client, request, state) for state in states]
+    if any(len(tasks) == _MOST_TASKS for tasks in tasks_by_state):
+        return []  # not all tasks were looked at
+    ended = [task for tasks in tasks_by_state for task in tasks if refs is None or task["scorer_ref"] in refs]
+    whose = "No task of the request" if refs is None else "No task of these scorers"
     if not ended:
-        return [f"Nothing of {whose} has failed{'' if errors else ' or was cancelled'}, so nothing is tried again."]
+        return [f"{whose} {'failed' if errors else 'failed or was cancelled'}, so nothing is retried."]
     failed = {str(task["reason"]) for task in ended}
     unknown = ", ".join(repr(clean(error)) for error in sorted(errors - failed))
-    nothing = "" if errors & failed else ", so nothing is tried again"
-    there_are = clean(", ".join(sorted(failed)), 200)
-    return [f"None of {whose} failed with {unknown}{nothing}; there are: {there_are}"] if unknown else []
+    nothing = "" if errors & failed else ", so nothing is retried"
+    known = clean(", ".join(sorted(failed)), 200)
+    return [f"{whose} failed with {unknown}{nothing}. The errors are: {known}"] if unknown else []
 
 
 def _named(refs: Sequence[str], scorer: str) -> list[str]:
     found = [ref for ref in refs if scorer in (ref, ref.rpartition(":")[0].rpartition("/")[2])]
     if not found:
-        raise BadInput(f"The request has no scorer {clean(scorer)!r}; see which it has with: callscore status")
+        raise BadInput(
+            f"The request has no scorer {clean(scorer)!r}. List its scorers with: callscore status REQUEST_ID"
+        )
     return found
 
 
 _AWAITED = {
-    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS; "
-    "after an edit, restart)"
+    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (check CALLSCORE_SCORERS; "
+    "restart after an edit)"
 }
 
 
@@ -142,10 +144,10 @@ def _path(request_id: str) -> str:
 
 
 async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Show progress until every request is finished; the requests as they ended."""
+    """Show progress until every request is finished. Returns the finished requests."""
     latest: dict[str, dict[str, Any]] = {}
     started, done_before = time.monotonic(), None
-    told: set[tuple[str, str]] = set()  # of which requests it was said what tasks in which state wait for
+    noted: set[tuple[str, str]] = set()  # requests and states of tasks whose waits were noted
     with bar("Scoring") as shown:
         async for request in _progress(client, request_ids):
             latest[request["request_id"]] = request
@@ -154,53 +156,53 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             done_before = done if done_before is None else done_before
             shown.show(done, tasks["total"], words(tasks, done - done_before, time.monotonic() - started))
             for state in _WAITING:
-                if (request["request_id"], state) not in told and (lines := await _waits(client, request, state)):
-                    told.add((request["request_id"], state))
+                if (request["request_id"], state) not in noted and (lines := await _waits(client, request, state)):
+                    noted.add((request["request_id"], state))
                     for line in lines:
                         note(f"{line}.")
     return [latest[request_id] for request_id in request_ids]
 
 
 def words(tasks: Counter[str], ended: int, elapsed: float) -> str:
-    """How far the work is, of which so many tasks have ended in this time, and what is in its way."""
+    """The progress of tasks, of which `ended` have ended in `elapsed` seconds, and what delays them."""
     parts = [f"{number(sum(tasks[state] for state in TERMINAL))} of {plural(tasks['total'], 'task')}"]
-    if ended:  # else nobody can tell yet
+    if ended:  # else the rate is unknown
         parts.append(rate(ended / max(elapsed, 1e-6)))
-    for state, said in (
+    for state, text in (
         ("failed", "failed"),
         ("paused", "paused"),
         ("waiting_for_call", "waiting for their call or code"),
     ):
         if tasks[state]:
-            parts.append(f"{number(tasks[state])} {said}")
+            parts.append(f"{number(tasks[state])} {text}")
     return ", ".join(parts)
 
 
 async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
-    """Every request whenever it has changed, until all are finished."""
-    news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    """Each request whenever it changes, until all are finished."""
+    changes: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     async def follow(request_id: str) -> None:
         try:
             async for request in client.events(f"{_path(request_id)}/events"):
-                news.put_nowait(request)
+                changes.put_nowait(request)
                 if request["status"] != "running":
                     return
         finally:
-            news.put_nowait(None)
+            changes.put_nowait(None)
 
     following = [asyncio.create_task(follow(request_id)) for request_id in request_ids]
     try:
         ended = 0
         while ended < len(following):
-            request = await news.get()
+            request = await changes.get()
             if request is not None:
                 yield request
                 continue
             ended += 1
             for task in following:
                 if task.done():
-                    task.result()  # what went wrong is raised here
+                    task.result()  # raises its error
     finally:
         for task in following:
             task.cancel()
@@ -215,7 +217,7 @@ def total(requests: Iterable[dict[str, Any]]) -> Counter[str]:
 
 
 def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
-    """One line: how many tasks ended how, how many needed no run, how long it took, and how fast the others were."""
+    """One line: task counts by state, how many were reused, the elapsed time, and the rate of the others."""
     tasks = total(requests)
     states = [name for name in tasks if name not in ("total", "reused") and tasks[name]]
     counts = ", ".join(f"{number(tasks[state])} {name_of(state)}" for state in states) or "nothing to do"
@@ -226,7 +228,7 @@ def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
 
 
 def name_of(state: str) -> str:
-    """A state of tasks, for people."""
+    """A state of tasks in readable form."""
     return _NAMES.get(state, state)
 
 
@@ -234,22 +236,22 @@ _WAITING = ("paused", "retrying", "waiting_for_call")
 
 
 async def waits(client: Client, request: dict[str, Any]) -> list[str]:
-    """For what tasks of a request wait: a paused scorer, the next attempt, a call, a scorer's code."""
+    """What tasks of a request wait for: a paused scorer, the next attempt, a call, a scorer's code."""
     return [line for state in _WAITING for line in await _waits(client, request, state)]
 
 
 async def _waits(client: Client, request: dict[str, Any], state: str) -> list[str]:
-    told, others, rest = _by_reason(await _tasks(client, request, state), request["tasks"][state])
-    lines = [_wait(state, reason, tasks) for reason, tasks in told]
-    return [*lines, f"{rest}; next try {_soonest(others)}" if others else rest] if rest else lines
+    top, others, rest = _by_reason(await _tasks(client, request, state), request["tasks"][state])
+    lines = [_wait(state, reason, tasks) for reason, tasks in top]
+    return [*lines, f"{rest}; next attempt {_soonest(others)}" if others else rest] if rest else lines
 
 
 def _wait(state: str, reason: str, tasks: Sequence[Task]) -> str:
     count, soonest = plural(len(tasks), "task"), _soonest(tasks)
     if state != "waiting_for_call":
-        return f"{count} {state}: {reason}; next try {soonest}"
+        return f"{count} {state}: {reason}; next attempt {soonest}"
     wait = "waits" if len(tasks) == 1 else "wait"
-    return f"{count} {wait} for {_AWAITED.get(reason, 'a call that is not logged')}, until {soonest}"
+    return f"{count} {wait} for {_AWAITED.get(reason, 'a call that is not logged yet')}, until {soonest}"
 
 
 def _soonest(tasks: Iterable[Task]) -> str:
@@ -257,26 +259,26 @@ def _soonest(tasks: Iterable[Task]) -> str:
 
 
 async def reasons(client: Client, requests: Sequence[dict[str, Any]], failed: str = "") -> list[str]:
-    """The most frequent reasons why tasks failed and how many of each, which are called `failed`."""
+    """The most frequent reasons why tasks failed, with their counts; `failed` follows each count."""
     found = [task for request in requests for task in await _tasks(client, request, "failed")]
-    told, _, rest = _by_reason(found, total(requests)["failed"])
-    lines = [f"{number(len(tasks))}{failed}: {reason}" for reason, tasks in told]
+    top, _, rest = _by_reason(found, total(requests)["failed"])
+    lines = [f"{number(len(tasks))}{failed}: {reason}" for reason, tasks in top]
     return [*lines, rest] if rest else lines
 
 
 def _by_reason(found: Sequence[Task], count: int) -> tuple[list[tuple[str, list[Task]]], list[Task], str]:
-    """The most frequent reasons of tasks, each with its tasks; the tasks of all others; and a line about these.
+    """The most frequent reasons with their tasks, the tasks with other reasons, and a line about those.
 
-    Of the `count` tasks that there are, those that were `found` were looked at.
+    `found` are the first of `count` tasks.
     """
     by_reason: defaultdict[str, list[Task]] = defaultdict(list)
     for task in found:
         by_reason[_reason(task.get("reason"))].append(task)
     ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
     others = [task for _, tasks in ordered[_REASONS:] for task in tasks]
-    if len(found) >= _LOOKED_AT and count > len(found):
-        return ordered[:_REASONS], others, f"and {number(count - len(found) + len(others))} of these or other reasons"
-    return ordered[:_REASONS], others, f"and {number(len(others))} of other reasons" if others else ""
+    if len(found) >= _MOST_TASKS and count > len(found):
+        return ordered[:_REASONS], others, f"and {number(count - len(found) + len(others))} with these or other reasons"
+    return ordered[:_REASONS], others, f"and {number(len(others))} with other reasons" if others else ""
 
 
 async def _tasks(client: Client, request: dict[str, Any], state: str) -> list[Task]:
@@ -284,7 +286,7 @@ async def _tasks(client: Client, request: dict[str, Any], state: str) -> list[Ta
     if not request["tasks"][state]:
         return []
     path = f"{_path(request['request_id'])}/tasks"
-    return [task async for task in client.items(path, {"status": state}, _LOOKED_AT)]
+    return [task async for task in client.items(path, {"status": state}, _MOST_TASKS)]
 
 
 def _reason(reason: Any) -> str:

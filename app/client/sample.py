@@ -1,4 +1,4 @@
-"""The bundled sample: import it, score it, show how the models did."""
+"""The bundled sample: importing it, scoring it, and showing the results."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from app.client.fields import Fields
 from app.client.http import Client, Service
 from app.client.importing import Import
 from app.client.lines import Source
-from app.client.output import note, say, table
+from app.client.output import note, print_line, table
 from app.client.scorers import publish
 from app.client.text import plural
 
@@ -33,7 +33,7 @@ _START_SECONDS = 120.0
 
 
 async def score_sample(service: Service) -> int:
-    """Import the sample, score it with four scorers and show the result; the exit code."""
+    """Import the sample, score it with four scorers and show the result. Returns the exit code."""
     async with Client(service, on_wait=note) as client:
         await client.until_ready(_START_SECONDS)
         with as_file(files("app.sample") / "calls.jsonl") as path:
@@ -41,27 +41,27 @@ async def score_sample(service: Service) -> int:
             models = {row["id"]: row["model"] for row in map(orjson.loads, path.read_bytes().splitlines())}
             imported = await Import(client, source, FIELDS).run()
             source.close()
-        say(f"Sample: {plural(imported.imported, 'call')} of {len(set(models.values()))} models in {PROJECT}.")
+        print_line(f"Sample: {plural(imported.imported, 'call')} of {len(set(models.values()))} models in {PROJECT}.")
         refs = [(await publish(client, name, kind, params, PROJECT))["ref"] for name, kind, params in SCORERS]
         started = time.monotonic()
         request_id = await requests.submit(client, PROJECT, list(models), refs)
         finished = await requests.watch(client, [request_id])
-        say(f"{requests.summary(finished, time.monotonic() - started)}.")
+        print_line(f"{requests.summary(finished, time.monotonic() - started)}.")
         found = await summary.fetch(client, PROJECT, by="attributes.model")
-    say("")
+    print_line("")
     table(*summary.comparison([item for ref in refs for item in found if item["scorer_ref"] == ref]), fold=True)
-    say("")
+    print_line("")
     for line in next_steps(service):
-        say(line)
+        print_line(line)
     return 1 if requests.total(finished)["failed"] else 0
 
 
 def next_steps(service: Service) -> list[str]:
-    """How to score calls of one's own, in three commands that can be copied."""
+    """How to score calls of your own, as commands to copy."""
     command = _command()
     at = "" if service.url == DEFAULT_URL else f" --url {service.url}"
     return [
-        "The service stays up. To score calls of your own (JSON lines), in another terminal:",
+        "The service keeps running. To score your own calls (JSON lines), run in another terminal:",
         f"  {command} calls import FILE.jsonl --project me/mine --output answer{at}",
         f"  {command} submit --project me/mine --scorer refusal --scorer not_empty{at}",
         f"  {command} scores --project me/mine --summary{at}",
@@ -70,7 +70,7 @@ def next_steps(service: Service) -> list[str]:
 
 
 def _command() -> str:
-    """The command as the user can type it here."""
+    """The command as it can be typed here."""
     if shutil.which("callscore"):
         return "callscore"
     beside = Path(sys.executable).parent / "callscore"

@@ -1,4 +1,4 @@
-"""Scorers: listing them, publishing one, and finding the ref behind a name."""
+"""Scorers: listing, publishing and trying them, and finding the ref of a name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ _LATEST = ":latest"
 
 
 async def listing(client: Client, project: str | None = None) -> list[dict[str, Any]]:
-    """The scorers that can be used in a project, its own and everybody's; None: only everybody's."""
+    """The scorers that can be used in a project: its own and those of all projects; None: only the latter."""
     params = {} if project is None else {"project_id": project}
     return [scorer async for scorer in client.items("/scorers", params)]
 
@@ -28,7 +28,7 @@ async def kinds(client: Client) -> list[dict[str, Any]]:
 
 
 def parameters(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(name, type, default, description) of each parameter of a kind, for people."""
+    """(name, type, default, description) of each parameter of a kind, in readable form."""
     required = schema.get("required", ())
     return [
         (
@@ -42,7 +42,7 @@ def parameters(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _brief(default: Any) -> Any:
-    """A default without what it leaves open."""
+    """A default without its fields that are None."""
     if not isinstance(default, dict):
         return default
     return {name: value for name, value in default.items() if value is not None}
@@ -66,7 +66,7 @@ async def publish(
     project: str | None = None,
     policy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Give a kind with parameters a name; doing so again gives the same scorer."""
+    """Publish a kind with parameters under a name; doing so again gives the same scorer."""
     body: dict[str, Any] = {"name": name, "kind": kind, "params": params}
     if project is not None:
         body["project_id"] = project
@@ -82,22 +82,22 @@ async def publish(
 
 
 async def _takes(client: Client, kind: str) -> str:
-    """What parameters a kind has, for who has named or filled in others."""
+    """A sentence with the parameters of a kind, for an error about others."""
     for one in await kinds(client):
         if one["kind"] == kind:
             named = "; ".join(f"{name} ({type_}, {default})" for name, type_, default, _ in parameters(one["params"]))
-            return f"{kind} takes: {named or 'no parameters'}."
+            return f"{kind} has the parameters: {named or 'none'}."
     return ""
 
 
 async def try_once(client: Client, project: str, ref: str, call_id: str) -> dict[str, Any]:
-    """Run a scorer on a logged call, without recording anything."""
+    """Run a scorer on a logged call without storing a score."""
     body = {"project_id": project, "scorer_ref": ref, "call_id": call_id}
     return await client.post("/scorers/try", orjson.dumps(body))
 
 
 async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]:
-    """The refs for names and refs; a name means its latest version, the project's own before everybody's.
+    """The refs for names and refs; a name means its latest version, preferably the project's own.
 
     Raises:
         UnknownScorer: no scorer has that name.
@@ -114,10 +114,10 @@ async def refs(client: Client, project: str, wanted: Sequence[str]) -> list[str]
 
 
 async def find(client: Client, project: str | None, wanted: str) -> dict[str, Any]:
-    """The scorer with a ref, or the latest with a name, the project's own before everybody's.
+    """The scorer with a ref, or the latest version of a name, preferably the project's own.
 
     Raises:
-        UnknownScorer: there is none.
+        UnknownScorer: there is no such scorer.
     """
     known = await _own_first(client, project)
     name = wanted.rpartition("/")[2].removesuffix(_LATEST) if is_ref(wanted) and wanted.endswith(_LATEST) else wanted
@@ -128,16 +128,16 @@ async def find(client: Client, project: str | None, wanted: str) -> dict[str, An
 
 
 async def _own_first(client: Client, project: str | None) -> list[dict[str, Any]]:
-    """All that can be used in a project, versions of one name latest first, as they are listed."""
+    """The scorers that can be used in a project, its own first, each with its latest version first."""
     return sorted(await listing(client, project), key=lambda scorer: scorer.get("project_id") is None)
 
 
 async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
-    """The ref for a ref, or for the name of a scorer whose scores are asked for, also if its code is gone.
+    """The ref of a scorer with scores, by ref or name, even if its code is no longer installed.
 
     Raises:
-        UnknownScorer: no scorer has that name, nor has any score.
-        BadInput: scores have that name by several refs, none of which can be used now.
+        UnknownScorer: no scorer and no score has that name.
+        BadInput: several versions have scores, and none of them is installed.
     """
     try:
         return (await refs(client, project, [wanted]))[0]
@@ -147,14 +147,14 @@ async def ref_of_scores(client: Client, project: str, wanted: str) -> str:
             raise
     if len(found) > 1:
         raise BadInput(
-            f"No code of {wanted!r} is installed, and {len(found)} versions of it have scores in {project}; "
-            f"name one by its ref: {', '.join(found)}"
+            f"{wanted!r} is not installed, and {len(found)} versions of it have scores in {project}. "
+            f"Use the ref of one: {', '.join(found)}"
         )
     return found[0]
 
 
 async def refs_with_scores(client: Client, project: str, name: str) -> list[str]:
-    """The refs of a name by which there are scores, whether their code is here or not."""
+    """The refs with a name that have scores, whether they are installed or not."""
     items = await summary.fetch(client, project)
     return sorted({item["scorer_ref"] for item in items if item["scorer_name"] == name})
 
@@ -165,12 +165,12 @@ async def _unknown(client: Client, project: str | None, name: str, known: Iterab
             schema = kind["params"]
             params = "".join(f" --param {param}=…" for param in schema.get("required", ())) or " --param NAME=…"
             return (
-                f"{name!r} is a kind of scorer, which has to be published with its parameters first: "
+                f"{name!r} is a kind of scorer. Publish it with its parameters first: "
                 f"callscore scorers publish NAME --kind {name}{params} --project {project or 'ENTITY/NAME'}"
             )
     names = ", ".join(sorted(known)[:20]) or "none"
     where = "for all projects" if project is None else f"in {project}"
-    return f"There is no scorer named {name!r} {where}; there are: {names}."
+    return f"There is no scorer named {name!r} {where}. The scorers are: {names}."
 
 
 def is_ref(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Scores as rows of a table, of CSV, and as short text; and why there are none."""
+"""Scores as table cells, CSV rows and short text; and why there are none."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +16,17 @@ CSV_COLUMNS = (
 async def why_none(
     client: Client, project: str, otherwise: str, scorer: str | None = None, ref: str | None = None
 ) -> str:
-    """Why no scores were found: the project has no calls, or these have no scores; `otherwise` if it has some.
+    """Why no scores were found: the project has no calls, or no scores; `otherwise` if it has scores.
 
-    Also where the scores of a `scorer` are, by its name, if another version than `ref` made them.
+    If only other versions of `scorer` than `ref` have scores, it names them.
     """
     if await _has_any(client, "/scores", project):
         refs = [] if scorer is None else await refs_with_scores(client, project, scorer)
-        made_by = [] if ref in refs else refs
-        return f"{otherwise} Other versions of {scorer} have some: {', '.join(made_by)}" if made_by else otherwise
+        others = [] if ref in refs else refs
+        return f"{otherwise} Other versions of {scorer} have scores: {', '.join(others)}" if others else otherwise
     if await _has_any(client, "/calls", project):
-        return f"No call of {project} has a score yet; ask for some with: callscore submit --project {project}"
-    return f"The project {project} has no calls; import some with: callscore calls import"
+        return f"No call of {project} has a score yet. Submit calls with: callscore submit --project {project}"
+    return f"The project {project} has no calls. Import some with: callscore calls import"
 
 
 async def _has_any(client: Client, view: str, project: str) -> bool:
@@ -48,7 +48,7 @@ def value(score: Mapping[str, Any]) -> float | None:
 
 
 def csv_row(score: Mapping[str, Any]) -> list[Any]:
-    """The cells of CSV_COLUMNS; the output as JSON, so that nothing is lost and no cell steers a terminal."""
+    """The cells of CSV_COLUMNS; the output as JSON, so that it is complete and has no control characters."""
     error = score.get("error") or {}
     cells = {
         **score,
@@ -62,7 +62,7 @@ def csv_row(score: Mapping[str, Any]) -> list[Any]:
 
 
 def brief(score: Mapping[str, Any]) -> str:
-    """What came out, in a few words: the error, or the output."""
+    """The outcome in short: the error or the output."""
     if score.get("error"):
         return brief_error(score)
     if score["status"] == "cancelled":
@@ -74,7 +74,7 @@ def brief(score: Mapping[str, Any]) -> str:
 
 
 def brief_error(failed: Mapping[str, Any]) -> str:
-    """Why it failed, in a few words; nothing if it did not."""
+    """The error in short; empty if there is none."""
     error = failed.get("error")
     return clean(f"{error.get('type')}: {error.get('message')}", 300) if error else ""
 

@@ -1,10 +1,10 @@
-"""Server-sent events, read: as far as callscore writes them, with `id` and `data` on one line each."""
+"""Reading server-sent events as callscore writes them, with `id` and `data` on one line each."""
 
 from collections.abc import AsyncIterable, AsyncIterator
 
 
 async def server_sent(chunks: AsyncIterable[bytes]) -> AsyncIterator[tuple[str, bytes]]:
-    """(id, data) of every event in a stream of bytes, however it is cut; the id of one without is that before it."""
+    """(id, data) of every event in a stream of byte chunks; an event without an id has the id of the previous one."""
     rest, last = b"", ""
     async for chunk in chunks:
         *blocks, rest = (rest + chunk).split(b"\n\n")

@@ -1,4 +1,4 @@
-"""How scorers judged, compared: a scorer a row, a group of calls a column."""
+"""The summary of scores as a table: a row for each scorer, a column for each group of calls."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ _DIGEST_CHARACTERS = 8
 async def fetch(
     client: Client, project: str, by: str | None = None, scorer_ref: str | None = None, as_of: str | None = None
 ) -> list[dict[str, Any]]:
-    """What the service summarizes: an item for each scorer ref and group."""
+    """The summary: an item for each scorer ref and group."""
     params = {"project_id": project, "group_by": by, "scorer_ref": scorer_ref, "as_of": as_of}
     given = {name: value for name, value in params.items() if value is not None}
     found: list[dict[str, Any]] = (await client.get("/scores/summary", given))["items"]
@@ -22,7 +22,7 @@ async def fetch(
 
 
 def comparison(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, scorers in the order of `items`; in each cell the pass rate or mean score, and of how many."""
+    """Headings and rows, scorers in the order of `items`; cells show the pass rate or mean score, and of how many."""
     groups = sorted({item["group"] for item in items}, key=lambda group: (group is None, group or ""))
     of_scorer: dict[str, dict[str | None, Mapping[str, Any]]] = defaultdict(dict)
     for item in items:
@@ -40,7 +40,7 @@ def comparison(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
 
 
 def _shown(cells: Iterable[Mapping[str, Any]]) -> str:
-    """What a scorer's cells show: pass rates if any call passed or not, else mean scores, else how many succeeded."""
+    """What the cells of a scorer show: pass rates if there are any, else mean scores, else how many succeeded."""
     cells = list(cells)
     for shown in ("passed", "mean"):
         if any(_measure(cell, shown) for cell in cells):
@@ -54,7 +54,7 @@ def _cell(item: Mapping[str, Any], shown: str) -> str:
 
 
 def _measure(item: Mapping[str, Any], shown: str) -> str | None:
-    """The share of calls with a true `passed`, or the mean `score`, and of how many; either may be the bare output."""
+    """The share of calls that passed, or the mean score, and of how many; either may be the whole output."""
     kind, path = ("boolean", "passed") if shown == "passed" else ("number", "score")
     for leaf in (item["outputs"].get(path), item["outputs"].get("")):
         if leaf and leaf["type"] == kind:
@@ -64,7 +64,7 @@ def _measure(item: Mapping[str, Any], shown: str) -> str | None:
 
 
 def _percent(share: float) -> str:
-    """Nothing is all or none that is not."""
+    """A percentage; only shares of exactly 0 and 1 are shown as 0% and 100%."""
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{share:.0%}"

@@ -1,11 +1,11 @@
-"""Text of others, made safe to show."""
+"""Formatting text and numbers, and making untrusted text safe to show."""
 
 import re
 from typing import Any
 
 import orjson
 
-# C0, DEL and C1 steer terminals; bidirectional marks and line separators make a line read as something else.
+# C0, DEL and C1 control terminals; bidirectional marks and line separators disguise text.
 _INVISIBLE = "\\x7f-\\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _UNSAFE = re.compile(f"[\\x00-\\x1f{_INVISIBLE}\\ud800-\\udfff]")
 _UNSAFE_IN_JSON = re.compile(f"[{_INVISIBLE}]")
@@ -25,7 +25,7 @@ def json_line(value: Any) -> str:
 
 
 def bare(value: Any) -> str:
-    """A value in a few characters: text without quotes, numbers to four digits, else JSON."""
+    """A value in short: text without quotes, numbers with four digits, otherwise JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json_line(value)
@@ -37,7 +37,7 @@ def number(value: int) -> str:
 
 
 def rate(per_second: float) -> str:
-    """How often, in the unit in which it is not less than once: 1,200/s, 2.5/s, 30/min, 4/h."""
+    """A rate in the shortest unit in which it is at least 1: 1,200/s, 2.5/s, 30/min, 4/h."""
     unit, length = next(((unit, length) for unit, length in _UNITS if per_second * length >= 1), _UNITS[-1])
     often = per_second * length
     return f"{number(round(often))}/{unit}" if often >= 10 else f"{often:.2g}/{unit}"
@@ -49,7 +49,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people: 0.4 s, 12 s, 3 min 20 s."""
+    """A readable duration: 0.4 s, 12 s, 3 min 20 s."""
     if value < 10:
         return f"{value:.1f} s"
     if value < 60:

@@ -1,36 +1,32 @@
 """callscore doctor"""
 
-from typing import TYPE_CHECKING
+from collections import Counter
 
 import click
 
-from app.commands.service_options import service_options
+from app.client.http import Service
+from app.client.output import note, print_line
+from app.client.text import clean, plural
+from app.commands.options import service_options
+from app.upkeep.doctor.checks import findings
+from app.upkeep.doctor.finding import Level
 
-if TYPE_CHECKING:
-    from app.client.http import Service
 
-
-@click.command(short_help="Check what a service needs here.")
+@click.command()
 @service_options
-def doctor(service: "Service") -> int:
-    """Check what keeps a service from starting or working well, here and with these settings.
+def doctor(service: Service) -> int:
+    """Check for anything that keeps the service from starting or working well with the current settings.
 
-    A line each, which begins with ok, warning or wrong: Python, the settings, the data folder and its disk, the log or
-    Kafka with its topics, open files, scorers, providers, API keys, and the service that answers at --url. Nothing is
-    changed. Exit code 1 if something is wrong.
+    Prints one line per check, starting with ok, warning or wrong. Checks Python, the settings, the data folder and its
+    disk, the log or Kafka and its topics, open files, scorers, providers, API keys, and the service at --url. Changes
+    nothing. Exits with 1 if anything is wrong.
     """
-    from app.client.output import note, say
-    from app.client.text import clean, plural
-    from app.upkeep.checkup.finding import Level
-    from app.upkeep.checkup.whole import findings
-
-    counts = dict.fromkeys(Level, 0)
+    counts = Counter[Level]()
     for found in findings(service):
         counts[found.level] += 1
-        say(f"{found.level:<8} {found.about}: {clean(found.sentence)}")
-    note(
-        f"{plural(counts[Level.WRONG], 'thing')} wrong, {plural(counts[Level.WARNING], 'warning')}."
-        if counts[Level.WRONG] or counts[Level.WARNING]
-        else "Nothing is wrong."
-    )
+        print_line(f"{found.level:<8} {found.subject}: {clean(found.sentence)}")
+    if counts[Level.WRONG] or counts[Level.WARNING]:
+        note(f"{plural(counts[Level.WRONG], 'problem')}, {plural(counts[Level.WARNING], 'warning')}.")
+    else:
+        note("No problems found.")
     return 1 if counts[Level.WRONG] else 0

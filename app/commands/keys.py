@@ -4,31 +4,28 @@ from pathlib import Path
 
 import click
 
-from app.commands.names import Name
+from app.client.errors import CommandError
+from app.commands.types import Id
+from app.keys import KeyFileError, add_key
 
 
 @click.group()
 def keys() -> None:
-    """API keys."""
+    """Create API keys."""
 
 
 @keys.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--user", type=Name(), required=True, help="Whose key it is; requests carry this name.")
+@click.option("--user", type=Id(), required=True, help="Owner of the key; recorded with each request.")
 @click.option(
-    "--project",
-    "projects",
-    type=Name(),
-    metavar="GLOB",
-    multiple=True,
-    required=True,
-    help="E.g. 'acme/*'. Repeatable.",
-)
+    "--project", "projects", type=Id(), metavar="GLOB", multiple=True, required=True,
+    help="Projects the key may use, e.g. 'acme/*'. Repeatable.",
+)  # fmt: skip
 def add(file: Path, user: str, projects: tuple[str, ...]) -> None:
-    """Make a key, add its hash to FILE, and print the key, this once."""
-    from app.client.errors import CommandError
-    from app.keys import KeyFileError, add_key
+    """Create an API key, add its hash to FILE, and print the key.
 
+    The key itself is not stored and cannot be shown again.
+    """
     try:
         key = add_key(file, user, projects)
     except KeyFileError as error:
@@ -36,10 +33,10 @@ def add(file: Path, user: str, projects: tuple[str, ...]) -> None:
     click.echo(key)
     for glob in projects:
         if "/" not in glob and "*" not in glob:
-            click.echo(f"No project is named {glob!r}, since projects are entity/name; perhaps '{glob}/*'?", err=True)
+            click.echo(f"{glob!r} matches no project: projects are named entity/name. Try '{glob}/*'.", err=True)
     click.echo(
-        f"Only its hash is in {file}, so keep it now.\n"
-        f"The service asks for keys when started with: CALLSCORE_API_KEYS={file}\n"
-        "Clients show this one with: CALLSCORE_API_KEY, or --api-key",
+        f"Save this key now: {file} contains only its hash.\n"
+        f"To require keys, start the service with: CALLSCORE_API_KEYS={file}\n"
+        "To use this key, clients set CALLSCORE_API_KEY or pass --api-key.",
         err=True,
     )

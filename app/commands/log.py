@@ -5,166 +5,143 @@ import sys
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from app.commands.service_options import service_options
+from app.client.http import Service
+from app.client.output import note, print_json, print_line, table
+from app.client.text import plural
+from app.commands.options import json_lines_option, service_options
 from app.commands.settings import checked_settings
-
-if TYPE_CHECKING:
-    from app.client.http import Service
+from app.upkeep import compacting, inspecting
+from app.upkeep.backup import back_up
 
 _directory = click.option(
     "--dir", "directory", type=click.Path(file_okay=False, path_type=Path),
-    help="A log's directory, such as a backup. Default: the log that CALLSCORE_BROKER and CALLSCORE_DATA_DIR name.",
+    help="Directory of a log, such as a backup. Default: the log of CALLSCORE_BROKER and CALLSCORE_DATA_DIR.",
 )  # fmt: skip
 
 
 @click.group()
 def log() -> None:
-    """Look into the log, copy it, move it.
+    """Inspect, back up, export and import the log.
 
-    Settings are those of the service: CALLSCORE_BROKER, CALLSCORE_DATA_DIR and so on.
+    Uses the settings of the service: CALLSCORE_BROKER, CALLSCORE_DATA_DIR and so on.
     """
 
 
-@log.command(short_help="What each partition holds, as a table or JSON.")
+@log.command(short_help="Show what each partition contains.")
 @_directory
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines_option
 def stats(directory: Path | None, as_json: bool) -> None:
-    """What each partition of the embedded log holds, also while a service runs on it.
+    """Show what each partition of the embedded log contains. The log may be in use.
 
-    All of it is read. Bytes are those of the records before compression; lag is what has not been committed yet.
+    Reads the whole log. Bytes are counted before compression; lag is the number of records not committed yet.
     """
-    from app.upkeep import reading
-
-    found = reading.stats(directory)
+    found = inspecting.stats(directory)
     if as_json:
-        _lines(found)
+        _print_all(found)
     else:
-        _stats_table(found)
+        _print_stats(found)
 
 
 @log.command(short_help="Verify every record and index entry.")
 @_directory
 def check(directory: Path | None) -> int:
-    """Verify every record and index entry of the embedded log; a line for each problem.
+    """Verify every record and index entry of the embedded log, and print one line per problem.
 
-    No service may run on it. A backup can be checked at any time, with --dir.
+    The log must not be in use. A backup can be checked at any time, with --dir.
     """
-    from app.client import output
-    from app.client.text import plural
-    from app.upkeep import reading
-
     problems = 0
-    for problem in reading.check(directory):
-        output.say(problem)
+    for problem in inspecting.check(directory):
+        print_line(problem)
         problems += 1
-    output.note(
-        "The log is whole." if not problems else f"{plural(problems, 'problem')}; restore the log from a backup."
-    )
+    note(f"{plural(problems, 'problem')} found. Restore the log from a backup." if problems else "No problems found.")
     return 1 if problems else 0
 
 
-@log.command(short_help="Records as JSON lines.")
+@log.command(short_help="Print records as JSON lines.")
 @_directory
-@click.option("--topic", help="Only of this topic.")
-@click.option("--partition", type=click.IntRange(min=0), help="Only of this partition.")
-@click.option("--from", "start", type=click.IntRange(min=0), default=0, help="From this offset on, in each partition.")
-@click.option("--to", "end", type=click.IntRange(min=0), help="Up to, not with, this offset.")
-@click.option("--limit", type=click.IntRange(0, sys.maxsize), help="At most N records.")
+@click.option("--topic", help="Only this topic.")
+@click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
+@click.option("--from", "start", type=click.IntRange(min=0), default=0, help="First offset, in each partition.")
+@click.option("--to", "end", type=click.IntRange(min=0), help="Stop before this offset, in each partition.")
+@click.option("--limit", type=click.IntRange(0, sys.maxsize), help="Print at most N records.")
 def dump(
     directory: Path | None, topic: str | None, partition: int | None, start: int, end: int | None, limit: int | None
 ) -> None:
-    """The embedded log's records as JSON lines, also while a service runs on it.
+    """Print records of the embedded log as JSON lines. The log may be in use.
 
-    Keys are text, or key_base64; values are JSON, or value_base64.
+    Keys that are not text are in key_base64, values that are not JSON in value_base64.
     """
-    from app.upkeep import reading
-
-    _lines(islice(reading.dump(directory, topic, partition, start, end), limit))
+    _print_all(islice(inspecting.dump(directory, topic, partition, start, end), limit))
 
 
-@log.command(short_help="Copy the log, also while it is in use.")
+@log.command(short_help="Copy the log, even while it is in use.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @service_options
-def backup(directory: Path, service: "Service") -> None:
-    """Make DIR a copy of the embedded log as it is at one moment, also while the service runs.
+def backup(directory: Path, service: Service) -> None:
+    """Copy the embedded log to DIR as it is at one moment. If a service is running, it makes the copy.
 
-    DIR is itself a log's directory. On the same file system it shares the files that never change with the log.
+    DIR becomes the directory of a log. On the same file system, files that never change are shared with the log.
     """
-    from app.client import output
-    from app.upkeep.backup import back_up
-
     back_up(directory, service)
-    output.note(f"{directory} is a copy of the log; callscore log check --dir {directory} verifies it.")
+    note(f"Copied the log to {directory}. Verify the copy with: callscore log check --dir {directory}")
 
 
-@log.command(short_help="Drop what changelogs no longer need.")
+@log.command(short_help="Remove outdated changelog records.")
 @_directory
-@click.option("--topic", help="Only this one. Default: every topic that is compacted.")
+@click.option("--topic", help="Compact only this topic. Default: every compacted topic.")
 def compact(directory: Path | None, topic: str | None) -> None:
-    """Keep only the newest record of each key in the embedded log's changelogs.
+    """Keep only the newest record of each key in the changelogs of the embedded log.
 
-    No service may run on it: one that runs does this by itself, at leisure.
+    The log must not be in use: a running service compacts it in the background.
     """
-    from app.client import output
-    from app.upkeep.compacting import compact
-
-    for name, cleaned in asyncio.run(compact(directory, topic)).items():
-        output.say(f"{name}: {cleaned.removed} records, {cleaned.removed_bytes} bytes less")
+    for name, cleaned in asyncio.run(compacting.compact(directory, topic)).items():
+        print_line(f"{name}: {cleaned.removed} records, {cleaned.removed_bytes} bytes removed")
 
 
-@log.command("export", short_help="Write all of the log to one file.")
+@log.command("export", short_help="Write the whole log to one file.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export_(file: Path) -> None:
-    """Write all of the log to FILE (- for stdout; compressed if it ends in .gz), embedded or Kafka's.
+    """Write the whole log (embedded or Kafka) to FILE, from which callscore log import can make a new log.
 
-    FILE must be new. Every worker must be stopped. callscore log import makes the log anew from it.
+    FILE must not exist; - writes to stdout. It is compressed if its name ends in .gz. All workers must be stopped.
     """
-    from app.client import output
-
     checked_settings()
-    from app.upkeep.exporting import export_log
+    from app.upkeep.exporting import export_log  # which makes the app from the settings, so they are checked before
 
     records = asyncio.run(export_log(file))
-    output.note(f"Exported {sum(records.values())} records: {_by_topic(records)}.")
+    note(f"Exported {plural(sum(records.values()), 'record')}: {_by_topic(records)}.")
 
 
-@log.command("import", short_help="Make a new log from an export, on any broker.")
+@log.command("import", short_help="Make a new log from an export.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 def import_(file: Path) -> None:
-    """Make a new log from FILE, an export (- for stdin), embedded or Kafka's, with CALLSCORE_PARTITIONS partitions.
+    """Make a new log (embedded or Kafka) with CALLSCORE_PARTITIONS partitions from FILE, an export (- for stdin).
 
-    Every score, id, time and request is kept; dead letters and tables are made anew when the service starts.
+    Keeps every score, id, time and request. Tables and dead letters are rebuilt when the service starts.
     """
-    from app.client import output
-
     checked_settings()
-    from app.upkeep.importing import import_log
+    from app.upkeep.importing import import_log  # as above
 
     done = asyncio.run(import_log(file))
     before, after = done.partitions
-    recut = f", cut from {before} into {after} partitions" if before != after else ""
-    output.note(f"Imported {sum(done.read.values())} records{recut}; the log now has {_by_topic(done.written)}.")
+    moved = f", moved from {before} to {after} partitions" if before != after else ""
+    note(f"Imported {plural(sum(done.read.values()), 'record')}{moved}. The log now has {_by_topic(done.written)}.")
 
 
-def _lines(found: Iterable[dict[str, Any]]) -> None:
-    import orjson
-
+def _print_all(found: Iterable[dict[str, Any]]) -> None:
     for one in found:
-        sys.stdout.buffer.write(orjson.dumps(one) + b"\n")
-    sys.stdout.buffer.flush()
+        print_json(one)
 
 
 def _by_topic(records: dict[str, int]) -> str:
-    return ", ".join(f"{topic} {number}" for topic, number in records.items()) or "none"
+    return ", ".join(f"{topic} {count}" for topic, count in records.items()) or "none"
 
 
-def _stats_table(found: list[dict[str, Any]]) -> None:
-    from app.client import output
-
+def _print_stats(found: list[dict[str, Any]]) -> None:
     headings = ("topic", "partition", "start", "end", "records", "bytes", "committed", "lag")
     rows = [
         (
@@ -173,6 +150,6 @@ def _stats_table(found: list[dict[str, Any]]) -> None:
         )
         for one in found
     ]
-    output.table(headings, rows, right=headings[1:])
+    table(headings, rows, right=headings[1:])
     total = f"{sum(one['records'] for one in found)} records, {sum(one['bytes'] for one in found)} bytes"
-    output.say(f"{total} in {len({one['topic'] for one in found})} topics")
+    print_line(f"{total} in {len({one['topic'] for one in found})} topics")

@@ -1,4 +1,4 @@
-"""Running a command: every way to end it becomes an exit code and at most one sentence."""
+"""Running a command: however it ends, it ends with an exit code and at most one sentence."""
 
 import io
 import os
@@ -9,46 +9,47 @@ from collections.abc import Sequence
 import click
 
 from app.client.errors import CommandError
+from app.client.text import clean
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def guarded(command: click.Command, args: Sequence[str] | None = None) -> int:
-    """Run `command` and return the exit code: what it returned, else 0; 1 failed; 2 usage; 130 interrupted."""
+    """Run `command` and return the exit code: its own, otherwise 0; 1 failed; 2 usage; 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    for word in sys.argv[1:] if args is None else args:
-        if not _is_text(word):
-            return _tell(f"{word!r} is not valid UTF-8.", USAGE)
+    for argument in sys.argv[1:] if args is None else args:
+        if not _is_text(argument):
+            return _fail(f"{argument!r} is not valid UTF-8.", USAGE)
     try:
         result = command.main(args, prog_name="callscore", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE
     except click.UsageError as error:
-        return _tell(_usage(error), USAGE)
+        return _fail(_usage(error), USAGE)
     except click.ClickException as error:
-        return _tell(error.format_message(), error.exit_code)
+        return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except CommandError as error:
-        return _tell(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except MemoryError:
-        return _tell("There is not enough memory.", FAILED)
+        return _fail("Out of memory.", FAILED)
     except OSError as error:
-        return _tell(f"{error.filename or 'The system'}: {error.strerror or error}.", FAILED)
+        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", FAILED)
     except Exception as error:
-        return _tell(f"This is a mistake in callscore: {_where(error).rstrip('.')}.", FAILED)
+        return _fail(f"This is a bug in callscore: {_where(error).rstrip('.')}.", FAILED)
     return result if isinstance(result, int) else 0
 
 
-def _is_text(word: str) -> bool:
-    """Whether it can be sent; a file may have any name."""
+def _is_text(argument: str) -> bool:
+    """Whether it can be sent; the name of a file may be any bytes."""
     try:
-        word.encode()
+        argument.encode()
     except UnicodeEncodeError:
-        return os.path.exists(word)
+        return os.path.exists(argument)
     return True
 
 
@@ -62,8 +63,6 @@ def _where(error: Exception) -> str:
     return f"{type(error).__name__} at {os.path.basename(frame.filename)}:{frame.lineno}: {error}"
 
 
-def _tell(sentence: str, code: int) -> int:
-    from app.client.text import clean
-
+def _fail(sentence: str, code: int) -> int:
     click.echo(clean(sentence), err=True)
     return code

@@ -1,17 +1,11 @@
-"""The settings of the service, for commands that use them themselves."""
-
-from typing import TYPE_CHECKING
+"""The settings of the service, for commands that need them."""
 
 from app.client.errors import BadInput
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.settings import Settings, SettingsError, get_settings
 
 
-def checked_settings() -> "Settings":
-    """The settings. Raises BadInput if a variable is wrong."""
-    from app.settings import SettingsError, get_settings
-
+def checked_settings() -> Settings:
+    """The settings. Raises BadInput if a variable is invalid."""
     try:
         return get_settings()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""A copy of the embedded log, made by whoever has it open."""
+"""Copying the embedded log: here if it is not in use, otherwise in the service."""
 
 import asyncio
 import errno
@@ -10,30 +10,29 @@ from app.client.http import Client, Service
 from app.embedded.backup import checkpoint_of, checkpoint_place
 from app.embedded.errors import LogLocked, LogNotEmpty
 from app.settings import get_settings
-from app.upkeep import places
-from app.upkeep.errors import sentences
-from app.upkeep.files import sync
+from app.upkeep import paths
+from app.upkeep.errors import as_command_errors
 
 PATH = "/internal/backup"
 
 
 def back_up(directory: Path, service: Service) -> None:
-    """Make `directory` a copy of the settings' log as it is at one moment. If the log is in use, `service` makes it.
+    """Make `directory` a copy of the log as it is at one moment. If the log is in use, `service` makes the copy.
 
     Raises:
-        CommandError: it cannot be made.
-        BadInput: there is something at that place.
+        CommandError: the copy cannot be made.
+        BadInput: the directory exists.
         OSError: the directory cannot be written.
     """
-    with sentences():
-        log = places.log_path(get_settings())
+    with as_command_errors():
+        log = paths.log_path(get_settings())
         if directory.exists():
             raise LogNotEmpty(directory)
         made = checkpoint_place(log)
         try:
             checkpoint_of(log, made)
         except LogLocked:
-            shutil.rmtree(made, ignore_errors=True)  # left by a backup that was broken off: not what is asked for now
+            shutil.rmtree(made, ignore_errors=True)  # left by a backup that was interrupted
             asyncio.run(_ask(service))
             _check_made(log, made, service)
         _move(made, directory)
@@ -47,12 +46,13 @@ async def _ask(service: Service) -> None:
 def _check_made(log: Path, made: Path, service: Service) -> None:
     if not made.exists():
         raise CommandError(
-            f"The log at {log} is in use, but not by the service at {service.url}; check --url and CALLSCORE_DATA_DIR."
+            f"The log at {log} is in use by another process than the service at {service.url}. "
+            "Check --url and CALLSCORE_DATA_DIR."
         )
 
 
 def _move(made: Path, directory: Path) -> None:
-    """To another file system file by file; the directory is there once it is complete."""
+    """Move the copy, file by file to another file system; `directory` appears only when it is complete."""
     directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -64,7 +64,7 @@ def _move(made: Path, directory: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(made, partial)
         for path in (*partial.iterdir(), partial):
-            sync(path)
+            paths.sync(path)
         partial.rename(directory)
         shutil.rmtree(made)
-    sync(directory.parent)
+    paths.sync(directory.parent)

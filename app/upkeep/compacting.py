@@ -1,4 +1,4 @@
-"""Compacting the embedded log of a service that is stopped; one that runs does it by itself."""
+"""Compacting the embedded log of a stopped service; a running one does so by itself."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from app.embedded.log import Log
 from app.embedded.policy import Policy
 from app.embedded.store import is_log
 from app.settings import get_settings
-from app.upkeep import places
-from app.upkeep.errors import sentences
+from app.upkeep import paths
+from app.upkeep.errors import as_command_errors
 
 
 async def compact(directory: Path | None, topic: str | None) -> dict[str, CleanedStats]:
-    """Compact a topic now, or every topic whose config asks for it; returns by topic what was removed.
+    """Compact one topic, or every topic that is configured to be compacted; returns what was removed, by topic.
 
     Raises:
         CommandError: the log is in use or cannot be written.
         BadInput: there is no such topic, or it is not compacted.
     """
-    with sentences():
-        path = directory or places.log_path(get_settings())
+    with as_command_errors():
+        path = directory or paths.log_path(get_settings())
         if not is_log(path):
             raise NoLog(path)
         log = Log(path)

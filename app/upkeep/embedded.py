@@ -1,4 +1,4 @@
-"""The embedded log of a service that is stopped, to be read from and to be made."""
+"""The embedded log of a stopped service: reading it, and making a new one."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -12,11 +12,10 @@ from app.embedded.record import Record
 from app.embedded.store import is_log
 from app.embedded.view import LOCK, View, take_lock
 from app.settings import Settings
-from app.upkeep import names, places
-from app.upkeep.files import sync
+from app.upkeep import paths, topic_names
 
 _UNSYNCED = 10_000  # records
-_OF_NO_LOG = (LOCK, "LOG", "rocksdict-config.json")  # what a service leaves that was shut out by the lock
+_OF_NO_LOG = (LOCK, "LOG", "rocksdict-config.json")  # left by a service that could not take the lock
 
 
 class EmbeddedSource:
@@ -25,10 +24,10 @@ class EmbeddedSource:
     def __init__(self, view: View, settings: Settings) -> None:
         self._view = view
         self._settings = settings
-        self._names = names.primary(settings)
+        self._names = topic_names.primary(settings)
         counts = {len(view.topics[name].partitions) for name in self._names.values() if name in view.topics}
         if not counts:
-            raise CommandError(f"The log at {view.path} has no topics of callscore: there is nothing in it.")
+            raise CommandError(f"The log at {view.path} has no topics of callscore.")
         self.partitions = counts.pop()
 
     async def ends(self) -> dict[str, list[int]]:
@@ -49,7 +48,7 @@ class EmbeddedSource:
     async def records(
         self, topic: str, partition: int, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Record]:
-        """The records of a partition from offset `start` up to, not with, `end`."""
+        """The records of a partition, from offset `start` to before `end`."""
         found = self._view.topics.get(self._names[topic])
         if found is not None:
             for record in self._view.records(found.partitions[partition], start, end):
@@ -58,17 +57,17 @@ class EmbeddedSource:
 
 @asynccontextmanager
 async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[EmbeddedSource]:
-    """The log of the settings, which nobody else may have open if it is to be read `alone`. Raises EmbeddedLogError."""
-    with View(places.log_path(settings), alone=alone) as view:
+    """The log of the settings. With `alone`, no other process may have it open. Raises EmbeddedLogError."""
+    with View(paths.log_path(settings), alone=alone) as view:
         yield EmbeddedSource(view, settings)
 
 
 class EmbeddedTarget:
-    """A log in the making."""
+    """A log that is being written."""
 
     def __init__(self, log: Log, settings: Settings) -> None:
         self._log = log
-        self._names = names.primary(settings)
+        self._names = topic_names.primary(settings)
         for name in self._names.values():
             log.create_topic(name, settings.partitions)
 
@@ -82,13 +81,13 @@ class EmbeddedTarget:
 
 @asynccontextmanager
 async def target(settings: Settings) -> AsyncIterator[EmbeddedTarget]:
-    """Where to put a new log, which is at the place of the settings once all has gone well, and not before.
+    """A new log to write to, which appears at the path of the settings only when it is complete.
 
     Raises:
-        CommandError: there are records already.
+        CommandError: the log has records already.
         EmbeddedLogError: it is in use, or cannot be written.
     """
-    path = places.log_path(settings)
+    path = paths.log_path(settings)
     making = path.with_name(f"{path.name}.importing")
     with _held(path):
         shutil.rmtree(making, ignore_errors=True)  # left by an import that was killed
@@ -107,7 +106,7 @@ async def target(settings: Settings) -> AsyncIterator[EmbeddedTarget]:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Have the place of a log without records, so that no service opens one there, or makes one, meanwhile."""
+    """Lock the path of a log without records, so that no service opens or makes a log there meanwhile."""
     if is_log(path):
         with View(path, alone=True) as view:
             _check_empty(view)
@@ -121,19 +120,19 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _swap(making: Path, path: Path) -> None:
-    """The lock goes last: whoever makes a log at `path` between the two keeps it, and the import fails."""
+    """Delete the lock last: if another process makes a log at `path` then, that log stays and the import fails."""
     for found in path.iterdir():
         if found.name != LOCK:
             found.unlink()
     (path / LOCK).unlink()
     making.rename(path)
-    sync(path.parent)
+    paths.sync(path.parent)
 
 
 def _check_empty(view: View) -> None:
     held = sorted(name for name, topic in view.topics.items() if any(found.end for found in topic.partitions))
     if held:
         raise CommandError(
-            f"The log at {view.path} has records already (in {held[0]}): "
-            "import into a new log, with another CALLSCORE_DATA_DIR."
+            f"The log at {view.path} has records already (in {held[0]}). "
+            "Import into a new log, with another CALLSCORE_DATA_DIR."
         )

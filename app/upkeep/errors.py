@@ -1,4 +1,4 @@
-"""What goes wrong with a log, as the one sentence that ends a command."""
+"""Errors of the embedded log and of the settings, as errors that end a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from app.settings import SettingsError
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Raise what the embedded log and the settings raise as CommandError, BadInput where another value helps."""
+def as_command_errors() -> Iterator[None]:
+    """Raise errors of the embedded log and the settings as CommandError; as BadInput if another value helps."""
     try:
         yield
     except (SettingsError, LogNotEmpty, NoLog, NotCompacted) as error:
         raise BadInput(str(error)) from None
-    except LogFailed as error:  # whose own sentence is that of a service, which goes on by itself
-        raise CommandError(f"The log cannot be written ({error.reason}): see to its disk, then try again.") from None
+    except LogFailed as error:  # its own message is for a service, which tries again by itself
+        raise CommandError(f"The log cannot be written ({error.reason}). Check its disk and try again.") from None
     except EmbeddedLogError as error:
         raise CommandError(str(error)) from None

@@ -1,27 +1,26 @@
-"""Writing the whole log to one file, from which it can be made anew on any broker and with any number of partitions."""
+"""Writing the whole log to one file, from which `importing` makes a new log."""
 
 from pathlib import Path
 
 from app.settings import get_settings
-from app.upkeep import kafka, lines
-from app.upkeep.errors import sentences
-from app.upkeep.sources import source
+from app.upkeep import broker, export_file, kafka
+from app.upkeep.errors import as_command_errors
 
 
 async def export_log(path: Path) -> dict[str, int]:
-    """Export all primary topics of the settings' log, which no worker may use; returns how many records each has.
+    """Export the primary topics of the settings' log, which no worker may use; returns the number of records of each.
 
     Raises:
-        BadInput: the file is there already.
+        BadInput: the file exists.
         CommandError: the log is in use, or cannot be read.
         OSError: the file cannot be written.
     """
-    lines.check_new(path)
-    with sentences(), kafka.sentences():
-        async with source(get_settings()) as log:
+    export_file.check_new(path)
+    with as_command_errors(), kafka.as_command_errors():
+        async with broker.source(get_settings()) as log:
             ends = await log.ends()
-            with lines.writing(path) as file:
-                writer = lines.Writer(file, lines.Header(partitions=log.partitions, ends=ends))
+            with export_file.writing(path) as file:
+                writer = export_file.Writer(file, export_file.Header(partitions=log.partitions, ends=ends))
                 for topic, offsets in ends.items():
                     for partition in range(len(offsets)):
                         async for record in log.records(topic, partition):

@@ -1,4 +1,4 @@
-"""The log in Kafka, while no worker uses it, to be read from and to be made."""
+"""The log in Kafka: reading it, and making a new one."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from app.embedded.record import Record
 from app.kafka import setup
 from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
-from app.upkeep import names
+from app.upkeep import topic_names
 
 _LEAVE_SECONDS = 15.0  # a worker that has stopped is a member of its group until its session times out
 _UNACKNOWLEDGED = 5_000  # records
@@ -23,9 +23,9 @@ _LARGEST = 4 * 1024**2
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Raise what Kafka, and its topics, raise as CommandError."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says of an error is in its exception
+def as_command_errors() -> Iterator[None]:
+    """Raise errors of Kafka and of its topics as CommandError."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its exceptions say the same
     try:
         yield
     except (setup.TopicMismatch, setup.ImportUnfinished) as error:
@@ -41,7 +41,7 @@ class KafkaSource:
         self._consumer = consumer
         self._ends = ends
         self._settings = settings
-        self._names = names.primary(settings)
+        self._names = topic_names.primary(settings)
         self.partitions = max(len(found) for found in ends.values())
 
     async def ends(self) -> dict[str, list[int]]:
@@ -61,7 +61,7 @@ class KafkaSource:
     async def records(
         self, topic: str, partition: int, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Record]:
-        """The records of a partition from offset `start` up to, not with, `end`."""
+        """The records of a partition, from offset `start` to before `end`."""
         if partition >= len(self._ends[topic]):
             return
         end = self._ends[topic][partition] if end is None else min(end, self._ends[topic][partition])
@@ -77,7 +77,7 @@ class KafkaSource:
 
 @asynccontextmanager
 async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[KafkaSource]:
-    """The log of the settings in Kafka, which no worker may use if it is to be read `alone`.
+    """The log of the settings in Kafka. With `alone`, no worker may be using it.
 
     Raises:
         CommandError: workers are connected, or there is no log.
@@ -87,12 +87,10 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
         await setup.check_no_import(admin, _marker(settings))
         if alone:
             await _check_nobody_works(admin, settings)
-        found = await _ends(admin, settings, names.primary(settings).values())
+        found = await _ends(admin, settings, topic_names.primary(settings).values())
     if not found:
-        raise CommandError(
-            "Kafka has no topics of callscore under this CALLSCORE_KAFKA_PREFIX: there is nothing in it."
-        )
-    ends = {topic: found.get(name, []) for topic, name in names.primary(settings).items()}
+        raise CommandError("Kafka has no topics of callscore with this CALLSCORE_KAFKA_PREFIX.")
+    ends = {topic: found.get(name, []) for topic, name in topic_names.primary(settings).items()}
     consumer = AIOKafkaConsumer(**_arguments(settings), max_partition_fetch_bytes=_LARGEST, auto_offset_reset="none")
     await consumer.start()
     try:
@@ -102,15 +100,15 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
 
 
 class KafkaTarget:
-    """Primary topics in the making."""
+    """Primary topics that are being written."""
 
     def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
         self._producer = producer
-        self._names = names.primary(settings)
+        self._names = topic_names.primary(settings)
         self._sent: list[asyncio.Future[Any]] = []
 
     async def put(self, record: Record) -> None:
-        """Send to the record's topic and partition. Raises the KafkaError of one that was sent before."""
+        """Send to the record's topic and partition. Raises the KafkaError of an earlier record."""
         self._sent.append(
             await self._producer.send(
                 self._names[record.topic],
@@ -125,14 +123,14 @@ class KafkaTarget:
             await self.acknowledged()
 
     async def acknowledged(self) -> None:
-        """Wait until Kafka has all that was put. Raises KafkaError if it never will."""
+        """Wait until Kafka has acknowledged every record. Raises KafkaError if it refuses one."""
         sent, self._sent = self._sent, []
         await asyncio.gather(*sent)
 
 
 @asynccontextmanager
 async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
-    """Topics to put a new log into. Until all has gone well a further topic marks them, and no worker starts on them.
+    """A new log to write to. Until it is complete a marker topic keeps workers from starting on it.
 
     Raises:
         CommandError: workers are connected, or there are records already.
@@ -144,7 +142,7 @@ async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
         await _check_nobody_works(admin, settings)
         await _check_empty(admin, settings)
         await _create_marker(admin, _marker(settings))
-        topics = dict.fromkeys(names.primary(settings).values(), setup.KEPT_FOR_EVER)
+        topics = dict.fromkeys(topic_names.primary(settings).values(), setup.KEPT_FOR_EVER)
         await setup.prepare(kafka_cluster(settings, topics), importing=True)
         producer = AIOKafkaProducer(
             **_arguments(settings), acks="all", enable_idempotence=True, max_request_size=_LARGEST, linger_ms=5
@@ -177,7 +175,7 @@ async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) ->
     while members := await _members(admin, group):
         if asyncio.get_running_loop().time() > deadline:
             raise CommandError(
-                f"{members} of the workers of {group} are connected to Kafka: stop all of them, and try again."
+                f"{members} of the workers of {group} are connected to Kafka: stop all of them, then try again."
             )
         await asyncio.sleep(0.5)
 
@@ -191,19 +189,19 @@ async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
 
 
 async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    ours = set(names.primary(settings).values())
-    changelogs = f"{settings.kafka_prefix}{names.CHANGELOGS}"
+    ours = set(topic_names.primary(settings).values())
+    changelogs = f"{settings.kafka_prefix}{topic_names.CHANGELOGS}"
     there = [name for name in await admin.list_topics() if name in ours or name.startswith(changelogs)]
     for name, ends in (await _ends(admin, settings, there)).items():
         if any(ends):
             raise CommandError(
-                f"Kafka's topic {name} has records already: "
-                "import into a new log, with another CALLSCORE_KAFKA_PREFIX or on another cluster."
+                f"Kafka's topic {name} has records already. "
+                "Import into a new log, with another CALLSCORE_KAFKA_PREFIX or on another cluster."
             )
 
 
 async def _ends(admin: AIOKafkaAdminClient, settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
-    """The offset after the last record of each partition of those topics that are there."""
+    """The offset after the last record of each partition of those topics that exist."""
     there = sorted(set(topics) & set(await admin.list_topics()))
     if not there:
         return {}
@@ -225,13 +223,13 @@ async def _ends(admin: AIOKafkaAdminClient, settings: Settings, topics: Iterable
 
 
 async def _create_marker(admin: AIOKafkaAdminClient, name: str) -> None:
-    """Raises TopicAlreadyExistsError if another import has begun meanwhile."""
+    """Raises TopicAlreadyExistsError if another import has started meanwhile."""
     _raise_first((await admin.create_topics([NewTopic(name, 1, 1)])).topic_errors)
 
 
 async def _delete_marker(admin: AIOKafkaAdminClient, name: str) -> None:
     _raise_first((await admin.delete_topics([name])).topic_error_codes)
-    while True:  # the brokers learn of it one by one
+    while True:  # brokers learn of the deletion one by one
         if name not in await admin.list_topics():
             return
         await asyncio.sleep(0.2)

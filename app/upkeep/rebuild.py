@@ -1,4 +1,4 @@
-"""Applying the log to tables that lie in a folder of their own, as the agents apply it to theirs."""
+"""Applying the log to tables in a separate folder, as the agents apply it to theirs."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,19 +9,19 @@ from pathlib import Path
 from app.client.progress import bar
 from app.client.text import number, seconds
 from app.settings import get_settings
-from app.upkeep import names
-from app.upkeep.sources import Source
+from app.upkeep import topic_names
+from app.upkeep.broker import Source
 from tables import base, folds
 from tables.at import At
 
-Offsets = Mapping[str, list[int]]  # one for each partition, by topic
+Offsets = Mapping[str, list[int]]  # of each partition, by topic
 
-_BETWEEN_LOOKS = 500  # records
+_RECORDS_BETWEEN_UPDATES = 500
 
 
 @dataclass
 class Applied:
-    """How many records were applied, how many of them were none that can be, and how long it took."""
+    """How many records were applied, how many of these cannot be applied, and how long it took."""
 
     records: int = 0
     letters: int = 0
@@ -31,9 +31,9 @@ class Applied:
 async def apply(
     log: Source, directory: Path, start: Offsets | None = None, end: Offsets | None = None, as_of: float | None = None
 ) -> Applied:
-    """Apply the log's records to the tables below `directory`, from `start` up to, not with, `end`.
+    """Apply the records of the log, from `start` to before `end`, to the tables in `directory`. Shows its progress.
 
-    Only those that were appended up to `as_of` (Unix seconds). Shows its progress.
+    With `as_of` (Unix seconds), only those appended up to then.
     """
     ends = end or await log.ends()
     starts = start or {topic: [0] * len(offsets) for topic, offsets in ends.items()}
@@ -44,7 +44,7 @@ async def apply(
     began = time.monotonic()
     by_name = {topic.name: fold for topic, fold in folds.BY_TOPIC.items()}
     with _tables_in(directory), bar("Replaying") as shown:
-        for topic, name in names.primary(get_settings()).items():
+        for topic, name in topic_names.primary(get_settings()).items():
             fold = by_name[name]
             for partition, (since, until) in enumerate(zip(starts[topic], ends[topic], strict=True)):
                 async for record in log.records(topic, partition, since, until):
@@ -55,8 +55,8 @@ async def apply(
                             fold.apply(at, fold.decode(record.value))
                         except folds.CannotApply:
                             done.letters += 1
-                    if done.records % _BETWEEN_LOOKS == 0:
-                        shown.show(done.records, total, _words(done.records, total, time.monotonic() - began))
+                    if done.records % _RECORDS_BETWEEN_UPDATES == 0:
+                        shown.show(done.records, total, _progress(done.records, total, time.monotonic() - began))
     done.seconds = time.monotonic() - began
     return done
 
@@ -70,7 +70,7 @@ def _tables_in(directory: Path) -> Iterator[None]:
         base.keep_in(None)
 
 
-def _words(done: int, total: int, elapsed: float) -> str:
+def _progress(done: int, total: int, elapsed: float) -> str:
     rate = done / max(elapsed, 1e-6)
     left = f", {seconds((total - done) / rate)} to go" if done else ""
     return f"{number(done)} of {number(total)} records, {number(round(rate))}/s{left}"

@@ -1,4 +1,4 @@
-"""Making all tables anew from the primary topics alone, and comparing them with those that a service keeps."""
+"""Rebuilding all tables from the primary topics, and comparing them with those of a service."""
 
 import asyncio
 import shutil
@@ -10,22 +10,21 @@ from app.client.errors import BadInput, CommandError
 from app.client.http import Service
 from app.embedded.errors import LogLocked
 from app.settings import get_settings
-from app.upkeep import kafka, kept, rebuild, stores
-from app.upkeep.errors import sentences
+from app.upkeep import broker, kafka, rebuild, stores, table_copies
+from app.upkeep.errors import as_command_errors
 from app.upkeep.rebuild import Applied
-from app.upkeep.sources import source
 from app.upkeep.stores import Compared
 
 
 class Replayed(NamedTuple):
-    """What was applied, and how many rows each table has."""
+    """What was applied, and the number of rows of each table."""
 
     applied: Applied
     rows: dict[str, int]
 
 
 class Verified(NamedTuple):
-    """What was applied, what the comparison gave, and whether it was with a service that runs."""
+    """What was applied, the result of the comparison, and whether it was with a running service."""
 
     applied: Applied
     compared: Compared
@@ -33,30 +32,30 @@ class Verified(NamedTuple):
 
 
 def replay(directory: Path, as_of: float | None = None) -> Replayed:
-    """Make all tables in `directory`, which must hold nothing, from the log of the settings, also while that is used.
+    """Rebuild all tables in `directory`, which must be empty, from the log of the settings, which may be in use.
 
-    Only from what was in it at `as_of` (Unix seconds), if that is given.
+    With `as_of` (Unix seconds), only from the records up to then.
 
     Raises:
-        CommandError: the log cannot be read, or something lies in the directory.
+        CommandError: the log cannot be read, or the directory is not empty.
         OSError: the directory cannot be written.
     """
     if directory.exists() and any(directory.iterdir()):
-        raise BadInput(f"{directory} is not empty: name a new directory.")
+        raise BadInput(f"{directory} is not empty: choose a new directory.")
     tables = directory / "tables"
     tables.mkdir(parents=True)
-    with sentences(), kafka.sentences():
+    with as_command_errors(), kafka.as_command_errors():
         applied = asyncio.run(_replay(tables, as_of))
     return Replayed(applied, stores.count(tables))
 
 
 async def _replay(tables: Path, as_of: float | None) -> Applied:
-    async with source(get_settings(), alone=False) as log:
+    async with broker.source(get_settings(), alone=False) as log:
         return await rebuild.apply(log, tables, as_of=as_of)
 
 
 def verify(service: Service) -> Verified:
-    """Make all tables anew and compare them with those that the service keeps, or kept when it was stopped.
+    """Rebuild all tables and compare them with those of the service, running or stopped.
 
     Raises:
         CommandError: the log or the tables cannot be read, or partitions are moving.
@@ -64,9 +63,10 @@ def verify(service: Service) -> Verified:
     """
     settings = get_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.data_dir))  # where files can be shared
+    # On the file system of the tables, so that files can be linked.
+    directory = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.data_dir))
     try:
-        with sentences(), kafka.sentences():
+        with as_command_errors(), kafka.as_command_errors():
             return asyncio.run(_verify(directory, service))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -75,15 +75,15 @@ def verify(service: Service) -> Verified:
 async def _verify(directory: Path, service: Service) -> Verified:
     settings = get_settings()
     ours, theirs = directory / "rebuilt", directory / "kept"
-    ends = await kept.copy_running(settings, service, theirs)
+    ends = await table_copies.copy_running(settings, service, theirs)
     if ends is not None:
-        async with source(settings, alone=False) as log:
+        async with broker.source(settings, alone=False) as log:
             applied = await rebuild.apply(log, ours, end=ends)
     else:
         try:
-            async with source(settings) as log:
-                kept.copy_stopped(settings, theirs)
-                # What it had not committed is delivered again when it is started, so it is here.
+            async with broker.source(settings) as log:
+                table_copies.copy_stopped(settings, theirs)
+                # What was not committed is delivered again at the next start, so it is applied here too.
                 await rebuild.apply(log, theirs, start=await log.committed())
                 applied = await rebuild.apply(log, ours)
         except LogLocked as error:

@@ -1,4 +1,4 @@
-"""The stores of tables as files: copying them, reading them, telling them apart."""
+"""The RocksDB stores of tables as files: copying, reading and comparing them."""
 
 import os
 import shutil
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rocksdict
+from faust.stores import rocksdb
 
 from app.client.text import clean
 from tables import progress, tasks
 
-OFFSET_KEY = b"__faust\0offset__"  # Faust's own: how far the changelog is in the store
-DERIVED = frozenset({tasks.table.name})  # what is parked, which the rest of the log need not agree on
-_SHOWN = 400  # characters of a row
+OFFSET_KEY: bytes = rocksdb.Store.offset_key  # its value is the changelog offset up to which the store is complete
+_NOT_COMPARED = frozenset({tasks.table.name})  # parked tasks, which may differ
+_LONGEST = 400  # characters of a row
 
 
 class Store(NamedTuple):
@@ -24,12 +25,12 @@ class Store(NamedTuple):
     partition: int
 
     def path(self, directory: Path) -> Path:
-        """Where it lies below a folder of tables."""
+        """Its path in a folder of tables."""
         return directory / f"{self.table}-{self.partition}.db"
 
 
 class Difference(NamedTuple):
-    """The first row that is not the same in two folders, None where it is not."""
+    """The first row that differs between two folders; None where it does not exist."""
 
     store: Store
     key: bytes
@@ -40,12 +41,12 @@ class Difference(NamedTuple):
         key = clean(self.key.replace(b"\0", b" / ").decode(errors="replace"))
         return (
             f"Table {self.store.table}, partition {self.store.partition}, row {key}: "
-            f"the service has {_shown(self.store, self.kept)}, the log makes it {_shown(self.store, self.rebuilt)}."
+            f"the service has {_shown(self.store, self.kept)}, the log gives {_shown(self.store, self.rebuilt)}."
         )
 
 
 class Compared(NamedTuple):
-    """How many rows are the same by table, and the first that is not."""
+    """How many rows of each table are the same, and the first that is not."""
 
     rows: dict[str, int]
     difference: Difference | None
@@ -58,7 +59,7 @@ def stores_in(directory: Path) -> list[Store]:
 
 
 def copy(store: Store, source: Path, target: Path) -> None:
-    """Copy a store that nobody has open; files that never change are shared."""
+    """Copy a store that is not open; files that never change are linked."""
     made = store.path(target)
     made.mkdir(parents=True)
     for path in store.path(source).iterdir():
@@ -70,24 +71,24 @@ def copy(store: Store, source: Path, target: Path) -> None:
 
 @contextmanager
 def making(store: Store, directory: Path) -> Iterator[Callable[[bytes, bytes], None]]:
-    """A new store to put keys and values in."""
+    """Make a store; yields its `put`."""
     store.path(directory).parent.mkdir(parents=True, exist_ok=True)
     with rocksdict.Rdict(str(store.path(directory)), rocksdict.Options(raw_mode=True)) as database:
         yield database.put
 
 
 def changelog_offset(store: Store, directory: Path) -> int:
-    """How far the changelog is in a store, -1 if it does not say."""
+    """The changelog offset up to which a store is complete, -1 if unknown."""
     with _reading(store, directory) as database:
         offset: bytes | None = database.get(OFFSET_KEY)
     return -1 if offset is None else int(offset)
 
 
 def compare(kept: Path, rebuilt: Path) -> Compared:
-    """Compare all rows in two folders of tables, but what is derived and what is Faust's own."""
+    """Compare all rows in two folders of tables, except parked tasks and Faust's own keys."""
     rows: dict[str, int] = {}
     for store in sorted({*stores_in(kept), *stores_in(rebuilt)}):
-        if store.table in DERIVED:
+        if store.table in _NOT_COMPARED:
             continue
         rows.setdefault(store.table, 0)
         for key, ours, theirs in _side_by_side(_rows(store, kept), _rows(store, rebuilt)):
@@ -98,7 +99,7 @@ def compare(kept: Path, rebuilt: Path) -> Compared:
 
 
 def count(directory: Path) -> dict[str, int]:
-    """How many rows each table in a folder has."""
+    """The number of rows of each table in a folder."""
     rows: dict[str, int] = {}
     for store in stores_in(directory):
         rows[store.table] = rows.get(store.table, 0) + sum(1 for _ in _rows(store, directory))
@@ -141,4 +142,4 @@ def _shown(store: Store, value: bytes | None) -> str:
     if value is None:
         return "nothing"
     text = str(progress.decode(value)) if store.table == progress.table.name else value.decode(errors="replace")
-    return clean(text, _SHOWN)
+    return clean(text, _LONGEST)

@@ -25,13 +25,13 @@ def lines(service: Service, level: str) -> list[str]:
 def test_beside_a_service_that_runs_all_is_ok_and_who_has_the_data_folder_is_said(service: Service) -> None:
     assert lines(service, "wrong") + lines(service, "warning") == []
     found = lines(service, "ok")
-    assert f"ok       data folder: instance-0 is in use by the worker at {service.url}." in found
-    assert f"ok       service: It answers at {service.url} and is ready." in found
-    assert "ok       service: It is of the same version, 0.1.0." in found
+    assert f"ok       data folder: instance-0 is used by the worker at {service.url}." in found
+    assert f"ok       service: Running at {service.url}, and ready." in found
+    assert "ok       service: Its version is 0.1.0, as that of this command." in found
     service.stop()
     found = lines(service, "ok")
-    assert not any("in use by" in line for line in found)
-    assert any("None answers" in line for line in found)
+    assert not any("used by" in line for line in found)
+    assert any("Not running at" in line for line in found)
 
 
 def test_another_number_of_partitions_than_the_logs_is_wrong(make_service: Callable[..., Service]) -> None:
@@ -63,15 +63,15 @@ def test_topics_that_are_missing_or_not_as_the_settings_say_are_told_and_none_is
 ) -> None:
     service = make_service()
     before = kafka.topics()
-    assert any("which the next start makes" in line for line in lines(service, "ok"))
+    assert any("the next start creates" in line for line in lines(service, "ok"))
     [line] = lines(service.another(kafka_replication=3), "wrong")
-    assert "Topics with 3 replicas cannot be made on 1 broker" in line
+    assert "Topics with 3 replicas cannot be created on 1 broker" in line
     assert kafka.topics() == before
     service.start().stop()
     [line] = lines(service.another(kafka_replication=3, kafka_min_insync=1), "warning")
     assert "has 1 replica, not 3" in line
     [first, second] = lines(service.another(kafka_min_insync=2), "wrong")
-    assert "lower CALLSCORE_KAFKA_MIN_INSYNC" in first
+    assert "Lower CALLSCORE_KAFKA_MIN_INSYNC" in first
     assert "too few replicas in sync" in second
 
 

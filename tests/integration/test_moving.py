@@ -149,7 +149,7 @@ def test_an_imported_log_answers_the_same_with_any_number_of_partitions(
 ) -> None:
     service = target(tmp_path, partitions=partitions)
     said = done(callscore(service, "import", str(moved.file)))
-    assert ("cut from 8" in said) == (partitions != PARTITIONS)
+    assert ("moved from 8" in said) == (partitions != PARTITIONS)
     moved.check(service)
 
 
@@ -169,7 +169,7 @@ def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Mov
 def test_an_export_writes_over_no_file(moved: Moved) -> None:
     before = moved.file.read_bytes()
     again = callscore(moved.service, "export", str(moved.file))
-    assert refused(again, code=2) == f"{moved.file} is there already: name a new file."
+    assert refused(again, code=2) == f"{moved.file} already exists. Choose a new file."
     assert moved.file.read_bytes() == before
 
 

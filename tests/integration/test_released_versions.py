@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import events, topics
-from app.upkeep import lines
+from app.upkeep import export_file
 from tables import folds
 from tests import released
 from tests.brokers import embedded_only
@@ -30,7 +30,7 @@ def vocabulary() -> set[str]:
 def raw_events(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """(topic, event) of all that lies in a kept log, those within records included."""
     found = []
-    with lines.reading(folder / "log.jsonl") as export:
+    with export_file.reading(folder / "log.jsonl") as export:
         for record in export.records():
             event = json.loads(record.value or b"")
             found += [(record.topic, one) for one in (event, *event.get("events", ()))]
@@ -53,7 +53,7 @@ def test_every_event_type_is_in_what_this_version_keeps() -> None:
 @each_version
 def test_no_field_of_a_released_version_is_lost_when_it_is_read(kept: Path) -> None:
     number = 0
-    with lines.reading(kept / "log.jsonl") as export:
+    with export_file.reading(kept / "log.jsonl") as export:
         for record in export.records():
             event = BY_TOPIC[record.topic].decode(record.value)
             assert_within(without_nothing(json.loads(record.value or b"")), json.loads(event.encode()))

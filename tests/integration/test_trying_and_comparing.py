@@ -45,7 +45,7 @@ def test_a_scorer_is_run_once_on_a_call_and_nothing_is_recorded(judging: Judging
     # By command: what it says, and whether it was well.
     done = command(service, "scorers", "try", "polite", "--call", good)
     assert (done.returncode, done.stdout.startswith("succeeded: ")) == (0, True), done
-    assert "Nothing was recorded" in done.stderr
+    assert "No score was stored" in done.stderr
     done = command(service, "scorers", "try", "polite", "--call", bad)
     assert done.returncode == 1
     assert "judgement_unreadable" in done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from app.upkeep import lines
+from app.upkeep import export_file
 from tests.judge import KEY, Judge
 from tests.log_command import callscore, done
 from tests.service import ROOT, Service, attempts, complete_call
@@ -47,8 +47,8 @@ def write(directory: Path, data_dir: Path) -> None:
     (directory / "answers.json").write_text(said.replace(f"{ROOT}/", "") + "\n")
     exported = data_dir.with_suffix(".jsonl")
     done(callscore(service, "export", str(exported)))
-    with lines.reading(exported) as export, lines.writing(directory / "log.jsonl") as file:
-        writer = lines.Writer(file, export.header)
+    with export_file.reading(exported) as export, export_file.writing(directory / "log.jsonl") as file:
+        writer = export_file.Writer(file, export.header)
         for record in export.records():  # tracebacks name this folder
             writer.record(record._replace(value=(record.value or b"").replace(f"{ROOT}/".encode(), b"")))
         writer.finish()

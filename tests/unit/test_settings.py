@@ -17,10 +17,10 @@ from app.settings import Settings, SettingsError, get_settings
         ({"BROKER": "kafka://localhost:65536"}, "BROKER='kafka://localhost:65536': 'localhost:65536' is no server"),
         ({"BROKER": "kafka://a:1,::1"}, "BROKER='kafka://a:1,::1': '::1' is no server"),
         ({"BROKER": "kafka://a,kafka://b"}, "BROKER='kafka://a,kafka://b': 'kafka://b' is no server"),
-        ({"BROKER": "embedded://log"}, "BROKER='embedded://log': names a path that is not absolute"),
+        ({"BROKER": "embedded://log"}, "BROKER='embedded://log': must name an absolute path"),
         ({"BROKER": "embedded:/log"}, "BROKER='embedded:/log': must start with embedded://"),
-        ({"WEB_HOST": "[::1]"}, "WEB_HOST='[::1]': must be the name or the address of a host"),
-        ({"WEB_HOST": "a..b"}, "WEB_HOST='a..b': must be the name or the address of a host"),
+        ({"WEB_HOST": "[::1]"}, "WEB_HOST='[::1]': must be a host name or address"),
+        ({"WEB_HOST": "a..b"}, "WEB_HOST='a..b': must be a host name or address"),
         (
             {"BROKER": "kafka://a", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me"},
             "KAFKA_SECURITY_PROTOCOL=SASL_SSL needs CALLSCORE_KAFKA_SASL_USERNAME and CALLSCORE_KAFKA_SASL_PASSWORD",

@@ -90,7 +90,7 @@ def test_keys_and_values_that_are_no_text_are_shown_as_base64(service: Service) 
 def test_a_log_is_checked_when_it_is_not_in_use(service: Service) -> None:
     assert "is open in another process: stop that process" in refused(callscore(service, "check"))
     service.stop()
-    assert done(callscore(service, "check")) == "The log is whole.\n"
+    assert done(callscore(service, "check")) == "No problems found.\n"
     database = open_database(service.data_dir / "log")
     calls = load_topics(database)["calls"]
     database.put(calls.partitions[1].prefix + keys.pack_offset(2), b"no record")
@@ -127,7 +127,7 @@ def test_compacted_changelogs_keep_the_newest_record_of_each_key_and_the_tables(
     assert 0 < removed <= len(changelogs) - len(newest)
     left = [record for record in lines(service, "dump") if "changelog" in record["topic"]]
     assert len(left) == len(changelogs) - removed
-    assert done(callscore(service, "check")) == "The log is whole.\n"
+    assert done(callscore(service, "check")) == "No problems found.\n"
     whole = refused(callscore(service, "compact", "--topic", "calls"), code=2)
     assert "calls is kept whole, so it is not compacted" in whole
     assert "There is no topic typo in the log" in refused(callscore(service, "compact", "--topic", "typo"), code=2)
@@ -180,7 +180,7 @@ def test_a_backup_made_under_load_is_whole_and_has_all_that_was_acknowledged_bef
     assert not list(service.data_dir.glob("*checkpoint*"))
     service.stop()
     for number, (backup, calls) in enumerate(zip(backups, before, strict=True)):
-        assert done(callscore(service, "check", "--dir", str(backup))) == "The log is whole.\n"
+        assert done(callscore(service, "check", "--dir", str(backup))) == "No problems found.\n"
         records = lines(service, "dump", "--dir", str(backup), "--topic", "calls")
         shown = {record["value"]["call_id"] for record in records}
         assert shown >= set(calls)
@@ -217,14 +217,14 @@ def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
         there = str(tmp_path / "backup")
         at = ("backup", there, "--url", guarded.url, "--api-key")
         assert "Only a key for all projects" in refused(callscore(guarded, *at, some))
-        assert "does not know this API key" in refused(callscore(guarded, *at, "wrong"))
+        assert "does not accept this API key" in refused(callscore(guarded, *at, "wrong"))
         left = other.data_dir / "log.checkpoint"  # as an interrupted backup leaves it
         left.mkdir()
-        assert "not by the service at" in refused(callscore(other, *at, every))
+        assert "by another process than the service at" in refused(callscore(other, *at, every))
         assert not left.exists()
         assert not (tmp_path / "backup").exists()
         done(callscore(guarded, *at, every))
-        assert done(callscore(guarded, "check", "--dir", there)) == "The log is whole.\n"
+        assert done(callscore(guarded, "check", "--dir", there)) == "No problems found.\n"
     finally:
         guarded.kill()
         other.kill()

@@ -45,7 +45,7 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     assert all(task["next_at"] > task["since"] for task in shown)
     told = [line for line in said(run(service, "status", request)) if line.startswith("waiting")]
     assert len(told) == 1
-    assert re.search(r"\d+ tasks? paused: ClientResponseError: 401.*; next try 20", told[0])
+    assert re.search(r"\d+ tasks? paused: ClientResponseError: 401.*; next attempt 20", told[0])
     # Few were asked, and then one at a time.
     assert len(provider.times()) <= 5 + 8
     provider.mood = "well"

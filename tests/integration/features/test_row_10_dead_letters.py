@@ -167,9 +167,9 @@ def test_row_10_redriving_after_the_fix_completes_the_work(make_service: Callabl
     service.start()
     assert letters(service) == buried
     assert service.status(request)["tasks"]["queued"] == 40
-    assert callscore(service, "redrive", "--topic", "controls") == ["0 records tried again."]
+    assert callscore(service, "redrive", "--topic", "controls") == ["0 records retried."]
     tried = callscore(service, "redrive", "--topic", "score-requests", "--project", PROJECT)
-    assert tried == [f"{len(buried)} records tried again."]
+    assert tried == [f"{len(buried)} records retried."]
     assert service.wait_finished(request)["tasks"]["succeeded"] == 40
 
     after = letters(service)
@@ -196,7 +196,7 @@ def test_row_10_what_fails_again_is_a_new_letter_that_names_the_first(service: S
     service.log_calls(PROJECT, [{"id": "one", "output": "second"}])
     [letter] = wait_for_letters(service, 1)
     assert (letter["reason"], letter["project_id"], letter["redrive_of"]) == ("call_rewritten", PROJECT, None)
-    assert callscore(service, "redrive", letter["id"]) == ["1 record tried again."]
+    assert callscore(service, "redrive", letter["id"]) == ["1 record retried."]
     found = again, first = wait_for_letters(service, 2)
     assert (first["id"], first["redriven_by"]) == (letter["id"], None)
     assert again["redrive_of"] == letter["id"]
@@ -227,11 +227,11 @@ def test_row_10_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_
     assert f" dismissed at {letter['dismissed_at']} " in callscore(service, "list")[1]
 
     again = run(service, "dead-letters", "redrive", first)
-    assert said(again) == ["0 records tried again."]
-    assert again.stderr.decode() == f"{first} was dismissed at {letter['dismissed_at']}, and stays so.\n"
+    assert said(again) == ["0 records retried."]
+    assert again.stderr.decode() == f"{first} was already dismissed at {letter['dismissed_at']}, so it is skipped.\n"
     assert callscore(service, "dismiss", "--topic", "scorers") == ["0 letters dismissed."]
     assert callscore(service, "dismiss", "--reason", "call_rewritten", "--project", PROJECT) == ["2 letters dismissed."]
-    assert callscore(service, "redrive", "--all") == ["0 records tried again."]
+    assert callscore(service, "redrive", "--all") == ["0 records retried."]
     assert callscore(service, "dismiss", "--all") == ["0 letters dismissed."]
     assert callscore(service, "list", "--open") == ["There are no dead letters."]
     assert [shown["id"] for shown in letters(service, dismissed="true")] == [shown["id"] for shown in found]
@@ -239,7 +239,7 @@ def test_row_10_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_
 
 def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
     [letter] = rewritten(service, "one")
-    assert callscore(service, "redrive", letter["id"]) == ["1 record tried again."]
+    assert callscore(service, "redrive", letter["id"]) == ["1 record retried."]
     again, first = wait_for_letters(service, 2)
     body = {"ids": [first["id"], again["id"], "none"]}
     answer = service.post("/dead-letters/dismiss", body).json
@@ -272,8 +272,8 @@ def test_row_10_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_
     stored.log(service).append("dead-letters", [stored.Record(0, 0, None, letter.encode()) for letter in found])
     service.start()
     ended = run(service, "dead-letters", "redrive", "--all")
-    assert said(ended) == ["2 records tried again."]
-    assert "1,500 records too large to be kept in a letter" in ended.stderr.decode()
+    assert said(ended) == ["2 records retried."]
+    assert "1,500 records skipped: too large to be stored in a letter" in ended.stderr.decode()
     assert service.post("/dead-letters/redrive", {"cursor": "!"}).json["detail"][0]["loc"] == ["body", "cursor"]
 
 

@@ -56,7 +56,7 @@ def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_run
     assert f"The tables of the service at {service.url} are the same" in verified(service)
     fewer = service.another(partitions=1)
     fewer.url = service.url
-    assert "has 4 partitions and CALLSCORE_PARTITIONS is 1" in refused(run(fewer, "replay", "--verify"))
+    assert "has 4 partitions, but CALLSCORE_PARTITIONS is 1" in refused(run(fewer, "replay", "--verify"))
     service.kill()
     assert "The tables of the stopped service are the same" in verified(service)
     service.start()
@@ -106,8 +106,8 @@ def test_row_17_the_first_row_that_differs_is_named(make_service: Callable[..., 
     difference = ended.stdout.decode().splitlines()[-1]
     partition = path.name.removesuffix(".db").rpartition("-")[2]
     assert difference.startswith(f"Table scores, partition {partition}, row {PROJECT} / call-")
-    assert '"passed":false' in difference.split("the log makes it")[0]
-    assert '"passed":true' in difference.split("the log makes it")[1]
+    assert '"passed":false' in difference.split("the log gives")[0]
+    assert '"passed":true' in difference.split("the log gives")[1]
     change(path, key, None)
     assert "the service has nothing" in run(service, "replay", "--verify").stdout.decode()
 

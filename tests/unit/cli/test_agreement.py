@@ -148,7 +148,10 @@ async def test_a_judge_of_labels_that_says_what_passes_agrees_with_one_who_says_
     ended = await callscore("scorers", "compare", ONE, OTHER, "--project", "a/b")
     assert (ended.code, ended.out.splitlines()[:2]) == (
         0,
-        ["2 calls were scored by both; compared: whether calls passed.", "They agree on 100.0%; kappa 1.000."],
+        [
+            "2 calls were scored by both; compared: whether calls passed.",
+            "They agree on 100.0% of the calls; kappa 1.000.",
+        ],
     )
 
 
@@ -158,11 +161,11 @@ async def test_what_cannot_be_compared_is_refused_and_says_why(callscore: Comman
     ended = await callscore(*asked)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
-        "What they say cannot be compared: one gives labels, the other whether calls passed, "
-        "and a number can be compared with whether calls passed, but a label only with a label.\n"
+        "Their scores cannot be compared: one gives labels, the other whether calls passed. "
+        "Labels can be compared only with labels, and numbers only with numbers or whether calls passed.\n"
     )
     service.scores_by = {ONE: [score("c1", output=True)], OTHER: [score("c2", output=True)]}
-    assert "No call of a/b has a score of both" in (await callscore(*asked)).err
+    assert "No call of a/b has comparable scores by both." in (await callscore(*asked)).err
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2))

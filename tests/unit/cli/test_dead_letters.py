@@ -28,7 +28,7 @@ async def test_a_service_that_cannot_dismiss_yet_is_asked_as_before(service: Fak
 
 @pytest.mark.parametrize(
     ("order", "done", "label"),
-    [(dead_letters.redrive, "redriven", "Trying again"), (dead_letters.dismiss, "dismissed", "Dismissing")],
+    [(dead_letters.redrive, "redriven", "Retrying"), (dead_letters.dismiss, "dismissed", "Dismissing")],
 )
 async def test_an_order_for_many_letters_says_after_each_round_how_far_it_is(
     service: FakeService,

@@ -12,8 +12,8 @@ from app.embedded import keys
 from app.embedded.log import Log
 from app.embedded.store import open_database
 from app.settings import get_settings
-from app.upkeep.checkup import place, whole
-from app.upkeep.checkup.finding import Level
+from app.upkeep.doctor import checks, data_dir
+from app.upkeep.doctor.finding import Level
 from tests.disk import Disk, make_disk
 
 from .command import Command, Ended
@@ -72,12 +72,12 @@ async def logged(folder: Path, partitions: int) -> None:
 
 
 async def test_a_healthy_place_is_all_ok_and_left_as_it_was(doctor: Command, tmp_path: Path) -> None:
-    assert "is not there yet: the first start makes it" in await all_ok(doctor)
+    assert "does not exist yet; the first start creates it" in await all_ok(doctor)
     assert not (tmp_path / "data").exists()
     (tmp_path / "data").mkdir()
     await logged(tmp_path / "data", topics.partitions())
     there = contents(tmp_path / "data")
-    assert "has 8 partitions, and is not in use." in await all_ok(doctor)
+    assert "has 8 partitions and is not in use." in await all_ok(doctor)
     assert contents(tmp_path / "data") == there
 
 
@@ -85,7 +85,7 @@ async def test_a_variable_that_is_no_setting_is_a_warning_and_a_value_that_canno
     doctor: Command,
 ) -> None:
     doctor.env["CALLSCORE_SCORRERS"] = "mine"
-    assert "CALLSCORE_SCORRERS is no setting, so it is ignored: do you mean CALLSCORE_SCORERS?" in (
+    assert "CALLSCORE_SCORRERS is not a setting and is ignored. Did you mean CALLSCORE_SCORERS?" in (
         await only_warning(doctor)
     )
     doctor.env["CALLSCORE_PARTITIONS"] = "many"
@@ -103,14 +103,14 @@ async def test_a_data_folder_that_cannot_be_written_or_made_is_wrong(
 
 def test_a_disk_without_room_is_wrong_and_one_with_little_is_a_warning(make_disk: Callable[[int], Disk]) -> None:
     disk = make_disk(64)
-    assert next(place.disk("disk", disk.path)).level is Level.WARNING
+    assert next(data_dir.disk("disk", disk.path)).level is Level.WARNING
     disk.fill(leave=1024**2)
-    assert next(place.disk("disk", disk.path)).level is Level.WRONG
+    assert next(data_dir.disk("disk", disk.path)).level is Level.WRONG
 
 
 def test_a_slow_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "_SLOW_SECONDS", 0.0)
-    [warned] = [one for one in place.disk("disk", tmp_path) if one.level is Level.WARNING]
+    monkeypatch.setattr(data_dir, "_SLOW_SECONDS", 0.0)
+    [warned] = [one for one in data_dir.disk("disk", tmp_path) if one.level is Level.WARNING]
     assert "A sync of" in warned.sentence
     assert list(tmp_path.iterdir()) == []
 
@@ -141,15 +141,15 @@ async def test_a_log_of_another_format_is_wrong(doctor: Command, tmp_path: Path)
 def test_too_few_open_files_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_files, "raise_limit", lambda needed=0: None)
     monkeypatch.setattr(open_files, "limit", lambda: 256)
-    [one] = place.open_files(get_settings())
+    [one] = data_dir.open_files(get_settings())
     assert one.level is Level.WRONG
     assert "This process may have 256 files open, and needs 772 to begin with" in one.sentence
 
 
 def test_a_python_that_is_too_old_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "_PYTHON", (99, 0))
-    first = next(iter(whole.findings(Service("http://127.0.0.1:1"))))
-    assert (first.level, "needs 99.0 or newer" in first.sentence) == (Level.WRONG, True)
+    monkeypatch.setattr(checks, "_PYTHON", (99, 0))
+    first = next(iter(checks.findings(Service("http://127.0.0.1:1"))))
+    assert (first.level, "requires 99.0 or newer" in first.sentence) == (Level.WRONG, True)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ async def test_scorers_that_do_not_load_are_wrong_with_the_error_in_a_sentence(
     module("raise RuntimeError('first line\\nsecond line')")
     assert "RuntimeError: first line\\nsecond line" in await only_wrong(doctor)
     module("from app.scorers import scorer\n@scorer\ndef mine(output): return 1")
-    assert "CALLSCORE_SCORERS names their_scorers." in await all_ok(doctor)
+    assert "CALLSCORE_SCORERS: their_scorers." in await all_ok(doctor)
 
 
 async def test_a_providers_file_must_parse_and_its_keys_be_set_and_none_is_shown(
@@ -181,10 +181,10 @@ async def test_a_providers_file_must_parse_and_its_keys_be_set_and_none_is_shown
     path.write_text("[mine")
     assert "cannot be read as TOML" in await only_wrong(doctor)
     path.write_text('[mine]\nbase_url = "http://127.0.0.1:1"\nkey = "KEY_OF_MINE"\n')
-    assert "put it into the variable KEY_OF_MINE" in await only_warning(doctor)
+    assert "Set KEY_OF_MINE to its key" in await only_warning(doctor)
     doctor.env["KEY_OF_MINE"] = "sk-0123456789"
     said = await all_ok(doctor)
-    assert "CALLSCORE_PROVIDERS names mine." in said
+    assert "CALLSCORE_PROVIDERS: mine." in said
     assert "sk-0123456789" not in said
 
 
@@ -193,9 +193,9 @@ async def test_a_key_file_must_be_readable_and_not_open_to_others(doctor: Comman
     doctor.env["CALLSCORE_API_KEYS"] = str(path)
     assert "which is not a file" in await only_wrong(doctor)
     await doctor("keys", "add", str(path), "--user", "ann", "--project", "*")
-    assert f"{path} can be read, and not by others." in await all_ok(doctor)
+    assert f"{path} is readable, and only by its owner." in await all_ok(doctor)
     path.chmod(0o644)
-    assert f"close it with chmod 600 {path}" in await only_warning(doctor)
+    assert f"Run: chmod 600 {path}" in await only_warning(doctor)
     path.write_text("no key\n")
     assert "Line 1 of the key file" in await only_wrong(doctor)
 
@@ -210,10 +210,10 @@ async def test_what_answers_may_be_no_callscore_another_version_or_not_ready(
     doctor: Command, service: FakeService
 ) -> None:
     doctor.env["CALLSCORE_URL"] = service.url
-    assert f"What answers at {service.url} is not callscore" in await only_wrong(doctor)
+    assert f"The server at {service.url} is not callscore" in await only_wrong(doctor)
     service.first = answers("9.9", 200, {"status": "ready"})
-    assert "It is version 9.9, and this command 0.1.0" in await only_warning(doctor)
+    assert "Its version is 9.9, but this command is 0.1.0" in await only_warning(doctor)
     service.first = answers("0.1.0", 503, {"status": "unavailable", "reason": "the tables are being recovered"})
-    assert "is not ready: the tables are being recovered." in await only_warning(doctor)
+    assert "but not ready: the tables are being recovered." in await only_warning(doctor)
     service.first = answers("0.1.0", 200, {"status": "ready"})
-    assert "and is ready." in await all_ok(doctor)
+    assert ", and ready." in await all_ok(doctor)

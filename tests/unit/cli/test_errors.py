@@ -5,8 +5,10 @@ import signal
 import sys
 import time
 
+import click
 import pytest
 
+from app.cli import cli
 from app.client.errors import Refused, Unreachable
 from app.client.http import Client, Service
 
@@ -24,14 +26,14 @@ async def test_when_nothing_answers_it_says_how_to_start_the_service(command: Co
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (problem(401, "no key"), "wants an API key; give one with --api-key or CALLSCORE_API_KEY."),
+        (problem(401, "no key"), "requires an API key; set CALLSCORE_API_KEY or use --api-key."),
         (problem(403, "not yours"), "This API key may not do that: not yours."),
         (problem(404, "Request not found", "path"), "has no such request (or your key may not see it)."),
         (problem(422, "must be one of", "query", "status"), "refused the request (422): query.status: must be one of."),
         (problem(413, "too big."), "refused the request (413): too big."),
         (problem(422, "must match a..z"), "refused the request (422): must match a..z."),
         ((400, {}, b'{"reason": "bad id"}'), "refused the request (400): bad id."),
-        (problem(500, ""), "failed (500): its own output says why."),
+        (problem(500, ""), "failed (500): see its log."),
         ((200, {}, b"<html>"), "is not callscore; check --url or CALLSCORE_URL."),
         ((301, {"Location": "/elsewhere"}, b""), "is not callscore (301); check --url or CALLSCORE_URL."),
     ],
@@ -62,7 +64,7 @@ async def test_another_service_is_told_from_callscore(
 ) -> None:
     service.first = [(200, {}, b'{"hello": "world"}')] * 9
     ended = await callscore(*arguments)
-    said = f"What answers at {service.url} is not callscore; check --url or CALLSCORE_URL.\n"
+    said = f"The server at {service.url} is not callscore; check --url or CALLSCORE_URL.\n"
     assert (ended.code, ended.out, ended.err) == (1, "", said)
 
 
@@ -88,7 +90,7 @@ async def test_several_mistakes_are_told_in_one_sentence_without_control_charact
 async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, service: FakeService) -> None:
     service.first = [problem(401, "no")]
     ended = await callscore("status", "--api-key", "cs_x")
-    assert ended.err == f"The service at {service.url} does not know this API key.\n"
+    assert ended.err == f"The service at {service.url} does not accept this API key.\n"
     assert service.seen[0].headers["Authorization"] == "Bearer cs_x"
 
 
@@ -162,7 +164,7 @@ async def test_up_says_so_when_its_port_is_taken(command: Command, service: Fake
     command.env["CALLSCORE_DATA_DIR"] = str(command.folder / "data")
     ended = await command("up")
     assert ended.code == 1
-    assert "is taken" in ended.err
+    assert "is in use" in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -189,7 +191,7 @@ async def test_what_a_silent_worker_would_be_missing_from_is_asked_for_again_and
     assert "(partitions 1,3); trying again" in ended.err
     service.first = [part] * 100
     async with Client(Service(service.url), patience=1.0) as client:
-        with pytest.raises(Unreachable, match="does not answer, so what it holds would be missing"):
+        with pytest.raises(Unreachable, match="does not answer, so its data would be missing"):
             await client.get("/scorers")
 
 
@@ -329,3 +331,11 @@ async def _on_a_terminal(callscore: Command, *arguments: str, columns: int = 80)
         pass
     os.close(ours)
     return data.decode()
+
+
+def test_every_command_that_is_listed_can_be_imported() -> None:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name

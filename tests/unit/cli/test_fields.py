@@ -78,7 +78,7 @@ def test_times_become_utc(given: object, wanted: str) -> None:
         (b'{"output": 1, "when": 0}', "no field 'id'"),
         (b'{"id": "", "output": 1}', "must not be empty"),
         (b'{"id": "a\\u0000b", "output": 1}', "control characters"),
-        (b'{"id": 1.5, "output": 1}', "neither text nor a whole number"),
+        (b'{"id": 1.5, "output": 1}', "neither a string nor an integer"),
         (b'{"id": "x", "output": 1, "when": "tomorrow"}', "neither RFC 3339"),
         (b'{"id": "x", "output": 1, "when": 1e300}', "neither RFC 3339"),
         (b'{"id": "x", "when": 0, "output": "' + b"y" * 1_048_576 + b'"}', "too large"),

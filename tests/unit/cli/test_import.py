@@ -79,7 +79,7 @@ async def test_complaints_about_lines_are_capped(callscore: Command, service: Fa
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     told = ended.err.splitlines()
     assert [line.split(":")[0] for line in told] == [*(f"line {number}" for number in range(2, 12)), "and 490 more"]
-    assert told[0].endswith("(column 1); one JSON object is expected")
+    assert told[0].endswith("(column 1); a JSON object is expected")
     assert all(line.count("line") == 1 for line in told[:10])
 
 
@@ -92,7 +92,7 @@ async def test_when_no_line_has_the_output_one_sentence_names_the_option_and_the
     assert (ended.code, service.calls) == (1, {})
     assert ended.out.startswith("0 calls sent, 500 rejected")
     assert ended.err == (
-        "No line has the field 'output': name the output's with --output; the first has question, answer.\n"
+        "No line has the field 'output'. Name the output field with --output. The first line has: question, answer.\n"
     )
 
 
@@ -128,7 +128,7 @@ async def test_a_field_that_no_line_has_is_refused_before_anything_is_sent_or_me
     named = ("--project", "a/b", "--attribute", "modle")
     ended = await callscore("calls", "import", str(path), *named)
     assert (ended.code, service.calls) == (2, {})
-    assert ended.err.startswith("No line has the field 'modle', so nothing was imported; the first has ")
+    assert ended.err.startswith("No line has the field 'modle', so nothing was imported. The first line has: ")
     ended = await callscore("calls", "import", "-", *named, given=path.read_bytes())
     assert (ended.code, ended.err) == (0, "No line has the field 'modle'.\n")
     assert len(service.calls) == 2
@@ -141,9 +141,9 @@ async def test_lines_that_become_one_call_are_told_of(callscore: Command, servic
     path.write_bytes(b'{"id": 1, "output": "yes"}\n' * 3 + b'{"id": 2, "output": "yes"}\n')
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     assert (ended.code, len(service.calls)) == (0, 2)
-    told = "2 lines repeated an earlier one and became no call of their own"
-    assert ended.err == f"{told}; --id names the field of an id.\n"
-    assert (await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")).err == f"{told}.\n"
+    told = "2 lines repeated an earlier one and did not become a separate call."
+    assert ended.err == f"{told} Use --id if the lines have a field with an id.\n"
+    assert (await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id")).err == f"{told}\n"
 
 
 async def test_a_damaged_file_is_imported_as_far_as_it_can_be_read(
@@ -174,7 +174,7 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     ended = await callscore(*arguments)
     assert ended.code == 0
     # Batches overtake each other, so that the one held back may be any from the third on.
-    resumed_at = int(ended.err.split()[3].strip(";").replace(",", ""))
+    resumed_at = int(ended.err.split()[3].strip(".").replace(",", ""))
     assert resumed_at in (400, 600, 800, 1000)
     assert ended.out.startswith("2,000 calls sent")
     assert len(service.batches) - sent == (2000 - resumed_at) // 200

@@ -21,5 +21,5 @@ async def test_a_project_that_is_no_glob_and_no_project_is_warned_of(command: Co
     file = str(tmp_path / "keys")
     warned = await command("keys", "add", file, "--user", "ann", "--project", "noslash", "--project", "a/b")
     assert warned.code == 0
-    assert "No project is named 'noslash'" in warned.err
-    assert "No project" not in (await command("keys", "add", file, "--user", "ann", "--project", "*")).err
+    assert "'noslash' matches no project" in warned.err
+    assert "matches no project" not in (await command("keys", "add", file, "--user", "ann", "--project", "*")).err

@@ -28,7 +28,7 @@ async def test_a_name_means_the_project_s_own_latest_version(callscore: Command,
 async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Command, service: FakeService) -> None:
     service.scorers = [scorer("refusal", REFUSAL)]
     ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")
-    assert (ended.code, ended.err) == (2, "There is no scorer named 'tone' in a/b; there are: refusal.\n")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'tone' in a/b. The scorers are: refusal.\n")
 
 
 async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
@@ -38,7 +38,7 @@ async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
     ended = await callscore("submit", "--project", "a/b", "--scorer", "AtMost", "c1")
     assert ended.code == 2
     assert ended.err == (
-        "'AtMost' is a kind of scorer, which has to be published with its parameters first: "
+        "'AtMost' is a kind of scorer. Publish it with its parameters first: "
         "callscore scorers publish NAME --kind AtMost --param words=… --project a/b\n"
     )
 
@@ -109,9 +109,9 @@ async def test_costs_are_told_by_day_with_their_sum_and_what_is_not_counted(
     assert [json.loads(line) for line in listed.out.splitlines()] == service.costs["items"]
     assert service.seen[-1].query == {"project_id": "a/b", "since": "2026-01-01T00:00:00+00:00"}
     service.costs = {"items": [], "total": None}
-    assert (await callscore(*costs)).out == "No scorer of a/b has asked anybody.\n"
+    assert (await callscore(*costs)).out == "No scorer of a/b has sent requests.\n"
     then = (*costs, "--since", "2026-01-01T00:00:00Z")
-    assert (await callscore(*then)).out == "No scorer of a/b has asked anybody on a day that began then.\n"
+    assert (await callscore(*then)).out == "No scorer of a/b has sent requests on these days.\n"
     assert (await callscore(*costs, "--until", "yesterday")).code == 2
 
 
@@ -127,7 +127,7 @@ async def test_one_scorer_is_shown_whole_by_its_name_or_ref(callscore: Command, 
         assert json.loads(shown.out) == service.scorers[number]
     missing = await callscore("scorers", "show", "style")
     assert (missing.code, missing.out) == (2, "")
-    assert missing.err == "There is no scorer named 'style' for all projects; there are: tone.\n"
+    assert missing.err == "There is no scorer named 'style' for all projects. The scorers are: tone.\n"
 
 
 async def test_what_is_no_json_is_text_and_what_cannot_be_sent_is_refused(

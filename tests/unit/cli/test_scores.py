@@ -51,7 +51,7 @@ async def test_the_table_says_how_to_see_more(callscore: Command, service: FakeS
     service.scores = [score(f"c{number}") for number in range(60)]
     ended = await callscore("scores", "--project", "a/b")
     assert ended.out.count("\n") == 51
-    assert ended.err == "The first 50 are shown; more with --limit N, all with --json or --csv.\n"
+    assert ended.err == "Only the first 50 are shown. Use --limit N for more, --json or --csv for all.\n"
     assert "\x1b" not in ended.out
 
 
@@ -61,10 +61,10 @@ async def test_why_there_are_no_scores_is_said(
 ) -> None:
     asked = ("scores", "--project", "a/b", "--as-of", "2026-01-31T12:00:00Z", *words)
     ended = await callscore(*asked)
-    nothing = "The project a/b has no calls; import some with: callscore calls import\n"
+    nothing = "The project a/b has no calls. Import some with: callscore calls import\n"
     assert (ended.code, ended.out) == (0, nothing)
     service.calls = {"c1": {"id": "c1"}}
-    unscored = "No call of a/b has a score yet; ask for some with: callscore submit --project a/b\n"
+    unscored = "No call of a/b has a score yet. Submit calls with: callscore submit --project a/b\n"
     assert (await callscore(*asked)).out == unscored
     service.of_other_times = [score("c1")]
     assert (await callscore(*asked)).out == "No scores match.\n"
@@ -93,7 +93,8 @@ async def test_who_asks_for_what_was_cancelled_is_told_where_what_had_not_begun_
     callscore: Command, service: FakeService, words: tuple[str, ...]
 ) -> None:
     service.scores = [score("c1", status="cancelled", output=None)]
-    hint = "What was cancelled before it began has no score; it is shown by: callscore scores --project a/b "
+    hint = "Tasks that were cancelled before they started have no score. To list them, run: "
+    hint += "callscore scores --project a/b "
     asked = ("scores", "--project", "a/b", "--status", "cancelled", *words)
     assert (await callscore(*asked)).err == f"{hint}--scorer NAME --gaps\n"
     assert (await callscore(*asked, "--scorer", REFUSAL)).err == f"{hint}--scorer {REFUSAL} --gaps\n"
@@ -122,11 +123,10 @@ async def test_scores_of_a_scorer_whose_code_is_gone_are_found_by_its_name(
     ended = await callscore("scores", "--project", "a/b", "--scorer", "gone")
     assert (ended.code, ended.err) == (
         2,
-        "No code of 'gone' is installed, and 2 versions of it have scores in a/b; "
-        f"name one by its ref: {older}, {old}\n",
+        f"'gone' is not installed, and 2 versions of it have scores in a/b. Use the ref of one: {older}, {old}\n",
     )
     ended = await callscore("scores", "--project", "a/b", "--scorer", "never")
-    assert (ended.code, ended.err) == (2, "There is no scorer named 'never' in a/b; there are: none.\n")
+    assert (ended.code, ended.err) == (2, "There is no scorer named 'never' in a/b. The scorers are: none.\n")
 
 
 @pytest.mark.parametrize("words", [(), ("--summary",)])
@@ -140,7 +140,7 @@ async def test_scores_of_other_versions_of_a_scorer_are_told_of_where_the_latest
     service.summary_of_other_times = [summarized(REFUSAL, None, {})]
     assert "Other versions" not in (await callscore(*asked)).out
     service.summary_of_other_times = [summarized(former, None, {})]
-    assert (await callscore(*asked)).out.endswith(f" Other versions of refusal have some: {former}\n")
+    assert (await callscore(*asked)).out.endswith(f" Other versions of refusal have scores: {former}\n")
 
 
 async def test_failed_scores_show_type_and_message_and_the_traceback_in_json(

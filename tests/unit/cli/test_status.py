@@ -32,19 +32,19 @@ async def test_status_cancels_and_tries_again(callscore: Command, service: FakeS
 
 async def test_trying_again_says_so_if_there_is_nothing_to_try(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "completed", {"succeeded": 2}
-    assert "nothing is tried again" in (await callscore("status", "r7", "--retry")).err
+    assert "nothing is retried" in (await callscore("status", "r7", "--retry")).err
     service.counts = {"succeeded": 1, "cancelled": 1}
-    assert "nothing is tried again" not in (await callscore("status", "r7", "--retry")).err
+    assert "nothing is retried" not in (await callscore("status", "r7", "--retry")).err
 
 
 async def test_trying_again_what_failed_otherwise_says_how_it_failed(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "completed", {"failed": 2}
     service.tasks = [{"status": "failed", "reason": "TimeoutError"}] * 2
-    assert "None of it" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
+    assert "No task of the request" not in (await callscore("status", "r7", "--retry", "--error", "TimeoutError")).err
     told = (await callscore("status", "r7", "--retry", "--error", "timeout")).err
-    assert told == "None of it failed with 'timeout', so nothing is tried again; there are: TimeoutError\n"
+    assert told == "No task of the request failed with 'timeout', so nothing is retried. The errors are: TimeoutError\n"
     some = (await callscore("status", "r7", "--retry", "--error", "timeout", "--error", "TimeoutError")).err
-    assert some == "None of it failed with 'timeout'; there are: TimeoutError\n"
+    assert some == "No task of the request failed with 'timeout'. The errors are: TimeoutError\n"
 
 
 async def test_trying_again_says_so_if_nothing_is_by_these_scorers_or_has_an_error(
@@ -53,11 +53,11 @@ async def test_trying_again_says_so_if_nothing_is_by_these_scorers_or_has_an_err
     service.status, service.counts = "completed", {"failed": 2, "cancelled": 1}
     service.tasks = [{"status": "failed", "reason": "TimeoutError", "scorer_ref": "callscore:///scorer/other:1"}] * 2
     retry = ("status", "r7", "--retry", "--scorer", "refusal")
-    nothing = "Nothing of what these scorers were asked for has failed or was cancelled, so nothing is tried again.\n"
+    nothing = "No task of these scorers failed or was cancelled, so nothing is retried.\n"
     assert (await callscore(*retry)).err == nothing
     service.tasks.append({"status": "cancelled", "reason": "request_cancelled", "scorer_ref": REFUSAL})
     assert (await callscore(*retry)).err == ""
-    nothing = "Nothing of what these scorers were asked for has failed, so nothing is tried again.\n"
+    nothing = "No task of these scorers failed, so nothing is retried.\n"
     assert (await callscore(*retry, "--error", "TimeoutError")).err == nothing
     assert len(service.ordered) == 3
 
@@ -68,7 +68,7 @@ async def test_why_tasks_are_tried_again_and_what_a_request_cost_is_said(
     service.status, service.counts = "running", {"retrying": 2}
     service.tasks = [{"status": "retrying", "reason": "RetryLater: full", "next_at": "2026-01-01T00:10:00Z"}] * 2
     told = (await callscore("status", "r7")).out
-    assert "waiting      2 tasks retrying: RetryLater: full; next try 2026-01-01T00:10:00Z\n" in told
+    assert "waiting      2 tasks retrying: RetryLater: full; next attempt 2026-01-01T00:10:00Z\n" in told
     assert "\ncost " not in told
     service.cost = {"usd": 0.000513, "requests": 20, "input_tokens": 1500, "output_tokens": 80}
     service.cost |= {"unpriced_requests": 0, "unanswered_requests": 1}
@@ -86,10 +86,10 @@ async def test_what_is_tried_again_is_told_by_reason_each_with_its_count_and_its
     ]
     told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
     assert [line.split(None, 1)[1] for line in told] == [
-        "3 tasks retrying: a; next try 2026-01-01T00:57:00Z",
-        "2 tasks retrying: b; next try 2026-01-01T00:55:00Z",
-        "2 tasks retrying: c; next try 2026-01-01T00:53:00Z",
-        "and 2 of other reasons; next try 2026-01-01T00:51:00Z",
+        "3 tasks retrying: a; next attempt 2026-01-01T00:57:00Z",
+        "2 tasks retrying: b; next attempt 2026-01-01T00:55:00Z",
+        "2 tasks retrying: c; next attempt 2026-01-01T00:53:00Z",
+        "and 2 with other reasons; next attempt 2026-01-01T00:51:00Z",
     ]
 
 
@@ -100,7 +100,7 @@ async def test_of_more_tasks_than_are_looked_at_it_is_said_that_there_are_more(
     lines = (await callscore("status", "r7")).out.splitlines()
     assert [line.split(None, 1)[1] for line in lines if line.startswith("failed")] == [
         *(f"2,001: {reason}" for reason in "abc"),
-        "and 4,001 of these or other reasons",
+        "and 4,001 with these or other reasons",
     ]
 
 
@@ -109,13 +109,15 @@ async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, serv
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
     code = {**call, "reason": "scorer_version_unavailable"}
     service.tasks = [code] * 3
-    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (see CALLSCORE_SCORERS;"
+    line = (
+        "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (check CALLSCORE_SCORERS;"
+    )
     assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
     assert "tasks        3 waiting for call or code\n" in (await callscore("status", "r7")).out
     service.tasks = [call, code, code]
     told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
     assert sorted(line.split(",")[0].split(None, 1)[1] for line in told) == [
-        "1 task waits for a call that is not logged",
+        "1 task waits for a call that is not logged yet",
         "2 tasks wait for the code of their scorer",
     ]
 
@@ -131,7 +133,7 @@ async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_ref
         service.status, service.first = status, [problem(409, f"The request is {status}", "path", "request_id")]
         ended = await callscore("status", "r7", "--cancel")
         assert ended.code == code
-        said = "It is cancelled already, so nothing is withdrawn.\n" if code == 0 else "The request is completed"
+        said = "The request is already cancelled.\n" if code == 0 else "The request is completed"
         assert said in ended.err
 
 
@@ -157,7 +159,7 @@ async def test_status_of_one_shows_the_three_most_frequent_reasons_and_that_ther
         "4: a",
         "3: b",
         "2: c",
-        "and 1 of other reasons",
+        "and 1 with other reasons",
     ]
 
 

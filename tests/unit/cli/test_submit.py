@@ -58,7 +58,7 @@ async def test_ctrl_c_while_waiting_says_that_the_work_goes_on(callscore: Comman
     process.send_signal(signal.SIGINT)
     ended = await callscore.end(process)
     assert (ended.code, ended.out) == (130, "")
-    assert ended.err.strip().splitlines()[-1] == "The work goes on; follow it with: callscore status r0"
+    assert ended.err.strip().splitlines()[-1] == "Scoring continues. Follow it with: callscore status r0"
 
 
 def test_the_rate_counts_only_what_was_run() -> None:
@@ -95,7 +95,7 @@ async def test_failed_tasks_exit_1_with_the_most_frequent_reasons_and_that_there
     ended = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL, "c1")
     assert ended.code == 1
     assert ended.out.startswith("15 tasks: 5 succeeded, 10 failed in ")
-    assert ended.err.splitlines()[-4:] == ["4 failed: a", "3 failed: b", "2 failed: c", "and 1 of other reasons"]
+    assert ended.err.splitlines()[-4:] == ["4 failed: a", "3 failed: b", "2 failed: c", "and 1 with other reasons"]
 
 
 async def test_submit_json_prints_the_final_request(callscore: Command, service: FakeService) -> None:
@@ -134,7 +134,7 @@ async def test_lines_of_calls_are_not_taken_for_ids_of_calls(callscore: Command,
 async def test_a_project_without_calls_is_an_error(callscore: Command, service: FakeService) -> None:
     ended = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL)
     assert (ended.code, service.submitted) == (1, [])
-    assert ended.err == "The project a/b has no calls; import some with: callscore calls import\n"
+    assert ended.err == "The project a/b has no calls. Import some with: callscore calls import\n"
 
 
 def test_what_is_too_much_for_one_request_becomes_several() -> None:

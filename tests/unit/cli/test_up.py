@@ -87,8 +87,8 @@ async def test_it_says_when_it_is_ready_and_what_is_no_setting(
     process.send_signal(signal.SIGINT)
     await command.end(process)
     assert lines[-1] == f"callscore is ready: {nobody}\n"
-    told = [line for line in lines if "is no setting" in line]
-    assert told == ["CALLSCORE_SCORRERS is no setting, so it is ignored: do you mean CALLSCORE_SCORERS?\n"]
+    told = [line for line in lines if "is not a setting" in line]
+    assert told == ["CALLSCORE_SCORRERS is not a setting and is ignored. Did you mean CALLSCORE_SCORERS?\n"]
 
 
 async def test_what_goes_without_a_key_is_said_and_the_sample_is_skipped(
@@ -108,9 +108,9 @@ async def test_what_goes_without_a_key_is_said_and_the_sample_is_skipped(
         assert [call async for call in client.items("/calls", {"project_id": "callscore/sample"})] == []
     process.send_signal(signal.SIGINT)
     ended = await command.end(process)
-    told = "The sample is skipped, since it needs a key in CALLSCORE_API_KEY; the service comes up without it."
+    told = "Skipping the sample: it needs an API key in CALLSCORE_API_KEY."
     assert told in ended.out.splitlines()
-    assert "The key of provider mine is not set: until the variable is set that `key` names" in ended.out
+    assert "The provider mine is used without a key until KEY_OF_MINE is set." in ended.out
     # A start that takes long, as on a busy machine, says so.
     assert [line for line in ended.err.splitlines() if "not ready" not in line] == []
 
@@ -124,7 +124,7 @@ async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path
     assert (again.code, again.err) == (0, "")
     other = await up(*same, "--attribute", "q")
     assert other.code == 1
-    assert "Some of these calls were there already with other content, which stays; " in other.err
+    assert "Some of these calls already existed with different content, which was kept. " in other.err
     published = await up("scorers", "publish", "has_x", "--kind", "contains", "--param", "text=x")
     assert published.out.startswith("callscore:///scorer/has_x:")
     submitted = await up("submit", "--project", "me/mine", "--scorer", "not_empty", "--scorer", "has_x")
@@ -138,17 +138,17 @@ async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path
     shown = json.loads((await up("calls", "show", scored["call_id"], "--project", "me/mine")).out)
     assert (shown["id"], "x" in shown["output"]) == (scored["call_id"], scored["output"]["passed"])
     missing = await up("calls", "show", "none", "--project", "me/mine")
-    assert (missing.code, missing.err) == (1, "The project me/mine has no call 'none', or it has not ended.\n")
+    assert (missing.code, missing.err) == (1, "The project me/mine has no call 'none', or the call has not ended.\n")
     several = await up("calls", "list", "--project", "me/mine", "--limit", "3")
     assert [line.split()[:2] for line in several.out.splitlines()[1:]] == [
         [score["call_id"], "imported"] for score in map(json.loads, read.out.splitlines()[:3])
     ]
-    assert several.err == "The first 3 are shown; more with --limit N, all with --json.\n"
+    assert several.err == "Only the first 3 are shown. Use --limit N for more, --json for all.\n"
     every = await up("calls", "list", "--project", "me/mine", "--json")
     assert len(every.out.splitlines()) == 500
     assert json.loads(every.out.splitlines()[0]) == shown
     listed = await up("scores", "--project", "me/mine", "--gaps", "--scorer", "refusal", "--limit", "3")
-    assert "The first 3 are shown; more with --limit N, all with --json.\n" in listed.err
+    assert "Only the first 3 are shown. Use --limit N for more, --json for all.\n" in listed.err
 
 
 async def test_calls_that_never_come_can_be_submitted_and_seen(up: Command) -> None:
@@ -162,7 +162,7 @@ async def test_a_bad_parameter_and_an_unknown_request_are_one_sentence(up: Comma
     published = await up("scorers", "publish", "s", "--kind", "length", "--param", "min=many")
     assert published.code == 2
     assert "body.params.min" in published.err
-    assert " length takes: min (" in published.err
+    assert " length has the parameters: min (" in published.err
     unknown = await up("status", "no-such-request")
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
     assert "has no such request (or your key may not see it)" in unknown.err

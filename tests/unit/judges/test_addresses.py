@@ -84,7 +84,7 @@ def test_a_host_is_named_however_settings_write_it(entry: str, url: str) -> None
     "entry", ["https://good.example", "good.example/score", "good.example:http", "me@good.example", "?"]
 )
 def test_what_is_no_host_is_refused_at_the_start(entry: str) -> None:
-    with pytest.raises(ValueError, match="is no host, with or without a port"):
+    with pytest.raises(ValueError, match="is not a host, with or without a port"):
         Settings(remote_hosts=entry)
 
 

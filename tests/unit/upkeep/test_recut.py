@@ -26,7 +26,7 @@ from app.events import (
     decode_score_events,
 )
 from app.settings import get_settings
-from app.upkeep import names
+from app.upkeep import topic_names
 from app.upkeep.recut import Recut
 
 PROJECT = "acme/recut"
@@ -136,7 +136,7 @@ def test_every_place_is_told_the_same_in_the_same_order(requests: list[list[int]
 
 
 def test_every_topic_that_agents_read_has_a_rule() -> None:
-    assert set(Recut(3).rules) == names.moved(get_settings())
+    assert set(Recut(3).rules) == topic_names.imported(get_settings())
 
 
 def test_a_chunk_that_was_written_twice_counts_once() -> None:

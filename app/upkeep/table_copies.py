@@ -1,4 +1,4 @@
-"""Copies of the tables that a service keeps: one that is stopped, or one that runs, at one position of the log."""
+"""Copies of the tables of a service: a stopped one, or a running one at one position of the log."""
 
 from base64 import b64decode
 from collections import defaultdict
@@ -16,10 +16,10 @@ from app.upkeep.stores import Store
 
 
 def copy_stopped(settings: Settings, directory: Path) -> None:
-    """Copy the tables in the data directory; of a partition that several workers had, that of who had it last.
+    """Copy the tables in the data directory; of a partition that several workers had, the newest copy.
 
     Raises:
-        CommandError: there are none.
+        CommandError: there are no tables.
     """
     folders = [folder / "tables" for folder in sorted(settings.data_dir.glob("instance-*"))]
     by_partition: defaultdict[int, defaultdict[Path, list[Store]]] = defaultdict(lambda: defaultdict(list))
@@ -27,7 +27,7 @@ def copy_stopped(settings: Settings, directory: Path) -> None:
         for store in stores.stores_in(folder):
             by_partition[store.partition][folder].append(store)
     if not by_partition:
-        raise CommandError(f"No tables lie in {settings.data_dir.absolute()}; check CALLSCORE_DATA_DIR.")
+        raise CommandError(f"There are no tables in {settings.data_dir.absolute()}. Check CALLSCORE_DATA_DIR.")
     for found in by_partition.values():
         newest = max(found, key=lambda folder: sum(stores.changelog_offset(store, folder) for store in found[folder]))
         for store in found[newest]:
@@ -35,12 +35,12 @@ def copy_stopped(settings: Settings, directory: Path) -> None:
 
 
 async def copy_running(settings: Settings, service: Service, directory: Path) -> Offsets | None:
-    """Copy the tables of all workers; the offset up to which each partition is in them, by topic.
+    """Copy the tables of all workers. Returns the end offsets that the copies cover, by topic and partition.
 
-    None if no service of this log answers.
+    Returns None if no service answers, or one with another log.
 
     Raises:
-        CommandError: it refuses, has another number of partitions than the settings, or partitions are moving.
+        CommandError: it refuses, has another number of partitions, or partitions are moving.
     """
     async with Client(service) as client:
         try:
@@ -52,8 +52,8 @@ async def copy_running(settings: Settings, service: Service, directory: Path) ->
     owners: dict[str, str] = about["owners"]
     if len(owners) != settings.partitions:
         raise CommandError(
-            f"The service at {service.url} has {len(owners)} partitions and CALLSCORE_PARTITIONS is "
-            f"{settings.partitions}: set it to what the service has."
+            f"The service at {service.url} has {len(owners)} partitions, but CALLSCORE_PARTITIONS is "
+            f"{settings.partitions}. Set it to {len(owners)}."
         )
     ends: defaultdict[str, list[int]] = defaultdict(list)
     for partition in range(settings.partitions):

@@ -1,4 +1,4 @@
-"""An exported log: a header, one record a line, a trailer that says how much there must have been; all in JSON.
+"""The file of an exported log, in JSON lines: a header, the records, a trailer with their counts.
 
     {"format": "callscore-log", "version": 1, "partitions": 8, "ends": {"calls": [12, ...], ...}}
     {"topic": "calls", "partition": 0, "offset": 0, "timestamp": 1764064800000, "key": "a\\u0000b", "value": "{...}"}
@@ -33,7 +33,7 @@ Binary = IO[bytes] | gzip.GzipFile
 
 
 class Header(BaseModel):
-    """What is exported: `ends` has the offset after the last record of each partition, by topic."""
+    """The first line; `ends` has the offset after the last record of each partition, by topic."""
 
     format: Literal["callscore-log"] = "callscore-log"
     version: int = VERSION
@@ -42,7 +42,7 @@ class Header(BaseModel):
 
 
 class Writer:
-    """Writes an export; without `finish` it is incomplete, and no one will import it."""
+    """Writes an export, which is incomplete and cannot be imported without `finish`."""
 
     def __init__(self, file: Binary, header: Header) -> None:
         self._file = file
@@ -74,10 +74,10 @@ class Writer:
 
 
 class Reader:
-    """Reads an export: the header when made, then `records`, once.
+    """Reads an export: the header when constructed, then `records`, once.
 
     Raises:
-        CommandError: it is no export, of another version, incomplete or damaged.
+        CommandError: it is not an export, has another version, or is incomplete or damaged.
     """
 
     def __init__(self, file: Binary, name: str) -> None:
@@ -91,16 +91,16 @@ class Reader:
         except (orjson.JSONDecodeError, TypeError, KeyError):
             version = None
         if version is None:
-            raise CommandError(f"{name} is no exported log: make one with: callscore log export")
+            raise CommandError(f"{name} is not an exported log. Make one with: callscore log export")
         if version != VERSION:
-            raise CommandError(f"{name} has format {version!r}, and this version of callscore reads format {VERSION}.")
+            raise CommandError(f"{name} has format {version!r}, but this version of callscore reads format {VERSION}.")
         try:
             self.header = Header.model_validate(found)
         except ValidationError:
             raise self._damaged("its header cannot be read") from None
 
     def records(self) -> Iterator[Record]:
-        """Every record in order; at the end it is known that none is missing."""
+        """Every record in order. Raises CommandError at the end if any is missing."""
         order = {topic: number for number, topic in enumerate(self.header.ends)}
         counted = Counter(dict.fromkeys(self.header.ends, 0))
         last = (-1, -1, -1)
@@ -109,7 +109,7 @@ class Reader:
             line = self._line()
             if not line:
                 raise CommandError(
-                    f"{self._name} ends before it is complete, after {counted.total()} records: export it again."
+                    f"{self._name} ends before it is complete, after {counted.total()} records. Export it again."
                 )
             try:
                 found = orjson.loads(line)
@@ -139,7 +139,7 @@ class Reader:
         return line
 
     def _damaged(self, what: str) -> CommandError:
-        return CommandError(f"{self._name} is damaged ({what}): export it again.")
+        return CommandError(f"{self._name} is damaged ({what}). Export it again.")
 
 
 @contextmanager
@@ -153,14 +153,14 @@ def reading(path: Path) -> Iterator[Reader]:
 
 
 def check_new(path: Path) -> None:
-    """Return if an export can be written there without writing over anything. Raises BadInput."""
+    """Check that an export would not overwrite a file. Raises BadInput."""
     if path != STANDARD and path.exists():
-        raise BadInput(f"{path} is there already: name a new file.")
+        raise BadInput(f"{path} already exists. Choose a new file.")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Binary]:
-    """Where to write an export, to standard output where the path is `-`; the file is there once it is complete."""
+    """Where to write an export, to standard output where the path is `-`; the file appears only when it is complete."""
     if path == STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

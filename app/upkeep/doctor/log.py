@@ -1,4 +1,4 @@
-"""The log: the embedded one's lock, format and topics, or Kafka and its topics."""
+"""The log: the lock, format and topics of the embedded one, or Kafka and its topics."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from app.embedded.view import View, is_locked
 from app.kafka import setup
 from app.kafka_cluster import kafka_cluster
 from app.settings import Settings
-from app.upkeep import kafka, names, places
-from app.upkeep.checkup import place
-from app.upkeep.checkup.finding import Finding, ok, warning, wrong
+from app.upkeep import kafka, paths, topic_names
+from app.upkeep.doctor import data_dir
+from app.upkeep.doctor.finding import Finding, ok, warning, wrong
 from tables.base import tables as all_tables
 
 _LOG = "log"
@@ -23,24 +23,24 @@ _KAFKA = "Kafka"
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """What there is to say of the log of the settings."""
+    """Check the log of the settings."""
     yield from _embedded(settings) if settings.embedded else _in_kafka(settings)
 
 
 def _embedded(settings: Settings) -> Iterator[Finding]:
-    path = places.log_path(settings)
+    path = paths.log_path(settings)
     if not path.is_relative_to(settings.data_dir.absolute()):
-        yield from place.disk(_LOG, path)
+        yield from data_dir.disk(_LOG, path)
     try:
         moved.check(path)
     except EmbeddedLogError as error:
         yield wrong(_LOG, error)
         return
     if not is_log(path):
-        yield ok(_LOG, f"There is none at {path} yet: the first start makes it.")
+        yield ok(_LOG, f"{path} does not exist yet; the first start creates it.")
         return
     in_use = is_locked(path)
-    if in_use and not place.holders(settings.data_dir):
+    if in_use and not data_dir.holders(settings.data_dir):
         yield wrong(_LOG, LogLocked(path))
     try:
         with View(path) as view:
@@ -48,25 +48,25 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
     except EmbeddedLogError as error:
         yield wrong(_LOG, error)
         return
-    for name in names.primary(settings).values():
+    for name in topic_names.primary(settings).values():
         if counts.get(name, settings.partitions) != settings.partitions:
             yield wrong(_LOG, PartitionCountMismatch(name, counts[name], settings.partitions))
             return
-    used = "in use by that worker" if in_use else "not in use"
-    yield ok(_LOG, f"{path} can be read, has {plural(settings.partitions, 'partition')}, and is {used}.")
+    used = "is used by that worker" if in_use else "is not in use"
+    yield ok(_LOG, f"{path} is readable, has {plural(settings.partitions, 'partition')} and {used}.")
 
 
 def _in_kafka(settings: Settings) -> Iterator[Finding]:
     changelogs = [table.changelog_topic.get_topic_name() for table in all_tables]
-    wanted = dict.fromkeys([*names.primary(settings).values(), *changelogs], setup.KEPT_FOR_EVER)
+    wanted = dict.fromkeys([*topic_names.primary(settings).values(), *changelogs], setup.KEPT_FOR_EVER)
     cluster = kafka_cluster(settings, wanted)
     try:
-        with kafka.sentences():
+        with kafka.as_command_errors():
             found = asyncio.run(setup.look(cluster))
     except CommandError as error:
         yield wrong(_KAFKA, error)
         return
-    yield ok(_KAFKA, f"It answers at {', '.join(cluster.servers)}, with {plural(found.brokers, 'broker')}.")
+    yield ok(_KAFKA, f"Running at {', '.join(cluster.servers)}, with {plural(found.brokers, 'broker')}.")
     yield from _topics(cluster, found)
 
 
@@ -77,32 +77,32 @@ def _topics(cluster: setup.Cluster, found: setup.Found) -> Iterator[Finding]:
     if replicas < in_sync:
         yield wrong(
             _KAFKA,
-            f"Of {plural(replicas, 'replica')} {in_sync} cannot be in sync, so nothing could be written: "
-            "lower CALLSCORE_KAFKA_MIN_INSYNC, or raise CALLSCORE_KAFKA_REPLICATION",
+            f"With {plural(replicas, 'replica')}, {in_sync} cannot be in sync, so nothing could be written. "
+            "Lower CALLSCORE_KAFKA_MIN_INSYNC, or raise CALLSCORE_KAFKA_REPLICATION",
         )
     if missing and replicas > found.brokers:
         yield wrong(
             _KAFKA,
-            f"Topics with {replicas} replicas cannot be made on {plural(found.brokers, 'broker')}: "
-            "lower CALLSCORE_KAFKA_REPLICATION, or start more brokers",
+            f"Topics with {replicas} replicas cannot be created on {plural(found.brokers, 'broker')}. "
+            "Lower CALLSCORE_KAFKA_REPLICATION, or start more brokers",
         )
     others = sorted(name for name, topic in found.topics.items() if topic.replicas != replicas)
     if others:
         yield warning(
             _KAFKA,
-            f"{_some(others)} has {plural(found.topics[others[0]].replicas, 'replica')}, not {replicas}, since "
-            "settings hold for topics that are yet to be made: change it with kafka-reassign-partitions.sh.",
+            f"{_some(others)} has {plural(found.topics[others[0]].replicas, 'replica')}, not {replicas}: the setting "
+            "applies to new topics only. Change existing ones with kafka-reassign-partitions.sh.",
         )
     behind = sorted(name for name, topic in found.topics.items() if topic.in_sync < in_sync)
     if behind:
         yield wrong(
             _KAFKA,
-            f"{_some(behind)} has too few replicas in sync to be written: see to Kafka's brokers",
+            f"{_some(behind)} has too few replicas in sync to be written. Check the brokers of Kafka",
         )
-    made = f", {missing} of which the next start makes" if missing else ""
+    made = f"; the next start creates {missing} of them" if missing else ""
     yield ok(_KAFKA, f"{plural(len(cluster.topics), 'topic')} of {plural(cluster.partitions, 'partition')}{made}.")
 
 
 def _some(topics: list[str]) -> str:
-    more = f", like {len(topics) - 1} more," if topics[1:] else ""
+    more = f" (and {len(topics) - 1} more)" if topics[1:] else ""
     return f"The topic {topics[0]}{more}"

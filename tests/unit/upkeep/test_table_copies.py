@@ -7,7 +7,7 @@ import pytest
 
 from app.client.errors import CommandError
 from app.settings import Settings
-from app.upkeep import kept, stores
+from app.upkeep import stores, table_copies
 from app.upkeep.stores import Store
 
 SCORES = Store("scores", 3)
@@ -27,7 +27,7 @@ def test_of_a_partition_that_two_workers_had_the_one_that_is_farther_is_taken(tm
     make(SCORES, settings.data_dir / "instance-0" / "tables", {b"a": b"old"}, 7)
     make(SCORES, settings.data_dir / "instance-1" / "tables", {b"a": b"new"}, 9)
     make(Store("scores", 4), settings.data_dir / "instance-0" / "tables", {b"b": b"only"}, 2)
-    kept.copy_stopped(settings, tmp_path / "copy")
+    table_copies.copy_stopped(settings, tmp_path / "copy")
     assert stores.stores_in(tmp_path / "copy") == [SCORES, Store("scores", 4)]
     make(SCORES, tmp_path / "other", {b"a": b"new"})
     make(Store("scores", 4), tmp_path / "other", {b"b": b"only"})
@@ -35,8 +35,8 @@ def test_of_a_partition_that_two_workers_had_the_one_that_is_farther_is_taken(tm
 
 
 def test_without_tables_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="No tables lie in"):
-        kept.copy_stopped(Settings(data_dir=tmp_path), tmp_path / "copy")
+    with pytest.raises(CommandError, match="There are no tables in"):
+        table_copies.copy_stopped(Settings(data_dir=tmp_path), tmp_path / "copy")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Looking into the embedded log: what it holds, whether it is whole, its records one by one."""
+"""Inspecting the embedded log: statistics, damage, records."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ from app.embedded.record import Record
 from app.embedded.view import View
 from app.raw import json_field, text_field
 from app.settings import get_settings
-from app.upkeep import places
-from app.upkeep.errors import sentences
+from app.upkeep import paths
+from app.upkeep.errors import as_command_errors
 
 
 def stats(directory: Path | None) -> list[dict[str, Any]]:
-    """What each partition holds, in the log of the settings or in `directory`; also while a service runs on it.
+    """Statistics of each partition, of the log of the settings or in `directory`. The log may be in use.
 
     `bytes` are those of the records before compression; `committed` and `lag` are by consumer group.
 
     Raises:
-        CommandError: it cannot be read.
+        CommandError: the log cannot be read.
     """
-    with sentences():
+    with as_command_errors():
         return [
             {
                 "topic": one.topic,
@@ -41,34 +41,34 @@ def stats(directory: Path | None) -> list[dict[str, Any]]:
 
 
 def check(directory: Path | None) -> Iterator[str]:
-    """What is wrong with a log that nobody else has open. Raises CommandError if it cannot be checked."""
-    with sentences():
+    """The problems of a log that is not in use. Raises CommandError if it cannot be checked."""
+    with as_command_errors():
         yield from embedded_check.check(_path(directory))
 
 
 def dump(
     directory: Path | None, topic: str | None, partition: int | None, start: int, end: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Records for people to read, also while a service runs on the log; `start` and `end` hold in each partition.
+    """Records in readable form; `start` and `end` apply to each partition. The log may be in use.
 
     Raises:
-        CommandError: it cannot be read.
+        CommandError: the log cannot be read.
         BadInput: there is no such topic or partition.
     """
-    with sentences(), View(_path(directory)) as view:
+    with as_command_errors(), View(_path(directory)) as view:
         if topic is not None and topic not in view.topics:
             raise BadInput(f"There is no topic {topic} in the log; it has {', '.join(sorted(view.topics)) or 'none'}.")
         chosen = [view.topics[name] for name in sorted(view.topics) if topic in (None, name)]
         partitions = [found for known in chosen for found in known.partitions if partition in (None, found.number)]
         if not partitions and partition is not None:
-            raise BadInput(f"There is no partition {partition}; they are counted from 0.")
+            raise BadInput(f"There is no partition {partition}; the first is 0.")
         for found in partitions:
             for record in view.records(found, max(start, found.start), end):
                 yield _readable(record)
 
 
 def _path(directory: Path | None) -> Path:
-    return directory or places.log_path(get_settings())
+    return directory or paths.log_path(get_settings())
 
 
 def _readable(record: Record) -> dict[str, Any]:

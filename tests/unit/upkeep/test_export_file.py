@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
-from app.upkeep.lines import Header, Reader, Writer
+from app.upkeep.export_file import Header, Reader, Writer
 
 raw = st.none() | st.binary(max_size=20) | st.text(max_size=20).map(lambda text: text.encode("utf-8", "replace"))
 headers = st.lists(st.tuples(st.text(max_size=5).filter(lambda name: name.isascii()), raw), max_size=3)
@@ -50,7 +50,7 @@ def test_it_is_refused_wherever_it_is_cut() -> None:
     whole = b"".join(an_export())
     assert len(read(whole)) == 8
     for end in range(len(whole)):
-        with pytest.raises(CommandError, match=r"ends before it is complete|is no exported log"):
+        with pytest.raises(CommandError, match=r"ends before it is complete|is not an exported log"):
             read(whole[:end])
 
 
@@ -66,8 +66,8 @@ def test_it_is_refused_wherever_a_letter_is_another() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda lines: [], "is no exported log: make one with: callscore log export"),
-        (lambda lines: [b'{"format": "something", "version": 1}\n'], "is no exported log"),
+        (lambda lines: [], "is not an exported log. Make one with: callscore log export"),
+        (lambda lines: [b'{"format": "something", "version": 1}\n'], "is not an exported log"),
         (lambda lines: [lines[0].replace(b'"version":1', b'"version":2')], "has format 2"),
         (lambda lines: [lines[0].replace(b'"partitions":2', b'"partitions":"x"')], "its header cannot be read"),
         (lambda lines: [*lines[:3], *lines[4:]], "does not agree with its 7 records"),

@@ -1,0 +1,76 @@
+"""Options that several commands take."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from app.client.defaults import DEFAULT_URL, default_url
+from app.client.http import Client, Service
+from app.client.output import note
+from app.commands.types import Project
+
+project_option = click.option("--project", type=Project(), required=True, help="The project, as entity/name.")
+table_limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), help="Show at most N. Default: 50 in a table, otherwise all."
+)
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+
+
+def service_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --url and --api-key to a command, which gets them as one `service`."""
+
+    @click.option(
+        "--url",
+        envvar="CALLSCORE_URL",
+        default=default_url,
+        show_default="CALLSCORE_URL, else this machine at CALLSCORE_WEB_PORT or 6066",
+        help="URL of the service.",
+    )
+    @click.option("--api-key", envvar="CALLSCORE_API_KEY", help="API key; safer to set in CALLSCORE_API_KEY.")
+    @wraps(function)
+    def with_service(*args: Any, url: str, api_key: str | None, **kwargs: Any) -> Any:
+        return function(*args, service=Service(_checked_url(url), _checked_key(api_key)), **kwargs)
+
+    return with_service
+
+
+def client_options(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    """Add --url and --api-key to an async command, which gets a `client` of that service."""
+
+    @service_options
+    @wraps(function)
+    def with_client(*args: Any, service: Service, **kwargs: Any) -> Any:
+        async def run() -> Any:
+            async with Client(service, on_wait=note) as client:
+                return await function(*args, client=client, **kwargs)
+
+        return asyncio.run(run())
+
+    return with_client
+
+
+def bad_usage(sentence: str) -> click.UsageError:
+    """The error to raise when options do not go together; it names the help of the running command."""
+    return click.UsageError(sentence, click.get_current_context())
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        good = good and url.isprintable() and " " not in url and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise click.UsageError(f"The URL of the service must look like {DEFAULT_URL}, not {url!r}.")
+    return url.rstrip("/")
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise click.UsageError("An API key has only printable ASCII characters and no spaces.")
+    return key or None
