@@ -42,7 +42,7 @@ def calls() -> None:
     "--started-at", metavar="FIELD", help="Start time, RFC 3339 or Unix. Default: the end time, otherwise 1970-01-01."
 )
 @click.option("--ended-at", metavar="FIELD", help="End time, RFC 3339 or Unix. Default: the start time.")
-@click.option("--limit", type=click.IntRange(1, sys.maxsize), help="Import only the first N lines.")
+@click.option("--limit", metavar="N", type=click.IntRange(1, sys.maxsize), help="Import only the first N lines.")
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an interrupted import.")
 @client_options
 async def import_(

@@ -67,7 +67,7 @@ def check(directory: Path | None) -> int:
 @click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
 @click.option("--from", "start", type=click.IntRange(min=0), default=0, help="First offset, in each partition.")
 @click.option("--to", "end", type=click.IntRange(min=0), help="Stop before this offset, in each partition.")
-@click.option("--limit", type=click.IntRange(0, sys.maxsize), help="Print at most N records.")
+@click.option("--limit", metavar="N", type=click.IntRange(0, sys.maxsize), help="Print at most N records.")
 def dump(
     directory: Path | None, topic: str | None, partition: int | None, start: int, end: int | None, limit: int | None
 ) -> None:

@@ -15,7 +15,7 @@ from app.commands.types import Project
 
 project_option = click.option("--project", type=Project(), required=True, help="The project, as entity/name.")
 table_limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), help="Show at most N. Default: 50 in a table, otherwise all."
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Show at most N. Default: 50 in a table, otherwise all."
 )
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 

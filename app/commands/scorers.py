@@ -145,7 +145,12 @@ def _show_tried(tried: dict[str, Any]) -> None:
 @click.argument("other")
 @project_option
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="Show at most N disagreements."
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Show at most N disagreements.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @client_options

@@ -29,7 +29,12 @@ from app.commands.options import bad_usage, client_options, json_lines_option
 )  # fmt: skip
 @click.option("--watch", is_flag=True, help="Show progress until the request is finished.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Without REQUEST_ID: list at most N."
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Without REQUEST_ID: list at most N.",
 )
 @json_lines_option
 @client_options

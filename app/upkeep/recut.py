@@ -176,8 +176,8 @@ class Recut:
             return self._cuts[record.partition, request_id, chunk]
         except KeyError:
             raise CommandError(
-                f"{record.topic}/{record.partition}@{record.offset} tells of chunk {chunk} of request {request_id}, "
-                "which is not in the log: import it with the number of partitions that it has."
+                f"{record.topic}/{record.partition}@{record.offset} names chunk {chunk} of request {request_id}, "
+                "which is not in the log. Import it without changing the number of partitions."
             ) from None
 
 
