@@ -148,9 +148,7 @@ def test_a_chunk_that_was_written_twice_counts_once() -> None:
 
 def test_events_of_an_unknown_chunk_are_refused() -> None:
     events = [found for found in a_log(2, [[1, 2, 3]]) if found.topic == "score-events"]
-    with pytest.raises(
-        CommandError, match=r"score-events/\d@0 names chunk \d of request r0, which is not in the log"
-    ):
+    with pytest.raises(CommandError, match=r"score-events/\d@0 names chunk \d of request r0, which is not in the log"):
         list(Recut(3).apply(events))
 
 
