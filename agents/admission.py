@@ -208,7 +208,7 @@ class Admission:
             processes.at_most = self._processes_of_one
         if policy.provider is not None:
             provider = self._providers.setdefault(policy.provider, Limiter(Limits(), self._share))
-        gate = Gate(breakers.of(bound.ref), limiter, provider, self._wake, processes)
+        gate = Gate(breakers.of(bound.project_id, bound.ref), limiter, provider, self._wake, processes)
         gate.answer_tokens = policy.answer_tokens or 0
         return gate
 

@@ -1,11 +1,12 @@
 """Memory shared by agents and views: circuit breakers, one a scorer, which keep it from a provider that does not work.
 
-Workers tell each other. After a restart of all of them the first failures open a breaker again.
+A scorer that a project publishes for itself has a breaker of its own there. Workers tell each other. After a restart of
+all of them the first failures open a breaker again.
 """
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -30,6 +31,7 @@ class BreakerState(Struct):
     since: float = 0.0
     probe_at: float = 0.0
     pauses: int = 0  # since it opened
+    project_id: str | None = None  # that published the scorer for itself; None if it is for all projects
 
 
 class Breaker:
@@ -38,8 +40,8 @@ class Breaker:
     Closed: all tasks pass. Open: none, until `probe_at`. Half open: one task, the probe, is running.
     """
 
-    def __init__(self, scorer_ref: str) -> None:
-        self.shared = BreakerState(scorer_ref=scorer_ref, since=time.time())
+    def __init__(self, scorer_ref: str, project_id: str | None = None) -> None:
+        self.shared = BreakerState(scorer_ref=scorer_ref, project_id=project_id, since=time.time())
         self.failures = 0  # in a row
         self.probing = False
 
@@ -86,8 +88,13 @@ class Breaker:
         """Let tasks through again."""
         self.probing, self.failures = False, 0
         if self.shared.open:
-            version = self.shared.version + 1
-            self._set(BreakerState(scorer_ref=self.shared.scorer_ref, version=version, since=time.time()))
+            closed = BreakerState(
+                scorer_ref=self.shared.scorer_ref,
+                project_id=self.shared.project_id,
+                version=self.shared.version + 1,
+                since=time.time(),
+            )
+            self._set(closed)
 
     def merge(self, received: BreakerState) -> None:
         """Take over the state that another worker has, if it is newer."""
@@ -116,20 +123,20 @@ class Breaker:
 
 
 when_changed: list[Callable[[], None]] = []  # called whenever a breaker opens or closes, or stays open for longer
-_breakers: dict[str, Breaker] = {}
+_breakers: dict[tuple[str | None, str], Breaker] = {}  # by project and ref
 
 
-def of(scorer_ref: str) -> Breaker:
-    """The breaker of a scorer."""
-    breaker = _breakers.get(scorer_ref)
+def of(project_id: str | None, scorer_ref: str) -> Breaker:
+    """The breaker of a scorer that a project published for itself, or of one that is for all projects (None)."""
+    breaker = _breakers.get((project_id, scorer_ref))
     if breaker is None:
-        breaker = _breakers[scorer_ref] = Breaker(scorer_ref)
+        breaker = _breakers[project_id, scorer_ref] = Breaker(scorer_ref, project_id)
     return breaker
 
 
-def open_state(scorer_ref: str) -> BreakerState | None:
-    """The state of a scorer's breaker, if it is open."""
-    breaker = _breakers.get(scorer_ref)
+def open_state(project_id: str, scorer_ref: str) -> BreakerState | None:
+    """The state of the breaker that a project's tasks of a scorer pass, if it is open."""
+    breaker = _breakers.get((project_id, scorer_ref)) or _breakers.get((None, scorer_ref))
     return breaker.shared if breaker is not None and breaker.shared.open else None
 
 
@@ -145,6 +152,7 @@ class Shown(TypedDict):
     """A breaker as one worker sees it."""
 
     scorer_ref: str
+    project_id: NotRequired[str | None]  # workers of earlier versions have one breaker for all projects
     state: State
     version: int
     reason: str | None
@@ -158,6 +166,7 @@ def listing(partition: int) -> list[Shown]:
     return [
         {
             "scorer_ref": ref,
+            "project_id": project_id,
             "state": breaker.state,
             "version": breaker.shared.version,
             "reason": breaker.shared.reason,
@@ -165,13 +174,13 @@ def listing(partition: int) -> list[Shown]:
             "probe_at": breaker.shared.probe_at if breaker.shared.open else None,
             "failures": breaker.failures,
         }
-        for ref, breaker in _breakers.items()
+        for (project_id, ref), breaker in _breakers.items()
     ]
 
 
 def close(partition: int, scorer_refs: list[str]) -> int:
-    """Close breakers on this worker by hand; returns how many were open."""
-    found = [breaker for ref in scorer_refs if (breaker := _breakers.get(ref)) is not None and breaker.shared.open]
+    """Close the breakers of these scorers on this worker by hand, in every project; returns how many were open."""
+    found = [breaker for (_, ref), breaker in _breakers.items() if ref in scorer_refs and breaker.shared.open]
     for breaker in found:
         breaker.close()
     return len(found)
@@ -180,5 +189,5 @@ def close(partition: int, scorer_refs: list[str]) -> int:
 def merge(partition: int, states: list[dict[str, Any]]) -> bool:
     """Take over what another worker sent."""
     for state in msgspec.convert(states, list[BreakerState]):
-        of(state.scorer_ref).merge(state)
+        of(state.project_id, state.scorer_ref).merge(state)
     return True

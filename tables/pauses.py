@@ -48,7 +48,7 @@ _spend_pauses: dict[tuple[str, str, str], SpendPause] = {}
 
 def of(project_id: str, scorer_ref: str) -> Pause | None:
     """The pause of a scorer in a project; None while there is none."""
-    breaker = breakers.open_state(scorer_ref)
+    breaker = breakers.open_state(project_id, scorer_ref)
     if breaker is not None:
         return Pause(breaker.reason, breaker.since, breaker.probe_at)
     for reason in (_CAP_REACHED, _CAP_WITHOUT_PRICE):

@@ -23,7 +23,7 @@ async def list_breakers(request: web.Request) -> web.Response:
 
 
 async def close_breaker(request: web.Request) -> web.Response:
-    """Close the breaker of a scorer, named or by its ref, on every worker; one that is closed stays so."""
+    """Close the breakers of a scorer, named or by its ref, on every worker and in every project."""
     parse(Query, request)
     _check_operator(request)
     wanted = request.match_info["scorer"]
@@ -36,21 +36,26 @@ async def close_breaker(request: web.Request) -> web.Response:
 
 
 async def _gathered() -> list[dict[str, Any]]:
-    by_ref: dict[str, list[tuple[str, Shown]]] = {}
+    found: dict[tuple[str, str | None], list[tuple[str, Shown]]] = {}
     for url, shown in (await cluster.every_worker(breakers.listing)).items():
         for breaker in shown:
-            by_ref.setdefault(breaker["scorer_ref"], []).append((url, breaker))
-    items = [_item(ref, seen) for ref, seen in by_ref.items()]
-    return sorted(items, key=lambda item: (item["state"] == "closed", item["scorer_name"], item["scorer_ref"]))
+            found.setdefault((breaker["scorer_ref"], breaker.get("project_id")), []).append((url, breaker))
+    items = [_item(ref, project_id, seen) for (ref, project_id), seen in found.items()]
+    return sorted(items, key=_order)
 
 
-def _item(ref: str, seen: list[tuple[str, Shown]]) -> dict[str, Any]:
+def _order(item: dict[str, Any]) -> tuple[bool, str, str, str]:
+    return item["state"] == "closed", item["scorer_name"], item["scorer_ref"], item["project_id"] or ""
+
+
+def _item(ref: str, project_id: str | None, seen: list[tuple[str, Shown]]) -> dict[str, Any]:
     """A breaker as clients see it, from the worker with its newest state."""
     newest = max((breaker for _, breaker in seen), key=lambda breaker: breaker["version"])
     probing = newest["state"] == "open" and any(breaker["state"] == "half_open" for _, breaker in seen)
     return {
         "scorer_ref": ref,
         "scorer_name": scorer_name(ref),
+        "project_id": project_id,
         "state": "half_open" if probing else newest["state"],
         "reason": newest["reason"],
         "since": timestamp(newest["since"]),

@@ -209,6 +209,10 @@ SCHEMAS: dict[str, Schema] = {
         {
             "scorer_ref": STRING,
             "scorer_name": STRING,
+            "project_id": {
+                **nullable(STRING),
+                "description": "The project that published the scorer for itself; null if it is for all projects.",
+            },
             "state": enum("closed", "open", "half_open"),
             "reason": {**nullable(STRING), "description": "What opened it, or kept it open, last."},
             "since": TIME,

@@ -15,9 +15,9 @@ def breaker(service: Service, name: str = "asks") -> Any:
     return next((found for found in service.items("/breakers") if found["scorer_name"] == name), None)
 
 
-def wait_open(service: Service) -> Any:
+def wait_open(service: Service, name: str = "asks") -> Any:
     for _ in attempts(30):
-        found = breaker(service)
+        found = breaker(service, name)
         if found is not None and found["state"] != "closed":
             return found
     raise AssertionError(f"not open: {found}")
@@ -94,6 +94,27 @@ def test_row_9_a_breaker_is_closed_by_hand_by_name_or_ref(asking: Asking) -> Non
         assert [item["state"] for item in answer.json["items"]] == ["closed"]
     assert service.wait_finished(request, 10)["tasks"]["succeeded"] == 20
     assert service.post("/breakers/nobody/close", None).status == 404
+
+
+def test_row_9_a_project_whose_own_scorer_is_paused_pauses_nobody_who_published_the_same(asking: Asking) -> None:
+    service, provider = asking.start(scorer_attempts=1), asking.provider
+    impatient, patient = "acme/impatient", "acme/patient"
+    for project, timeout in ((impatient, 0.05), (patient, 20)):
+        scorer = {"name": "mine", "kind": "asks", "params": {}, "policy": {"timeout": timeout}, "project_id": project}
+        answer = service.post("/scorers", scorer)
+        assert answer.status == 201, answer.raw
+        service.log_calls(project, [{"id": f"call-{n}", "output": "an output"} for n in range(20)])
+    ref = answer.json["ref"]
+    provider.mood = "hanging"
+    paused = service.submit(impatient, [f"call-{n}" for n in range(20)], [ref])
+    opened = wait_open(service, "mine")
+    assert opened["project_id"] == impatient
+    provider.mood = "well"
+    done = service.wait_finished(service.submit(patient, [f"call-{n}" for n in range(20)], [ref]))
+    assert done["tasks"]["succeeded"] == 20
+    found = {item["project_id"]: item["failures"] for item in service.items("/breakers")}
+    assert found[patient] == 0
+    assert service.post(f"/score-requests/{paused}/cancel", {}).status == 200
 
 
 def test_row_9_what_was_paused_when_the_service_was_killed_is_scored_afterwards(asking: Asking) -> None:

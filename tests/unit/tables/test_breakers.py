@@ -8,6 +8,8 @@ from app.scorers import Failure
 from tables import breakers
 from tables.breakers import FAILURES, LONGEST_PAUSE, Breaker
 
+PROJECT = "acme/own"
+
 
 def state(breaker: Breaker) -> str:
     return breaker.state
@@ -103,15 +105,34 @@ def test_the_news_wins_whoever_tells_it_and_however_often() -> None:
 
 def test_closing_by_hand_closes_what_is_open_and_says_how_many() -> None:
     refs = ["test-open", "test-closed", "test-unknown"]
-    fail(breakers.of(refs[0]), Failure.UNAUTHORIZED)
-    breakers.of(refs[1])
-    assert breakers.close(0, refs) == 1
+    fail(breakers.of(None, refs[0]), Failure.UNAUTHORIZED)
+    fail(breakers.of(PROJECT, refs[0]), Failure.UNAUTHORIZED)
+    breakers.of(None, refs[1])
+    assert breakers.close(0, refs) == 2
     assert breakers.close(0, refs) == 0
-    assert [breakers.open_state(ref) for ref in refs] == [None, None, None]
+    assert [breakers.open_state(PROJECT, ref) for ref in refs] == [None, None, None]
+
+
+def test_a_scorer_that_one_project_publishes_for_itself_pauses_in_that_project_only() -> None:
+    ref = "test-own"
+    shared, own = breakers.of(None, ref), breakers.of(PROJECT, ref)
+    fail(own, Failure.UNAUTHORIZED)
+    assert breakers.open_state(PROJECT, ref) == own.shared
+    assert breakers.open_state("acme/other", ref) is None
+    [sent] = [state for state in breakers.outgoing() if state["scorer_ref"] == ref]
+    assert breakers.merge(0, [sent])
+    assert state(shared) == "closed"
+    own.close()
+    fail(shared, Failure.UNAUTHORIZED)
+    assert breakers.open_state(PROJECT, ref) is None
+    assert breakers.open_state("acme/other", ref) == shared.shared
+    shown = {item["project_id"]: item["state"] for item in breakers.listing(0) if item["scorer_ref"] == ref}
+    assert shown == {None: "open", PROJECT: "closed"}
+    shared.close()
 
 
 def test_fields_that_a_later_version_sends_are_ignored() -> None:
     state = breakers.BreakerState(scorer_ref="test-later", version=1, open=True, reason="no").as_dict()
     assert breakers.merge(0, [state | {"later": 1}])
-    assert breakers.of("test-later").shared.as_dict() == state
-    breakers.of("test-later").close()
+    assert breakers.of(None, "test-later").shared.as_dict() == state
+    breakers.of(None, "test-later").close()
