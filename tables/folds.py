@@ -57,9 +57,44 @@ class Fold(Generic[E, R]):
     def decode(self, value: bytes | None) -> E:
         """The event in a record. Raises CannotApply."""
         try:
-            return self.parse(value or b"")
+            event = self.parse(value or b"")
         except (ValueError, RecursionError) as error:
             raise CannotApply("unknown_version" if _of_later_version(value) else "undecodable", str(error)) from None
+        if _ESCAPED_SEPARATOR in (value or b""):  # in few records, so that the others cost no look at every name
+            _check_keys(event)
+        return event
+
+
+# JSON has no other way to write it.
+_ESCAPED_SEPARATOR = b"\\u0000"
+# Fields that keys of rows are made of, whether each is a name or a list of them.
+_KEYED = (
+    "call_id",
+    "call_ids",
+    "control_id",
+    "digest",
+    "feedback_id",
+    "letter_id",
+    "name",
+    "occasion",
+    "project_id",
+    "ref",
+    "request_id",
+    "scorer_ref",
+    "scorer_refs",
+    "topic",
+    "weave_ref",
+)
+
+
+def _check_keys(event: Any) -> None:
+    """Raise CannotApply if a key would be split in other places than it was joined at."""
+    for one in event.events if isinstance(event, ScoreEvents) else [event]:
+        named = {name: getattr(one, name, None) or "" for name in _KEYED}
+        named["targets"] = [target.request_id for target in getattr(one, "targets", ())]
+        for name, value in named.items():
+            if any("\0" in part for part in ([value] if isinstance(value, str) else value)):
+                raise CannotApply("undecodable", f"{name} of a {type(one).__name__} contains U+0000")
 
 
 def _of_later_version(value: bytes | None) -> bool:

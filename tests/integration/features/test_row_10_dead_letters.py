@@ -23,6 +23,7 @@ TOPICS = (*stored.PRIMARY, "dead-letters")
 OLDER = (sys.executable, "-m", "tests.older_worker")
 FAILED = {"v": 1, "type": "ScoreFailed", "project_id": "a", "call_id": "b", "scorer_ref": "c", "targets": [], "at": 1}
 ERROR = {"error": {"type": "refused", "message": "no"}}
+WAITS = FAILED | {"type": "TaskParked", "reason": "waiting_for_call", "until": 1}
 PLACE = {"v": 1, "request_id": "r", "chunk": 0, "scorer": 0, "at": 1}
 REQUESTED = {
     "v": 1,
@@ -54,6 +55,12 @@ POISONS: dict[bytes | None, str] = {
     batch(FAILED | ERROR | {"round": 10**30}): "undecodable",
     batch(PLACE | {"type": "TasksReused", "calls": [10_000]}): "undecodable",
     json.dumps(REQUESTED | {"call_ids": ["call"] * 10_001}).encode(): "undecodable",
+    # What keys of rows are split by.
+    **{batch(WAITS | {name: "a\0b"}): "undecodable" for name in ("project_id", "call_id", "scorer_ref", "occasion")},
+    batch(WAITS | {"targets": [["a\0b", 0, 0, 0]]}): "undecodable",
+    batch(FAILED | ERROR | {"call_id": "a\0b"}): "undecodable",
+    batch(PLACE | {"type": "TasksReused", "calls": [0], "request_id": "a\0b"}): "undecodable",
+    json.dumps(REQUESTED | {"call_ids": ["call", "a\0b"]}).encode(): "undecodable",
     b'{"v": 1, "type": "DeadLetter", "topic": "calls", "partition": 0, "offset": 0, "key": "?", "value": "?",'
     b' "reason": "", "detail": "", "at": NaN}': "undecodable",
     b"x" * 1_900_000: "undecodable",

@@ -14,6 +14,7 @@ from app.events import (
     CallLogged,
     DeadLetter,
     Error,
+    Event,
     FeedbackGiven,
     FeedbackPurged,
     LetterDismissed,
@@ -24,6 +25,7 @@ from app.events import (
     RequestClaimed,
     RequestRetried,
     ScoreCancelled,
+    ScoreEvents,
     ScoreFailed,
     ScoreRequested,
     ScorerPublished,
@@ -412,6 +414,31 @@ def test_a_record_that_cannot_be_read_says_whether_a_later_version_wrote_it(valu
     with pytest.raises(folds.CannotApply) as refused:
         folds.SCORE_EVENTS.decode(value)
     assert refused.value.reason == reason
+
+
+PARKED = TaskParked(**TASK, targets=[TARGET], at=1.0, reason="waiting_for_call", until=1.0)
+REQUESTED = ScoreRequested(request_id="r", chunk=0, project_id="p", call_ids=["c"], scorer_refs=["s"], requested_at=1.0)
+
+
+@pytest.mark.parametrize(
+    ("fold", "event"),
+    [
+        *((folds.SCORE_EVENTS, PARKED.replace(**{name: "a\0b"})) for name in (*TASK, "occasion")),
+        (folds.SCORE_EVENTS, PARKED.replace(targets=[TARGET._replace(request_id="a\0b")])),
+        (folds.SCORE_REQUESTS, REQUESTED.replace(call_ids=["c", "a\0b"])),
+        (folds.SCORE_REQUESTS, REQUESTED.replace(scorer_refs=["a\0b"])),
+    ],
+)
+def test_a_name_that_would_split_a_key_elsewhere_is_refused(fold: folds.Fold[Any, Any], event: Event) -> None:
+    value = ScoreEvents.join([event.encode()]) if fold is folds.SCORE_EVENTS else event.encode()
+    with pytest.raises(folds.CannotApply, match=r"U\+0000") as refused:
+        fold.decode(value)
+    assert refused.value.reason == "undecodable"
+
+
+def test_what_a_scorer_returned_may_contain_any_character() -> None:
+    event = ScoreSucceeded(**TASK, targets=[TARGET], at=1.0, output="a\0b", op_name="a\0b")
+    assert folds.SCORE_EVENTS.decode(ScoreEvents.join([event.encode()])).events == [event]
 
 
 def test_a_scorer_that_is_nested_too_deeply_to_be_read_again_is_refused_however_deep_it_is(table_dir: Path) -> None:
