@@ -30,6 +30,7 @@ _FILE_BYTES = 8 * MIB
 _FILES_MERGED = 8  # at once, into the first level, which with four would be rewritten twice as often
 # Write buffers grow by blocks of this size. A table that is hardly written takes one in each partition.
 _ARENA_BLOCK_BYTES = 64 * 1024
+_LOG_BYTES = 256 * 1024
 _OFFSET_KEY = rocksdb.Store.offset_key
 # One block cache for all tables and partitions, so that memory does not grow with their number.
 _block_cache = rocksdict.Cache(24 * MIB)
@@ -72,7 +73,10 @@ class Store(rocksdb.Store):
         options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
         options.set_target_file_size_base(_FILE_BYTES)
         options.set_level_zero_file_num_compaction_trigger(_FILES_MERGED)
+        # RocksDB logs what it does to a file of each database, with statistics every ten minutes.
         options.set_keep_log_file_num(1)
+        options.set_max_log_file_size(_LOG_BYTES)
+        options.set_stats_dump_period_sec(0)
         options.set_max_total_wal_size(16 * MIB)
         options.set_compression_type(rocksdict.DBCompressionType.lz4())
         blocks = rocksdict.BlockBasedOptions()
