@@ -62,3 +62,11 @@ def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: s
             value = table.get_row(partition, key.removeprefix(prefix))
             assert value is not None, "a chunk has all of its rows"
             yield _decode(value)
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def is_named(partition: int, project_id: str, scorer_ref: str) -> bool:
+    """Whether any chunk of the project names the scorer."""
+    return any(True for _ in table.scan(partition, _of_scorer(project_id, scorer_ref)))

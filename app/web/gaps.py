@@ -5,14 +5,15 @@ from typing import Any
 
 from aiohttp import web
 
-from app import ids, topics
+from app import cluster, ids, topics
 from app.web import log_writes
 from app.web.auth import check_read
+from app.web.errors import ApiError
 from app.web.paging import collect, listing, sweep
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import resolved
-from tables import gaps
+from tables import chunks, gaps
 
 
 class GapsQuery(PageQuery):
@@ -33,7 +34,7 @@ async def list_gaps(request: web.Request) -> web.Response:
     """Gaps by call id; of a scorer's name the latest version is meant, if it is asked for with `:latest`."""
     query = parse(GapsQuery, request)
     check_read(request, query.project_id)
-    ref = await resolved(request, query.project_id, query.scorer_ref)
+    ref = await _ref(request, query.project_id, query.scorer_ref)
     if query.after is None:
         await _seen()
     found, next_key = await collect(gaps.page, query.after, query.limit, False, query.project_id, ref, query.reason)
@@ -44,7 +45,7 @@ async def count_gaps(request: web.Request) -> web.Response:
     """How many calls there are, how many have a score, and how many have none for which reason."""
     query = parse(CountQuery, request)
     check_read(request, query.project_id)
-    ref = await resolved(request, query.project_id, query.scorer_ref)
+    ref = await _ref(request, query.project_id, query.scorer_ref)
     await _seen()
     calls, reasons, errors = 0, Counter[str](), Counter[str]()
     async for counted in sweep(gaps.count, query.project_id, ref):
@@ -61,6 +62,23 @@ async def count_gaps(request: web.Request) -> web.Response:
             "errors": dict(errors.most_common()),
         }
     )
+
+
+async def _ref(request: web.Request, project_id: str, scorer_ref: str) -> str:
+    """The ref that never changes its meaning: of a scorer that there is, or that a request named while there was.
+
+    Raises:
+        ApiError: 422, there is and was none.
+        cluster.Unavailable: it cannot be asked everywhere now.
+    """
+    try:
+        return await resolved(request, project_id, scorer_ref)
+    except ApiError:
+        found = await cluster.everywhere(chunks.is_named, project_id, scorer_ref)
+        if any(found.values()):
+            return scorer_ref
+        cluster.whole(found)
+        raise
 
 
 async def _seen() -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.judging import LABEL, NUMBER, PROJECT, Judging, judged, log_outputs, publish, scores
-from tests.service import Service
+from tests.service import Service, attempts
 
 
 def command(service: Service, *args: str) -> subprocess.CompletedProcess[str]:
@@ -169,7 +169,9 @@ def test_two_scorers_are_compared_on_the_calls_that_both_have_scored(judging: Ju
 def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers").start()
     [call] = log_outputs(service, ["text"])
-    service.wait_finished(service.submit(PROJECT, [call], service.refs("in_process")))
+    refs = service.refs("in_process")
+    service.wait_finished(service.submit(PROJECT, [call], refs))
+    service.submit(PROJECT, ["late"], refs)
     service.stop()
     without = service.another(scorers="")
     try:
@@ -178,5 +180,15 @@ def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_serv
         shown = command(without, "scores", "--scorer", "in_process", "--json")
         assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
         assert command(without, "submit", "--scorer", "in_process").returncode == 2
+        without.log_calls(PROJECT, [{"id": "late", "output": "text"}])
+        asked = f"project_id={PROJECT}&scorer_ref={refs[0]}"
+        for _ in attempts(30):
+            gaps = without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable")
+            if gaps:
+                break
+        assert [gap["call_id"] for gap in gaps] == ["late"]
+        assert without.get(f"/scores/gaps/summary?{asked}").json["scored"] == 1
+        never = f"project_id={PROJECT}&scorer_ref={refs[0][:-1]}"
+        assert without.get(f"/scores/gaps?{never}").json["detail"][0]["type"] == "scorer_ref_not_found"
     finally:
         without.kill()
