@@ -33,9 +33,9 @@ class Judging:
 
 def publish(service: Service, name: str = "polite", scale: object = NUMBER, **more: Any) -> str:
     """Publish a judge; returns its ref."""
-    policy, prompt = more.pop("policy", {}), more.pop("prompt", PROMPT)
+    policy, prompt, project = more.pop("policy", {}), more.pop("prompt", PROMPT), more.pop("project", PROJECT)
     params = {"provider": "local", "model": "judge-1", "prompt": prompt, "scale": scale, **more}
-    body = {"name": name, "kind": "llm_judge", "params": params, "project_id": PROJECT, "policy": policy}
+    body = {"name": name, "kind": "llm_judge", "params": params, "project_id": project, "policy": policy}
     answer = service.post("/scorers", body)
     assert answer.status == 201, answer.raw
     return str(answer.json["ref"])

@@ -11,12 +11,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.embedded.log import Log as EmbeddedLog
 from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded, decode_score_events
+from app.topics import NAMES
 from tests.kafka import KafkaCluster
 from tests.service import Service
 
 OFFSET_KEY = b"__faust\0offset__"
 GROUP = "callscore"
-PRIMARY = ("calls", "scorers", "score-requests", "controls", "score-events")
+PRIMARY = NAMES
 
 Rows = dict[str, dict[tuple[int, bytes], bytes]]  # table → (partition, key) → value
 T = TypeVar("T")
@@ -42,6 +43,11 @@ def tables(service: Service) -> Rows:
         database.close()
         rows.setdefault(name, {}).update(found)
     return rows
+
+
+def empty(rows: Rows, *names: str) -> list[str]:
+    """Those of these tables that have no rows."""
+    return [name for name in names if not rows.get(name)]
 
 
 def differences(one: Rows, other: Rows) -> list[str]:

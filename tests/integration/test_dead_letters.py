@@ -38,7 +38,8 @@ def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     service.stop()
     poisons = [b"", b"\xff\xfe", b"{", b'{"type": "Unheard"}', b'{"v": 99, "type": "CallLogged"}', b"null"]
 
-    for topic in stored.PRIMARY:
+    streams = {*stored.PRIMARY} - {"dead-letters"}
+    for topic in streams:
         places = range(PARTITIONS)
         records = [stored.Record(partition, 0, b"poison", value) for partition in places for value in poisons]
         stored.log(service).append(topic, records)
@@ -49,6 +50,6 @@ def test_a_poisoned_record_in_any_topic_is_buried_and_the_stream_goes_on(
     assert request["tasks"]["succeeded"] == 102
     service.stop()
     found = letters(service)
-    assert len(found) == len(stored.PRIMARY) * PARTITIONS * len(poisons)
+    assert len(found) == len(streams) * PARTITIONS * len(poisons)
     assert {letter.reason for letter in found} == {"undecodable", "unknown_version"}
     assert {letter.value for letter in found} == set(poisons)

@@ -157,7 +157,7 @@ def test_an_imported_log_answers_the_same_with_any_number_of_partitions(
 def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Moved, tmp_path: Path) -> None:
     service = target(tmp_path, partitions=PARTITIONS)
     done(callscore(service, "import", "-", given=gzip.decompress(moved.file.read_bytes())))
-    for topic in stored.PRIMARY:
+    for topic in {*stored.PRIMARY} - {"dead-letters"}:
         assert stored.log(service).records(topic) == stored.log(moved.service).records(topic)
     again = callscore(service, "export", "-")
     lines = [json.loads(line) for line in again.stdout.splitlines()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests import stored
 from tests.brokers import on_both_logs
+from tests.judging import Judging, publish
 from tests.service import Service
 
 pytestmark = on_both_logs
@@ -16,11 +17,19 @@ MARKER = "acme/marker"
 
 
 def fill(service: Service) -> list[str]:
-    """Requests of every kind: plain, repeated, failing, with calls that never come, cancelled, tried again."""
+    """Requests of every kind: plain, repeated, failing, with calls that never come, cancelled, tried again, of a judge.
+
+    Feedback, and a call that is logged again with other content.
+    """
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(40)])
+    service.log_calls(PROJECT, [{"id": "call-0", "output": "another"}])
+    note = {"feedback_type": "wandb.note.1", "payload": {"note": "so"}, "id": "note", "creator": None}
+    about = {"project_id": PROJECT, "weave_ref": f"weave:///{PROJECT}/call/call-0"}
+    assert service.post("/feedback/create", about | note).status == 200
     service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
     ids = [f"call-{n}" for n in range(40)] + ["broken", "never-logged"]
-    first = service.submit(PROJECT, ids, service.refs("not_empty", "valid_json", "patient"))
+    judge = publish(service, project=PROJECT, policy={"cache": True})
+    first = service.submit(PROJECT, ids, [*service.refs("not_empty", "valid_json", "patient"), judge])
     service.wait_finished(first)
     again = service.submit(PROJECT, ids, service.refs("not_empty", "flaky", "raises"))
     service.wait_finished(again)
@@ -75,22 +84,22 @@ def answers(service: Service, requests: list[str]) -> Any:
         "tasks": [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests],
         "scores": service.items(f"/scores?project_id={PROJECT}"),
         "calls": service.items(f"/calls?project_id={PROJECT}"),
+        "feedback": service.post("/feedback/query", {"project_id": PROJECT}).json["result"],
         "scorers": service.items(f"/scorers?project_id={PROJECT}"),
     }
 
 
-def test_every_record_delivered_twice_at_its_position_leaves_every_table_the_same(
-    make_service: Callable[..., Service],
-) -> None:
+def test_every_record_delivered_twice_at_its_position_leaves_every_table_the_same(judging: Judging) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
-    service = make_service(scorers="tests.plugin_scorers", call_wait=0.5).start()
+    service = judging.start(call_wait=0.5)
     requests = fill(service)
     pass_markers(service)
     before = answers(service, requests)
     service.stop()
     expected = rows(service)
+    assert stored.empty(expected, "dead-letters", "judgements", "spending", "weave") == []
     for earliest in (True, False):
 
         def choose(end: int, earliest: bool = earliest) -> int:
@@ -104,15 +113,18 @@ def test_every_record_delivered_twice_at_its_position_leaves_every_table_the_sam
         assert rows(service) == expected
 
 
-def test_every_record_appended_again_leaves_every_answer_the_same(make_service: Callable[..., Service]) -> None:
-    service = make_service(scorers="tests.plugin_scorers", call_wait=0.5).start()
+def test_every_record_appended_again_leaves_every_answer_the_same(judging: Judging) -> None:
+    service = judging.start(call_wait=0.5)
     requests = fill(service)
     before = answers(service, requests)
     service.stop()
     stored.log(service).append_again()
     service.start()
     pass_markers(service)
-    assert answers(service, requests) == before
+    after = answers(service, requests)
+    # At another position it is another attempt, which cost something too.
+    assert after["requests"][0].pop("cost")["requests"] == 2 * before["requests"][0].pop("cost")["requests"] == 80
+    assert after == before
 
 
 def test_a_service_that_is_ready_shows_every_score_that_its_requests_count(

@@ -19,7 +19,7 @@ from tests.log_command import run, said, verified
 from tests.service import PARTITIONS, Service, attempts, complete_call
 
 PROJECT = "acme/letters"
-TOPICS = (*stored.PRIMARY, "dead-letters")
+TOPICS = stored.PRIMARY
 OLDER = (sys.executable, "-m", "tests.older_worker")
 FAILED = {"v": 1, "type": "ScoreFailed", "project_id": "a", "call_id": "b", "scorer_ref": "c", "targets": [], "at": 1}
 ERROR = {"error": {"type": "refused", "message": "no"}}
@@ -72,6 +72,7 @@ VERSIONS = {
     "controls": "RequestRetried",
     "score-events": "ScoreEvents",
     "dead-letters": "DeadLetter",
+    "weave": "FeedbackGiven",
 }  # an event of each topic
 
 

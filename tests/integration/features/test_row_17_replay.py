@@ -12,23 +12,32 @@ from typing import Any
 import rocksdict
 
 from tests import stored
+from tests.judging import Judging, publish
 from tests.length import at_length
 from tests.log_command import refused, run, said, verified
 from tests.service import Service, attempts
 
 PROJECT = "acme/replay"
-SETTINGS = {"scorers": "tests.plugin_scorers", "scorer_attempts": 2, "scorer_backoff": 0.01, "call_wait": 300}
+SETTINGS: dict[str, Any] = {"scorer_attempts": 2, "scorer_backoff": 0.01, "call_wait": 300}
 
 
-def fill(service: Service, name: str) -> None:
-    """Requests of every kind: plain, failing, repeated, retried, cancelled, waiting; rewritten calls; a scorer."""
+def fill(judging: Judging, service: Service, name: str) -> None:
+    """Requests of every kind: plain, failing, repeated, retried, cancelled, waiting, of a judge.
+
+    Rewritten calls, scorers, feedback, and a request that the judge does not answer.
+    """
     ids = [f"{name}-{n}" for n in range(30)]
     service.log_calls(PROJECT, [{"id": call_id, "output": f"output {call_id}"} for call_id in ids])
     service.log_calls(PROJECT, [{"id": ids[0], "output": "another"}])
     published = {"name": f"has-{name}", "kind": "contains", "params": {"text": name}, "project_id": PROJECT}
     assert service.post("/scorers", published).status == 201
     ref = service.post("/scorers", published).json["ref"]
-    first = service.submit(PROJECT, [*ids, f"{name}-late"], [*service.refs("not_empty", "flaky", "raises"), ref])
+    note = {"feedback_type": "wandb.note.1", "payload": {"note": "so"}, "id": name, "creator": None}
+    about = {"project_id": PROJECT, "weave_ref": f"weave:///{PROJECT}/call/{ids[0]}"}
+    assert service.post("/feedback/create", about | note).status == 200
+    judge = publish(service, f"judge-{name}", project=PROJECT, policy={"cache": True})
+    judging.judge.hangs = False
+    first = service.submit(PROJECT, [*ids, f"{name}-late"], [*service.refs("not_empty", "flaky", "raises"), ref, judge])
     joined = service.submit(PROJECT, [f"{name}-late"], service.refs("not_empty"), **{"Idempotency-Key": name})
     stopped = service.submit(PROJECT, ids, service.refs("hangs_softly"))
     assert service.post(f"/score-requests/{stopped}/cancel", {}).status in (200, 202)
@@ -38,7 +47,12 @@ def fill(service: Service, name: str) -> None:
     service.log_calls(PROJECT, [{"id": f"{name}-late", "output": "late"}])
     service.wait_finished(first)
     assert service.post(f"/score-requests/{first}/retry", {}).status in (200, 202)
-    refs = service.refs("not_empty")
+    judging.judge.hangs = True
+    service.submit(PROJECT, [ids[0]], [judge], **{"Callscore-Rescore": f"{name}-unanswered"})
+    for _ in attempts(30):
+        if sum(f"output {ids[0]}" in text for text in judging.judge.texts()) == 2:
+            break
+    refs = service.refs("not_empty")  # whose outcome comes behind the judge's request, in the same partition
     again = service.submit(PROJECT, [ids[0], f"{name}-never"], refs, **{"Callscore-Rescore": name})
     service.wait_finished(first)
     for _ in attempts(30):  # all that there is to do is done, and in the tables
@@ -49,10 +63,10 @@ def fill(service: Service, name: str) -> None:
 
 
 def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(
-    make_service: Callable[..., Service],
+    judging: Judging,
 ) -> None:
-    service = make_service(**SETTINGS).start()
-    fill(service, "one")
+    service = judging.start(**SETTINGS)
+    fill(judging, service, "one")
     assert f"The tables of the service at {service.url} are the same" in verified(service)
     fewer = service.another(partitions=1)
     fewer.url = service.url
@@ -60,16 +74,16 @@ def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_run
     service.kill()
     assert "The tables of the stopped service are the same" in verified(service)
     service.start()
-    fill(service, "two")
+    fill(judging, service, "two")
     service.stop()
     last = verified(service)
     assert all(f"{table} 0" not in last for table in ("calls", "history", "scores", "controls", "dead-letters"))
     assert sorted(path.name for path in service.data_dir.iterdir() if path.name.startswith("replay")) == []
 
 
-def test_row_17_a_service_at_work_is_compared_at_one_position_of_the_log(make_service: Callable[..., Service]) -> None:
-    service = make_service(**SETTINGS).start()
-    fill(service, "before")
+def test_row_17_a_service_at_work_is_compared_at_one_position_of_the_log(judging: Judging) -> None:
+    service = judging.start(**SETTINGS)
+    fill(judging, service, "before")
     done = threading.Event()
     requests: list[str] = []
 
@@ -128,18 +142,19 @@ def change(path: Path, key: bytes, value: bytes | None) -> None:
             database.put(key, value)
 
 
-def test_row_17_a_past_state_is_rebuilt(make_service: Callable[..., Service], tmp_path: Path) -> None:
-    service = make_service(**SETTINGS).start()
-    fill(service, "one")
+def test_row_17_a_past_state_is_rebuilt(judging: Judging, tmp_path: Path) -> None:
+    service = judging.start(**SETTINGS)
+    fill(judging, service, "one")
     service.stop()
     then = stored.tables(service)
     moment = datetime.fromtimestamp(time.time(), UTC).isoformat()
     service.start()
-    fill(service, "two")
+    fill(judging, service, "two")
     service.stop()
     now = stored.tables(service)
     said(run(service, "replay", str(tmp_path / "then"), "--as-of", moment))
     said(run(service, "replay", str(tmp_path / "now")))
+    assert stored.empty(then, "begun", "dead-letters", "judgements", "spending", "weave") == []
     assert not stored.differences(rebuilt(tmp_path / "then"), then)
     assert not stored.differences(rebuilt(tmp_path / "now"), now)
     assert "is not empty" in refused(run(service, "replay", str(tmp_path / "now")), code=2)
