@@ -97,7 +97,7 @@ class Gate:
         now = limits.now()
         waits = [limiter.ready_at(now) - now for limiter in self._limiters]
         if self._breaker.shared.open:
-            waits.append(self._breaker.shared.probe_at - time.time())
+            waits.append(self._breaker.wait(time.time()))
         return max(0.0, *waits)
 
     def enter(self, call_bytes: int, counted: int) -> Permit:

@@ -31,6 +31,7 @@ class BreakerState(Struct):
     since: float = 0.0
     probe_at: float = 0.0
     pauses: int = 0  # since it opened
+    pause: float = 0.0  # seconds from when it opened, or a probe failed, until `probe_at`
     project_id: str | None = None  # that published the scorer for itself; None if it is for all projects
 
 
@@ -53,7 +54,12 @@ class Breaker:
 
     def lets_through(self, now: float) -> bool:
         """Whether a task may start: always while closed, else one at a time from `probe_at` on."""
-        return not self.shared.open or (not self.probing and now >= self.shared.probe_at)
+        return not self.shared.open or (not self.probing and self.wait(now) <= 0)
+
+    def wait(self, now: float) -> float:
+        """Seconds until a task may probe. None are left if there are too many: the clock was set back since."""
+        left = self.shared.probe_at - now
+        return left if left <= self.shared.pause + LONGEST_PAUSE else 0.0
 
     def enter(self) -> bool:
         """A task starts; returns whether it is the probe."""
@@ -105,13 +111,14 @@ class Breaker:
 
     def _open(self, reason: str, retry_after: float | None) -> None:
         now, known = time.time(), self.shared
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(known.pauses, 10))
+        pause = max(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(known.pauses, 10)), retry_after or 0.0)
         opened = known.replace(
             version=known.version + 1,
             open=True,
             reason=reason,
             since=known.since if known.open else now,
-            probe_at=now + max(pause, retry_after or 0.0),
+            probe_at=now + pause,
+            pause=pause,
             pauses=known.pauses + 1,
         )
         self._set(opened)

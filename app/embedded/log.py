@@ -1,6 +1,7 @@
 """The embedded log: topics, partitions, records and committed offsets in one RocksDB; only durable ones are seen."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,9 +29,12 @@ from .store import get, open_database, scan
 from .topic import Partition, Topic, load_committed, load_topics
 from .writer import Writer
 
+logger = logging.getLogger(__name__)
+
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
 _SINGLE_GETS = 16  # up to so many records are fetched one by one
+FAR_AHEAD_MS = 120_000  # what no clock is set back by while it is kept right
 CLEANING_PAUSE = 9.0  # times the work before it, so that cleaning takes a tenth of the time at most
 
 DurableCallback = Callable[[set[TopicPartition]], None]
@@ -56,6 +60,7 @@ class Log:
         self._listeners: list[DurableCallback] = []
         self._failed_listeners: list[FailedCallback] = []
         self._checkpointing = asyncio.Lock()
+        self._noted_ahead = False
         self._use(self._open())
 
     # -- topics
@@ -144,7 +149,10 @@ class Log:
         except KeyError:
             raise UnknownTopic(topic, partition) from None
         if timestamp is None:
-            timestamp = max(time.time_ns() // 1_000_000, target.timestamp)
+            timestamp = time.time_ns() // 1_000_000
+            if timestamp < target.timestamp:
+                self._note_ahead(target, timestamp)
+                timestamp = target.timestamp
         for key, value in records:
             writer.put(target.prefix + keys.pack_offset(target.next), encode(timestamp, key, value, headers))
             target.next += 1
@@ -152,6 +160,17 @@ class Log:
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         writer.tag((future, target, target.next - 1, timestamp))
         return future
+
+    def _note_ahead(self, target: Partition, now: int) -> None:
+        """Log once that the clock was ahead when a partition's newest record was appended."""
+        ahead = target.timestamp - now
+        if ahead >= FAR_AHEAD_MS and not self._noted_ahead:
+            self._noted_ahead = True
+            logger.error(
+                "the time of %s/%d is %d minutes ahead of the clock: it stands still until the clock has reached it",
+                *target.tp,
+                ahead // 60_000,
+            )
 
     def push(self) -> None:
         """Write what was appended now instead of in the next turn of the event loop, unless a sync runs."""

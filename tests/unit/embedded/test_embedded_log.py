@@ -1,5 +1,6 @@
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,6 +53,21 @@ async def test_reopened_log_has_every_record_and_goes_on_with_the_next_offset(tm
         assert (await log.append("calls", 0, None, b"3")).offset == 3
         assert log.highwater("calls", 0) == 4
         assert log.highwater("calls", 1) == 0
+
+
+async def test_a_clock_that_was_far_ahead_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    now = time.time_ns() // 1_000_000
+    async with opened(tmp_path) as log:
+        await log.append("calls", 0, None, b"", timestamp=now + 60_000)
+        await log.append("calls", 0, None, b"")
+        assert not caplog.records
+        ahead = now + 3 * 3_600_000
+        for number in (0, 1):
+            await log.append("calls", number, None, b"", timestamp=ahead)
+            assert (await log.append("calls", number, None, b"")).timestamp == ahead
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert "calls/0 is 179 minutes ahead of the clock" in record.message
 
 
 async def test_offsets_of_records_that_were_cleaned_away_are_not_given_again(tmp_path: Path) -> None:

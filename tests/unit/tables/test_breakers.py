@@ -83,6 +83,20 @@ def test_a_probe_waits_for_as_long_as_the_provider_said(breaker: Breaker) -> Non
     assert breaker.shared.probe_at == pytest.approx(time.time() + 300, abs=1)
 
 
+@pytest.mark.parametrize("retry_after", [None, 300.0])
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_longer_than_the_longest_pause(
+    breaker: Breaker, retry_after: float | None
+) -> None:
+    breaker.failed(Failure.UNAUTHORIZED, "no", retry_after, breaker.enter())
+    opened = time.time()
+    longest = LONGEST_PAUSE + (retry_after or LONGEST_PAUSE)
+    for hours in (1, 24):
+        assert breaker.wait(opened - hours * 3600) <= 0
+        assert breaker.lets_through(opened - hours * 3600)
+    assert not breaker.lets_through(opened - 1)  # as clocks of other workers may be
+    assert max(breaker.wait(opened - seconds) for seconds in range(3600)) <= longest
+
+
 def test_a_probe_that_shows_nothing_is_followed_by_another(breaker: Breaker) -> None:
     fail(breaker, Failure.UNAUTHORIZED)
     breaker.abandon(breaker.enter())
