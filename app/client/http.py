@@ -156,10 +156,15 @@ class Client:
                         pause = _retry_after(response.headers.get("Retry-After"))
                     else:
                         trouble = Unreachable(f"The service at {self.service.url} ended the stream")
-                        async for event_id, data in server_sent(response.content.iter_any()):
-                            headers["Last-Event-ID"] = event_id
-                            patience.renew()
-                            yield self._object(data)
+                        began = time.monotonic()
+                        try:
+                            async for event_id, data in server_sent(response.content.iter_any()):
+                                headers["Last-Event-ID"] = event_id
+                                patience.renew()
+                                yield self._object(data)
+                        finally:
+                            if time.monotonic() - began > _LONGEST_WAIT:  # there may just have been no event
+                                patience.renew()
             except (TimeoutError, aiohttp.ClientError) as error:
                 trouble = self._trouble(error)
             await patience.spend(trouble, pause)

@@ -9,7 +9,7 @@ from typing import TextIO
 import click
 
 from app.client import requests
-from app.client.errors import BadInput, CommandError
+from app.client.errors import BadInput, CommandError, Unreachable
 from app.client.http import Client
 from app.client.output import note, print_json, print_line
 from app.client.scorers import refs
@@ -102,7 +102,7 @@ async def _submit(client: Client, project: str, work: Work, rescore: str | None,
             await _print_receipts(client, request_ids, as_json)
             return 0
         finished = await requests.watch(client, request_ids)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, Unreachable):
         if request_ids:
             one = f" {request_ids[0]}" if len(request_ids) == 1 else ""
             note(f"Scoring continues. Follow it with: callscore status{one}")

@@ -27,6 +27,8 @@ class FakeService:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once a request's progress was asked for."""
+    quiet_streams: int = 0
+    """So many streams of progress, after the first, end after a tenth of a second without an event."""
     seen: list[web.Request] = field(default_factory=list)
     batches: list[bytes] = field(default_factory=list)
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -154,6 +156,11 @@ class FakeService:
         self.looked.set()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        if "Last-Event-ID" in request.headers and self.quiet_streams:
+            self.quiet_streams -= 1
+            await response.write(b"retry: 1\n\n")
+            await asyncio.sleep(0.1)
+            return response
         snapshot = orjson.dumps(self._request(request.match_info["id"]))
         await response.write(b"retry: 1\n\nid: 1\ndata: " + snapshot + b"\n\n")
         await response.write_eof()

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from app.cli import cli
+from app.client import http
 from app.client.errors import Refused, Unreachable
 from app.client.http import Client, Service
 
@@ -201,6 +202,18 @@ async def test_patience_ends(service: FakeService) -> None:
         with pytest.raises(Refused, match="not ready: recovering"):
             await client.get("/scorers")
     assert 2 <= len(service.seen) <= 20
+
+
+async def test_a_quiet_request_is_watched_however_often_its_stream_ends(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(http, "_LONGEST_WAIT", 0.05)
+    service.quiet_streams = 6
+    async with Client(Service(service.url), patience=0.3) as client:
+        events = client.events("/score-requests/r0/events")
+        assert [(await anext(events))["request_id"], (await anext(events))["request_id"]] == ["r0", "r0"]
+    assert service.quiet_streams == 0
 
 
 async def test_a_date_is_understood_as_retry_after(service: FakeService) -> None:

@@ -5,7 +5,12 @@ import json
 import signal
 from collections import Counter
 
+import pytest
+
 from app.client import requests
+from app.client.errors import Unreachable
+from app.client.http import Client, Service
+from app.commands.submit import _submit
 
 from .command import Command
 from .fake_service import REFUSAL, FakeService, problem
@@ -59,6 +64,16 @@ async def test_ctrl_c_while_waiting_says_that_the_work_goes_on(callscore: Comman
     ended = await callscore.end(process)
     assert (ended.code, ended.out) == (130, "")
     assert ended.err.strip().splitlines()[-1] == "Scoring continues. Follow it with: callscore status r0"
+
+
+async def test_submit_says_that_the_work_goes_on_if_the_service_is_lost(
+    service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.status, service.counts, service.quiet_streams = "running", {"queued": 1}, 100
+    async with Client(Service(service.url), patience=0.5) as client:
+        with pytest.raises(Unreachable, match="ended the stream"):
+            await _submit(client, "a/b", [(["c1"], [REFUSAL])], None, wait=True, as_json=False)
+    assert "Scoring continues. Follow it with: callscore status r0" in capsys.readouterr().err.splitlines()
 
 
 def test_the_rate_counts_only_what_was_run() -> None:
