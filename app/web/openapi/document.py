@@ -180,7 +180,8 @@ SPEC: dict[str, Any] = {
     "info": {
         "title": "callscore",
         "version": version("callscore"),
-        "description": "Applies scorers to logged LLM calls. Times are RFC 3339 in UTC.",
+        "description": "Applies scorers to logged LLM calls. Times are RFC 3339 in UTC. While a worker does not "
+        "answer, lists and counts lack its data, and have the header `Callscore-Unanswered-Partitions`.",
     },
     "paths": PATHS,
     "components": {

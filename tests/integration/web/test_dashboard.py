@@ -80,6 +80,18 @@ def test_what_cannot_be_shown_is_said_until_it_can(page: Page, service: Service)
     expect(note).to_be_empty()
 
 
+def test_a_part_is_not_shown_as_the_whole_while_a_worker_does_not_answer(page: Page, service: Service) -> None:
+    def leave_out(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={**answer.headers, "Callscore-Unanswered-Partitions": "1"})
+
+    page.route("**/score-requests?*", leave_out)
+    page.goto(service.url)
+    expect(page.locator("#note")).to_have_text("Not up to date: a worker does not answer.")
+    page.unroute("**/score-requests?*")
+    expect(page.locator("#note")).to_have_text("No requests yet. Make one with: callscore submit")
+
+
 def test_a_paused_scorer_is_shown_and_let_go_on(page: Page, asking: Asking) -> None:
     service = asking.start(scorer_attempts=1)
     asking.provider.mood = "locked"
