@@ -142,7 +142,7 @@ async def _open_letters(request: web.Request) -> _Open:
         if silent:  # the order would pass over its letters
             raise cluster.Unavailable("a worker does not answer")
         return _Open(found, until, next_key)
-    named = [letter for letter in await _named(order.ids) if letter is not None]
+    named = [letter for letter in await _named(list(dict.fromkeys(order.ids))) if letter is not None]
     seen = [letter for letter in named if _may_see(request, letter["project_id"])]
     return _Open([letter for letter in seen if dead_letters.matches(letter, filters)], until, None)
 

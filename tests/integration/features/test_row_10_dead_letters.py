@@ -249,7 +249,7 @@ def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
     [letter] = rewritten(service, "one")
     assert callscore(service, "redrive", letter["id"]) == ["1 record retried."]
     again, first = wait_for_letters(service, 2)
-    body = {"ids": [first["id"], again["id"], "none"]}
+    body = {"ids": [first["id"], again["id"], "none", again["id"]]}
     answer = service.post("/dead-letters/dismiss", body).json
     assert answer == {"dismissed": 1, "left_out": 0, "until": answer["until"], "more": False, "next_cursor": None}
     again, first = letters(service)
