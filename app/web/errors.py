@@ -44,6 +44,7 @@ _WEAVE_PATHS = (
     "/threads/",
     "/trace/",
 )
+_CLIENT_GONE = 499  # sent to nobody: for the metrics, named as in nginx
 _RETRY_AFTER_LOG = 2  # seconds; the Weave SDK heeds up to 60
 
 
@@ -125,7 +126,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         return error_response(request.path, _from_aiohttp(request, error))
     except ConnectionError:
-        raise  # the client has gone
+        return web.Response(status=_CLIENT_GONE)
     except web.RequestPayloadError:
         message = "The body cannot be read: it is not encoded as its headers say"
         return await _answer_and_close(request, problem(400, ["body"], message, "body_unreadable"))

@@ -11,6 +11,7 @@ from tables import in_flight
 
 _requests = Counter("callscore_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 _seconds = Histogram("callscore_http_request_seconds", "Seconds from request to answer.", ["method", "route"])
+_CANCELLED = 500  # the status of a request that is cut off as the service stops
 _in_flight = Gauge("callscore_tasks_in_flight", "Scoring tasks in flight on this worker.")
 _in_flight.set_function(in_flight.size)
 
@@ -20,7 +21,7 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count the request under its route's pattern, so that ids make no series of their own; it is waited for."""
     hurry()
     began = perf_counter()
-    status = 500
+    status = _CANCELLED
     try:
         response = await handler(request)
         status = response.status

@@ -1,17 +1,20 @@
 """What is answered before any table is asked: mistakes, in the shape of their path, and never from the inside."""
 
+import asyncio
 import gzip
 import re
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from app.scorers import Registry
-from app.web import health
+from app.web import health, metrics
 from app.web.errors import is_weave_path
 from app.web.openapi.document import PATHS
 from app.web.paging import encode_cursor
 from app.web.routes import ROUTES
+from app.web.server import create_app
 from app.web.weave.calls import MAX_BATCH
 from tests.unit.web.client import Client, running
 
@@ -425,6 +428,34 @@ def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, capl
         assert answer.json == {"detail": [{"loc": [], "msg": "Internal Server Error", "type": "internal_error"}]}
         assert "RuntimeError: secret" in caplog.text
         assert client.get("/healthz").status == 200
+
+
+async def test_a_client_that_goes_away_is_counted_apart_and_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, gone, noticed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        began.set()
+        await gone.wait()
+        try:
+            while True:
+                await response.write(b"x")
+        finally:
+            noticed.set()
+
+    monkeypatch.setattr("app.web.server.ROUTES", (web.get("/stream", stream), web.get("/metrics", metrics.metrics)))
+    async with TestClient(TestServer(create_app(Registry.load()))) as client:
+        asked = asyncio.create_task(client.get("/stream"))
+        await began.wait()
+        (await asked).close()
+        gone.set()
+        await noticed.wait()
+        counted = await (await client.get("/metrics")).text()
+    assert re.findall(r'requests_total\{method="GET",route="/stream",status="(\d+)"', counted) == ["499"]
+    assert caplog.records == []
 
 
 def test_a_backup_that_cannot_be_made_says_why(client: Client) -> None:
