@@ -241,8 +241,10 @@ def _object(body: Sent, name: str, where: str = "body") -> Sent:
 
 
 def with_ids(start: Sent) -> Sent:
-    """A start always has its ids; those that the client left out are made here."""
-    made = {name: str(uuid4()) for name in ("id", "trace_id") if not start.kept.get(name)}
+    """The start with both ids. Without a trace id it is the root of a trace, so that the same start, sent again, is the
+    same call."""
+    call_id = start.kept.get("id") or str(uuid4())
+    made = {name: call_id for name in ("id", "trace_id") if not start.kept.get(name)}
     return Sent({**start.given, **made}, {**start.kept, **made})
 
 

@@ -41,6 +41,19 @@ def test_start_and_end_make_one_call_in_either_order(shared: Service) -> None:
     assert logged(shared, "acme/parts", "1", "2") == [expected, expected | {"id": "2"}]
 
 
+def test_a_start_without_a_trace_that_is_sent_twice_is_one_call_and_no_dead_letter(shared: Service) -> None:
+    start = {"project_id": "acme/twice", "id": "1", "op_name": "answer"}
+    batch = {"batch": [{"mode": "start", "req": {"start": start}}]}
+    for _ in range(2):
+        assert shared.post("/v2/acme/twice/call/start", {"start": start}).json == {"id": "1", "trace_id": "1"}
+        assert shared.post("/call/upsert_batch", batch).json == {"res": [{"id": "1", "trace_id": "1"}]}
+    shared.post("/v2/acme/twice/call/end", {"end": {"project_id": "acme/twice", "id": "1", "output": "x"}})
+    assert logged(shared, "acme/twice", "1") == [start | {"trace_id": "1", "output": "x"}]
+    assert shared.items("/dead-letters?project_id=acme/twice") == []
+    made = shared.post("/v2/acme/twice/call/start", {"start": {"project_id": "acme/twice"}}).json
+    assert made["id"] == made["trace_id"]
+
+
 def test_a_call_over_the_limit_is_413_by_name_and_the_others_are_kept(shared: Service) -> None:
     calls = [complete_call("acme/big", {"id": name, "output": "x"}) for name in ("a", "huge", "b")]
     calls[1]["output"] = "x" * 1024**2
