@@ -51,7 +51,7 @@ async def read_json(request: web.Request, decode: Decode = decode) -> Any:
     raw = await request.read()
     if not raw:
         raise problem(422, ["body"], "Field required", "missing")
-    if not _says_json(request.headers.get("Content-Type", "")):
+    if not says_json(request.headers.get("Content-Type", "")):
         return raw
     body = decode(raw)
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deep(body):
@@ -164,7 +164,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _says_json(content_type: str) -> bool:
+def says_json(content_type: str) -> bool:
     message = Message()
     message["content-type"] = content_type
     subtype = message.get_content_subtype()

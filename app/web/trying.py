@@ -40,7 +40,7 @@ class ScorerTrial(BaseModel):
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
-        if (self.scorer_ref is None) == (self.kind is None):
+        if (self.scorer_ref is None) == (self.kind is None) or (self.scorer_ref is not None and self.params):
             raise ValueError("name either scorer_ref, or kind and params")
         return self
 

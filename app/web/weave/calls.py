@@ -19,7 +19,7 @@ from app.slices import Turns
 from app.structs import MAX_DEPTH, is_deep
 from app.web import log_writes
 from app.web.auth import USER, check_write
-from app.web.bodies import Sent, decode
+from app.web.bodies import Sent, decode, says_json
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
 from app.web.weave.bodies import bad_request
@@ -190,7 +190,7 @@ def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> 
 
 async def _read(request: web.Request) -> bytes:
     raw = await request.read()
-    if request.content_type != "application/json":
+    if not says_json(request.headers.get("Content-Type", "")):
         raise bad_request("the body must be application/json", 422)
     return raw
 

@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Mapping
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+from multidict import MultiDictProxy
 from pydantic import BaseModel
 
 from app import cluster, topics
@@ -28,10 +30,7 @@ class FileKey(BaseModel):
 
 async def create_file(request: web.Request) -> web.Response:
     """A form with `project_id`, `file` and, if the client knows it, `expected_digest` → `{"digest"}`, once durable."""
-    try:
-        form = await request.post()
-    except ValueError:  # a form without its boundary, or broken off
-        raise problem(422, ["body"], "the body must be a form, multipart/form-data", "invalid") from None
+    form = await _form(request)
     project_id = checked_id(form.get("project_id"), "project_id")
     check_write(request, project_id, "body", "project_id")
     file = form.get("file")
@@ -45,6 +44,16 @@ async def create_file(request: web.Request) -> web.Response:
         raise problem(409, ["body", "expected_digest"], f"The digest of the file is {digest}", "digest_mismatch")
     await keep(project_id, {digest: content})
     return json_response({"digest": digest})
+
+
+async def _form(request: web.Request) -> MultiDictProxy[str | bytes | bytearray | web.FileField]:
+    mistake = problem(422, ["body"], "the body must be a form, multipart/form-data", "invalid")
+    if request.content_type != "multipart/form-data":
+        raise mistake
+    try:
+        return await request.post()
+    except (ValueError, LookupError, RuntimeError, BadHttpMessage):  # all that aiohttp raises for a malformed form
+        raise mistake from None
 
 
 async def read_file(request: web.Request) -> web.Response:

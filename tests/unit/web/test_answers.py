@@ -316,6 +316,56 @@ def test_a_body_that_is_no_object_of_json_is_refused_in_words_of_ours(
     assert said == (answer.json["reason"] if is_weave_path(path) else answer.json["detail"][0]["msg"])
 
 
+def _part(headers: str, content: bytes = b"x") -> bytes:
+    return b"--x\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=x", b""),
+        ("multipart/form-data; boundary=x", b"no form at all"),
+        ("multipart/form-data; boundary=x", _part("no header")),
+        ("multipart/form-data; boundary=x", _part('Content-Disposition: form-data; name="a"')[:-8]),
+        (
+            "multipart/form-data; boundary=x",
+            _part('Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: foo'),
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            _part('Content-Disposition: form-data; name="a"\r\nContent-Type: text/plain; charset=foo'),
+        ),
+        ("multipart/form-data; boundary=x", _part('Content-Disposition: form-data; name="_charset_"', b"foo" * 20)),
+        ("application/x-www-form-urlencoded; charset=foo", b"project_id=a"),
+        ("application/x-www-form-urlencoded", b"project_id=a&file=x"),
+        ("application/json", b"{}"),
+    ],
+)
+def test_a_malformed_form_is_refused_as_a_mistake_of_the_client(
+    client: Client, content_type: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.post("/file/create", body, Content_Type=content_type)
+    assert answer.status == 422, answer.raw
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/x+json"])
+def test_calls_are_taken_from_all_that_says_that_it_is_json(client: Client, content_type: str) -> None:
+    answer = client.post("/v2/acme/flow/calls/complete", {"batch": [{}]}, Content_Type=content_type)
+    assert "batch[0].id: Field required" in answer.json["reason"]
+
+
+@pytest.mark.parametrize("more", [{}, {"kind": "contains"}, {"scorer_ref": "s", "params": {"text": "x"}}])
+def test_a_trial_of_no_scorer_or_of_a_published_one_with_other_parameters_is_refused(
+    client: Client, more: dict[str, object]
+) -> None:
+    body = {"project_id": "a", "call_id": "c", **more}
+    answer = client.post("/scorers/try", body | ({"scorer_ref": "s"} if "kind" in more else {}))
+    assert answer.status == 422
+    assert "name either scorer_ref, or kind and params" in answer.json["detail"][0]["msg"]
+
+
 def test_a_body_over_the_limit_is_413(client: Client) -> None:
     answer = client.post("/calls/score", b" " * (32 * 1024**2 + 1))
     assert (answer.status, answer.json["detail"][0]["type"]) == (413, "body_too_large")
