@@ -4,17 +4,20 @@ A record is redriven by appending it to its partition again, with a header that 
 letter only the first is carried out; to dismiss it only changes its row.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import Counter
 
 from agents.stream import REDRIVE_OF, Record, consume
 from app import topics
-from app.events import LetterEvent
+from app.events import BuryReason, LetterEvent
 from app.faust_app import app
 from tables import dead_letters, folds
 
 _letters = Counter("callscore_dead_letters_total", "Records that could not be processed.", ["topic", "reason"])
+for _topic in topics.NAMES:
+    for _reason in get_args(BuryReason):
+        _letters.labels(_topic, _reason)  # at 0, so that an alarm on its increase also goes off for the first letter
 
 
 @app.agent(topics.dead_letters.channel(), name="dead-letters")

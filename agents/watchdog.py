@@ -1,8 +1,9 @@
 """Notices when the worker looks healthy and does nothing, says why, and ends it, to be started again."""
 
 import logging
+import math
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -19,7 +20,14 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 5.0  # seconds between looks
 
-lag = Gauge("callscore_lag_records", "Records that this worker has not applied yet.", ["topic"])
+lag = Gauge("callscore_lag_records", "Records that this worker has not applied yet; NaN if that is unknown.", ["topic"])
+
+_MINE = {topic.name for topic in topics.ALL}
+
+
+def _set_lag(behind: Mapping[str, float]) -> None:
+    for topic, records in behind.items():
+        lag.labels(topic).set(records)
 
 
 class Watch:
@@ -55,6 +63,7 @@ class Watchdog(Service):
                 cluster.check_ready()
             except cluster.Unavailable as reason:
                 log.warning("not ready: %s", reason)
+                _set_lag(dict.fromkeys(_MINE, math.nan))
                 stuck = self._look_at_start(time.monotonic())
             else:
                 stuck = await self._look(time.monotonic())
@@ -75,15 +84,15 @@ class Watchdog(Service):
     async def _look(self, now: float) -> str | None:
         """What is stuck, if anything is."""
         self._watch.still_for("recovery", None, False, now)
-        mine = {topic.name for topic in topics.ALL}
-        owned = [tp for tp in app.consumer.assignment() if tp.topic in mine]
+        owned = [tp for tp in app.consumer.assignment() if tp.topic in _MINE]
         try:
             ends = await app.consumer.highwaters(*owned)
         except KafkaError as error:  # a broker that is away is waited for
             log.warning("whether anything is stuck cannot be known: %s", error)
             self._watch.forget()
+            _set_lag(dict.fromkeys(_MINE, math.nan))
             return None
-        behind = dict.fromkeys(mine, 0)
+        behind = dict.fromkeys(_MINE, 0)
         for tp in owned:
             where = TP(tp.topic, tp.partition)
             applied = positions.get(tp.topic, tp.partition)
@@ -97,8 +106,7 @@ class Watchdog(Service):
                 return (
                     f"{tp.topic}/{tp.partition} is applied up to offset {applied} and committed only up to {committed}"
                 )
-        for name, number in behind.items():
-            lag.labels(name).set(number)
+        _set_lag(behind)
         scheduler = scoring.scheduler
         if self._watch.still_for("tasks", scheduler.started, scheduler.could_start(), now) > self._stuck_after:
             return "tasks are waiting and there is room for them, but none is started"

@@ -5,6 +5,7 @@ from time import perf_counter
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from app import cluster
 from app.slices import hurry
 from app.web.errors import Handler
 from tables import in_flight
@@ -14,6 +15,18 @@ _seconds = Histogram("callscore_http_request_seconds", "Seconds from request to 
 _CANCELLED = 500  # the status of a request that is cut off as the service stops
 _in_flight = Gauge("callscore_tasks_in_flight", "Scoring tasks in flight on this worker.")
 _in_flight.set_function(in_flight.size)
+_ready = Gauge("callscore_ready", "1 while this worker is ready, as /readyz says, else 0.")
+
+
+def _is_ready() -> float:
+    try:
+        cluster.check_ready()
+    except cluster.Unavailable:
+        return 0
+    return 1
+
+
+_ready.set_function(_is_ready)
 
 
 @web.middleware

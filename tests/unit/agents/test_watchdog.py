@@ -1,10 +1,12 @@
 """What stands still is noticed, what has no reason to move is not."""
 
+import math
+
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
-from agents.watchdog import Watch, Watchdog
+from agents.watchdog import Watch, Watchdog, lag
 from app import topics
 from app.faust_app import app
 from app.positions import positions
@@ -26,15 +28,19 @@ class Away:
         return dict.fromkeys(partitions, 10)
 
 
-async def test_while_the_broker_does_not_answer_nothing_counts_as_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_broker_does_not_answer_nothing_is_stuck_and_the_lag_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     consumer = Away()
     monkeypatch.setattr(type(app), "consumer", consumer)
     positions.applied(topics.calls.name, 0, 4)
     watchdog = Watchdog(stuck_after=20)
     assert await watchdog._look(0.0) is None
+    assert lag.labels(topics.calls.name)._value.get() == 5
     assert "records behind offset 4 that nobody applies" in str(await watchdog._look(30.0))
     consumer.away = True
     assert await watchdog._look(40.0) is None
+    assert math.isnan(lag.labels(topics.calls.name)._value.get())
     consumer.away = False
     assert await watchdog._look(50.0) is None
 

@@ -533,6 +533,12 @@ def test_every_path_of_the_description_is_served_and_every_route_is_described() 
     assert served == described
 
 
+def test_metrics_say_whether_the_worker_is_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\ncallscore_ready 0.0\n" in client.get("/metrics").raw.decode()  # without a worker
+    monkeypatch.setattr("app.cluster.check_ready", lambda: None)
+    assert "\ncallscore_ready 1.0\n" in client.get("/metrics").raw.decode()
+
+
 def test_a_redirect_is_counted_as_what_it_is(client: Client) -> None:
     assert client.get("/acme/flow/weave").status == 200  # of the page that it leads to
     total = r'requests_total\{method="GET",route="/\{entity\}/\{project\}/weave",status="(\d+)"'
