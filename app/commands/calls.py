@@ -21,12 +21,7 @@ from app.commands.listing import first_items, note_more, print_items
 from app.commands.options import bad_usage, client_options, json_lines_option, project_option, table_limit_option
 
 
-@click.group()
-def calls() -> None:
-    """Import, list and show logged LLM calls."""
-
-
-@calls.command("import", short_help="Import JSON lines as calls.")
+@click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @project_option
 @click.option("--id", "id_field", metavar="FIELD", help="Call id. Default: a hash of the whole line.")
@@ -116,7 +111,7 @@ def _split(fields: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for field in fields for name in field.split(",") if name.strip())
 
 
-@calls.command("list", short_help="List the calls that have ended.")
+@click.command("list")
 @project_option
 @table_limit_option
 @json_lines_option
@@ -136,7 +131,7 @@ async def list_(project: str, limit: int | None, as_json: bool, client: Client) 
         note_more(len(items))
 
 
-@calls.command(short_help="Show one call as JSON.")
+@click.command()
 @click.argument("call_id", metavar="ID")
 @project_option
 @client_options

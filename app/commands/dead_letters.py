@@ -47,12 +47,7 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_filters
 
 
-@click.group("dead-letters")
-def dead_letters() -> None:
-    """Show, retry or dismiss dead letters: records that could not be processed."""
-
-
-@dead_letters.command("list", short_help="List dead letters, newest first.")
+@click.command("list")
 @_filters
 @click.option("--open", "state", flag_value="open", help="Only those neither retried nor dismissed.")
 @click.option("--redriven", "state", flag_value="redriven", help="Only those that were retried.")
@@ -79,7 +74,7 @@ async def list_(filters: dict[str, str], state: str | None, limit: int | None, a
         note_more(len(items))
 
 
-@dead_letters.command(short_help="Show one dead letter with its record.")
+@click.command()
 @click.argument("letter_id", metavar="ID")
 @client_options
 async def show(letter_id: str, client: Client) -> None:
@@ -87,7 +82,7 @@ async def show(letter_id: str, client: Client) -> None:
     print_json(await letters.find(client, letter_id))
 
 
-@dead_letters.command(short_help="Retry dead letters.")
+@click.command()
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1)
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Retry all of them.")
@@ -106,7 +101,7 @@ async def redrive(letter_ids: tuple[str, ...], filters: dict[str, str], everythi
         )
 
 
-@dead_letters.command(short_help="Close dead letters without a retry.")
+@click.command()
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1)
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Dismiss all of them.")

@@ -9,12 +9,7 @@ from app.commands.types import Id
 from app.keys import KeyFileError, add_key
 
 
-@click.group()
-def keys() -> None:
-    """Create API keys."""
-
-
-@keys.command()
+@click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--user", type=Id(), required=True, help="Owner of the key; recorded with each request.")
 @click.option(

@@ -23,15 +23,7 @@ _directory = click.option(
 )  # fmt: skip
 
 
-@click.group()
-def log() -> None:
-    """Inspect, back up, export and import the log.
-
-    Uses the settings of the service: CALLSCORE_BROKER, CALLSCORE_DATA_DIR and so on.
-    """
-
-
-@log.command(short_help="Show what each partition contains.")
+@click.command()
 @_directory
 @json_lines_option
 def stats(directory: Path | None, as_json: bool) -> None:
@@ -46,7 +38,7 @@ def stats(directory: Path | None, as_json: bool) -> None:
         _print_stats(found)
 
 
-@log.command(short_help="Verify every record and index entry.")
+@click.command()
 @_directory
 def check(directory: Path | None) -> int:
     """Verify every record and index entry of the embedded log, and print one line per problem.
@@ -61,7 +53,7 @@ def check(directory: Path | None) -> int:
     return 1 if problems else 0
 
 
-@log.command(short_help="Print records as JSON lines.")
+@click.command()
 @_directory
 @click.option("--topic", help="Only this topic.")
 @click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
@@ -78,7 +70,7 @@ def dump(
     _print_all(islice(inspecting.dump(directory, topic, partition, start, end), limit))
 
 
-@log.command(short_help="Copy the log, even while it is in use.")
+@click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @service_options
 def backup(directory: Path, service: Service) -> None:
@@ -90,7 +82,7 @@ def backup(directory: Path, service: Service) -> None:
     note(f"Copied the log to {directory}. Verify the copy with: callscore log check --dir {directory}")
 
 
-@log.command(short_help="Remove outdated changelog records.")
+@click.command()
 @_directory
 @click.option("--topic", help="Compact only this topic. Default: every compacted topic.")
 def compact(directory: Path | None, topic: str | None) -> None:
@@ -102,7 +94,7 @@ def compact(directory: Path | None, topic: str | None) -> None:
         print_line(f"{name}: {cleaned.removed} records, {cleaned.removed_bytes} bytes removed")
 
 
-@log.command("export", short_help="Write the whole log to one file.")
+@click.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 def export_(file: Path) -> None:
     """Write the whole log (embedded or Kafka) to FILE, from which callscore log import can make a new log.
@@ -116,7 +108,7 @@ def export_(file: Path) -> None:
     note(f"Exported {plural(sum(records.values()), 'record')}: {_by_topic(records)}.")
 
 
-@log.command("import", short_help="Make a new log from an export.")
+@click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 def import_(file: Path) -> None:
     """Make a new log (embedded or Kafka) with CALLSCORE_PARTITIONS partitions from FILE, an export (- for stdin).

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
 from app.client.defaults import DEFAULT_URL, default_url
-from app.client.http import Client, Service
 from app.client.output import note
 from app.commands.types import Project
+
+if TYPE_CHECKING:  # importing it takes longer than all of help
+    from app.client.http import Service
 
 project_option = click.option("--project", type=Project(), required=True, help="The project, as entity/name.")
 table_limit_option = click.option(
@@ -33,6 +35,8 @@ def service_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--api-key", envvar="CALLSCORE_API_KEY", help="API key; safer to set in CALLSCORE_API_KEY.")
     @wraps(function)
     def with_service(*args: Any, url: str, api_key: str | None, **kwargs: Any) -> Any:
+        from app.client.http import Service
+
         return function(*args, service=Service(_checked_url(url), _checked_key(api_key)), **kwargs)
 
     return with_service
@@ -43,7 +47,9 @@ def client_options(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any
 
     @service_options
     @wraps(function)
-    def with_client(*args: Any, service: Service, **kwargs: Any) -> Any:
+    def with_client(*args: Any, service: "Service", **kwargs: Any) -> Any:
+        from app.client.http import Client
+
         async def run() -> Any:
             async with Client(service, on_wait=note) as client:
                 return await function(*args, client=client, **kwargs)

@@ -19,15 +19,8 @@ from app.commands.options import bad_usage, client_options, json_lines_option, p
 from app.commands.types import Project, Time
 
 
-@click.group(invoke_without_command=True)
-@click.option("--project", type=Project(), help="Include the scorers published for this project only.")
-@click.option("--kinds", is_flag=True, help="List the kinds that can be published, with their parameters.")
-@json_lines_option
-@client_options
-async def scorers(project: str | None, kinds: bool, as_json: bool, client: Client) -> None:
-    """List, publish, try and compare scorers. Without a command, list them."""
-    if click.get_current_context().invoked_subcommand is not None:
-        return
+async def list_(client: Client, project: str | None, kinds: bool, as_json: bool) -> None:
+    """What `callscore scorers` does without a command."""
     if kinds:
         await _list_kinds(client, as_json)
     else:
@@ -64,7 +57,7 @@ async def _list_kinds(client: Client, as_json: bool) -> None:
     table(["KIND", "PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION"], rows, fold=True)
 
 
-@scorers.command(short_help="Publish a kind of scorer under a name.")
+@click.command()
 @click.argument("name")
 @click.option("--kind", required=True, help="Kind to publish, e.g. contains; list them with: callscore scorers --kinds")
 @click.option("--param", "pairs", metavar="K=V", multiple=True, help="Parameter, as JSON or plain text. Repeatable.")
@@ -100,7 +93,7 @@ async def publish(
         note("Published for all projects. Use --project to publish for one project only.")
 
 
-@scorers.command(short_help="Show one scorer as JSON.")
+@click.command()
 @click.argument("scorer")
 @click.option("--project", type=Project(), help="Include the scorers published for this project only.")
 @client_options
@@ -109,7 +102,7 @@ async def show(scorer: str, project: str | None, client: Client) -> None:
     print_json(await client_scorers.find(client, project, scorer))
 
 
-@scorers.command("try", short_help="Run a scorer once on a call.")
+@click.command("try")
 @click.argument("scorer")
 @click.option("--call", required=True, metavar="ID", help="Logged call to run it on.")
 @project_option
@@ -140,7 +133,7 @@ def _show_tried(tried: dict[str, Any]) -> None:
     note(f"{lineage['latency_ms']:.0f} ms{tokens}{usd}. No score was stored.")
 
 
-@scorers.command(short_help="Compare the scores of two scorers.")
+@click.command()
 @click.argument("one")
 @click.argument("other")
 @project_option
@@ -172,7 +165,7 @@ async def compare(one: str, other: str, project: str, limit: int, as_json: bool,
         table(["CALL", one, other], rows, fold=True)
 
 
-@scorers.command(short_help="Show what the scorers of a project cost.")
+@click.command()
 @project_option
 @click.option("--since", type=Time(), metavar="TIME", help="Only days that start at or after TIME.")
 @click.option("--until", type=Time(), metavar="TIME", help="Only days that start before TIME.")
