@@ -1,8 +1,8 @@
-"""`GET /score-requests/{id}/events`: how a request stands, as server-sent events.
+"""`GET /score-requests/{id}/events`: the progress of a request, as server-sent events.
 
-All who listen to a request on this worker share one look at it and the bytes that tell it, which are written straight
-to their connections: to wake a coroutine for each would cost ten times as much. The protocol is a dozen lines, which a
-library would do once for each listener.
+All listeners of a request on this worker share its snapshots. Each is encoded once, and its bytes are written straight
+to their connections: waking a coroutine for each would cost ten times as much. The protocol takes a dozen lines here; a
+library would encode once for each listener.
 """
 
 import asyncio
@@ -23,46 +23,46 @@ from app.web.responses import encode
 
 log = logging.getLogger(__name__)
 
-SHORTEST = 0.25  # seconds between two events, so that with the one at the beginning there are 5 a second
+SHORTEST = 0.25  # seconds between two events: with the first one, at most 5 in any second
 _LONGEST = 1.0
-_SHARE = 0.02  # of this worker's time that looking and telling may take
-_QUIET = 15.0  # seconds after which a comment shows that the stream lives
-_FIRST_SECONDS = 10.0  # that the first event may take
+_SHARE = 0.02  # of this worker's time that snapshots may take
+_QUIET = 15.0  # seconds without an event, after which a comment shows that the connection works
+_FIRST_SECONDS = 10.0  # until the first event, at most
 _RECONNECT_MS = 500
 _NOTHING_NEW = b": nothing new\n\n"
 
 
 class Event:
-    """A snapshot, ready to be sent. Its id is made of what it says but for times, so that all workers agree on it."""
+    """An encoded snapshot. Its id is a hash of what all workers agree on, which leaves out its rate and eta."""
 
     def __init__(self, described: dict[str, Any]) -> None:
         self.last = described["status"] != "running"
-        told = encode([described["status"], described["tasks"], described["finished_at"]])
-        self.id = hashlib.blake2b(told, digest_size=8).hexdigest()
+        identity = encode([described["status"], described["tasks"], described["finished_at"]])
+        self.id = hashlib.blake2b(identity, digest_size=8).hexdigest()
         self.frame = b"id: %s\ndata: %s\n\n" % (self.id.encode(), encode(described))
         self.chunk = _chunk(self.frame)
 
 
 def _chunk(data: bytes) -> bytes:
-    """As HTTP/1.1 frames a part of a body whose length is not known (RFC 9112, section 7.1)."""
+    """A chunk of a chunked HTTP/1.1 body (RFC 9112, section 7.1)."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 class Listener:
-    """One who listens, from when the response has begun; `done` when there is no more to tell, or nobody to tell it."""
+    """A client whose response has begun. `done` is set after the last event, or once the client has disconnected."""
 
-    def __init__(self, transport: asyncio.WriteTransport, chunked: bool, knows: Event) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, chunked: bool, sent: Event) -> None:
         self.done = asyncio.Event()
         self._transport = transport
         self._chunked = chunked
-        self._knows = knows
+        self._sent = sent
 
-    def tell(self, event: Event) -> None:
-        """Send an event, unless it is known. Who reads slowly misses some, never the last."""
+    def send(self, event: Event) -> None:
+        """Send an event, unless it was sent before. A slow reader misses some events, but never the last."""
         if self._transport.is_closing():
             self.done.set()
-        elif event is not self._knows and (event.last or not self._transport.get_write_buffer_size()):
-            self._knows = event
+        elif event is not self._sent and (event.last or not self._transport.get_write_buffer_size()):
+            self._sent = event
             self._transport.write(event.chunk if self._chunked else event.frame)
 
     def keep_alive(self) -> None:
@@ -71,30 +71,30 @@ class Listener:
 
 
 class Watch:
-    """The looks at one request for all who listen to it; it ends with the request, or when the tables cannot answer."""
+    """Polls one request for all of its listeners, until the request is finished or the tables cannot answer."""
 
     def __init__(self, header: RequestAccepted) -> None:
-        self.interested = 0
+        self.users = 0
         self.ended = False
         self._header = header
         self._event: Event | None = None
-        self._first_look = asyncio.Event()
+        self._first_poll = asyncio.Event()
         self._listeners: set[Listener] = set()
-        self._told_at = time.monotonic()
-        self._task = asyncio.create_task(self._look_for_ever())
+        self._sent_at = time.monotonic()
+        self._task = asyncio.create_task(self._poll_for_ever())
 
     async def first(self) -> Event:
-        """How the request stands. Raises Unavailable, also if that takes long."""
+        """The current event. Raises Unavailable if the tables cannot answer, or not in time."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._first_look.wait(), _FIRST_SECONDS)
+            await asyncio.wait_for(self._first_poll.wait(), _FIRST_SECONDS)
         if self._event is None:
             raise cluster.Unavailable("the tables cannot answer for all partitions now")
         return self._event
 
-    async def tell(self, listener: Listener) -> None:
-        """Tell a listener what comes, until the end or until it is gone."""
+    async def serve(self, listener: Listener) -> None:
+        """Send events to a listener until the last one, or until it has disconnected."""
         if self._event is not None:
-            listener.tell(self._event)
+            listener.send(self._event)
         if not self.ended:
             self._listeners.add(listener)
             try:
@@ -106,38 +106,38 @@ class Watch:
         self._task.cancel()
         self._end()
 
-    async def _look_for_ever(self) -> None:
+    async def _poll_for_ever(self) -> None:
         try:
             while not self.ended:
                 began, cpu = time.monotonic(), time.thread_time()
-                await self._look()
+                await self._poll()
                 cost = time.thread_time() - cpu
                 pause = max(SHORTEST, min(cost / _SHARE, _LONGEST))
                 await asyncio.sleep(began + pause - time.monotonic())
         except cluster.Unavailable as reason:
-            log.info("live progress ends here: %s", reason)
+            log.info("live progress has ended: %s", reason)
         finally:
             self._end()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         with cluster.noting() as missing:
             (described,) = await describe_all([self._header], time.time())
-        if not missing:  # else a worker did not answer: its part of the numbers is not known
+        if not missing:  # otherwise the counts lack those of a worker that did not answer
             self._take(Event(described))
-        self._tell_all()
+        self._send_to_all()
 
     def _take(self, event: Event) -> None:
         if self._event is None or self._event.id != event.id:
-            self._event, self._told_at = event, time.monotonic()
-            self._first_look.set()
+            self._event, self._sent_at = event, time.monotonic()
+            self._first_poll.set()
 
-    def _tell_all(self) -> None:
+    def _send_to_all(self) -> None:
         if self._event is None:
-            return  # nobody listens before there is one
+            return  # listeners wait for the first one
         for listener in self._listeners:
-            listener.tell(self._event)
-        if time.monotonic() > self._told_at + _QUIET:
-            self._told_at = time.monotonic()
+            listener.send(self._event)
+        if time.monotonic() > self._sent_at + _QUIET:
+            self._sent_at = time.monotonic()
             for listener in self._listeners:
                 listener.keep_alive()
         if self._event.last:
@@ -145,7 +145,7 @@ class Watch:
 
     def _end(self) -> None:
         self.ended = True
-        self._first_look.set()
+        self._first_poll.set()
         for listener in self._listeners:
             listener.done.set()
 
@@ -157,23 +157,23 @@ class Live:
         self._watches: dict[str, Watch] = {}
 
     def join(self, header: RequestAccepted) -> Watch:
-        """The watch of a request, for one more who is interested, who must `leave` it."""
+        """The watch of a request, for one more user, who must `leave` it."""
         request_id = header.request_id
         watch = self._watches.get(request_id)
         if watch is None or watch.ended:
             watch = self._watches[request_id] = Watch(header)
-        watch.interested += 1
+        watch.users += 1
         return watch
 
     def leave(self, request_id: str, watch: Watch) -> None:
-        watch.interested -= 1
-        if watch.interested == 0:
+        watch.users -= 1
+        if watch.users == 0:
             watch.end()
             if self._watches.get(request_id) is watch:
                 del self._watches[request_id]
 
     async def close(self, _: web.Application) -> None:
-        """End all streams: who listened will ask another worker."""
+        """End all streams; their clients reconnect to another worker."""
         for watch in self._watches.values():
             watch.end()
 
@@ -182,9 +182,9 @@ LIVE: web.AppKey[Live] = web.AppKey("live", Live)
 
 
 async def watch_request(request: web.Request) -> web.StreamResponse:
-    """Snapshots of a request whenever it has changed, at most 5 a second; the stream ends with the last one.
+    """A snapshot whenever the request has changed, at most 5 a second; the stream ends with the last one.
 
-    Who comes back with the id of the last one has nothing to wait for: 204, at which browsers stop asking.
+    A client that reconnects with the id of the last one gets 204, upon which browsers stop reconnecting.
     """
     parse(Query, request)
     header = await find_header(request)
@@ -202,11 +202,11 @@ async def _stream(request: web.Request, watch: Watch) -> web.StreamResponse:
         return web.Response(status=204)
     response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
-    with suppress(ConnectionResetError):  # it has gone, and there is nobody to tell that
+    with suppress(ConnectionResetError):  # the client has disconnected
         await response.prepare(request)
         beginning = b"retry: %d\n\n" % _RECONNECT_MS
         await response.write(beginning if event.id == seen else beginning + event.frame)
         if request.transport is not None:
-            await watch.tell(Listener(request.transport, request.version >= HttpVersion11, event))
+            await watch.serve(Listener(request.transport, request.version >= HttpVersion11, event))
         await response.write_eof()
     return response

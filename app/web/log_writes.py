@@ -15,29 +15,29 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
-_CATCH_UP_SECONDS = 20.0  # as above: one who waits is better off than one who is told to ask again
+_CATCH_UP_SECONDS = 20.0  # as above: waiting is better for a client than a 503
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A record on its way to a partition of the log; `acknowledged` is done once it is durable there."""
+    """A record that is being written; `acknowledged` is done once it is durable."""
 
     topic: str
     partition: int
     acknowledged: "asyncio.Future[Any]"
 
 
-# Records that were not acknowledged in time and still may be, by topic and partition.
+# How many records were not acknowledged in time, but still may be, by topic and partition.
 _late: Counter[tuple[str, int]] = Counter()
 
 
 def check(topic: topics.Topic, partitions: Iterable[int]) -> None:
-    """Return if none of these partitions owes an acknowledgement for so long that somebody has given up waiting.
+    """Return if none of these partitions has a record that was not acknowledged in time.
 
-    Called before anything is written, so that whoever comes next need not wait, and leaves nothing half written.
+    Called before anything is written, so that later requests need not wait too, and nothing of them is half written.
 
     Raises:
-        ApiError: 503, one does.
+        ApiError: 503, one has.
     """
     if any(_late[topic.name, partition] for partition in partitions):
         raise unavailable(
@@ -47,7 +47,7 @@ def check(topic: topics.Topic, partitions: Iterable[int]) -> None:
 
 
 def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None = None) -> Writing:
-    """As `Topic.append`; a log that refuses at once fails the future, so that there is one place to look."""
+    """As `Topic.append`, but an error that it raises at once becomes the future's, so that errors are in one place."""
     if partition is None:
         partition = topics.partition_of(key)
     try:
@@ -59,9 +59,9 @@ def append(topic: topics.Topic, key: bytes, value: bytes, partition: int | None 
 
 
 def refused(written: Iterable[Writing]) -> bool:
-    """Whether the log has said by now that it will not have one of these records: `durable` of them raises then.
+    """Whether the log has already refused one of these records, so that `durable` of them would raise.
 
-    For who appends in several turns: a log that took nothing for a moment takes what comes next.
+    For callers that append in several turns: a log that refused records for a moment may take the next ones.
     """
     return any(one.acknowledged.done() and _failure(one.acknowledged) is not None for one in written)
 
@@ -70,7 +70,7 @@ async def durable(written: Iterable[Writing]) -> None:
     """Return once the log has acknowledged all of these records.
 
     Raises:
-        ApiError: 503, it cannot take one of them, or is too slow. Some may be in the log, which does no harm.
+        ApiError: 503, the log cannot take one of them, or is too slow. Some may be in the log, which does no harm.
     """
     waiting = {writing.acknowledged: writing for writing in written}
     if not waiting:
@@ -90,17 +90,17 @@ async def durable(written: Iterable[Writing]) -> None:
 
 
 async def seen(topic: topics.Topic, key: bytes) -> None:
-    """Return once everything that is in the key's partition now is in the tables of its owner.
+    """Return once everything that the key's partition holds now is in the tables of its owner.
 
     Raises:
-        ApiError: 503, that takes too long.
+        ApiError: 503, it takes too long.
         cluster.Unavailable: the owner cannot be asked now.
     """
     await _in_time(cluster.caught_up(topic, key))
 
 
 async def all_seen(topic: topics.Topic) -> None:
-    """Return once everything that is in the topic now is in the tables, but for those of a worker that does not answer.
+    """Return once everything that the topic holds now is in the tables, except those of a worker that does not answer.
 
     Raises as `seen`.
     """
@@ -108,7 +108,7 @@ async def all_seen(topic: topics.Topic) -> None:
 
 
 async def all_seen_everywhere(topic: topics.Topic) -> None:
-    """Return once everything that is in the topic now is in the tables. Raises as `seen`, also if a worker is away."""
+    """Return once everything that the topic holds now is in the tables. Raises as `seen`, also if a worker is away."""
     cluster.whole(await _in_time(cluster.all_caught_up(topic)))
 
 
@@ -125,7 +125,7 @@ def _failure(future: "asyncio.Future[Any]") -> BaseException | None:
 
 
 def _follow(late: Writing) -> None:
-    """Count a record as late until the log has said what became of it."""
+    """Count a record as late until the log has acknowledged or refused it."""
     where = (late.topic, late.partition)
     _late[where] += 1
 

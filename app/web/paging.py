@@ -1,4 +1,4 @@
-"""Lists over all partitions: merged in key order, page by page, under opaque cursors; and all there is."""
+"""Lists over all partitions, merged in key order: one page, with an opaque cursor for the next, or everything."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Mapping[str, object])
 PagedQuery = Callable[Concatenate[int, str | None, int, P], Page | Awaitable[Page]]
 
 
-Cursors = list[str | bool | None]  # of each partition: None for the beginning, False if nothing is left
+Cursors = list[str | bool | None]  # one for each partition: None for the beginning, False if nothing is left
 
 
 def encode_cursor(key: str | None) -> str | None:
@@ -29,14 +29,14 @@ def encode_cursor(key: str | None) -> str | None:
 
 
 def decode_cursor(cursor: str | None, where: str = "query") -> str | None:
-    """The key behind a cursor, which came in the query, or in the body.
+    """The key that a cursor of the query, or of the body, stands for.
 
     Raises:
-        ApiError: 422, it is none of ours.
+        ApiError: 422, it is not a cursor of ours.
     """
     if cursor is None:
         return None
-    if not cursor:  # it would stand for the empty key, which lies behind everything that is listed backwards
+    if not cursor:  # it would stand for the empty key, after which a list in reverse order has nothing
         raise bad_cursor(where)
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
@@ -56,9 +56,9 @@ def listing(items: list[Any], next_key: str | None) -> dict[str, Any]:
 async def collect(
     query: PagedQuery[P], after: str | None, limit: int, backwards: bool = False, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[list[Any], str | None]:
-    """Up to `limit` items of all partitions behind key `after`, and the key to go on behind.
+    """Up to `limit` items of all partitions after the key `after`, and the key to continue after.
 
-    Fewer items come, with a key to go on, when finding them takes too long.
+    Returns fewer items, and a key to continue after, if finding them takes too long.
     """
     items: list[Any] = []
     deadline = perf_counter() + _PAGE_SECONDS
@@ -87,7 +87,7 @@ async def everything(query: PagedQuery[P], rows: int, *args: P.args, **kwargs: P
 async def everything_of(
     query: PagedQuery[P], key: bytes, rows: int, *args: P.args, **kwargs: P.kwargs
 ) -> AsyncGenerator[list[Any]]:
-    """The same of the partition that owns a partitioning key."""
+    """As `everything`, of the partition that owns a partitioning key."""
     after = None
     while True:
         page = await cluster.owner(query, key, after, rows, *args, **kwargs)
@@ -100,7 +100,7 @@ async def everything_of(
 async def sweep(
     query: cluster.Query[Concatenate[Cursors, P], S], *args: P.args, **kwargs: P.kwargs
 ) -> AsyncIterator[S]:
-    """What all partitions answer, slice by slice; each slice has as its `next` the key to go on behind."""
+    """The answers of all partitions, slice by slice; the `next` of each slice is the key to continue after."""
     cursors: Cursors = [None] * topics.partitions()
     while any(cursor is not False for cursor in cursors):
         answers = await cluster.everywhere(query, cursors, *args, **kwargs)
@@ -111,9 +111,9 @@ async def sweep(
 
 
 def merge(pages: list[Page], limit: int, backwards: bool = False) -> tuple[list[Any], str | None]:
-    """The first `limit` items of sorted pages in key order, and the key to go on behind.
+    """The first `limit` items of sorted pages in key order, and the key to continue after.
 
-    Behind the key where the first unfinished page stopped nothing is certain yet, so nothing from there is taken.
+    Pages that stopped early may lack items beyond their last key, so no item beyond the first such key is taken.
     """
     stops = [page["next"] for page in pages if page["next"] is not None]
     horizon = (max(stops) if backwards else min(stops)) if stops else None

@@ -1,4 +1,4 @@
-"""How a request stands, worked out from what the partitions counted."""
+"""The state of a request, computed from the counts of its partitions."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -11,7 +11,7 @@ from app.web.responses import timestamp
 from tables import pauses, request_progress
 from tables.request_progress import Cursor
 
-_END_OF_TIME = 253_402_300_000.0  # the last year that a time can name is 9999
+_END_OF_TIME = 253_402_300_000.0  # the last year that a timestamp can have is 9999
 TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
@@ -65,9 +65,9 @@ def _paused(headers: list[RequestAccepted]) -> dict[str, list[int]]:
 
 
 def hold_back(states: Mapping[str, int], held: Mapping[str, int], of_paused: int) -> dict[str, int]:
-    """The states of a request's tasks, where those that wait for paused scorers are paused.
+    """The states of a request's tasks, with tasks that wait for a paused scorer counted as paused.
 
-    `held` are the states of the tasks of paused scorers; there are `of_paused` of these, the queued ones included.
+    `held` has the states of the tasks of paused scorers; there are `of_paused` of these, queued ones included.
     """
     retrying = held.get("RETRYING", 0)
     paused = of_paused - sum(held.values()) + retrying
@@ -85,14 +85,14 @@ def describe(
 
     Args:
         states: how many of its tasks are in each `tables.progress.State`, by name; those left out are queued.
-        finished_at: when the last terminal task became so, Unix seconds.
+        finished_at: when the last task ended, Unix seconds.
         running: how many of its tasks run right now, whatever their stored state.
         now: Unix seconds.
 
     Returns:
-        The shape of `GET /score-requests/{id}`; `rate` is tasks that were run per second since the request, to three
-        digits, null when none has been yet; `eta` the time at which it will be finished at that rate, null when
-        unknown, as while tasks are paused or wait for their call, or finished.
+        The shape of `GET /score-requests/{id}`. `rate` is how many tasks ran per second since the request, to three
+        digits; null if none did. `eta` is when it will be finished at that rate; null if it is finished, or if that is
+        unknown, as while tasks are paused or wait for their call.
     """
     total = header.calls * len(header.scorer_refs)
     reused = states.get("REUSED", 0)
@@ -124,7 +124,7 @@ def describe(
         "requested_at": timestamp(header.requested_at),
         "finished_at": None if ended is None else timestamp(ended),
         "rate": rate,
-        # What waits for something else than its turn ends when that comes, which no rate tells.
+        # The rate does not say when tasks end that wait for something other than their turn.
         "eta": None if tasks["paused"] or tasks["waiting_for_call"] else _eta(now, total - terminal, rate),
     }
 

@@ -15,23 +15,23 @@ from app.web.openapi.schemas import SCHEMAS, enum
 _BODIES = (controls.RequestRetry, dead_letters.LetterOrder, scorers.ScorerPublication, trying.ScorerTrial)
 
 _SUBMITTING = (
-    "When it is answered, the whole request is durable; it is worked on in the background. The answer is "
-    "`{}` with the header `Location: /score-requests/{request_id}`, where its progress is; with "
+    "Once answered, the whole request is durable, and is processed in the background. The answer is "
+    "`{}` with the header `Location: /score-requests/{request_id}`, which shows its progress; with "
     "`Prefer: return=representation` its body is the receipt instead, `{request_id, status_url, tasks}`. "
-    "The body must be sent with `Content-Type: application/json`. What has a score is reused, not run again, unless "
-    "`Callscore-Rescore` names an occasion that it was not scored on yet. The same `Idempotency-Key` with the same "
+    "The body must be sent with `Content-Type: application/json`. Existing scores are reused, unless "
+    "`Callscore-Rescore` has a token with which the call was not scored yet. The same `Idempotency-Key` with the same "
     "body gives the same receipt, however late; with another body it is refused."
 )
 _LATER = {
     "202": {
-        "description": "The order is durable, and takes effect once all workers are back; the Request as it was",
+        "description": "The order is durable and takes effect once all workers are back; the Request before it",
         "content": content("Request"),
     }
 }
 
 PATHS: dict[str, Any] = with_path_parameters(
     {
-        # Beside the operation, which is the contract's, word for word.
+        # The operation itself is the contract's, word for word.
         "/calls/score": {
             "description": _SUBMITTING,
             "parameters": [
@@ -67,7 +67,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/score-requests/{request_id}/retry": {
             "post": operation(
                 "Requests",
-                "Try failed or cancelled tasks again",
+                "Retry failed or cancelled tasks",
                 "Request",
                 body="RequestRetry",
                 body_required=False,
@@ -114,7 +114,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/scorers/costs": {
             "get": operation(
                 "Scorers",
-                "What each scorer of a project cost, day by day, of the days that began in a window",
+                "What each scorer of a project cost per day, for the days that began in a time range",
                 "Costs",
                 query=spending.CostsQuery,
             )
@@ -123,7 +123,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/scorers/try": {
             "post": operation(
                 "Scorers",
-                "Run a scorer once on a logged call; nothing is recorded; 409 once it has spent its cap",
+                "Run a scorer once on a logged call; nothing is stored; 409 once its spend cap is reached",
                 "Trial",
                 body="ScorerTrial",
             )
@@ -142,7 +142,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/dead-letters/redrive": {
             "post": operation(
                 "Dead letters",
-                "Try records again, at most 1,000 of the open letters that match; each only once",
+                "Redrive at most 1,000 of the open letters that match; each only once",
                 "Redriven",
                 body="LetterOrder",
             )
@@ -150,7 +150,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/dead-letters/dismiss": {
             "post": operation(
                 "Dead letters",
-                "Close at most 1,000 of the open letters that match, without trying their records again",
+                "Close at most 1,000 of the open letters that match, without redriving them",
                 "Dismissed",
                 body="LetterOrder",
             )
@@ -167,7 +167,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         },
         **weave.PATHS,
         "/": {"get": page("text/html", "Dashboard", open=False)},
-        "/docs": {"get": page("text/html", "This description, readable")},
+        "/docs": {"get": page("text/html", "This description, for reading")},
         "/openapi.json": {"get": page("application/json", "This description")},
         "/healthz": {"get": operation("Service", "Whether the process lives", "Health", error="Health", open=True)},
         "/readyz": {"get": operation("Service", "Whether the tables can answer", "Health", error="Health", open=True)},

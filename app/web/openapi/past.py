@@ -1,4 +1,4 @@
-"""Shapes of what was and of what is missing: histories, gaps and dead letters."""
+"""Shapes of histories, gaps and dead letters."""
 
 from typing import get_args
 
@@ -27,20 +27,23 @@ _LETTER: dict[str, Schema] = {
     "offset": INTEGER,
     "reason": {**STRING, "description": f"{', '.join(_LETTER_REASONS)}, or one of a later version."},
     "detail": STRING,
-    "project_id": {**nullable(STRING), "description": "Whose record it is, as far as it says so."},
-    "bytes": {**INTEGER, "description": "Of the record that is kept."},
-    "left_out": {"type": "boolean", "description": "The record was too large to be kept here; the log has it."},
+    "project_id": {**nullable(STRING), "description": "The project of the record, if known."},
+    "bytes": {**INTEGER, "description": "Size of the stored record."},
+    "left_out": {
+        "type": "boolean",
+        "description": "The record was too large for the letter; the log has it.",
+    },
     "logged_at": {**TIME, "description": "When the record was written."},
     "at": {**TIME, "description": "When it could not be processed."},
-    "redrive_of": {**nullable(STRING), "description": "The letter whose record this is, tried again."},
+    "redrive_of": {**nullable(STRING), "description": "The earlier letter, if this is about its redriven record."},
     "redriven_at": nullable(TIME),
     "redriven_by": nullable(STRING),
-    "dismissed_at": {**nullable(TIME), "description": "When it was closed without trying its record again."},
+    "dismissed_at": {**nullable(TIME), "description": "When it was closed without redriving its record."},
     "dismissed_by": nullable(STRING),
 }
 _MORE: dict[str, Schema] = {
-    "until": {**TIME, "description": "Only records written up to then were meant."},
-    "more": {"type": "boolean", "description": "Ask again, with this `until` and this cursor, as there may be more."},
+    "until": {**TIME, "description": "Only letters of records written up to then were selected."},
+    "more": {"type": "boolean", "description": "There may be more: ask again with this `until` and this cursor."},
     "next_cursor": nullable(STRING),
 }
 
@@ -51,21 +54,21 @@ SCHEMAS: dict[str, Schema] = {
         {
             "call_id": STRING,
             "reason": enum(*_GAP_REASONS),
-            "error": {**nullable(ref("Error")), "description": "What failed, for good or last."},
+            "error": {**nullable(ref("Error")), "description": "The final error, or that of the last attempt."},
             "attempts": INTEGER,
             "since": nullable(TIME),
-            "next_at": {**nullable(TIME), "description": "When it is taken up again, or given up waiting."},
+            "next_at": {**nullable(TIME), "description": "When it is tried again, or stops waiting."},
         }
     ),
     "GapPage": struct({"items": array(ref("Gap")), "next_cursor": nullable(STRING), "scorer_ref": STRING}),
     "GapSummary": struct(
         {
             "scorer_ref": STRING,
-            "calls": {**INTEGER, "description": "That are there, or that a task of the scorer is or was for."},
+            "calls": {**INTEGER, "description": "Logged calls, and calls that a task of the scorer is or was for."},
             "scored": INTEGER,
             "gaps": INTEGER,
             "reasons": _BY_NAME,
-            "errors": {**_BY_NAME, "description": "By type, of what failed and of what is to be tried again."},
+            "errors": {**_BY_NAME, "description": "By type: of tasks that failed, and of tasks that will be retried."},
         }
     ),
     "HistoryEvent": struct(
@@ -79,18 +82,24 @@ SCHEMAS: dict[str, Schema] = {
                 "ScoreFailed",
                 "ScoreCancelled",
             ),
-            "occasion": {**STRING, "description": "What Callscore-Rescore named, '' for none."},
+            "occasion": {**STRING, "description": "The token of Callscore-Rescore; '' without one."},
             "round": INTEGER,
             "attempts": {**INTEGER, "description": "So far in this round."},
             "at": TIME,
-            "logged_at": {**TIME, "description": "When the log took it."},
+            "logged_at": {**TIME, "description": "When it was written to the log."},
             "reason": {**nullable(STRING), "description": "What it waits for, or the type of the error."},
             "error": nullable(ref("Error")),
-            "next_at": {**nullable(TIME), "description": "When it is taken up again, or given up waiting."},
-            "request_ids": {**array(STRING), "description": "Whom an event that is no outcome is told to."},
+            "next_at": {**nullable(TIME), "description": "When it is tried again, or stops waiting."},
+            "request_ids": {
+                **array(STRING),
+                "description": "The requests it is about, unless it is an outcome.",
+            },
             "revision": {**nullable(INTEGER), "description": "Number of the outcome, as on a score."},
-            "superseded": {"type": "boolean", "description": "An outcome that came when its round had one."},
-            "output": {"description": "Any JSON value; only where it succeeded."},
+            "superseded": {
+                "type": "boolean",
+                "description": "Its round already had an outcome, which counts.",
+            },
+            "output": {"description": "Any JSON value; only if it succeeded."},
             "position": struct({"partition": INTEGER, "offset": INTEGER}),
         },
         optional=("output",),
@@ -101,16 +110,16 @@ SCHEMAS: dict[str, Schema] = {
         {
             **_LETTER,
             "key": nullable(STRING),
-            "key_base64": {**STRING, "description": "Instead of a key that is no text."},
+            "key_base64": {**STRING, "description": "Instead of `key`, if it is not text."},
             "value": {"description": "Any JSON value."},
-            "value_base64": {**STRING, "description": "Instead of a value that is no JSON."},
+            "value_base64": {**STRING, "description": "Instead of `value`, if it is not JSON."},
         },
         optional=("key", "key_base64", "value", "value_base64"),
     ),
     "Redriven": struct(
         {
             "redriven": INTEGER,
-            "left_out": {**INTEGER, "description": "Letters whose record was too large to be kept in them."},
+            "left_out": {**INTEGER, "description": "Letters whose record was too large to be stored in them."},
             **_MORE,
         }
     ),

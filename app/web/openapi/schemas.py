@@ -56,22 +56,22 @@ SCHEMAS: dict[str, Schema] = {
             "requested_by": nullable(STRING),
             "requested_at": TIME,
             "finished_at": nullable(TIME),
-            "rate": {**nullable(NUMBER), "description": "Tasks that were run per second since the request."},
+            "rate": {**nullable(NUMBER), "description": "Tasks run per second since the request was made."},
             "eta": {**nullable(TIME), "description": "When it will be finished at that rate."},
-            "cost": {**nullable(ref("Cost")), "description": "Of the attempts made for it; null if nobody was asked."},
+            "cost": {**nullable(ref("Cost")), "description": "What its attempts cost; null if no provider was called."},
         },
         description="`tasks` has a count for each of the eight states, which sum to `total`.",
     ),
     "Cost": struct(
         {
-            "usd": {**nullable(NUMBER), "description": "Null if no request has a price."},
-            "requests": {**INTEGER, "description": "That providers answered."},
+            "usd": {**nullable(NUMBER), "description": "Null if no request has a known price."},
+            "requests": {**INTEGER, "description": "Requests that providers answered."},
             "input_tokens": INTEGER,
             "output_tokens": INTEGER,
-            "unpriced_requests": {**INTEGER, "description": "Of which nobody tells what they cost; not in usd."},
+            "unpriced_requests": {**INTEGER, "description": "Requests whose price is unknown; not included in usd."},
             "unanswered_requests": {
                 **INTEGER,
-                "description": "Cut off by a time-out, a cancel or a kill; what they cost nobody told.",
+                "description": "Requests cut off by a time-out, a cancel or a kill; their cost is unknown.",
             },
         }
     ),
@@ -80,14 +80,14 @@ SCHEMAS: dict[str, Schema] = {
             "items": array(
                 struct(
                     {
-                        "day": {**TIME, "description": "When it began."},
+                        "day": {**TIME, "description": "Start of the day."},
                         "scorer_ref": STRING,
                         "scorer_name": STRING,
                         "cost": ref("Cost"),
                     }
                 )
             ),
-            "total": {**nullable(ref("Cost")), "description": "Null if nobody was asked."},
+            "total": {**nullable(ref("Cost")), "description": "Null if no provider was called."},
         }
     ),
     "Task": struct(
@@ -102,12 +102,12 @@ SCHEMAS: dict[str, Schema] = {
             "next_at": nullable(TIME),
             "reason": {
                 **nullable(STRING),
-                "description": "What it waits for, what its last attempt failed with, or why its scorer is paused.",
+                "description": "What the task waits for, the error of its last attempt, or why its scorer is paused.",
             },
-            "worker": {**STRING, "description": "Who has it."},
+            "worker": {**STRING, "description": "The worker that owns the task."},
             "position": {
                 **nullable(struct({"partition": INTEGER, "offset": INTEGER})),
-                "description": "The record of score-events that made it so; null while it is queued.",
+                "description": "The record of score-events that caused this status; null while it is queued.",
             },
         }
     ),
@@ -115,8 +115,8 @@ SCHEMAS: dict[str, Schema] = {
         {
             "type": STRING,
             "message": STRING,
-            "traceback": {**STRING, "description": "Only where the scorer raised: from its own frames on."},
-            "raw": {**STRING, "description": "Only where a judge answered what is no judgement: its answer."},
+            "traceback": {**STRING, "description": "Only if the scorer raised: its traceback, from its own code on."},
+            "raw": {**STRING, "description": "Only if the answer of a judge could not be read: the answer."},
         },
         optional=("traceback", "raw"),
     ),
@@ -127,17 +127,17 @@ SCHEMAS: dict[str, Schema] = {
             "scorer_ref": STRING,
             "scorer_name": STRING,
             "status": enum("succeeded", "failed", "cancelled"),
-            "output": {"description": "Any JSON value; only where it succeeded."},
-            "error": {**ref("Error"), "description": "Only where it failed."},
+            "output": {"description": "Any JSON value; only if it succeeded."},
+            "error": {**ref("Error"), "description": "Only if it failed."},
             "attempts": INTEGER,
-            "revision": {**INTEGER, "description": "Number of this outcome among all of the call and scorer."},
+            "revision": {**INTEGER, "description": "Number of this outcome among those of the call and scorer."},
             "scored_at": TIME,
             "op_name": nullable(STRING),
             "lineage": {
                 **ANY_OBJECT,
                 "description": "scorer_kind, scorer_digest, input_digest, latency_ms, attempt, partition, offset, and "
-                "cost (a Cost, null if nobody was asked); of a judge also provider, model, answered_by, parameters, "
-                "prompt_digest, and repaired where its first answer could not be read.",
+                "cost (a Cost, null if no provider was called); for a judge also provider, model, answered_by, "
+                "parameters, prompt_digest, and repaired if its first answer could not be read.",
             },
         },
         optional=("output", "error"),
@@ -214,10 +214,10 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "The project that published the scorer for itself; null if it is for all projects.",
             },
             "state": enum("closed", "open", "half_open"),
-            "reason": {**nullable(STRING), "description": "What opened it, or kept it open, last."},
+            "reason": {**nullable(STRING), "description": "The last error that opened it or kept it open."},
             "since": TIME,
-            "next_probe_at": {**nullable(TIME), "description": "When one task is let through to see how things are."},
-            "failures": {**INTEGER, "description": "In a row, on the worker that saw most."},
+            "next_probe_at": {**nullable(TIME), "description": "When one task runs as a probe."},
+            "failures": {**INTEGER, "description": "Consecutive failures, on the worker with the most."},
             "workers": array(struct({"url": STRING, "state": enum("closed", "open", "half_open")})),
         }
     ),

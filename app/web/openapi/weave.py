@@ -1,4 +1,4 @@
-"""The descriptions of Weave's own paths, as far as they are served."""
+"""The descriptions of those of Weave's own paths that are served."""
 
 from typing import Any
 
@@ -42,27 +42,27 @@ PATHS: dict[str, Any] = {
     "/call/upsert_batch": _post("Log starts and ends of calls, 10,000 at most", "UpsertResult", "UpsertBatch"),
     "/call/read": _post("One call that has ended, null if there is none", "CallFound", "CallKey"),
     "/calls/stream_query": _post(
-        "Calls that have ended, a line each", "Call", "CallsQuery", answer_type="application/jsonl"
+        "Calls that have ended, one per line", "Call", "CallsQuery", answer_type="application/jsonl"
     ),
     "/calls/query_stats": _post("How many calls match", "CallsCount", "CallsQuery"),
     "/obj/create": _post("Publish an object", "ObjectDigest", "ObjectCreation"),
     "/obj/read": _post("Read an object", "ObjectRead", "ObjectKey"),
-    "/file/create": _post("Store a file, of 1 MiB at most", "FileDigest", "File", body_type="multipart/form-data"),
+    "/file/create": _post("Store a file of at most 1 MiB", "FileDigest", "File", body_type="multipart/form-data"),
     "/file/content": _post("The bytes of a file", "Bytes", "FileKey", answer_type="application/octet-stream"),
-    "/refs/read_batch": _post("The values that refs into objects name", "RefsRead", "Refs"),
+    "/refs/read_batch": _post("Read the values that refs point to", "RefsRead", "Refs"),
     "/table/create": _post("Store rows as a table", "TableCreated", "TableCreation"),
-    "/table/create_from_digests": _post("Make a table of rows that are stored", "TableDigest", "TableOfDigests"),
+    "/table/create_from_digests": _post("Make a table of stored rows", "TableDigest", "TableOfDigests"),
     "/table/update": _post("Make a table from another, with changes", "TableUpdated", "TableUpdate"),
     "/table/query": _post("Rows of a table", "TableRows", "TableQuery"),
     "/table/query_stats": _post("How many rows a table has", "TableCount", "TableKey"),
-    "/feedback/create": _post("Give feedback on a call, or on what else a ref names", "FeedbackMade", "Feedback"),
-    "/feedback/batch/create": _post("Give feedback, several at once", "FeedbackBatchMade", "FeedbackBatch"),
+    "/feedback/create": _post("Give feedback on a call or another ref", "FeedbackMade", "Feedback"),
+    "/feedback/batch/create": _post("Give feedback in a batch", "FeedbackBatchMade", "FeedbackBatch"),
     "/feedback/query": _post("Feedback, callscore's scores included", "FeedbackFound", "FeedbackQuery"),
     "/feedback/purge": _post("Delete feedback; callscore's scores stay", "CallsScoreRes", "FeedbackPurge"),
-    "/server_info": {"get": operation(_TAG, "Which versions of Weave's SDK fit", "ServerInfo", error="Reason")},
-    "/graphql": _post("What Weave's SDK asks as it starts, and nothing else", "GraphqlAnswer", "GraphqlQuery"),
-    "/{entity}/{project}/weave": {"get": redirect(_TAG, "Weave's link to a project: leads to the dashboard")},
-    "/{entity}/{project}/r/call/{call_id}": {"get": redirect(_TAG, "Weave's link to a call: leads to it in /calls")},
+    "/server_info": {"get": operation(_TAG, "Supported versions of Weave's SDK", "ServerInfo", error="Reason")},
+    "/graphql": _post("The queries of Weave's SDK at its start; no others", "GraphqlAnswer", "GraphqlQuery"),
+    "/{entity}/{project}/weave": {"get": redirect(_TAG, "Weave's link to a project: redirects to the dashboard")},
+    "/{entity}/{project}/r/call/{call_id}": {"get": redirect(_TAG, "Weave's link to a call: redirects to /calls")},
 }
 
 _MADE: dict[str, Schema] = {"id": STRING, "created_at": TIME, "wb_user_id": nullable(STRING), "payload": ANY_OBJECT}
@@ -71,7 +71,14 @@ _BATCH = {"maxItems": calls.MAX_BATCH}
 SCHEMAS: dict[str, Schema] = {
     **schemas_of(_BODIES),
     "CallBatch": struct({"batch": {**array(ref("LoggedCall")), **_BATCH}}),
-    "CallStart": struct({"start": {**ANY_OBJECT, "description": "A LoggedCall; its id is made if it is left out."}}),
+    "CallStart": struct(
+        {
+            "start": {
+                **ANY_OBJECT,
+                "description": "A LoggedCall whose id may be left out.",
+            }
+        }
+    ),
     "CallEnd": struct({"end": ref("LoggedCall")}),
     "CallIds": struct({"id": STRING, "trace_id": STRING}),
     "UpsertBatch": struct(

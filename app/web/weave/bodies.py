@@ -1,6 +1,6 @@
-"""Bodies on Weave's own paths: JSON objects of which fields that are not known are passed over.
+"""Bodies on Weave's own paths: JSON objects whose unknown fields are ignored.
 
-The SDK sends what its servers do not know yet, and nulls for what is left out.
+The SDK sends fields that its servers do not know yet, and null for fields that are left out.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 _TOO_MANY = "too_many"
 
 Listed = Annotated[list[Item], Field(fail_fast=True)]
-"""A list of a body: its first mistake is all that is told, and any further one would take long to find."""
+"""A list in a body. Only its first mistake is reported, since finding all could take long."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class AtMost:
 
 
 async def read(request: web.Request, model: type[Model], decode: Decode = decode) -> Model:
-    """The body. Raises ApiError 422 that names the first mistake, or 413 if that is a list with too much in it."""
+    """The body. Raises ApiError 422 that names the first mistake; 413 if that is a list with too many items."""
     try:
         return model.model_validate(with_fewer_fields(model, await read_object(request, decode)))
     except ValidationError as error:
@@ -54,7 +54,7 @@ async def read(request: web.Request, model: type[Model], decode: Decode = decode
 def checked_id(value: Any, name: str) -> str:
     """`value`, if it can be an id. Raises ApiError 422."""
     if not isinstance(value, str):
-        raise problem(422, ["body", name], f"{name}: a text is needed", "invalid_id")
+        raise problem(422, ["body", name], f"{name} must be a string", "invalid_id")
     return check_id(value, f"{name}: an id", "body", name)
 
 

@@ -1,6 +1,6 @@
 """Calls in, on Weave's own paths: `calls/complete`, `call/start`, `call/end` and `call/upsert_batch`.
 
-Unknown fields are kept, as the SDK sends what its servers do not know yet. Errors are `{"reason"}`.
+Unknown fields are kept, since the SDK sends fields that its servers do not know yet. Errors are `{"reason"}`.
 """
 
 import time
@@ -30,11 +30,11 @@ T = TypeVar("T")
 Made = TypeVar("Made")
 
 MAX_BATCH = 10_000
-_SHOWN = 20  # mistakes that an answer names
+_SHOWN = 20  # mistakes that an answer reports
 
 
 class LoggedCall(BaseModel):
-    """A call in Weave's shape; further fields are kept as they are."""
+    """A call in Weave's shape; other fields are kept as they are."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -48,14 +48,14 @@ class LoggedCall(BaseModel):
 
 
 class _Batch(msgspec.Struct):
-    """A body whose calls stay bytes until their turn comes, since decoded at once millions of them take gigabytes."""
+    """A body whose calls are decoded one by one, since all of them at once could take gigabytes."""
 
     batch: list[msgspec.Raw]
 
 
 _split = msgspec.json.Decoder(_Batch).decode
 
-Item = tuple[str, Sent, Part]  # where it lies in the body, the call, which part of it this is
+Item = tuple[str, Sent, Part]  # its place in the body, the call, and which part of the call it is
 
 
 @dataclass(slots=True)
@@ -66,11 +66,11 @@ class _Refused:
 
 @dataclass(slots=True)
 class _Refusals:
-    """What was refused of a batch: the first ones are named, the others counted."""
+    """The refused calls of a batch: the first ones are named, the others counted."""
 
     reasons: list[str] = field(default_factory=list)
     count: int = 0
-    status: int = 413  # unless one of them is no call
+    status: int = 413  # unless one of them is invalid
 
     def add(self, refused: _Refused) -> None:
         self.count += 1
@@ -126,8 +126,8 @@ async def _log(request: web.Request, items: Iterable[Item], count: int, project_
     """Append the calls; return once all are durable.
 
     Raises:
-        ApiError: 422 or 413 that names the calls that were refused, after the others have become durable; 400 or 403,
-            and nothing is kept, if a call belongs elsewhere; 503 if the log cannot take them.
+        ApiError: 422 or 413 that names the refused calls, once the others are durable; 400 or 403, and nothing is kept,
+            if a call is of another project; 503 if the log cannot take them.
     """
     turns = Turns()
     user, now = request[USER].name, time.time()
@@ -155,7 +155,7 @@ async def _log(request: web.Request, items: Iterable[Item], count: int, project_
 def _check_place(request: web.Request, item: Any, project_id: str | None) -> None:
     given = item.get("project_id") if isinstance(item, dict) else None
     if not isinstance(given, str):
-        return  # said when the call itself is looked at
+        return  # reported when the call itself is validated
     if project_id is not None and given != project_id:
         raise problem(400, ["body"], f"project_id {given!a} is not {project_id!a}, as the path says", "project")
     check_write(request, given, "body")
@@ -164,7 +164,7 @@ def _check_place(request: web.Request, item: Any, project_id: str | None) -> Non
 def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> tuple[bytes, bytes] | _Refused:
     try:
         call = LoggedCall.model_validate(sent.kept)
-        for name in ("id", "project_id"):  # as given: two of them must not become one
+        for name in ("id", "project_id"):  # as sent, since `printable` could make two ids the same
             ids.check_id(sent.given[name])
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -196,10 +196,10 @@ async def _read(request: web.Request) -> bytes:
 
 
 async def _read_batch(request: web.Request) -> list[Any]:
-    """The calls of a body, each as `msgspec.Raw`; decoded where there is in the body what only Python's parser takes.
+    """The calls of a body, each as `msgspec.Raw`, or decoded if only Python's parser accepts the body.
 
     Raises:
-        ApiError: 413, they are too many; Weave's SDK then sends them in halves. 422, there is no list of them.
+        ApiError: 413, there are too many; Weave's SDK then sends them in halves. 422, there is no list of calls.
     """
     raw = await _read(request)
     try:

@@ -1,6 +1,6 @@
-"""Weave's tables, which datasets and results of evaluations have as their rows.
+"""Weave's tables, which hold the rows of datasets and the results of evaluations.
 
-A row is kept as a file with its JSON, a table as one with the digests of its rows: both have Weave's digests.
+A row is stored as a file with its JSON, a table as a file with the digests of its rows; both have Weave's digests.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, kee
 
 _DIGEST = 43  # characters of a row's digest
 MAX_ROWS = MAX_FILE_BYTES // _DIGEST
-MOST_BYTES = 64 * 1024**2  # that are answered at once
+MOST_BYTES = 64 * 1024**2  # in one answer
 
-Row = dict[Any, Any]  # str would refuse a name with half an emoji
+Row = dict[Any, Any]  # str would refuse a key with half an emoji
 
 
 class NewTable(BaseModel):
@@ -69,7 +69,7 @@ class TableQuery(TableKey):
 
 
 async def create_table(request: web.Request) -> web.Response:
-    """Rows → the digest of the table and theirs, once all is durable."""
+    """Store rows as a table. Answers the digests of table and rows once all is durable."""
     table = (await read(request, TableCreation, decode_exactly)).table
     check_write(request, table.project_id, "body", "project_id")
     digests: list[str] = []
@@ -83,16 +83,16 @@ async def create_table(request: web.Request) -> web.Response:
 
 
 async def create_table_of_digests(request: web.Request) -> web.Response:
-    """The same of rows that were sent before, as large tables come."""
+    """Make a table of rows that are already stored, which is how the SDK sends large tables."""
     asked = await read(request, TableOfDigests)
     check_write(request, asked.project_id, "body", "project_id")
     if any(len(digest) != _DIGEST or not digest.isascii() for digest in asked.row_digests):
-        raise bad_request("row_digests: these are no digests of rows")
+        raise bad_request("row_digests: these are not digests of rows")
     return json_response({"digest": await _keep(asked.project_id, asked.row_digests, {}, asked.expected_digest)})
 
 
 async def update_table(request: web.Request) -> web.Response:
-    """A table with rows appended, inserted or taken out of another."""
+    """Make a table from another, with rows appended, inserted or removed."""
     asked = await read(request, TableUpdate, decode_exactly)
     check_write(request, asked.project_id, "body", "project_id")
     digests = await _digests(asked.project_id, asked.base_digest)
@@ -137,7 +137,7 @@ async def query_table(request: web.Request) -> web.Response:
 
 
 def row_of(content: bytes, digest: str) -> Any:
-    """A row that is kept as a file. Raises ApiError 404 if that is another file."""
+    """A row from the content of its file. Raises ApiError 404 if the file has no row."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -152,10 +152,10 @@ async def count_rows(request: web.Request) -> web.Response:
 
 
 def _row(row: Row, kept: dict[str, bytes]) -> str:
-    """Add a row to what is to be kept; its digest."""
+    """Add a row to `kept`, and return its digest."""
     content = json.dumps(row, sort_keys=True).encode()
     if len(content) > MAX_FILE_BYTES:
-        raise problem(413, ["body"], "A row may have 1 MiB at most", "row_too_large")
+        raise problem(413, ["body"], "A row may have at most 1 MiB", "row_too_large")
     digest = digest_of_bytes(content)
     kept[digest] = content
     return digest
@@ -163,7 +163,7 @@ def _row(row: Row, kept: dict[str, bytes]) -> str:
 
 async def _keep(project_id: str, digests: list[str], rows: dict[str, bytes], expected: str | None) -> str:
     if len(digests) > MAX_ROWS:
-        raise problem(413, ["body"], f"A table may have {MAX_ROWS} rows at most", "table_too_large")
+        raise problem(413, ["body"], f"A table may have at most {MAX_ROWS} rows", "table_too_large")
     content = "".join(digests).encode()
     digest = hashlib.sha256(content).hexdigest()
     if expected not in (None, "", digest):

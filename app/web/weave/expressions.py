@@ -1,7 +1,7 @@
 """Weave's queries: `{"$expr": {"$eq": [{"$getField": "op_name"}, {"$literal": "…"}]}}` and the like.
 
-Contract: `weave/trace_server/interface/query.py` in the wheel of Weave's SDK. Nothing that is asked is passed over: an
-operator that is not known is refused.
+Contract: `weave/trace_server/interface/query.py` in the wheel of Weave's SDK. An operator that is not
+known is refused, not ignored.
 """
 
 import math
@@ -23,34 +23,34 @@ _LONGEST_INDEX = 9  # digits
 class Condition(BaseModel):
     """`{"$expr": …}`, an expression of Weave's."""
 
-    model_config = ConfigDict(extra="forbid")  # else a misspelt one would match everything
+    model_config = ConfigDict(extra="forbid")  # otherwise a misspelt one would match everything
 
     expression: dict[Any, Any] = PydanticField(alias="$expr")
 
 
 class Several(tuple[Any, ...]):
-    """What a field has that may have more values than one: a comparison holds if it does of any of them."""
+    """The values of a field that may have several: a comparison is true if it is true for any of them."""
 
     def __bool__(self) -> bool:
         return any(self)
 
 
 class BadExpression(ValueError):
-    """It cannot be evaluated; the sentence says why."""
+    """The expression cannot be evaluated; the message says why."""
 
 
 def compiled(expression: Any) -> Evaluate:
-    """What an expression comes to, given what has the fields. All of it is looked at before anything is asked.
+    """A function that evaluates the expression, given one that returns the value of a field.
 
     Raises:
-        BadExpression: it is none, or more than 50 levels deep.
+        BadExpression: it is invalid, anywhere in it, or more than 50 levels deep.
     """
     return _compiled(expression, 0)
 
 
 def _compiled(expression: Any, depth: int) -> Evaluate:
     if depth > _MAX_DEPTH:
-        raise BadExpression(f"an expression may be {_MAX_DEPTH} levels deep")
+        raise BadExpression(f"an expression may be at most {_MAX_DEPTH} levels deep")
     if not isinstance(expression, Mapping) or len(expression) != 1:
         raise BadExpression(f"an expression is an object with one operator, not {expression!r:.100}")
     [(operator, operand)] = expression.items()
@@ -87,7 +87,7 @@ def _compiled(expression: Any, depth: int) -> Evaluate:
 
 
 def wanted(expression: Any, name: str) -> Any:
-    """The value that a field must have for the expression to be true, as far as that is plain to see; else None."""
+    """The value that a field must have for the expression to be true; None if that is not obvious from it."""
     if not isinstance(expression, Mapping) or len(expression) != 1:
         return None
     [(operator, operand)] = expression.items()
@@ -101,7 +101,7 @@ def wanted(expression: Any, name: str) -> Any:
 
 
 def fields(expression: Any) -> Iterator[str]:
-    """The fields that it asks for."""
+    """The fields that an expression uses."""
     if isinstance(expression, list):
         for item in expression:
             yield from fields(item)
@@ -112,7 +112,7 @@ def fields(expression: Any) -> Iterator[str]:
 
 
 def at_path(value: Any, path: str) -> Any:
-    """What lies in a JSON value at a path such as `inputs.question`; None if there is nothing."""
+    """The value at a path such as `inputs.question` in a JSON value; None if there is nothing."""
     for part in path.split("."):
         if isinstance(value, list) and part.isdecimal() and len(part) <= _LONGEST_INDEX and int(part) < len(value):
             value = value[int(part)]
@@ -124,14 +124,14 @@ def at_path(value: Any, path: str) -> Any:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    # True is 1 to Python, and neither to JSON.
+    # True equals 1 in Python, but not in JSON.
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _above(left: Any, right: Any) -> bool:
     try:
         return bool(left > right)
-    except TypeError:  # of different kinds, or nothing
+    except TypeError:  # of different types, or None
         return False
 
 
@@ -144,7 +144,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _instant(value: Any) -> Any:
-    """A time as Unix seconds, which Weave compares times with; UTC if it says nothing else."""
+    """A time as Unix seconds, as Weave compares times; in UTC unless it has a zone."""
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -222,5 +222,5 @@ def _two(operand: Any, operator: str) -> tuple[Any, Any]:
 
 def _text(operand: Any, operator: str) -> str:
     if not isinstance(operand, str):
-        raise BadExpression(f"{operator} takes a text")
+        raise BadExpression(f"{operator} takes a string")
     return operand

@@ -1,4 +1,4 @@
-"""Weave's feedback: what people and their own scorers say of a call, and, to be read only, what callscore's say.
+"""Weave's feedback: that of people and of their own scorers, and, read-only, the scores of callscore.
 
 Contract: `weave/trace_server/feedback.py` in the wheel of Weave's SDK.
 """
@@ -25,26 +25,26 @@ from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
 from app.web.weave.bodies import AtMost, Listed, bad_request, checked_id, read
 from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
+from app.web.weave.feedback_rows import RUNNABLE, of_score
 from app.web.weave.order import Key, SortBy, in_order, key_of
-from app.web.weave.said import RUNNABLE, of_score
 from tables import scores, weave
 
 MAX_BATCH = 1_000
 _AT_ONCE = 1_000
-_MOST_FOUND, _MOST_BYTES = 10_000, 64 * 1024**2  # that are answered at once
+_MOST_FOUND, _MOST_BYTES = 10_000, 64 * 1024**2  # in one answer
 
 Row = dict[str, Any]
 
 
 class Feedback(BaseModel):
-    """Feedback in Weave's shape; further fields are kept as they are."""
+    """Feedback in Weave's shape; other fields are kept as they are."""
 
     model_config = ConfigDict(extra="allow")
 
     project_id: Id
     weave_ref: Id = Field(description="What it is about, such as weave:///entity/project/call/ID.")
     feedback_type: Id = Field(description="`wandb.runnable.NAME` for a score.")
-    payload: dict[Any, Any]  # str would refuse a name with half an emoji
+    payload: dict[Any, Any]  # str would refuse a key with half an emoji
     id: Id | None = None
     runnable_ref: str | None = None
     call_ref: str | None = None
@@ -76,12 +76,12 @@ async def create_feedback(request: web.Request) -> web.Response:
 
 
 async def create_feedback_batch(request: web.Request) -> web.Response:
-    """`{"batch": [feedback, …]}` → `{"res": [as for one, …]}`."""
+    """`{"batch": [feedback, …]}` → `{"res": [as create_feedback, …]}`."""
     return json_response({"res": await _give(request, (await read(request, FeedbackBatch)).batch)})
 
 
 async def query_feedback(request: web.Request) -> web.Response:
-    """What was said of calls, by scorers and by people, and that the query is true of."""
+    """Feedback and scores that match a query."""
     asked = await read(request, FeedbackQuery)
     check_read(request, asked.project_id)
     start = asked.offset or 0
@@ -91,7 +91,7 @@ async def query_feedback(request: web.Request) -> web.Response:
 
 
 async def purge_feedback(request: web.Request) -> web.Response:
-    """Take back what people have said and the query is true of. Scores stay: they are no feedback that was sent."""
+    """Delete the feedback that matches a query. Scores stay, since nobody sent them as feedback."""
     asked = await read(request, FeedbackPurge)
     check_write(request, asked.project_id, "body", "project_id")
     user, now = request[USER].name, time.time()
@@ -110,13 +110,13 @@ async def purge_feedback(request: web.Request) -> web.Response:
 
 
 def partitioning_key(project_id: str, weave_ref: str) -> bytes:
-    """Feedback on a call lies beside the call, other feedback where its ref says."""
+    """The key of feedback: for feedback on a call, that of the call; otherwise project and ref."""
     call_id = ids.call_of_ref(project_id, weave_ref)
     return ids.join_key(project_id, weave_ref) if call_id is None else ids.call_key(project_id, call_id)
 
 
 async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, Any]]:
-    """Keep all of them; or none, if one is refused."""
+    """Store all of the batch, or nothing if any of it is refused."""
     user, now = request[USER].name, timestamp(time.time())
     records, made, turns = [], [], Turns()
     for feedback in batch:
@@ -129,11 +129,11 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
         )
         try:
             value = event.encode()
-        except TypeError:  # half an emoji in a text, as calls may have it
+        except TypeError:  # half an emoji in a string, which calls may have too
             row = printable(row)
             value = event.replace(feedback=row).encode()
         if len(value) > 1024**2:
-            raise problem(413, ["body", "payload"], "feedback may have 1 MiB at most", "feedback_too_large")
+            raise problem(413, ["body", "payload"], "feedback may have at most 1 MiB", "feedback_too_large")
         records.append((partitioning_key(feedback.project_id, feedback.weave_ref), value))
         made.append({name: row[name] for name in ("id", "created_at", "wb_user_id", "payload")})
         await turns.breathe()
@@ -147,7 +147,7 @@ async def _append(records: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check(feedback: Feedback) -> None:
-    """Weave's own rules, as far as they are of what is kept here. Raises ApiError 400."""
+    """Check Weave's own rules for feedback, as far as they apply here. Raises ApiError 400."""
     if not feedback.feedback_type.startswith(RUNNABLE):
         if feedback.runnable_ref or feedback.call_ref or feedback.trigger_ref:
             raise bad_request(f"runnable_ref, call_ref and trigger_ref are for feedback of a type {RUNNABLE}… only")
@@ -164,9 +164,9 @@ def _check(feedback: Feedback) -> None:
 async def _matching(
     project_id: str, query: Condition | None, by: Sequence[SortBy] = (), first: int | None = None, scored: bool = True
 ) -> tuple[list[Row], int]:
-    """What the query is true of, sorted, else oldest first, or the first so many of it; and how much that is in all.
+    """The rows that match the query, sorted, at most the `first` so many; and how many match in all.
 
-    Raises ApiError 400 if it is more than can be answered at once.
+    Raises ApiError 400 if they are too many for one answer.
     """
     expression = query and query.expression
     try:
@@ -178,7 +178,7 @@ async def _matching(
     total, size, turns = 0, 0, Turns()
     kind = wanted(expression, "feedback_type")
     scored = scored and (not isinstance(kind, str) or kind.startswith(RUNNABLE))
-    async with aclosing(_said(project_id, wanted(expression, "weave_ref"), scored)) as pages:
+    async with aclosing(_pages(project_id, wanted(expression, "weave_ref"), scored)) as pages:
         async for page in pages:
             for row in page:
                 if holds is None or holds(partial(at_path, row)):
@@ -189,7 +189,7 @@ async def _matching(
                 found = in_order(found, by, _key)[:first]
                 size = sum(one.size for one in found)
             if len(found) > _MOST_FOUND or size > _MOST_BYTES:
-                raise bad_request(f"that is more than {_MOST_FOUND} items, or 64 MiB: ask for fewer, or with a limit")
+                raise bad_request(f"these are more than {_MOST_FOUND} items or 64 MiB; ask for fewer, or with a limit")
     return [one.row for one in in_order(found, by, _key)], total
 
 
@@ -202,8 +202,8 @@ class _Found(NamedTuple):
 _key = attrgetter("key")
 
 
-async def _said(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerator[Iterable[Row]]:
-    """What was said of a ref, or in the whole project, by people and, if `scored`, by scorers."""
+async def _pages(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerator[Iterable[Row]]:
+    """Feedback on a ref, or in the whole project, and scores if `scored`."""
     if isinstance(weave_ref, str):
         checked_id(weave_ref, "weave_ref")
         key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)

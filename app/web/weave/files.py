@@ -29,7 +29,7 @@ class FileKey(BaseModel):
 
 
 async def create_file(request: web.Request) -> web.Response:
-    """A form with `project_id`, `file` and, if the client knows it, `expected_digest` → `{"digest"}`, once durable."""
+    """A form with `project_id`, `file` and, optionally `expected_digest` → `{"digest"}`, once durable."""
     form = await _form(request)
     project_id = checked_id(form.get("project_id"), "project_id")
     check_write(request, project_id, "body", "project_id")
@@ -68,7 +68,7 @@ async def read_file(request: web.Request) -> web.Response:
 
 
 async def keep(project_id: str, contents: Mapping[str, bytes]) -> None:
-    """Keep contents, each by its digest; return once they are durable."""
+    """Store contents by their digests; return once they are durable."""
     turns = Turns()
     log_writes.check(topics.weave, {topics.partition_of(weave.file_key(project_id, digest)) for digest in contents})
     written = []
@@ -80,7 +80,7 @@ async def keep(project_id: str, contents: Mapping[str, bytes]) -> None:
 
 
 async def content_of(project_id: str, digest: str) -> bytes | None:
-    """What is kept under a digest, None if nothing is."""
+    """The content with a digest; None if there is none."""
     found = await cluster.owner(weave.file, weave.file_key(project_id, digest), project_id, digest)
     return None if found is None else base64.b64decode(found)
 

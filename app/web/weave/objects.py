@@ -1,4 +1,4 @@
-"""Weave's objects: `/obj/create` and `/obj/read`. Scorer objects can be run; what they refer to is kept for them."""
+"""Weave's objects: `/obj/create` and `/obj/read`. Scorer objects can be run; others are stored for their refs."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class ObjectKey(BaseModel):
 
 
 async def create_object(request: web.Request) -> web.Response:
-    """Publishes a version of an object; its digest is the one that Weave gives it."""
+    """Publish a version of an object. Its digest is the one that Weave computes."""
     obj = (await read(request, ObjectCreation, decode_exactly)).obj
     check_write(request, obj.project_id, "body", "project_id")
     check_kept(obj.val, "The val is", "body", "obj", "val")
@@ -112,7 +112,7 @@ async def read_object(request: web.Request) -> web.Response:
 
 
 def digest_of(val: Any) -> str:
-    """Weave's digest of an object: that of its JSON."""
+    """Weave's digest of an object, which is that of its JSON."""
     return digest_of_bytes(json.dumps(val, sort_keys=True).encode())
 
 
@@ -128,7 +128,7 @@ async def _scorer(obj: NewObject) -> tuple[str, dict[str, Any]]:
 
 
 async def _model(obj: NewObject) -> dict[str, Any] | None:
-    """What a judge's `model` is, or refers to."""
+    """The `model` of a judge, or the object that it refers to."""
     model = obj.val.get("model")
     if isinstance(model, str):
         try:
@@ -143,7 +143,7 @@ async def _model(obj: NewObject) -> dict[str, Any] | None:
 
 
 async def _versions(project_id: str, name: str) -> list[tuple[float, str, bool]]:
-    """When each was published, its digest, and whether it is the latest, oldest first."""
+    """(when published, digest, whether it is the latest) of each version, oldest first."""
     pages = everything_of(scorers.versions, ids.scorer_key(project_id, name), _AT_ONCE, project_id, name)
     async with aclosing(pages):
         return sorted([tuple(version) async for page in pages for version in page])

@@ -13,7 +13,7 @@ T = TypeVar("T")
 Key = Sequence[tuple[int, Any] | None]
 
 
-_LONGEST = 200  # characters of a text, or of what is no number and no text, by which it is sorted
+_LONGEST = 200  # characters of a string, or of any value but a number, by which it is sorted
 
 
 class SortBy(BaseModel):
@@ -22,7 +22,7 @@ class SortBy(BaseModel):
 
 
 def key_of(row: dict[str, Any], sort_by: Sequence[SortBy]) -> Key:
-    """What a row is sorted by, which is small however large the row is; None for what it lacks."""
+    """The values that a row is sorted by, cut short so that they are small; None for a field that it lacks."""
     return [_sortable(at_path(row, by.field)) for by in sort_by]
 
 
@@ -38,7 +38,7 @@ def in_order(items: Iterable[T], sort_by: Sequence[SortBy], key: Callable[[T], K
 
 
 def _sortable(value: Any) -> tuple[int, Any] | None:
-    """Numbers first, then texts, then all else."""
+    """Numbers first, then strings, then everything else."""
     if value is None:
         return None
     if isinstance(value, bool | int | float):

@@ -1,7 +1,6 @@
 """Calls out, on Weave's own paths: `calls/stream_query`, `calls/query_stats` and `call/read`.
 
-A call is there once its end is there, so that a call that runs is not found. A filter that is not known is refused: one
-that is passed over would silently not filter.
+Only calls that have ended are found. An unknown filter is refused: ignoring it would return the wrong calls.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -23,8 +22,8 @@ from app.web.queries import Id
 from app.web.responses import encode, json_response
 from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.expressions import BadExpression, Condition, Evaluate, Several, at_path, compiled, fields
+from app.web.weave.feedback_rows import RUNNABLE, oldest_first
 from app.web.weave.order import SortBy, in_order, key_of
-from app.web.weave.said import RUNNABLE, oldest_first
 from tables import calls_with_feedback
 from tables.calls_with_feedback import CallWithFeedback
 
@@ -36,7 +35,7 @@ Call = dict[str, Any]
 
 
 class CallsFilter(BaseModel):
-    """Calls must match every field; any other filter of Weave's is refused."""
+    """Calls must match every field. Weave's other filters are refused."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -62,7 +61,7 @@ class CallsQuery(BaseModel):
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
     expand_columns: Annotated[Listed[str], Field(max_length=100)] | None = Field(
-        None, description="Accepted; but no field behind such a ref can be filtered or sorted by."
+        None, description="Accepted, but fields behind such a ref cannot be used to filter or sort."
     )
     include_feedback: bool | None = Field(None, description="In each call's `summary.weave.feedback`.")
     include_costs: bool | None = _REFUSED
@@ -86,10 +85,10 @@ _ONE_OF = {
 
 
 async def stream_calls(request: web.Request) -> web.StreamResponse:
-    """The calls that a query is true of, a line each: by id, or as `sort_by` says."""
+    """The calls that match a query, one per line, sorted by id or by `sort_by`."""
     asked = await _asked(request)
     async with aclosing(_window(_sorted(asked) if asked.query.sort_by else _found(asked), asked.query)) as calls:
-        first = await anext(calls, None)  # what goes wrong, goes wrong before anything is answered
+        first = await anext(calls, None)  # so that most errors come before the answer begins
         response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
         await response.prepare(request)
         try:
@@ -99,14 +98,14 @@ async def stream_calls(request: web.Request) -> web.StreamResponse:
                     await response.write(encode(call) + b"\n")
         except (cluster.Unavailable, ApiError):
             if request.transport is not None:
-                request.transport.close()  # what came is a part, and must not be taken for the whole
+                request.transport.close()  # so that the part that was sent is not taken for the whole
             return response
     await response.write_eof()
     return response
 
 
 async def count_calls(request: web.Request) -> web.Response:
-    """How many there are."""
+    """How many calls match a query."""
     asked = await _asked(request)
     count = 0
     async with aclosing(_window(_found(asked), asked.query)) as calls:
@@ -126,12 +125,12 @@ async def read_call(request: web.Request) -> web.Response:
 
 
 class _Asked(NamedTuple):
-    """A query that can be answered."""
+    """A query that was checked."""
 
     query: CallsQuery
     filter: CallsFilter
     holds: Evaluate | None
-    said: bool  # whether it takes what was said of calls
+    with_feedback: bool  # whether it needs the feedback on calls
 
     @property
     def project_id(self) -> str:
@@ -139,7 +138,7 @@ class _Asked(NamedTuple):
 
 
 async def _asked(request: web.Request) -> _Asked:
-    """Raises ApiError 400 for what is not known here: what is passed over would silently not filter, or not sort."""
+    """The query of the body. Raises ApiError 400 for anything unknown: ignoring it would return the wrong calls."""
     query = await read(request, CallsQuery)
     check_read(request, query.project_id)
     filter = query.filter or CallsFilter()
@@ -166,7 +165,7 @@ async def _asked(request: web.Request) -> _Asked:
             of_feedback = True
             if ":latest]" in field:
                 raise bad_request(f"query: {field} needs the digest of the version, or the scorer's name alone")
-    # Who asks for calls right after logging them means those too.
+    # A client that queries right after logging calls expects to find them.
     await log_writes.all_seen_everywhere(topics.calls)
     return _Asked(query, filter, holds, bool(query.include_feedback) or of_feedback)
 
@@ -186,7 +185,7 @@ async def _window(calls: AsyncGenerator[Call], query: CallsQuery) -> AsyncGenera
 
 
 async def _sorted(asked: _Asked) -> AsyncGenerator[Call]:
-    """Found twice, so that only what calls are sorted by is held meanwhile."""
+    """Reads each call twice, so that only sort keys are in memory in between."""
     by = asked.query.sort_by or []
     keys = [(call["id"], key_of(call, by)) async for call in _found(asked)]
     for call_id, _ in in_order(keys, by, lambda item: item[1]):
@@ -215,15 +214,15 @@ async def _named(asked: _Asked) -> AsyncGenerator[Call]:
 
 async def _one(asked: _Asked, call_id: str) -> Call | None:
     key = ids.call_key(asked.project_id, call_id)
-    found = await cluster.owner(calls_with_feedback.find, key, asked.project_id, call_id, asked.said)
-    return None if found is None else _shape(found, asked.project_id, asked.said)
+    found = await cluster.owner(calls_with_feedback.find, key, asked.project_id, call_id, asked.with_feedback)
+    return None if found is None else _shape(found, asked.project_id, asked.with_feedback)
 
 
 async def _all(asked: _Asked) -> AsyncGenerator[Call]:
-    async with aclosing(everything(calls_with_feedback.page, _AT_ONCE, asked.project_id, asked.said)) as pages:
+    async with aclosing(everything(calls_with_feedback.page, _AT_ONCE, asked.project_id, asked.with_feedback)) as pages:
         async for page in pages:
             for one in page:
-                yield _shape(one, asked.project_id, asked.said)
+                yield _shape(one, asked.project_id, asked.with_feedback)
 
 
 def _passes(filter: CallsFilter, call: Call) -> bool:
@@ -236,7 +235,7 @@ def _passes(filter: CallsFilter, call: Call) -> bool:
 
 
 def _is_op(found: Any, name: str) -> bool:
-    """Whether an op has a name; `…:*` is every version."""
+    """Whether a call's op has this name; `…:*` matches every version."""
     if name.endswith(":*"):
         return isinstance(found, str) and found.rpartition(":")[0] == name.removesuffix(":*")
     return bool(found == name)
@@ -248,11 +247,11 @@ def _field(call: Call, path: str) -> Any:
     kind, _, rest = path.removeprefix(_FEEDBACK).partition("].")
     of_kind = [row for row in _feedback(call) if kind in ("*", row["feedback_type"], _kind_of_ref(row))]
     found = Several(value for row in of_kind if (value := at_path(row, rest)) not in (None, ""))
-    return found if len(found) else ""  # as Weave has it: what nobody said is an empty text
+    return found if len(found) else ""  # as in Weave, where missing feedback is an empty string
 
 
 def _kind_of_ref(row: dict[str, Any]) -> str:
-    """What the SDK takes for the type of a scorer's feedback when it is asked for by a ref that is not Weave's."""
+    """The feedback type with which the SDK queries a scorer whose ref is not Weave's."""
     return f"{RUNNABLE}{row.get('runnable_ref')}"
 
 
@@ -266,18 +265,18 @@ def _without_feedback(call: Call) -> Call:
     return call
 
 
-def _shape(found: CallWithFeedback, project_id: str, said: bool) -> Call:
-    """A call as Weave's SDK needs it, also where whoever logged it left fields out."""
+def _shape(found: CallWithFeedback, project_id: str, with_feedback: bool) -> Call:
+    """A call as Weave's SDK needs it, with the fields that were left out when it was logged."""
     call = found["call"]
     if not found["whole"]:
-        message = f"of call {call['id']!a} more was said than is given with it: ask /feedback/query by its weave_ref"
+        message = f"call {call['id']!a} has too much feedback to return with it: use /feedback/query with its weave_ref"
         raise problem(413, ["body"], message, "too_much_feedback")
     about: dict[str, Any] = {
         "status": "error" if call.get("exception") else "success",
         "trace_name": _trace_name(call.get("op_name")),
         "latency_ms": _latency_ms(call),
     }
-    if said:
+    if with_feedback:
         about["feedback"] = oldest_first(project_id, found["scores"], found["feedback"])
     summary = call.get("summary") or {}
     known = summary.get("weave")

@@ -1,4 +1,4 @@
-"""What Weave's refs into an object name: `weave:///entity/project/object/name:digest/attr/rows/id/…`."""
+"""The values that Weave's refs into objects point to: `weave:///entity/project/object/name:digest/attr/rows/id/…`."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Refs(BaseModel):
 async def read_refs(request: web.Request) -> web.Response:
     """`{"refs": […]}` → `{"vals": […]}`."""
     refs = (await read(request, Refs)).refs
-    vals: dict[str, bytes] = {}  # encoded, so that they are as large as they count
+    vals: dict[str, bytes] = {}  # encoded, so that their sizes are known
     size, turns = 0, Turns()
     for ref in refs:
         if ref not in vals:
@@ -38,7 +38,7 @@ async def read_refs(request: web.Request) -> web.Response:
             await turns.breathe()
         size += len(vals[ref])
         if size > MOST_BYTES:
-            raise problem(400, ["body", "refs"], "what these refs name has more than 64 MiB: ask for fewer", "invalid")
+            raise problem(400, ["body", "refs"], "these refs have more than 64 MiB: ask for fewer", "invalid")
     body = b'{"vals":[%b]}' % b",".join(vals[ref] for ref in refs)
     return web.Response(body=body, content_type="application/json")
 
@@ -46,7 +46,7 @@ async def read_refs(request: web.Request) -> web.Response:
 async def _value(request: web.Request, ref: str) -> Any:
     parts = _REF.fullmatch(ref)
     if parts is None:
-        raise problem(422, ["body", "refs"], f"{ref:.200} names no object, nor anything in one", "invalid")
+        raise problem(422, ["body", "refs"], f"{ref:.200} is not a ref to an object or into one", "invalid")
     project_id, name, digest, path = parts.groups()
     for part in (project_id, name, digest):
         checked_id(part, "refs")

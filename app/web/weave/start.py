@@ -1,7 +1,7 @@
-"""What Weave's SDK asks before anything else: `/server_info`, and its project, by GraphQL.
+"""What Weave's SDK requests first: `/server_info`, and its project, by GraphQL.
 
-Contract: `weave.init` of the SDK, which sends three operations and no others. A project needs no making here: it is
-there once something is logged to it.
+Contract: `weave.init` of the SDK, which sends only three operations. Projects need not be created here: one exists once
+something is logged to it.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ _NOBODYS_ENTITY = "me"
 
 
 async def server_info(request: web.Request) -> web.Response:
-    """Which versions of the SDK can speak with this service."""
+    """The versions of the SDK that this service supports."""
     return json_response(_SERVER)
 
 
 async def graphql(request: web.Request) -> web.Response:
-    """`{"query", "variables"}` → `{"data"}`: whether a project is there, making it, and whose key it is."""
+    """`{"query", "variables"}` → `{"data"}`: reading or creating a project, and whose key it is."""
     body = await read_json(request)
     query = body.get("query") if isinstance(body, Mapping) else None
     if not isinstance(query, str):
-        raise problem(422, ["body", "query"], "the body must be an object with a text 'query'", "invalid")
+        raise problem(422, ["body", "query"], "the body must be an object with a string 'query'", "invalid")
     variables = body.get("variables")
     given = variables if isinstance(variables, Mapping) else {}
     user = request[USER]
@@ -39,7 +39,7 @@ async def graphql(request: web.Request) -> web.Response:
         return json_response({"data": {"viewer": _viewer(user)}})
     if "project(" in query:
         return json_response({"data": {"project": _project(user, given.get("entityName"), given.get("name"))}})
-    return _errors("This service answers no GraphQL but what Weave's SDK asks as it starts")
+    return _errors("This service only answers the GraphQL queries that Weave's SDK sends at its start")
 
 
 def _made(user: User, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _project(user: User, entity: object, name: object) -> dict[str, Any] | None:
 
 
 def _viewer(user: User) -> dict[str, Any]:
-    """The entity that stands for one left out is the one that all of the user's projects are of."""
+    """Who the user is. The default entity is that of all of the user's projects, if they have the same."""
     entities = {glob.partition("/")[0] for glob in user.projects if "/" in glob}
     plain = len(entities) == 1 and not any(sign in next(iter(entities)) for sign in "*?[")
     name = user.name or _NOBODYS_ENTITY

@@ -243,7 +243,7 @@ def test_scores_cannot_be_purged(filled: Service) -> None:
         ({"feedback_type": "wandb.runnable.x"}, 400, "needs a runnable_ref to what is named 'x'"),
         ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/y:z"}, 400, "needs a runnable_ref"),
         ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/x:z"}, 400, "needs an output"),
-        ({"payload": {"note": "x" * 1024**2}}, 413, "1 MiB at most"),
+        ({"payload": {"note": "x" * 1024**2}}, 413, "at most 1 MiB"),
     ],
 )
 def test_feedback_that_weave_would_refuse_is_refused_with_all_of_its_batch(

@@ -1,4 +1,4 @@
-"""What a listener of live progress gets that reads slowly, or has gone."""
+"""What a listener of live progress gets if it reads slowly or has disconnected."""
 
 import asyncio
 import socket
@@ -36,36 +36,38 @@ async def read(peer: socket.socket, size: int) -> bytes:
     return await asyncio.to_thread(peer.recv, size, socket.MSG_WAITALL)
 
 
-async def test_who_reads_slowly_misses_events_and_never_the_last_one(
+async def test_a_slow_reader_misses_events_but_never_the_last(
     connection: tuple[asyncio.WriteTransport, socket.socket],
 ) -> None:
     transport, peer = connection
-    listener = Listener(transport, chunked=False, knows=event(0))
+    listener = Listener(transport, chunked=False, sent=event(0))
     before = fill(transport)
     missed, last = event(1), event(2, "completed")
-    listener.tell(missed)
-    listener.tell(last)
+    listener.send(missed)
+    listener.send(last)
     assert await read(peer, before) == b"." * before
     assert await read(peer, len(last.frame)) == last.frame
 
 
-async def test_an_event_that_was_missed_is_told_when_there_is_room_again(
+async def test_a_missed_event_is_sent_when_there_is_room_again(
     connection: tuple[asyncio.WriteTransport, socket.socket],
 ) -> None:
     transport, peer = connection
-    listener = Listener(transport, chunked=False, knows=event(0))
+    listener = Listener(transport, chunked=False, sent=event(0))
     before, news = fill(transport), event(1)
-    listener.tell(news)
+    listener.send(news)
     await read(peer, before)
-    listener.tell(news)
-    listener.tell(news)
+    listener.send(news)
+    listener.send(news)
     transport.write(b"end")
     assert await read(peer, len(news.frame) + 3) == news.frame + b"end"
 
 
-async def test_who_has_gone_is_let_go(connection: tuple[asyncio.WriteTransport, socket.socket]) -> None:
+async def test_a_listener_that_disconnected_is_done(
+    connection: tuple[asyncio.WriteTransport, socket.socket],
+) -> None:
     transport, _ = connection
-    listener = Listener(transport, chunked=True, knows=event(0))
+    listener = Listener(transport, chunked=True, sent=event(0))
     transport.close()  # as the event loop does when the peer has
-    listener.tell(event(1))
+    listener.send(event(1))
     assert listener.done.is_set()

@@ -67,7 +67,7 @@ def test_without_keys_the_entity_is_the_one_of_the_readme(client: Client) -> Non
 def test_other_graphql_is_refused_in_graphqls_own_way(client: Client) -> None:
     answer = asked(client, "query { artifacts { name } }")
     assert answer["data"] is None
-    assert "no GraphQL but what" in answer["errors"][0]["message"]
+    assert "only answers the GraphQL queries" in answer["errors"][0]["message"]
     refused = client.post("/graphql", ["query"])
     assert refused.status == 422
     assert refused.json["reason"]

@@ -16,13 +16,13 @@ RUNNABLE = "wandb.runnable."
 
 
 def oldest_first(project_id: str, scored: Iterable[Shown], given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What scorers and people said, oldest first."""
+    """Scores and feedback as rows, oldest first."""
     rows = [*(of_score(project_id, shown) for shown in scored), *given]
     return sorted(rows, key=lambda row: str(row["created_at"]))
 
 
 def of_score(project_id: str, shown: Shown) -> dict[str, Any]:
-    """A score. Its id stays the same whatever revision is shown."""
+    """A score as a row. Its id is the same for all revisions."""
     which = ids.digest("score", project_id, shown["call_id"], shown["scorer_ref"])
     return {
         "id": str(UUID(hex=which)),
