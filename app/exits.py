@@ -4,6 +4,7 @@ import logging
 import os
 from typing import NoReturn
 
+EXIT_FAILED = 1
 EXIT_HOPELESS = 2  # its settings do not fit, or its log is damaged: starting it again will not help
 EXIT_LOST_SEND = 70
 EXIT_UNSYNCED = 74  # it is unknown what the disk kept: a restart reads what is there

@@ -2,20 +2,20 @@
 
 import asyncio
 import logging
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
 from app.embedded.errors import LogFailed, LogUnsynced
-from app.exits import EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
-from app.instance import claim_instance
+from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
+from app.instance import FolderUnusable, Instance, claim_instance
+from app.kafka.members import Identity
 from app.kafka_cluster import security
 from app.recovery import Tables
 from app.settings import Settings, get_settings
@@ -64,16 +64,35 @@ class CallscoreApp(faust.App):
         self.when_halted: list[Callable[[], None]] = []  # called when nothing can be written for now
         self.waiting_for: str | None = None  # what keeps the app from starting, while it lasts
         self.table_dir = Path()  # set when the app starts
-        self._instance_lock: IO[str] | None = None
+        self._instance: Instance | None = None
+
+    def claim_instance(self) -> None:
+        """Take a folder for the tables, once. Raises FolderUnusable, AllTaken."""
+        if self._instance is None:
+            settings = get_settings()
+            self._instance = claim_instance(settings.data_dir, settings.url)
+            self.table_dir = self._instance.tables
+            # A worker that comes back within the session time-out gets its partitions back without a rebalance.
+            self.conf.consumer_group_instance_id = self.identity.instance
+
+    @property
+    def identity(self) -> Identity:
+        """Who this worker is in Kafka's consumer group."""
+        assert self._instance is not None
+        return Identity.of(self.conf.id, get_settings().url, self._instance.id)
+
+    def use_log(self, log_id: str) -> None:
+        """Use only tables of this log; after `claim_instance`."""
+        assert self._instance is not None
+        try:
+            if self._instance.use_for(log_id):
+                print(f"{self.table_dir} had the tables of another log: they are rebuilt from this one.", flush=True)
+        except FolderUnusable as error:
+            print(f"Error: {error}", file=sys.stderr)
+            die(EXIT_FAILED)
 
     def _create_directories(self) -> None:
-        settings = get_settings()
-        folder, self._instance_lock = claim_instance(settings.data_dir, settings.url)
-        self.table_dir = folder / "tables"
-        # A worker that comes back within the session time-out gets its partitions back without a rebalance. With
-        # another url it is another one: its old assignment names the old url, and Faust would not take it.
-        self.conf.consumer_group_instance_id = re.sub("[^a-zA-Z0-9._-]+", "-", f"{settings.url}-{folder.name}")[-249:]
-        self.table_dir.mkdir(exist_ok=True)
+        self.claim_instance()
 
     def on_lost_send(self, error: Exception) -> None:
         """An effect of a consumed record cannot be written, so nothing may be committed any more."""

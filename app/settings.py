@@ -188,6 +188,21 @@ class Settings(BaseSettings):
             return self.advertised_url.rstrip("/")
         return self._url(socket.gethostname())
 
+    def check_reachable(self) -> None:
+        """Check that workers on other machines can reach this one, if the log is where they can reach it.
+
+        Raises:
+            SettingsError: they cannot.
+        """
+        if self.embedded or self.advertised_url or not is_loopback(self.web_host):
+            return
+        if not all(is_loopback(server.rpartition(":")[0].strip("[]")) for server in self.kafka_servers):
+            raise SettingsError(
+                f"{PREFIX}BROKER names Kafka on another machine, where workers cannot reach this one at {self.url}. "
+                f"Set {PREFIX}WEB_HOST=0.0.0.0, and {PREFIX}ADVERTISED_URL to a URL at which they can. If all workers "
+                f"are on this machine, set {PREFIX}ADVERTISED_URL={self.url}"
+            )
+
     @property
     def local_url(self) -> str:
         """The URL of this worker on this machine."""

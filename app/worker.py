@@ -37,8 +37,9 @@ from app.embedded.errors import (
     PartitionCountMismatch,
 )
 from app.embedded.log import Log
-from app.exits import EXIT_HOPELESS, EXIT_STUCK, die
+from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app
+from app.instance import AllTaken, FolderUnusable
 from app.kafka import setup
 from app.kafka_cluster import kafka_cluster
 from app.positions import positions
@@ -161,12 +162,13 @@ app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.ru
 app.early_services.append(Watchdog(get_settings().stuck_after))
 app.early_services.append(Buffers())
 if not get_settings().embedded:
-    app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app))
+    app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app, topics.score_events.name))
 
 
 def run() -> int:
-    """Run one worker until it is told to stop; returns the exit code."""
+    """Run one worker until it is told to stop; returns the exit code. Raises SettingsError."""
     settings = get_settings()
+    settings.check_reachable()
     heap.tune()
     if lacks := open_files.shortage(len(tables) * settings.partitions):
         print(f"Error: {lacks}", file=sys.stderr)
@@ -175,12 +177,14 @@ def run() -> int:
     mode.loop.use("uvloop")
     loop = asyncio.new_event_loop()
     try:
+        app.claim_instance()
         if settings.embedded:
             opened = loop.run_until_complete(open_log(settings.log_path, settings.partitions))
             app.early_services.insert(0, shared.Held(opened))  # the first to start is the last to stop
-    except EmbeddedLogError as error:
+            app.use_log(opened.id)
+    except (EmbeddedLogError, FolderUnusable, AllTaken) as error:
         print(f"Error: {error}", file=sys.stderr)
-        return EXIT_HOPELESS if isinstance(error, _HOPELESS) else 1
+        return EXIT_HOPELESS if isinstance(error, _HOPELESS) else EXIT_FAILED
     worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None
     # What exists by now stays, and a collection of it would stop the worker for 100 ms each time.

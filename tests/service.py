@@ -58,6 +58,8 @@ class Service:
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLSCORE_")}
         ours = {"CALLSCORE_DATA_DIR": str(self.data_dir), "CALLSCORE_WEB_PORT": str(self.port)}
+        if "CALLSCORE_TEST_KAFKA" in os.environ:  # it may be on another machine
+            ours["CALLSCORE_ADVERTISED_URL"] = self.url
         return {**kept, **self.extra_environment, **ours, **self._settings}
 
     @property

@@ -10,7 +10,7 @@ from .record import decode, encode
 from .topic import Partition, Topic
 from .view import View
 
-_KINDS = (keys.VERSION, keys.TOPIC, keys.BOUNDS, keys.RECORD, keys.COMMITTED, keys.CLEANING)
+_KINDS = (keys.VERSION, keys.ID, keys.TOPIC, keys.BOUNDS, keys.RECORD, keys.COMMITTED, keys.CLEANING)
 
 
 def check(path: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 | key                                          | value                                     |
 |----------------------------------------------|-------------------------------------------|
 | `v`                                          | format version                            |
+| `i`                                          | id of the log                             |
 | `t` topic name                               | topic id, partition count, config (JSON)  |
 | `b` topic id, partition                      | start offset, end offset                  |
 | `r` topic id, partition, offset              | record                                    |
@@ -17,7 +18,8 @@ from typing import Any
 
 FORMAT_VERSION = b"1"
 
-VERSION = b"v"
+VERSION = b"v"  # the greatest
+ID = b"i"
 TOPIC = b"t"
 BOUNDS = b"b"
 RECORD = b"r"

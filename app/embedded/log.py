@@ -63,6 +63,11 @@ class Log:
         self._noted_ahead = False
         self._use(self._open())
 
+    @property
+    def id(self) -> str:
+        """Differs from that of every other log, but for copies of this one."""
+        return (get(self._database, keys.ID) or b"").decode()
+
     # -- topics
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
+from uuid import uuid4
 
 from rocksdict import (
     BlockBasedIndexType,
@@ -59,6 +60,8 @@ def open_database(path: Path) -> Rdict:
             database.put(keys.VERSION, keys.FORMAT_VERSION)
         elif found != keys.FORMAT_VERSION:
             raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
+        if get(database, keys.ID) is None:  # it is new, or made by a version that gave it none
+            database.put(keys.ID, uuid4().hex.encode())
     except Exception as exc:  # rocksdict raises bare Exception, and again on close if it could not write
         with suppress(Exception):
             database.close()

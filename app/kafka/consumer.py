@@ -39,6 +39,12 @@ class Consumer(BaseConsumer, driver.Consumer):
         self._offset_client: aiokafka.AIOKafkaConsumer | None = None
         self._acked_before: dict[TP, list[int]] = {}  # what was acked and not committable the last time
 
+    @property
+    def member_id(self) -> str:
+        """This worker's id in the group; empty while it is no member."""
+        coordinator = getattr(self._thread._consumer, "_coordinator", None)
+        return getattr(coordinator, "member_id", "")
+
     def is_assigned(self, tp: TP) -> bool:
         """Whether a partition is assigned now; unlike `assignment` it copies nothing."""
         return tp in self._thread._ensure_consumer().assignment()

@@ -19,7 +19,9 @@ from aiokafka.errors import (
 from mode import Service
 
 from .security import Security
+from .members import wait_for_own_url, watch
 
+from .topic_id import topic_id
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5  # seconds between attempts to reach Kafka, doubled up to the longest
@@ -89,7 +91,7 @@ class Found(NamedTuple):
 class Setup(Service):
     """Connects to Kafka and prepares its topics before any other part of the worker uses it."""
 
-    def __init__(self, cluster: Cluster, app: Any, **kwargs: Any) -> None:
+    def __init__(self, cluster: Cluster, app: Any, identified_by: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._cluster = cluster
         self._app = app
@@ -112,12 +114,16 @@ class Setup(Service):
             else:
                 self._app.waiting_for = None
                 return
+        self._identified_by = identified_by  # the topic whose id is that of the log
 
 
 def marker(prefix: str) -> str:
     """The topic that exists as long as an import into the topics with this prefix is incomplete."""
     return f"{prefix}callscore-import-unfinished"
 
+                async with connected(self._cluster) as admin:
+                    log_id = await topic_id(admin, self._identified_by)
+                    ends = await wait_for_own_url(admin, self._app.identity)
 
 async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
     """Create the topics that are missing and check the others.
@@ -129,9 +135,25 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
     """
     async with connected(cluster) as admin:
         if not importing:
+                if ends is not None:
+                    self._app.on_hopeless(ends)
+                self._app.use_log(log_id)
             await check_no_import(admin, marker(cluster.prefix))
         brokers = len((await admin.describe_cluster())["brokers"])
         await create(admin, cluster, brokers)
+    @Service.task
+    async def _watch_members(self) -> None:
+        while not self.should_stop:
+            try:
+                async with connected(self._cluster) as admin:
+                    await watch(admin, self._app.identity, self._member_id, self._app.on_hopeless)
+            except (KafkaError, OSError) as error:
+                log.info("the members of the group cannot be seen: %s", explain(error))
+            await self.sleep(LONGEST_PAUSE)
+
+    def _member_id(self) -> str:
+        return str(self._app.consumer.member_id)
+
         await check(admin, cluster)
 
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, for_code
 from app.client.errors import CommandError
 from app.embedded.record import Record
 from app.kafka import setup
+from app.kafka.members import members
 from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
 from app.upkeep import topic_names
@@ -172,20 +173,12 @@ def _admin(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaAdminClien
 async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     group = settings.group
     deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
-    while members := await _members(admin, group):
+    while found := len(await members(admin, group)):
         if asyncio.get_running_loop().time() > deadline:
             raise CommandError(
-                f"{members} of the workers of {group} are connected to Kafka: stop all of them, then try again."
+                f"{found} of the workers of {group} are connected to Kafka: stop all of them, then try again."
             )
         await asyncio.sleep(0.5)
-
-
-async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
-    [answer] = await admin.describe_consumer_groups([group])
-    [(code, _, _, _, _, members, *_)] = answer.groups
-    if code:
-        raise for_code(code)(f"group {group} cannot be described")
-    return len(members)
 
 
 async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import rocksdict
 
 from tests import stored
-from tests.brokers import on_both_logs
+from tests.brokers import Broker, OnKafka, on_both_logs
 from tests.service import PARTITIONS, Service, attempts
 
 pytestmark = on_both_logs
@@ -97,3 +97,24 @@ def test_kill_9_amid_recovery_leaves_rows_that_match_their_offset_and_the_next_s
     service.stop()
     assert stored.tables(service)["scores"] == rows_after(records)
     assert set(recovered_up_to(service).values()) == {RECORDS // PARTITIONS - 1}
+
+
+def test_a_data_folder_that_another_log_had_meanwhile_has_the_rows_of_this_log_and_no_others(
+    make_service: Callable[..., Service], broker: Broker, tmp_path: Path
+) -> None:
+    service = make_service()
+    own = {"kafka_prefix": broker.prefix()} if isinstance(broker, OnKafka) else {"broker": f"embedded://{tmp_path}/2"}
+    other = service.another(**own)
+    for worker, project, calls in ((service, "acme/one", 2), (other, "acme/two", 40)):
+        worker.start()
+        assert worker.items("/score-requests?project_id=acme/one") == []
+        ids = [f"call-{number}" for number in range(calls)]
+        worker.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
+        worker.wait_finished(worker.submit(project, ids, worker.refs("not_empty")))
+        worker.stop()
+        if worker is service:
+            before = stored.tables(service)
+    service.start()
+    assert "had the tables of another log" in service.log()
+    service.stop()
+    assert stored.differences(before, stored.tables(service)) == []

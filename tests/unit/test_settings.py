@@ -67,3 +67,15 @@ def test_the_embedded_log_lies_where_the_setting_says_whatever_is_in_it(path: st
     assert settings.log_path == (Path(path) if named else Path(path) / "log")
     [url] = urllist(settings.broker_url)
     assert Path(url.path) == settings.log_path
+
+
+def test_a_worker_that_those_on_other_machines_cannot_reach_is_refused() -> None:
+    with pytest.raises(SettingsError, match="CALLSCORE_ADVERTISED_URL"):
+        Settings(broker="kafka://127.0.0.1,a").check_reachable()
+    for reachable in (
+        Settings(),
+        Settings(broker="kafka://[::1],127.0.0.1:1,localhost"),
+        Settings(broker="kafka://a", advertised_url="http://127.0.0.1:6066"),
+        Settings(broker="kafka://a", web_host="10.0.0.1", api_keys=Path(__file__), cluster_secret="x"),
+    ):
+        reachable.check_reachable()

@@ -62,5 +62,10 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     unknown = unknown_variables(settings, os.environ)
     for name, similar in unknown.items():
         yield warning("settings", f"{name} is not a setting and is ignored. Did you mean {similar}?")
+    try:
+        settings.check_reachable()
+    except SettingsError as error:
+        yield wrong("settings", error)
+        return
     if not unknown:
         yield ok("settings", "Valid.")

@@ -1,14 +1,14 @@
 """Who a worker is to Kafka: the same one only if it comes back with its folder and at its address."""
 
+import shutil
 from collections.abc import Callable
-from pathlib import Path
 
-from app.instance import claim_instance
+from app.instance import DATA_DIR_ID
 from kafka import ports
 from tests.brokers import kafka_only
-from tests.service import Service
+from tests.service import Service, attempts
 
-HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
+EXIT_HOPELESS = 2
 
 
 @kafka_only
@@ -23,14 +23,25 @@ def test_a_worker_that_comes_back_at_another_address_gets_its_partitions(make_se
     assert request["tasks"]["succeeded"] == 1
 
 
-def test_a_worker_takes_the_folder_that_it_had_last(tmp_path: Path) -> None:
-    (first, first_lock), (second, second_lock) = claim_instance(tmp_path, HERE), claim_instance(tmp_path, THERE)
-    assert (first.name, second.name) == ("instance-0", "instance-1")
-    first_lock.close()
-    second_lock.close()
-    folder, lock = claim_instance(tmp_path, THERE)
-    assert folder == second
-    other, other_lock = claim_instance(tmp_path, THERE)  # held: the next free one
-    assert other == first
-    lock.close()
-    other_lock.close()
+@kafka_only
+def test_a_second_worker_with_the_same_url_or_a_copied_data_folder_ends_with_a_sentence(
+    make_service: Callable[..., Service],
+) -> None:
+    first = make_service().start()
+    namesake = first.another(advertised_url=first.url)
+    namesake.data_dir = first.data_dir.with_name("namesake")
+    try:
+        namesake.spawn()
+        assert namesake.wait_ended(60) == EXIT_HOPELESS
+        assert f"has the same URL, {first.url}" in namesake.log()
+        assert first.get("/readyz").status == 200
+        shutil.rmtree(namesake.data_dir)
+        namesake.data_dir.mkdir()
+        shutil.copy(first.data_dir / DATA_DIR_ID, namesake.data_dir)  # as of a cloned machine
+        namesake.spawn()
+        assert any(not (first.runs and namesake.runs) for _ in attempts(120))
+        ended = namesake if first.runs else first
+        assert ended.wait_ended() == EXIT_HOPELESS
+        assert "its data folder is a copy" in ended.log()
+    finally:
+        namesake.kill()
