@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -18,10 +19,10 @@ from aiokafka.errors import (
 )
 from mode import Service
 
-from .security import Security
 from .members import wait_for_own_url, watch
-
+from .security import Security
 from .topic_id import topic_id
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5  # seconds between attempts to reach Kafka, doubled up to the longest
@@ -40,6 +41,23 @@ class TopicMismatch(Exception):
             f"Kafka's topic {topic} has {existing} partitions and CALLSCORE_PARTITIONS is {wanted}: the count is fixed "
             f"for the life of a log, so set CALLSCORE_PARTITIONS={existing}, or move to a new log with: "
             "callscore log export, callscore log import."
+        )
+
+
+class TopicUnsafe(Exception):
+    """Kafka would delete records of these topics that callscore needs; the message says what to do.
+
+    `topics` is topic → the settings that it should have, of those that differ.
+    """
+
+    def __init__(self, topics: Mapping[str, Mapping[str, str]], servers: Sequence[str]) -> None:
+        first = min(topics)
+        others = f" (and those of {len(topics) - 1} more topics)" if topics.keys() - {first} else ""
+        wanted = ",".join(f"{name}={value}" for name, value in topics[first].items())
+        super().__init__(
+            f"Kafka deletes records of the topic {first} that callscore needs. Change its settings{others} with: "
+            f"kafka-configs.sh --bootstrap-server {servers[0]} --alter --entity-type topics --entity-name {first} "
+            f"--add-config {wanted}"
         )
 
 
@@ -86,6 +104,7 @@ class Found(NamedTuple):
 
     brokers: int
     topics: Mapping[str, Copies]
+    configs_hidden: bool  # whether their settings may not be read
 
 
 class Setup(Service):
@@ -95,12 +114,16 @@ class Setup(Service):
         super().__init__(**kwargs)
         self._cluster = cluster
         self._app = app
+        self._identified_by = identified_by  # the topic whose id is that of the log
 
     async def on_start(self) -> None:
         pause = FIRST_PAUSE
         while not self.should_stop:
             try:
                 await prepare(self._cluster)
+                async with connected(self._cluster) as admin:
+                    log_id = await topic_id(admin, self._identified_by)
+                    ends = await wait_for_own_url(admin, self._app.identity)
             except (KafkaError, OSError) as error:
                 problem = f"Kafka at {','.join(self._cluster.servers)} cannot be used: {explain(error)}"
                 if problem != self._app.waiting_for:
@@ -108,39 +131,16 @@ class Setup(Service):
                 self._app.waiting_for = problem
                 await self.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            except (TopicMismatch, ImportUnfinished) as error:
+            except (TopicMismatch, TopicUnsafe, ImportUnfinished) as error:
                 self._app.on_hopeless(str(error))
                 return
             else:
-                self._app.waiting_for = None
-                return
-        self._identified_by = identified_by  # the topic whose id is that of the log
-
-
-def marker(prefix: str) -> str:
-    """The topic that exists as long as an import into the topics with this prefix is incomplete."""
-    return f"{prefix}callscore-import-unfinished"
-
-                async with connected(self._cluster) as admin:
-                    log_id = await topic_id(admin, self._identified_by)
-                    ends = await wait_for_own_url(admin, self._app.identity)
-
-async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
-    """Create the topics that are missing and check the others.
-
-    Raises:
-        TopicMismatch: a topic has another number of partitions.
-        ImportUnfinished: an import has not been completed, and this is not it (`importing`).
-        KafkaError, OSError: Kafka does not answer, or refuses.
-    """
-    async with connected(cluster) as admin:
-        if not importing:
                 if ends is not None:
                     self._app.on_hopeless(ends)
                 self._app.use_log(log_id)
-            await check_no_import(admin, marker(cluster.prefix))
-        brokers = len((await admin.describe_cluster())["brokers"])
-        await create(admin, cluster, brokers)
+                self._app.waiting_for = None
+                return
+
     @Service.task
     async def _watch_members(self) -> None:
         while not self.should_stop:
@@ -154,22 +154,56 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
     def _member_id(self) -> str:
         return str(self._app.consumer.member_id)
 
-        await check(admin, cluster)
+
+def marker(prefix: str) -> str:
+    """The topic that exists as long as an import into the topics with this prefix is incomplete."""
+    return f"{prefix}callscore-import-unfinished"
+
+
+async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
+    """Create the topics that are missing and check the others.
+
+    Raises:
+        TopicMismatch: a topic has another number of partitions.
+        TopicUnsafe: Kafka would delete records that are needed.
+        ImportUnfinished: an import has not been completed, and this is not it (`importing`).
+        KafkaError, OSError: Kafka does not answer, or refuses.
+    """
+    async with connected(cluster) as admin:
+        if not importing:
+            await check_no_import(admin, marker(cluster.prefix))
+        brokers = len((await admin.describe_cluster())["brokers"])
+        there = await create(admin, cluster, brokers)
+        described = await check(admin, cluster)
+        if await check_configs(admin, cluster, there):
+            log.warning("this worker may not read the settings of topics, so Kafka may delete records that it needs")
+    copies = {name: _copies(topic["partitions"]).replicas for name, topic in described.items()}
+    few = {name: count for name, count in copies.items() if count < cluster.replicas(brokers)}
+    if few:
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(few.items()))
+        log.warning(
+            "Kafka has %d brokers, and these topics have fewer replicas than %d: %s. Add replicas with "
+            "kafka-reassign-partitions.sh, or set CALLSCORE_KAFKA_REPLICATION",
+            brokers,
+            cluster.replicas(brokers),
+            listed,
+        )
 
 
 async def look(cluster: Cluster) -> Found:
     """What is already there of what `prepare` would create; creates nothing.
 
     Raises:
-        TopicMismatch, ImportUnfinished, KafkaError, OSError: as `prepare`.
+        TopicMismatch, TopicUnsafe, ImportUnfinished, KafkaError, OSError: as `prepare`.
     """
     async with connected(cluster) as admin:
         await check_no_import(admin, marker(cluster.prefix))
         brokers = len((await admin.describe_cluster())["brokers"])
         there = sorted(set(await admin.list_topics()) & set(cluster.topics))
         described = {topic["topic"]: topic for topic in await admin.describe_topics(there)} if there else {}
-    check_described(described, cluster)
-    return Found(brokers, {name: _copies(topic["partitions"]) for name, topic in described.items()})
+        check_described(described, cluster)
+        hidden = await check_configs(admin, cluster, there)
+    return Found(brokers, {name: _copies(topic["partitions"]) for name, topic in described.items()}, hidden)
 
 
 def _copies(partitions: Sequence[Mapping[str, Any]]) -> Copies:
@@ -218,30 +252,56 @@ async def _raise_cause(cluster: Cluster) -> None:
         connection.close()
 
 
-async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> None:
-    """Create the missing topics; another worker may create them at the same time."""
-    there = set(await admin.list_topics())
+async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> list[str]:
+    """Create the missing topics; another worker may create them at the same time. Returns those that were there."""
+    there = sorted(set(await admin.list_topics()) & set(cluster.topics))
     common = {"min.insync.replicas": str(cluster.in_sync(brokers)), "max.message.bytes": str(MESSAGE_BYTES)}
     missing = [
         NewTopic(name, cluster.partitions, cluster.replicas(brokers), topic_configs={**config, **common})
         for name, config in cluster.topics.items()
         if name not in there
     ]
-    if not missing:
-        return
-    response = await admin.create_topics(missing)
-    for topic, code, *_ in response.topic_errors:
+    response = await admin.create_topics(missing) if missing else None
+    for topic, code, *_ in response.topic_errors if response else ():
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)(f"topic {topic} cannot be created")
+    return there
 
 
-async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
-    """Wait until all topics have their partitions. Raises TopicMismatch, TopicAuthorizationFailedError."""
+async def check_configs(admin: AIOKafkaAdminClient, cluster: Cluster, there: Sequence[str]) -> bool:
+    """Check that Kafka keeps what must be kept of topics that exist. Returns whether settings may not be read.
+
+    Raises:
+        TopicUnsafe: it does not.
+        KafkaError: Kafka does not answer, or refuses.
+    """
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
+    answers = await admin.describe_configs(asked) if asked else []
+    unsafe, hidden = {}, False
+    for code, _, _, topic, entries in (resource for answer in answers for resource in answer.resources):
+        if code == TopicAuthorizationFailedError.errno:
+            hidden = True
+            continue
+        if code:
+            raise for_code(code)(f"the settings of topic {topic} cannot be read")
+        has = {name: value for name, value, *_ in entries}
+        if wanted := {name: value for name, value in cluster.topics[topic].items() if has.get(name) != value}:
+            unsafe[topic] = wanted
+    if unsafe:
+        raise TopicUnsafe(unsafe, cluster.servers)
+    return hidden
+
+
+async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> Mapping[str, Mapping[str, Any]]:
+    """Wait until all topics have their partitions; returns what Kafka says about each.
+
+    Raises TopicMismatch, TopicAuthorizationFailedError.
+    """
     while True:
         described = {topic["topic"]: topic for topic in await admin.describe_topics(list(cluster.topics))}
         counts = check_described(described, cluster)
         if all(counts.get(name) for name in cluster.topics):
-            return
+            return described
         await asyncio.sleep(0.2)  # the brokers learn of a new topic one by one
 
 

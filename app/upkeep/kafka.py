@@ -29,7 +29,7 @@ def as_command_errors() -> Iterator[None]:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its exceptions say the same
     try:
         yield
-    except (setup.TopicMismatch, setup.ImportUnfinished) as error:
+    except (setup.TopicMismatch, setup.TopicUnsafe, setup.ImportUnfinished) as error:
         raise CommandError(str(error)) from None
     except KafkaError as error:
         raise CommandError(f"Kafka cannot be used: {setup.explain(error)}.") from None

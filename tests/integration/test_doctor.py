@@ -58,7 +58,7 @@ def test_a_log_that_an_earlier_version_kept_elsewhere_keeps_a_service_from_start
 
 
 @kafka_only
-def test_topics_that_are_missing_or_not_as_the_settings_say_are_told_and_none_is_made(
+def test_topics_that_are_missing_unsafe_or_not_as_the_settings_say_are_told_and_none_is_made(
     make_service: Callable[..., Service], kafka: KafkaCluster
 ) -> None:
     service = make_service()
@@ -73,6 +73,17 @@ def test_topics_that_are_missing_or_not_as_the_settings_say_are_told_and_none_is
     [first, second] = lines(service.another(kafka_min_insync=2), "wrong")
     assert "Lower CALLSCORE_KAFKA_MIN_INSYNC" in first
     assert "too few replicas in sync" in second
+
+    few = service.another(kafka_replication=3, kafka_min_insync=1).start()
+    few.stop()
+    assert "these topics have fewer replicas than 3" in few.log()
+    calls = f"{service.environment['CALLSCORE_KAFKA_PREFIX']}calls"
+    kafka.configure(calls, retention_ms=7 * 86_400_000)
+    [line] = lines(service, "wrong")
+    assert f"--entity-name {calls} --add-config retention.ms=-1" in line
+    service.spawn()
+    assert service.wait_ended() == EXIT_HOPELESS
+    assert f"Kafka deletes records of the topic {calls} that callscore needs" in service.log()
 
 
 @kafka_only

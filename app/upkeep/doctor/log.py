@@ -58,7 +58,10 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 
 def _in_kafka(settings: Settings) -> Iterator[Finding]:
     changelogs = [table.changelog_topic.get_topic_name() for table in all_tables]
-    wanted = dict.fromkeys([*topic_names.primary(settings).values(), *changelogs], setup.KEPT_FOR_EVER)
+    wanted = {
+        **dict.fromkeys(topic_names.primary(settings).values(), setup.KEPT_FOR_EVER),
+        **dict.fromkeys(changelogs, setup.COMPACTED),
+    }
     cluster = kafka_cluster(settings, wanted)
     try:
         with kafka.as_command_errors():
@@ -92,6 +95,12 @@ def _topics(cluster: setup.Cluster, found: setup.Found) -> Iterator[Finding]:
             _KAFKA,
             f"{_some(others)} has {plural(found.topics[others[0]].replicas, 'replica')}, not {replicas}: the setting "
             "applies to new topics only. Change existing ones with kafka-reassign-partitions.sh.",
+        )
+    if found.configs_hidden:
+        yield warning(
+            _KAFKA,
+            "The settings of topics may not be read, so it is unknown whether Kafka keeps all records. "
+            "Allow this user DescribeConfigs on them.",
         )
     behind = sorted(name for name, topic in found.topics.items() if topic.in_sync < in_sync)
     if behind:
