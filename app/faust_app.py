@@ -142,6 +142,8 @@ def create_app(settings: Settings) -> CallscoreApp:
     """The app for these settings; nothing is opened before it starts."""
     # At INFO and below, Faust builds a log record for every message that it sends.
     logging.getLogger("faust.topics").setLevel(logging.WARNING)
+    # At DEBUG it logs passwords, and all that is sent.
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
     # It warns of every late timer on a busy or slow machine.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     return CallscoreApp(

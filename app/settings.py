@@ -114,6 +114,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a host name or address, without brackets and port")
         return value
 
+    @field_validator("day_start")
+    @classmethod
+    def _in_utc(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("must be HH:MM in UTC, without an offset")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:

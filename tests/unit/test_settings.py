@@ -1,11 +1,13 @@
 """Settings that cannot work are refused in one sentence that names them, and those that are taken do work."""
 
+import logging
 from pathlib import Path
 
 import pytest
 from faust.transport.drivers.aiokafka import server_list
 from faust.utils.urls import urllist
 
+from app.faust_app import create_app
 from app.settings import Settings, SettingsError, get_settings
 
 
@@ -20,6 +22,7 @@ from app.settings import Settings, SettingsError, get_settings
         ({"BROKER": "embedded://log"}, "BROKER='embedded://log': must name an absolute path"),
         ({"BROKER": "embedded:/log"}, "BROKER='embedded:/log': must start with embedded://"),
         ({"WEB_HOST": "[::1]"}, "WEB_HOST='[::1]': must be a host name or address"),
+        ({"DAY_START": "00:00+02:00"}, "DAY_START='00:00+02:00': must be HH:MM in UTC"),
         ({"WEB_HOST": "a..b"}, "WEB_HOST='a..b': must be a host name or address"),
         (
             {"BROKER": "kafka://a", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me"},
@@ -51,6 +54,11 @@ def test_faust_reaches_the_servers_that_we_do(named: str, servers: list[str]) ->
     settings = Settings(broker=named)
     assert settings.kafka_servers == servers
     assert server_list(urllist(settings.broker_url), 9092) == servers
+
+
+def test_the_log_output_has_no_password_of_kafka_even_at_debug() -> None:
+    create_app(Settings(broker="kafka://a", log_level="DEBUG"))
+    assert not logging.getLogger("aiokafka.conn").isEnabledFor(logging.DEBUG)
 
 
 def test_an_ipv6_address_has_brackets_in_a_url() -> None:
