@@ -59,6 +59,12 @@ def test_every_variable_that_compose_sets_is_a_setting() -> None:
     assert names <= {name.upper() for name in Settings.model_fields}
 
 
+def test_providers_scorers_and_caps_can_be_set_and_are_unset_by_default() -> None:
+    given = SERVICES["worker"]["environment"]
+    for name in ("PROVIDERS", "SCORERS", "SCORER_USD_PER_DAY", "DAY_START"):
+        assert given.get(f"{PREFIX}{name}", "missing") is None
+
+
 def test_compose_leaves_the_images_start_command_as_it_is() -> None:
     assert not {"command", "entrypoint"} & SERVICES["worker"].keys()
 
