@@ -10,11 +10,13 @@ from app.scorers import BoundScorer, Report, Scorer, ScorerError
 from app.usage import Usage
 from tables import calls
 
+_RESERVED = frozenset({"scorer_kind", "scorer_digest", "latency_ms", "question", "judged_for"})  # not for scorers
+
 
 class Attempt:
     """What an attempt is made with, what its scorer reports, and how long it takes."""
 
-    __slots__ = ("_cut_off", "_seconds", "_started", "asked", "bound", "call_row", "report")
+    __slots__ = ("_cut_off", "_judgement", "_seconds", "_started", "asked", "bound", "call_row", "report")
 
     def __init__(self, bound: BoundScorer, call_row: calls.Row, cut_off: int = 0) -> None:
         """`cut_off` requests of earlier attempts at the task were cut off by a kill."""
@@ -22,6 +24,7 @@ class Attempt:
         self.call_row = call_row
         self.report = Report()
         self.asked = False  # whether the log says that a request to a provider was about to be sent
+        self._judgement: dict[str, Any] = {}  # what the lineage says of its question and of an answer used again
         self._cut_off = cut_off
         self._started = time.perf_counter()
         self._seconds: float | None = None
@@ -35,9 +38,16 @@ class Attempt:
             question = scorer.question(deepcopy(self.call_row["call"]))  # other attempts read the call too
         except ScorerError:
             return None  # the scorer will raise it again when it runs
-        if question is not None:
-            self.report.made_with(question=question)
+        if question is None:
+            return None
+        if not ids.is_digest(question):
+            question = ids.digest(question)
+        self._judgement["question"] = question
         return question
+
+    def use_again(self, call_id: str, scorer_ref: str) -> None:
+        """Say in the lineage for which call and scorer the answer was given that is used again."""
+        self._judgement["judged_for"] = {"call_id": call_id, "scorer_ref": scorer_ref}
 
     def finish(self) -> None:
         """Stop the clock: that the outcome may have to wait for the log is not part of its latency."""
@@ -46,11 +56,12 @@ class Attempt:
     def lineage(self) -> dict[str, Any]:
         """What the score was made of, with what, and how fast."""
         seconds = time.perf_counter() - self._started if self._seconds is None else self._seconds
-        return {
-            **made_of(self.bound, self.call_row),
-            "latency_ms": round(seconds * 1000, 3),
-            **self.report.lineage,
-        }
+        lineage = made_of(self.bound, self.call_row)
+        lineage["latency_ms"] = round(seconds * 1000, 3)
+        if self.report.lineage:
+            lineage |= {name: value for name, value in self.report.lineage.items() if name not in _RESERVED}
+        lineage |= self._judgement
+        return lineage
 
     def usage(self) -> Usage | None:
         """What it used, with requests of earlier attempts that were cut off; None if nobody was asked."""

@@ -134,7 +134,7 @@ class Attempts:
             return None
         if isinstance(attempt.bound.scorer, LlmJudge):
             attempt.report.made_with(**made_with(attempt.bound.scorer, attempt.call_row["call"]))
-        attempt.report.made_with(judged_for={"call_id": known["call_id"], "scorer_ref": known["scorer_ref"]})
+        attempt.use_again(known["call_id"], known["scorer_ref"])
         return orjson.dumps(known["output"])
 
     def _timeout_of(self, attempt: Attempt) -> float:

@@ -98,6 +98,14 @@ def digest(*parts: str) -> str:
     return hasher.hexdigest()
 
 
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+
+
+def is_digest(value: object) -> bool:
+    """Whether a value may come from `digest`."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
 def task_id(project_id: str, call_id: str, scorer_ref: str, occasion: str = "") -> str:
     """The id of a task: the same call, scorer and occasion give the same id."""
     return digest(project_id, call_id, scorer_ref, occasion)

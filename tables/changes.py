@@ -194,8 +194,11 @@ class Changes:
 
     def _keep_judgement(self, event: OfTask) -> None:
         """Keep a judgement that may be reused, unless it was reused itself."""
-        if isinstance(event, ScoreSucceeded) and "question" in event.lineage and "judged_for" not in event.lineage:
-            key = judgements.key(event.project_id, event.lineage["question"])
+        if not isinstance(event, ScoreSucceeded) or "question" not in event.lineage or "judged_for" in event.lineage:
+            return
+        question = event.lineage["question"]
+        if ids.is_digest(question):  # in the log of an earlier version, a scorer may have reported anything as question
+            key = judgements.key(event.project_id, question)
             self._judgements.setdefault(
                 key,
                 {

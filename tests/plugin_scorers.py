@@ -115,6 +115,13 @@ def forges_its_report_with_a_number(output: str) -> bool:
 
 
 @scorer
+async def forges_its_lineage(output: str) -> bool:
+    """Reports under the names that are not its own."""
+    report().made_with(model="m", question=5, judged_for=None, scorer_kind="judge", scorer_digest="0", latency_ms=-1)
+    return True
+
+
+@scorer
 def raises(output: str) -> None:
     """Fails every attempt."""
     raise LookupError("there is no such thing")

@@ -124,10 +124,10 @@ async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[st
             shown |= {"status": "failed", "error": Error.of(error).as_dict() | {"retryable": error.retryable}}
     seconds = time.perf_counter() - started
     shown["lineage"] = {
+        **report.lineage,
         "scorer_kind": bound.kind,
         "scorer_digest": bound.digest,
         "latency_ms": round(seconds * 1000, 3),
-        **report.lineage,
         "cost": cost(Usage.of(report)),
     }
     return shown

@@ -62,6 +62,19 @@ def test_a_failed_scores_error_says_what_the_scorer_raised_and_where(shared: Ser
     assert (task["attempts"], task["reason"]) == (3, "LookupError")
 
 
+def test_a_scorer_cannot_forge_the_lineage_that_is_not_its_own_to_report(shared: Service) -> None:
+    project = "acme/lineage"
+    shared.log_calls(project, [{"id": "one", "output": "an output"}])
+    [ref] = shared.refs("forges_its_lineage")
+    assert shared.wait_finished(shared.submit(project, ["one"], [ref]))["tasks"]["succeeded"] == 1
+    [score] = scores_by_name(shared, project)["forges_its_lineage"]
+    lineage = score["lineage"]
+    assert (lineage["model"], lineage["scorer_kind"]) == ("m", "forges_its_lineage")
+    assert ref.endswith(lineage["scorer_digest"])
+    assert lineage["latency_ms"] > 0
+    assert {"question", "judged_for"}.isdisjoint(lineage)
+
+
 def test_other_scorers_finish_while_hung_ones_hold_on(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_timeout=150).start()
     ids = [f"call-{n}" for n in range(2000)]

@@ -30,7 +30,7 @@ from app.events import (
 )
 from app.scorers import Registry, ScorerVersionUnavailable
 from app.usage import Usage
-from tables import calls, folds, in_flight, progress, provider_requests, scores, spending, tasks
+from tables import calls, folds, in_flight, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
 from tables.tasks import Task, unpark
@@ -126,10 +126,18 @@ def test_what_a_scorer_cost_stays_in_a_row_that_workers_of_before_read_and_write
 
 def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_row() -> None:
     good = ScoreSucceeded(**TASK, attempts=1, at=1.0, output=1)
-    huge = good.replace(call_id="d", output=2**70, lineage={"question": "q"})
+    huge = good.replace(call_id="d", output=2**70, lineage={"question": ids.digest("q")})
     with pytest.raises(folds.CannotApply, match="64"):
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
     assert [row for table in tables for row in table.scan(0)] == []
+
+
+def test_what_a_scorer_reported_as_question_in_an_earlier_version_is_no_judgement() -> None:
+    reported: list[Any] = [5, None, [], "how long?", "a\0b", ids.digest("q").upper()]
+    for offset, question in enumerate([*reported, ids.digest("q")]):
+        event = ScoreSucceeded(**TASK, attempts=1, at=1.0, output=1, lineage={"question": question})
+        folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event.replace(call_id=str(offset))]))
+    assert [key for key, _ in judgements.table.scan(0)] == [judgements.key("p", ids.digest("q"))]
 
 
 async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_counts(said: list[Any]) -> None:
