@@ -125,7 +125,16 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
         if states.get(index) == progress.State.QUEUED:
             key = ids.task_key(row.project_id, call_id, ref, row.occasion)
             target = Target(chunk.request_id, chunk.number, scorer, index, states.opened(index))
-            yield Task(chunk.partition, key, row.project_id, call_id, ref, row.occasion, [target])
+            yield Task(
+                chunk.partition,
+                key,
+                row.project_id,
+                call_id,
+                ref,
+                row.occasion,
+                [target],
+                requested_at=row.requested_at,
+            )
 
 
 @dataclass(slots=True)

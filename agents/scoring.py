@@ -66,15 +66,14 @@ class Scoring:
             self._join_in_flight(entry, task)
         elif task.parked:
             self._resume(task)
-        elif (ended := scores.ended(task.partition, task.key)) is not None and ended[0] == "succeeded":
+        elif (ended := scores.ended(task.partition, task.key)) is not None and ended.status == "succeeded":
             self._reuse(task)
         elif (row := self._parked_row(task)) is not None:
             self._join_parked(task, row)
         elif ended is None:
             self._run(task)
-        elif _is_queued(task):  # else it was taken from its lane twice, and has ended since
-            task.round = ended[1] + 1
-            self._run(task)
+        else:
+            self._start_again(task, ended)
 
     def _join_in_flight(self, entry: Entry, task: Task) -> None:
         targets = entry.task.targets
@@ -93,10 +92,25 @@ class Scoring:
             return
         task = unpark(task.partition, task.key, row)
         ended = scores.ended(task.partition, task.key)
-        if ended is not None and ended[1] >= row.round:
+        if ended is not None and ended.round >= row.round:
             # A worker that had lost the partition parked the task while the new owner ran it: only remove the row.
             self._emit(self._enter(task), events.ScoreCancelled(**task.facts()))
         elif self.steering.wanted(task.partition, task.targets):
+            self._run(task)
+
+    def _start_again(self, task: Task, ended: scores.Ended) -> None:
+        """Run a task that failed or was cancelled, unless it failed only after this request for it was accepted.
+
+        Such a request joins that outcome: it could have joined the attempts if its lane had been reached earlier.
+        """
+        target = task.targets[0]
+        known = progress.load(task.partition, *target[:3])
+        if not known.wants(target.call, target.opened):
+            return  # it was taken from its lane twice, and has ended since
+        if ended.status == "failed" and ended.at >= task.requested_at and not known.control:  # so it is no retry
+            self._join(task, ended.round, ended.attempts)
+        else:
+            task.round = ended.round + 1
             self._run(task)
 
     def _reuse(self, task: Task) -> None:
@@ -109,8 +123,11 @@ class Scoring:
     def _join_parked(self, task: Task, row: tasks.Row) -> None:
         if len(row.targets) >= MOST_TARGETS:
             self._overflow.setdefault(task.key, []).append(task)
-            return
-        task.round, task.attempts = row.round, row.attempts
+        else:
+            self._join(task, row.round, row.attempts)
+
+    def _join(self, task: Task, round_number: int, attempts: int) -> None:
+        task.round, task.attempts = round_number, attempts
         self._emit(self._enter(task), events.TaskJoined(**task.facts()))
 
     def _run(self, task: Task) -> None:

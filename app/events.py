@@ -186,7 +186,7 @@ class TaskParked(TaskWaits):
 
 
 class TaskJoined(TaskEvent):
-    """Further requests named a task that is parked: they share its outcome."""
+    """Further requests named a task that is parked, or that failed after they were accepted: they share its outcome."""
 
 
 class AttemptFailed(TaskWaits):

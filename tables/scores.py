@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import orjson
 
@@ -114,8 +114,17 @@ def encode_all(rows: Mapping[bytes, Row]) -> Rows:
     return [(key, orjson.dumps(row)) for key, row in rows.items()]
 
 
-def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
-    """Status and round of the newest outcome of a task, None without one. Scoring asks this for each task."""
+class Ended(NamedTuple):
+    """How the newest round of a task ended."""
+
+    status: Status
+    round: int
+    attempts: int
+    at: float
+
+
+def ended(partition: int, key: bytes) -> Ended | None:
+    """The newest outcome of a task, None without one. Scoring asks this for each task."""
     value = table.get_row(partition, key)
     if value is None:
         if len(_missing) >= _MOST_MISSING:
@@ -123,7 +132,7 @@ def ended(partition: int, key: bytes) -> tuple[Status, int] | None:
         _missing.add((partition, key))
         return None
     row = decode(value)
-    return row["status"], row["round"]
+    return Ended(row["status"], row["round"], row["attempts"], row["at"])
 
 
 def forget_missing() -> None:

@@ -1,5 +1,6 @@
 """A task (call × scorer), and the table of those that are parked: one row each, until the task is terminal."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Task:
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # when its time budget began to run
     earlier: Usage | None = None  # what its attempts in this round used so far
+    requested_at: float = math.inf  # by the request whose lane it was taken from
 
     def facts(self, targets: list[Target] | None = None) -> dict[str, Any]:
         """The fields that every event of the task has; `targets` are all of its own if not given."""

@@ -21,9 +21,12 @@ class Counted(Scorer):
 
     number: int
     takes: float = 0.02  # seconds
+    fails: bool = False
 
     async def score(self, *, output: str) -> dict[str, int]:
         with Path(output).open("ab") as file:
             file.write(b"x")
         await asyncio.sleep(self.takes)
+        if self.fails:
+            raise LookupError("it always fails")
         return {"score": self.number}

@@ -56,6 +56,21 @@ def test_requests_that_race_for_the_same_tasks_share_each_run_and_each_counts_it
     assert len(counted.items("/scores?project_id=acme/once")) == len(CALLS)
 
 
+def test_requests_that_name_the_same_tasks_share_failures_too_and_a_later_request_runs_them_again(
+    counted: Service, tmp_path: Path
+) -> None:
+    failing = {"name": "failing", "kind": "Counted", "params": {"number": 1, "fails": True}, "project_id": "acme/once"}
+    published = counted.post("/scorers", failing | {"policy": {"attempts": 1, "concurrency": 2}})
+    assert published.status == 201, published.raw
+    refs = [published.json["ref"]]
+    counts = finished(counted, *[counted.submit("acme/once", CALLS, refs) for _ in range(3)])
+    assert [count["failed"] for count in counts] == [len(CALLS)] * 3
+    assert runs(tmp_path) == [1] * len(CALLS)
+    [later] = finished(counted, counted.submit("acme/once", CALLS, refs))
+    assert later["failed"] == len(CALLS)
+    assert runs(tmp_path) == [2] * len(CALLS)
+
+
 def test_asking_again_runs_nothing_and_says_that_it_was_reused(counted: Service, tmp_path: Path) -> None:
     [first] = finished(counted, counted.submit("acme/once", CALLS, [ref(counted)]))
     [again] = finished(counted, counted.submit("acme/once", CALLS, [ref(counted)]))

@@ -26,6 +26,7 @@ from app.events import (
     Target,
     TaskParked,
     TasksCancelled,
+    TasksReopened,
     decode_score_events,
 )
 from app.scorers import Registry, ScorerVersionUnavailable
@@ -49,8 +50,14 @@ def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     scoring.parking.clear()
 
 
-def deliver(offset: int, event: OfTask | ProviderAsked) -> None:
+def deliver(offset: int, event: OfTask | TasksReopened) -> None:
     recorder.notify(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event])))
+
+
+def outcome() -> tuple[str, int] | None:
+    """Status and round of the task's newest outcome."""
+    ended = scores.ended(0, KEY)
+    return None if ended is None else (ended.status, ended.round)
 
 
 @pytest.fixture
@@ -210,7 +217,7 @@ async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_befo
     scoring.withdraw_from_parked(0, KEY, row, row.targets)
     deliver(7, said[0])
     assert_counted(1)
-    assert scores.ended(0, KEY) == ("cancelled", 1)
+    assert outcome() == ("cancelled", 1)
 
 
 async def test_what_a_kill_cut_off_counts_also_if_no_worker_has_the_code_of_the_scorer_any_more(
@@ -233,7 +240,7 @@ async def test_what_a_kill_cut_off_counts_also_if_no_worker_has_the_code_of_the_
     assert isinstance(said[1], ScoreFailed)
     deliver(8, said[1])
     assert_counted(2)
-    assert scores.ended(0, KEY) == ("failed", 1)
+    assert outcome() == ("failed", 1)
 
 
 def assert_counted(unanswered: int) -> None:
@@ -254,7 +261,7 @@ async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_say
     assert isinstance(event, ScoreCancelled)
     deliver(7, event)
     assert tasks.load(0, KEY) is None
-    assert scores.ended(0, KEY) == ("succeeded", 1)
+    assert outcome() == ("succeeded", 1)
     assert progress.load(0, "r", 0, 0).get(0) is progress.State.SUCCEEDED
 
 
@@ -311,6 +318,31 @@ async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_i
     steering._stop_request(0, "r")  # the first control, obeyed before the second came
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
     assert steering.wanted(0, targets) == targets
+
+
+async def test_a_request_accepted_before_a_task_failed_shares_the_failure_and_a_later_one_runs_it_again(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_by(request: str, requested_at: float, opened: int = 0) -> Task:
+        return Task(0, KEY, "p", "c", REF, "", [Target(request, 0, 0, 0, opened)], requested_at=requested_at)
+
+    runs: list[Task] = []
+    monkeypatch.setattr(scoring, "_run", runs.append)
+    failed = ScoreFailed(**TASK, attempts=2, at=5.0, error=Error(type="refused", message="no"), spent=Usage(requests=2))
+    deliver(5, failed)
+    scoring.start(asked_by("before", 4.0))
+    assert runs == []
+    deliver(6, said[0])
+    deliver(6, said[0])
+    shared = progress.load(0, "before", 0, 0)
+    assert (shared.get(0), shared.spent, in_flight.get(KEY)) == (progress.State.FAILED, None, None)
+    scoring.start(asked_by("before", 4.0))  # taken from its lane twice
+    assert (len(said), runs, outcome()) == (1, [], ("failed", 1))
+    scoring.start(asked_by("after", 6.0))
+    where: dict[str, Any] = {"request_id": "before", "chunk": 0, "scorer": 0}
+    deliver(7, TasksReopened(**where, statuses=["failed"], calls=None, control=1, at=7.0))
+    scoring.start(asked_by("before", 4.0, 1))
+    assert [(task.targets[0].request_id, task.round) for task in runs] == [("after", 2), ("before", 2)]
 
 
 async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() -> None:

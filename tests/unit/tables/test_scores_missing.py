@@ -42,7 +42,7 @@ def test_whoever_applies_the_outcome_does_not_look_through_the_table_again(monke
 def test_a_score_that_was_written_after_a_look_is_seen_by_the_next_one() -> None:
     for round_number in (1, 2):
         found = scores.ended(0, KEY)
-        assert found == (None if round_number == 1 else ("succeeded", 1))
+        assert found == (None if round_number == 1 else ("succeeded", 1, 1, 1.0))
         succeed(round_number, round_number)
     row = scores.load(0, KEY)
     assert row is not None
