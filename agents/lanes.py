@@ -137,6 +137,28 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
             )
 
 
+def queued_in(chunk: Chunk, sought: Iterable[Task]) -> Iterator[tuple[Task, Target]]:
+    """Those of the tasks sought that are queued in a chunk, and where."""
+    here = {
+        (task.call_id, task.scorer_ref, task.occasion): task
+        for task in sought
+        if (task.partition, task.project_id) == (chunk.partition, chunk.project_id)
+        and task.scorer_ref in chunk.scorer_refs
+    }
+    row = chunks.load(chunk.partition, chunk.request_id, chunk.number) if here else None
+    if row is None:
+        return
+    for scorer, ref in enumerate(chunk.scorer_refs):
+        found = [call for call, call_id in enumerate(row.call_ids) if (call_id, ref, row.occasion) in here]
+        if not found:
+            continue
+        states = progress.load(chunk.partition, chunk.request_id, chunk.number, scorer)
+        for call in found:
+            if states.get(call) is progress.State.QUEUED:
+                target = Target(chunk.request_id, chunk.number, scorer, call, states.opened(call))
+                yield here[row.call_ids[call], ref, row.occasion], target
+
+
 @dataclass(slots=True)
 class ParkedLane:
     """Parked tasks of one scorer that may be resumed."""

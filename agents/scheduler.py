@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
-from agents.lanes import Chunk, Lanes
+from agents.lanes import Chunk, Lanes, queued_in
+from app.events import Target
 from app.slices import pace
 from tables import controls
 from tables.tasks import Task
@@ -94,6 +95,12 @@ class Scheduler:
     def put_back(self, task: Task) -> None:
         """Return a task that was taken and cannot start after all."""
         self._lanes.put_back(task)
+
+    def queued(self, sought: Collection[Task]) -> Iterator[tuple[Task, Target]]:
+        """Those of the tasks sought that wait in lanes, and for which places."""
+        if sought:
+            for chunk in list(self._chunks.values()):
+                yield from queued_in(chunk, sought)
 
     def settled(self, request_id: str, chunk_number: int, scorer: int, number: int) -> None:
         """A number of tasks of a chunk became terminal or parked."""

@@ -7,7 +7,7 @@ A cancel at once stops the tasks in this worker's memory. All else is done by ev
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -78,7 +78,7 @@ class Steering:
         self._spawn(self._admit(chunk))
 
     def wanted(self, partition: int, targets: list[Target]) -> list[Target]:
-        """Those of a parked task's targets whose request is not being cancelled."""
+        """Those of a task's targets whose request is not being cancelled."""
         if not self._stopped:
             return targets
         return [target for target in targets if (partition, target.request_id) not in self._stopped]
@@ -115,21 +115,29 @@ class Steering:
         """Start no more tasks of a request, and cancel those that run for no other."""
         self._stopped.add((partition, request_id))
         self._scheduler.drop(partition, request_id)
-        for entry in list(in_flight.entries()):
+        withdrawn = []
+        for entry in in_flight.entries():
             if entry.task.partition == partition:
                 entry.later = [task for task in entry.later if task.parked or not _is_for(task.targets, request_id)]
-                self._withdraw_from_running(
-                    entry, [target for target in entry.task.targets if target.request_id == request_id]
-                )
+                withdrawn.append((entry, [target for target in entry.task.targets if target.request_id == request_id]))
+        self._withdraw_from_running(withdrawn)
 
-    def _withdraw_from_running(self, entry: Entry, withdrawn: list[Target]) -> None:
-        """Withdraw targets from a running task, and cancel it if it has no other."""
-        if not entry.running or not withdrawn:
-            return
-        entry.task.targets = [target for target in entry.task.targets if target not in withdrawn]
-        entry.withdrawn.extend(withdrawn)
-        if not entry.task.targets:
-            self._cancel_running(entry)
+    def _withdraw_from_running(self, withdrawn: Iterable[tuple[Entry, list[Target]]]) -> None:
+        """Withdraw targets from running tasks, and cancel those that no other request wants."""
+        left = []
+        for entry, targets in withdrawn:
+            if entry.running and targets:
+                entry.task.targets = [target for target in entry.task.targets if target not in targets]
+                entry.withdrawn.extend(targets)
+                if not entry.task.targets:
+                    left.append(entry)
+        for task, target in self._scheduler.queued([entry.task for entry in left]):
+            # One is enough: the requests join by themselves, each when its lane is reached.
+            if not task.targets:
+                task.targets = self.wanted(task.partition, [target])
+        for entry in left:
+            if not entry.task.targets:
+                self._cancel_running(entry)
 
     # --- by events ---
 
@@ -215,7 +223,7 @@ class Steering:
         while (entry := in_flight.get(key)) is not None and not entry.running:
             await entry.until_applied()
         if entry is not None:
-            self._withdraw_from_running(entry, _unwanted(partition, request_id, entry.task.targets))
+            self._withdraw_from_running([(entry, _unwanted(partition, request_id, entry.task.targets))])
             return None
         row = tasks.load(partition, key)
         unwanted = [] if row is None else _unwanted(partition, request_id, row.targets)
