@@ -195,6 +195,7 @@ class Scoring:
             next_at=following.next_at,
             excused=following.excused,
             trying_since=following.trying_since,
+            failing_since=following.failing_since,
             **usage,
         )
         self._emit(entry, event)

@@ -196,6 +196,7 @@ class AttemptFailed(TaskWaits):
     next_at: float
     excused: int = 0  # attempts so far that do not count
     trying_since: float | None = None  # start of the time budget; None if it has not started
+    failing_since: float | None = None  # when the first attempt in this round failed
 
 
 class ProviderAsked(TaskEvent):

@@ -34,6 +34,7 @@ class Task:
     parked: bool = False  # it has a row in this table
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # when its time budget began to run
+    failing_since: float | None = None  # when the first attempt in this round failed
     earlier: Usage | None = None  # what its attempts in this round used so far
     requested_at: float = math.inf  # by the request whose lane it was taken from
 
@@ -71,6 +72,7 @@ class Row(Struct):
     error: Error | None = None
     excused: int = 0  # attempts that do not count
     trying_since: float | None = None  # when its time budget began to run
+    failing_since: float | None = None  # when the first attempt in this round failed
     spent: Usage | None = None  # what its attempts in this round used so far
 
 
@@ -95,6 +97,7 @@ def unpark(partition: int, key: bytes, row: Row) -> Task:
         parked=True,
         excused=row.excused,
         trying_since=row.trying_since,
+        failing_since=row.failing_since,
         earlier=row.spent,
     )
 
@@ -123,6 +126,7 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         due=event.next_at if isinstance(event, AttemptFailed) else event.until,
         excused=event.excused,
         trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
+        failing_since=event.failing_since if isinstance(event, AttemptFailed) else None,
         spent=total_usage(event.earlier, event.spent),
     )
 

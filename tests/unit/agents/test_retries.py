@@ -1,11 +1,17 @@
 """What becomes of a task whose attempt failed."""
 
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from agents.admission import Gate
+from agents.limits import Limiter
 from agents.retries import next_attempt
+from app.providers import Limits
 from app.scorers import Failure, Policy, RetryLater, ScorerError
+from tables.breakers import Breaker
 from tables.tasks import Task
 
 POLICY = Policy(attempts=3, budget=100, backoff=0.5, longest_pause=60)
@@ -61,6 +67,48 @@ def test_an_attempt_during_a_pause_does_not_count_and_what_was_spent_is_forgiven
     assert following is not None
     assert (following.excused, following.trying_since) == (3, None)
     assert following.next_at <= time.time() + 0.5
+
+
+def test_tasks_that_only_excuse_each_other_end_and_an_outage_of_an_hour_fails_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    for module in ("agents.retries", "agents.admission", "tables.breakers"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(time=lambda: now))
+    gate = Gate(Breaker("s"), Limiter(Limits()), None, lambda: None)
+    owed, ended = {name: task(0) for name in ("one", "other")}, {}
+    due = dict.fromkeys(owed, now)
+    while owed and now < 100_000:
+        name = min(owed, key=lambda name: due[name])
+        now = max(now, due[name])
+        while not gate.room():
+            now += max(gate.ready_in(), 0.01)
+        tried = replace(owed[name], attempts=owed[name].attempts + 1)
+        failed = error(Failure.UNAVAILABLE)
+        excused = gate.enter(0, tried.attempts - tried.excused).release(failed)
+        following = next_attempt(POLICY, tried, failed, excused)
+        if following is None:
+            ended[name] = now - 1000.0
+            del owed[name]
+        else:
+            due[name] = following.next_at
+            owed[name] = replace(
+                tried,
+                excused=following.excused,
+                trying_since=following.trying_since,
+                failing_since=following.failing_since,
+            )
+    assert not owed
+    assert all(3600 <= seconds < 3900 for seconds in ended.values())
+
+
+def test_an_outage_longer_than_the_budget_fails_only_what_was_tried_as_often_as_it_would_be_alone() -> None:
+    failing_since = time.time() - 5000
+    tried = {number: replace(task(number, number - 1), failing_since=failing_since) for number in (2, 3)}
+    following = [next_attempt(POLICY, one, error(Failure.UNAUTHORIZED), excused=True) for one in tried.values()]
+    assert [one is None for one in following] == [False, True]
+    longer = POLICY.model_copy(update={"budget": 6000})
+    assert next_attempt(longer, tried[3], error(Failure.UNAUTHORIZED), excused=True) is not None
 
 
 def test_the_task_that_finds_out_that_a_key_is_bad_does_not_pay_for_it() -> None:
