@@ -5,7 +5,7 @@ two tasks. A lane holds handles of chunks, and reads their calls from tables/chu
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app import ids
@@ -161,7 +161,7 @@ def queued_in(chunk: Chunk, sought: Iterable[Task]) -> Iterator[tuple[Task, Targ
 
 @dataclass(slots=True)
 class ParkedLane:
-    """Parked tasks of one scorer that may be resumed."""
+    """Parked tasks of one request with one scorer that may be resumed."""
 
     _keys: deque[tuple[int, bytes]] = field(default_factory=deque)
 
@@ -184,40 +184,43 @@ class ParkedLane:
 
 
 Lane = RequestLane | ParkedLane
+LaneKey = tuple[str, bool]  # request id, whether it has the parked tasks
 
 
 class ScorerLanes:
-    """The lanes of one scorer: those of requests by their id, and that of its parked tasks under None.
+    """The lanes of one scorer: of each request that of its queued tasks, and that of its parked ones.
 
     Every other turn goes to a lane that had none yet, so ten tasks need not wait for a turn of each huge request: new
     flows first, as in FQ-CoDel (RFC 8290, section 4.2).
     """
 
     def __init__(self) -> None:
-        self._new: OrderedDict[str | None, Lane] = OrderedDict()
-        self._old: OrderedDict[str | None, Lane] = OrderedDict()
+        self._new: OrderedDict[LaneKey, Lane] = OrderedDict()
+        self._old: OrderedDict[LaneKey, Lane] = OrderedDict()
         self._new_was_last = False
 
     @property
     def empty(self) -> bool:
         return not self._new and not self._old
 
-    def _get(self, request_id: str | None) -> Lane | None:
-        return self._new.get(request_id) or self._old.get(request_id)
+    def _get(self, where: LaneKey) -> Lane | None:
+        return self._new.get(where) or self._old.get(where)
 
     def of_request(self, request_id: str) -> RequestLane:
         """The lane of a request, made if there is none."""
-        lane = self._get(request_id)
+        where = (request_id, False)
+        lane = self._get(where)
         if lane is None:
-            lane = self._new[request_id] = RequestLane()
+            lane = self._new[where] = RequestLane()
         assert isinstance(lane, RequestLane)
         return lane
 
-    def of_parked(self) -> ParkedLane:
-        """The lane of parked tasks, made if there is none."""
-        lane = self._get(None)
+    def of_parked(self, request_id: str) -> ParkedLane:
+        """The lane of a request's parked tasks, made if there is none."""
+        where = (request_id, True)
+        lane = self._get(where)
         if lane is None:
-            lane = self._new[None] = ParkedLane()
+            lane = self._new[where] = ParkedLane()
         assert isinstance(lane, ParkedLane)
         return lane
 
@@ -225,21 +228,21 @@ class ScorerLanes:
         """Up to `most` tasks of the lane whose turn it is."""
         self._new_was_last = bool(self._new) and not (self._new_was_last and self._old)
         lanes = self._new if self._new_was_last else self._old
-        request_id, lane = next(iter(lanes.items()))
+        where, lane = next(iter(lanes.items()))
         taken = lane.take(most)  # it keeps its place meanwhile: a chunk that settles may add to it
-        lanes.pop(request_id, None)
+        lanes.pop(where, None)
         if not lane.empty:
-            self._old[request_id] = lane
+            self._old[where] = lane
         return taken
 
     def drop(self, request_id: str, partition: int) -> None:
         """Forget the tasks of a request in a partition."""
         for lanes in (self._new, self._old):
-            lane = lanes.get(request_id)
+            lane = lanes.get((request_id, False))
             if isinstance(lane, RequestLane):
                 lane.drop(partition)
                 if lane.empty:
-                    del lanes[request_id]
+                    del lanes[request_id, False]
 
 
 class Lanes:
@@ -254,9 +257,11 @@ class Lanes:
             if chunk.unsettled[scorer] != 0:
                 self._of((chunk.project_id, ref)).of_request(chunk.request_id).add(chunk, scorer)
 
-    def add_parked(self, partition: int, key: bytes) -> None:
+    def add_parked(self, partition: int, key: bytes, targets: Sequence[Target]) -> None:
+        """Add a parked task to the lane of the first of its targets, as a task of several requests has one turn."""
         project_id, _, scorer_ref, _ = ids.split_key(key)
-        self._of((project_id, scorer_ref)).of_parked().add(partition, key)
+        request_id = targets[0].request_id if targets else ""
+        self._of((project_id, scorer_ref)).of_parked(request_id).add(partition, key)
 
     def drop(self, request_id: str, partition: int) -> None:
         """Forget the tasks of a request in a partition."""
@@ -267,7 +272,7 @@ class Lanes:
     def put_back(self, task: Task) -> None:
         """Return a task that was taken and cannot start after all."""
         if task.parked:
-            self.add_parked(task.partition, task.key)
+            self.add_parked(task.partition, task.key, task.targets)
         else:
             self._of((task.project_id, task.scorer_ref)).of_request(task.targets[0].request_id).put_back(task)
 

@@ -28,8 +28,8 @@ class Parking:
     been resumed already. The rows are read again before `_until` comes.
     """
 
-    def __init__(self, resume: Callable[[int, bytes], None]) -> None:
-        self._resume = resume  # (partition, key)
+    def __init__(self, resume: Callable[[int, bytes, tasks.Row | None], None]) -> None:
+        self._resume = resume  # (partition, key, the row if it was just read)
         self._due: list[_Due] = []  # a heap; tasks that have ended, or are due at another time, stay in it too
         self._until = _NEVER
         self._rows: dict[int, int] = {}  # parked rows by partition, as far as they have been counted
@@ -44,7 +44,7 @@ class Parking:
             for key, row in page:
                 self.resume_at(row.due, partition, key)
                 if row.reason == "scorer_version_unavailable" or has_call(partition, row):
-                    self._resume(partition, key)
+                    self._resume(partition, key, row)
             rows[partition] += len(page)
             self._counted_to[partition] = page[-1][0]
         if self._rows is rows:
@@ -56,7 +56,7 @@ class Parking:
         self.resume_at(row.due, partition, key)
         if has_call(partition, row):
             # It arrived just before the row was put, when `call_arrived` did not find the task yet.
-            self._resume(partition, key)
+            self._resume(partition, key, row)
 
     def removed(self, partition: int, key: bytes, was_there: bool) -> None:
         """A row was deleted, if there was one."""
@@ -71,7 +71,7 @@ class Parking:
         if self.any(partition):
             for key, row in tasks.parked(partition, call_key + ids.SEPARATOR):
                 if row.reason == "waiting_for_call":
-                    self._resume(partition, key)
+                    self._resume(partition, key, row)
 
     def resume_at(self, due: float, partition: int, key: bytes) -> None:
         """Have a task resumed when it is due."""
@@ -114,7 +114,7 @@ class Parking:
                 return False
             entry = heapq.heappop(self._due)
             if entry != last:  # each request that joins a task puts its row once more
-                self._resume(*entry[1:])
+                self._resume(*entry[1:], None)
             last = entry
         return True
 

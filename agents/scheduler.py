@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from agents.lanes import Chunk, Lanes, queued_in
 from app.events import Target
 from app.slices import pace
-from tables import controls
+from tables import controls, tasks
 from tables.tasks import Task
 
 
@@ -86,10 +86,13 @@ class Scheduler:
             self._lanes.add_chunk(chunk)
             self._wake.set()
 
-    def resume(self, partition: int, key: bytes) -> None:
-        """Resume a parked task; if its partition is not open yet, opening it will do so."""
-        if partition in self._open:
-            self._lanes.add_parked(partition, key)
+    def resume(self, partition: int, key: bytes, row: tasks.Row | None) -> None:
+        """Resume a parked task, with its row if that was just read; opening its partition will do so if it is not open.
+
+        It has its turn with the other parked tasks of the request that is the first of its targets.
+        """
+        if partition in self._open and (row := row or tasks.load(partition, key)) is not None:
+            self._lanes.add_parked(partition, key, row.targets)
             self._wake.set()
 
     def put_back(self, task: Task) -> None:

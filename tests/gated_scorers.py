@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from app.scorers import Scorer, scorer
+from app.scorers import Policy, RetryLater, Scorer, scorer
 
 
 @scorer
@@ -14,6 +14,16 @@ async def gated(output: str) -> dict[str, str]:
     if said == "bad":
         raise LookupError("told to fail")
     return {"said": said}
+
+
+@scorer(policy=Policy(concurrency=2))
+async def at_the_second_try(output: str) -> bool:
+    """Asks to be tried again at once unless the file that the call's output names is there, then takes a moment."""
+    if not Path(output).exists():
+        Path(output).touch()
+        raise RetryLater(0.2)
+    await asyncio.sleep(0.1)
+    return True
 
 
 class Counted(Scorer):

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.asking import PROJECT, log_calls
 from tests.length import at_length
-from tests.service import Service
+from tests.service import Service, attempts
 
 MakeService = Callable[..., Service]
 
@@ -32,6 +33,24 @@ def test_row_24_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(mak
     print(f"10 tasks behind {total}: done after {', '.join(f'{seconds:.2f} s' for seconds in took)}; amid them: {amid}")
     # The bound of 5 s is for a machine that does nothing else, as in `make soak`.
     assert max(took) < at_length(20, 5)
+
+
+def test_row_24_a_second_attempt_is_made_while_the_tasks_of_a_huge_request_whose_calls_came_late_wait(
+    make_service: MakeService, tmp_path: Path
+) -> None:
+    service = make_service(scorers="tests.gated_scorers").start()
+    refs, ids = service.refs("at_the_second_try"), [f"late-{n}" for n in range(400)]
+    there = tmp_path / "there"
+    there.touch()
+    huge = service.submit(PROJECT, ids, refs)
+    for _ in attempts(30):
+        if service.status(huge)["tasks"]["waiting_for_call"] == len(ids):
+            break
+    service.log_calls(PROJECT, [{"id": call_id, "output": str(there)} for call_id in ids])
+    service.log_calls(PROJECT, [{"id": "small", "output": str(tmp_path / "new")}])
+    small = service.wait_finished(service.submit(PROJECT, ["small"], refs), 15)
+    assert small["tasks"]["succeeded"] == 1
+    assert service.status(huge)["tasks"]["succeeded"] < len(ids) // 2
 
 
 def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:

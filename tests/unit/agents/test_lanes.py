@@ -6,8 +6,8 @@ import pytest
 
 from agents.lanes import Chunk, Lanes
 from app import ids
-from app.events import ScoreRequested
-from tables import chunks, progress
+from app.events import ScoreRequested, Target
+from tables import chunks, progress, tasks
 from tables.progress import State
 
 pytestmark = pytest.mark.usefixtures("table_dir")
@@ -31,6 +31,23 @@ def chunk(request_id: str, number: int, refs: list[str], calls: int = 3, done: b
             states.set(range(calls), State.SUCCEEDED, 1.0)
             progress.table._db(0).put(progress.key(request_id, number, scorer), states.encode())
     return Chunk(0, event)
+
+
+def parked_row(call_id: str, target: Target) -> tasks.Row:
+    return tasks.Row(
+        offset=0,
+        project_id="p",
+        call_id=call_id,
+        scorer_ref="s",
+        occasion="",
+        round=1,
+        attempts=0,
+        targets=[target],
+        status="waiting_for_call",
+        reason="waiting_for_call",
+        since=0.0,
+        due=1.0,
+    )
 
 
 def take_all(lanes: Lanes, most: int = 2) -> list[str]:
@@ -81,6 +98,19 @@ def test_a_new_request_has_its_first_turn_before_those_that_had_one_and_does_not
     order = [take() for _ in range(6)]
     assert [request for request in order if request.startswith("small")] == ["small-0", "small-1", "small-2"]
     assert [request.partition("-")[0] for request in order] == ["small", "huge"] * 3
+
+
+def test_parked_tasks_of_a_huge_request_leave_those_of_a_small_one_their_turn(table_dir: Path) -> None:
+    lanes = Lanes()
+    requests = [f"huge-{number}" for number in range(300)] + ["small-0"]
+    for request in requests:
+        target = Target(request.partition("-")[0], 0, 0, 0)
+        key = ids.task_key("p", request, "s")
+        tasks.table._db(0).put(key, parked_row(request, target).encode())
+        lanes.add_parked(0, key, [target])
+    taken = take_all(lanes)
+    assert sorted(taken) == sorted(requests)
+    assert taken.index("small-0") < 10
 
 
 def test_work_behind_any_number_of_settled_chunks_is_found_before_the_scheduler_sleeps(table_dir: Path) -> None:

@@ -30,7 +30,7 @@ class Parked:
         self.log: list[_Task] = []  # whatever was resumed, in order
         self.parking = Parking(self.resume)
 
-    def resume(self, partition: int, key: bytes) -> None:
+    def resume(self, partition: int, key: bytes, _: tasks.Row | None) -> None:
         due = self.due.get((partition, key), 0)
         if due > self.now:  # its row has been put anew meanwhile: as scoring does
             self.parking.resume_at(due, partition, key)

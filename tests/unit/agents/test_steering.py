@@ -68,7 +68,7 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     for number in range(3):
         chunks.save(0, CHUNK.replace(chunk=number))
     scoring.scheduler.open(0)
-    scoring.scheduler.resume(0, b"p\0c\0s\0")
+    scoring.scheduler._lanes.add_parked(0, b"p\0c\0s\0", [])
 
     async def read() -> None:
         for _ in chunks.of_request(0, "r"):
