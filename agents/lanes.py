@@ -148,15 +148,14 @@ def queued_in(chunk: Chunk, sought: Iterable[Task]) -> Iterator[tuple[Task, Targ
     row = chunks.load(chunk.partition, chunk.request_id, chunk.number) if here else None
     if row is None:
         return
-    for scorer, ref in enumerate(chunk.scorer_refs):
-        found = [call for call, call_id in enumerate(row.call_ids) if (call_id, ref, row.occasion) in here]
-        if not found:
-            continue
+    call_ids = {call_id for call_id, _, _ in here}
+    calls = [call for call, call_id in enumerate(row.call_ids) if call_id in call_ids]
+    for scorer, ref in enumerate(chunk.scorer_refs if calls else ()):
         states = progress.load(chunk.partition, chunk.request_id, chunk.number, scorer)
-        for call in found:
-            if states.get(call) is progress.State.QUEUED:
-                target = Target(chunk.request_id, chunk.number, scorer, call, states.opened(call))
-                yield here[row.call_ids[call], ref, row.occasion], target
+        for call in calls:
+            task = here.get((row.call_ids[call], ref, row.occasion))
+            if task is not None and states.get(call) is progress.State.QUEUED:
+                yield task, Target(chunk.request_id, chunk.number, scorer, call, states.opened(call))
 
 
 @dataclass(slots=True)
