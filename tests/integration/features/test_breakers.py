@@ -1,4 +1,4 @@
-"""Row 9: a scorer whose provider is dead pauses, says why, and resumes with its backlog. Nothing of it fails."""
+"""A scorer whose provider is dead pauses, says why, and resumes with its backlog. Nothing of it fails."""
 
 import re
 import time

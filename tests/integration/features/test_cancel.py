@@ -1,4 +1,4 @@
-"""Row 12: cancel a running request."""
+"""Cancel a running request."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Row 21: tokens and cost of each judge call; a spend cap that defers and does not drop. Also over kills."""
+"""Tokens and cost of each judge call; a spend cap that defers and does not drop. Also over kills."""
 
 import random
 import time
@@ -26,7 +26,7 @@ def summed(service: Service) -> dict[str, Any]:
     return {name: sum(cost[name] or 0 for cost in costs) for name in COUNTED}
 
 
-def test_row_21_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(judging: Judging) -> None:
+def test_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(judging: Judging) -> None:
     service = judging.start(scorer_backoff=0.01)
     ref = publish(service)
     outputs = [f"{'TRICK chats_once ' * (n % 5 == 0)}{'TRICK chats ' * (n % 7 == 0)}{'word ' * n}" for n in range(100)]
@@ -45,13 +45,13 @@ def test_row_21_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(j
     assert judged(service, ["free"], *service.refs("not_empty"), prefix="free")["cost"] is None
 
 
-def test_row_21_without_a_price_tokens_are_counted_and_the_cost_is_not_known(judging: Judging) -> None:
+def test_without_a_price_tokens_are_counted_and_the_cost_is_not_known(judging: Judging) -> None:
     service = judging.start(priced=False)
     cost = judged(service, ["one", "two"], publish(service))["cost"]
     assert cost == bill(judging.judge) | {"usd": None, "unpriced_requests": 2}
 
 
-def test_row_21_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> None:
+def test_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> None:
     begins = (datetime.now(UTC) + timedelta(seconds=15)).replace(microsecond=0)
     service, judge = judging.start(day_start=f"{begins:%H:%M:%S}"), judging.judge
     refs = [publish(service, "polite"), publish(service, "kind", prompt="Is it kind? {output}")]
@@ -87,7 +87,7 @@ def cut_off(judge: Judge, service: Service) -> int:
 
 
 @on_both_logs
-def test_row_21_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judging) -> None:
+def test_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judging) -> None:
     service, judge = judging.start({"concurrency": 20}), judging.judge
     judge.takes = 0.1
     ref = publish(service)
@@ -110,7 +110,7 @@ def test_row_21_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judg
 
 
 @on_both_logs
-def test_row_21_the_bill_is_right_whenever_the_service_is_killed(judging: Judging) -> None:
+def test_the_bill_is_right_whenever_the_service_is_killed(judging: Judging) -> None:
     service, judge = judging.start({"concurrency": 20}), judging.judge
     judge.takes = 0.05
     total = at_length(300, 3000)
@@ -137,7 +137,7 @@ def test_row_21_the_bill_is_right_whenever_the_service_is_killed(judging: Judgin
     assert 0 <= lost <= cost["unanswered_requests"] <= lost + 20 * at_length(2, 20)
 
 
-def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day_begins(judging: Judging) -> None:
+def test_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day_begins(judging: Judging) -> None:
     begins = (datetime.now(UTC) + timedelta(seconds=40)).replace(microsecond=0)
     service, judge = judging.start(day_start=f"{begins:%H:%M:%S}"), judging.judge
     output = "each costs the same"
@@ -174,7 +174,7 @@ def test_row_21_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day
     assert judge.answered["requests"] == 1 + 40
 
 
-def test_row_21_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judging: Judging) -> None:
+def test_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judging: Judging) -> None:
     begins = datetime.now(UTC) + timedelta(hours=12)
     service, judge = judging.start(day_start=f"{begins:%H:%M}", scorer_attempts=1), judging.judge
     output = "each costs the same"
@@ -214,7 +214,7 @@ def test_row_21_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judg
     assert service.wait_finished(request, 60)["tasks"]["succeeded"] >= 40 - asked
 
 
-def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_count(judging: Judging) -> None:
+def test_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_count(judging: Judging) -> None:
     service = judging.start(priced=False)
     params = {"provider": "local", "model": "judge-1", "prompt": "{output}", "scale": {"type": "boolean"}}
     body = {"name": "polite", "kind": "llm_judge", "params": params, "project_id": PROJECT}
@@ -227,7 +227,7 @@ def test_row_21_a_cap_is_refused_for_a_model_without_a_price_which_it_could_not_
         assert named in detail["msg"]
 
 
-def test_row_21_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(judging: Judging) -> None:
+def test_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(judging: Judging) -> None:
     service = judging.start(remote_hosts="example.com")
     params = {"endpoint_url": "https://example.com/score"}
     body = {"name": "far", "kind": "remote", "params": params, "project_id": PROJECT}
@@ -243,7 +243,7 @@ def test_row_21_a_cap_is_refused_for_a_scorer_that_never_tells_what_it_costs(jud
     assert service.post("/scorers", body | {"policy": {"timeout": 5}}).status == 201
 
 
-def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_and_nobody_is_asked(
+def test_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_and_nobody_is_asked(
     judging: Judging,
 ) -> None:
     service, judge = judging.start(), judging.judge
@@ -267,7 +267,7 @@ def test_row_21_where_a_price_has_gone_a_scorer_with_a_cap_is_deferred_says_so_a
     assert service.wait_finished(request)["tasks"]["succeeded"] == 4
 
 
-def test_row_21_where_answers_do_not_say_what_they_cost_a_cap_defers_what_is_left_also_after_a_kill(
+def test_where_answers_do_not_say_what_they_cost_a_cap_defers_what_is_left_also_after_a_kill(
     judging: Judging,
 ) -> None:
     service, judge = judging.start(), judging.judge
@@ -285,7 +285,7 @@ def test_row_21_where_answers_do_not_say_what_they_cost_a_cap_defers_what_is_lef
 
 
 @kafka_only
-def test_row_21_only_the_worker_without_a_price_defers_and_all_workers_say_so(judging: Judging, tmp_path: Path) -> None:
+def test_only_the_worker_without_a_price_defers_and_all_workers_say_so(judging: Judging, tmp_path: Path) -> None:
     service, judge = judging.start(), judging.judge
     second = service.another(providers=judge.file(tmp_path / "unpriced.toml", priced=False))
     second.extra_environment = service.extra_environment
@@ -309,7 +309,7 @@ def test_row_21_only_the_worker_without_a_price_defers_and_all_workers_say_so(ju
 
 
 @kafka_only
-def test_row_21_two_workers_spend_a_cap_together_and_at_most_their_last_attempts_more(judging: Judging) -> None:
+def test_two_workers_spend_a_cap_together_and_at_most_their_last_attempts_more(judging: Judging) -> None:
     begins = datetime.now(UTC) + timedelta(hours=12)
     service, judge = judging.start(day_start=f"{begins:%H:%M}"), judging.judge
     second = service.another()

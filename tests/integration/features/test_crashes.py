@@ -1,4 +1,4 @@
-"""Row 18: killed at any moment, nothing is lost, nothing counted twice, and billed again only what was in flight then.
+"""Killed at any moment, nothing is lost, nothing counted twice, and billed again only what was in flight then.
 
 What is killed, stopped, frozen, full or moved in every other way is in tests/crash.
 """
@@ -22,7 +22,7 @@ CALLS = 60
 CONCURRENCY = 8
 
 
-def test_row_18_kills_lose_nothing_count_nothing_twice_and_bill_again_only_what_was_in_flight(asking: Asking) -> None:
+def test_kills_lose_nothing_count_nothing_twice_and_bill_again_only_what_was_in_flight(asking: Asking) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
@@ -55,7 +55,7 @@ def test_row_18_kills_lose_nothing_count_nothing_twice_and_bill_again_only_what_
     print(f"{len(requests)} kills, {len(scores)} tasks, {in_flight} in flight at a kill and asked again")
 
 
-def test_row_18_a_stop_amid_scoring_loses_nothing_and_fails_nothing(make_service: Callable[..., Service]) -> None:
+def test_a_stop_amid_scoring_loses_nothing_and_fails_nothing(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_attempts=1).start()
     ids = log_calls(service, 2_000)
     request = service.submit(PROJECT, ids, service.refs("in_process", "patient", "not_empty"))

@@ -1,4 +1,4 @@
-"""Row 10: what cannot be processed becomes a dead letter that says why, and is tried again or dismissed, once."""
+"""What cannot be processed becomes a dead letter that says why, and is tried again or dismissed, once."""
 
 import json
 import re
@@ -122,7 +122,7 @@ def callscore(service: Service, *args: str) -> list[str]:
     return said(run(service, "dead-letters", *args))
 
 
-def test_row_10_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_on(
+def test_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_on(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service().start()
@@ -157,7 +157,7 @@ def test_row_10_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_
     assert not +counted(shown)
 
 
-def test_row_10_redriving_after_the_fix_completes_the_work(make_service: Callable[..., Service]) -> None:
+def test_redriving_after_the_fix_completes_the_work(make_service: Callable[..., Service]) -> None:
     service = make_service()
     service.command = OLDER
     service.start()
@@ -199,7 +199,7 @@ def records(service: Service) -> dict[str, int]:
     return {topic: len(stored.log(service).records(topic)) for topic in TOPICS}
 
 
-def test_row_10_what_fails_again_is_a_new_letter_that_names_the_first(service: Service) -> None:
+def test_what_fails_again_is_a_new_letter_that_names_the_first(service: Service) -> None:
     service.log_calls(PROJECT, [{"id": "one", "output": "first"}])
     service.log_calls(PROJECT, [{"id": "one", "output": "second"}])
     [letter] = wait_for_letters(service, 1)
@@ -222,7 +222,7 @@ def rewritten(service: Service, *call_ids: str) -> list[dict[str, Any]]:
     return wait_for_letters(service, len(call_ids))
 
 
-def test_row_10_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_found(service: Service) -> None:
+def test_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_found(service: Service) -> None:
     found = rewritten(service, "one", "two", "three")
     first = found[0]["id"]
     assert callscore(service, "dismiss", first) == ["1 letter dismissed."]
@@ -245,7 +245,7 @@ def test_row_10_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_
     assert [shown["id"] for shown in letters(service, dismissed="true")] == [shown["id"] for shown in found]
 
 
-def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
+def test_what_was_tried_again_is_not_dismissed(service: Service) -> None:
     [letter] = rewritten(service, "one")
     assert callscore(service, "redrive", letter["id"]) == ["1 record retried."]
     again, first = wait_for_letters(service, 2)
@@ -257,7 +257,7 @@ def test_row_10_what_was_tried_again_is_not_dismissed(service: Service) -> None:
     assert letters(service, redriven="false", dismissed="true") == [again]
 
 
-def test_row_10_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_service: Callable[..., Service]) -> None:
+def test_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_service: Callable[..., Service]) -> None:
     service = make_service().start()
     service.stop()
     stored.log(service).append("calls", [stored.Record(0, 0, b"poison", b"x" * 1_900_000)])
@@ -270,7 +270,7 @@ def test_row_10_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_serv
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_row_10_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_carried_out_for(
+def test_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_carried_out_for(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service().start()
@@ -285,7 +285,7 @@ def test_row_10_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_
     assert service.post("/dead-letters/redrive", {"cursor": "!"}).json["detail"][0]["loc"] == ["body", "cursor"]
 
 
-def test_row_10_the_first_order_for_a_letter_counts_also_when_the_tables_are_made_anew(
+def test_the_first_order_for_a_letter_counts_also_when_the_tables_are_made_anew(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service().start()
@@ -311,7 +311,7 @@ def test_row_10_the_first_order_for_a_letter_counts_also_when_the_tables_are_mad
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_row_10_a_key_sees_and_closes_the_letters_of_its_projects_only(
+def test_a_key_sees_and_closes_the_letters_of_its_projects_only(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     file = tmp_path / "keys"

@@ -1,4 +1,4 @@
-"""Row 4: status of every call × scorer by API: its state, since when, why, what happened before and what comes next."""
+"""Status of every call × scorer by API: its state, since when, why, what happened before and what comes next."""
 
 from collections import Counter
 from typing import Any

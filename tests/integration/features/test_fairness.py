@@ -1,4 +1,4 @@
-"""Row 24: one huge request does not starve small ones, nor a hung scorer others; `make soak` has the full numbers."""
+"""One huge request does not starve small ones, nor a hung scorer others; `make soak` has the full numbers."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ MakeService = Callable[..., Service]
 
 
 @pytest.mark.timeout(3600)
-def test_row_24_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(make_service: MakeService) -> None:
+def test_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(make_service: MakeService) -> None:
     total = at_length(20_000, 1_000_000)
     service = make_service(scorers="tests.plugin_scorers").start()
     refs = service.refs("not_empty", "refusal", "valid_json", "patient", "flaky")
@@ -35,7 +35,7 @@ def test_row_24_ten_tasks_behind_a_huge_request_are_done_within_five_seconds(mak
     assert max(took) < at_length(20, 5)
 
 
-def test_row_24_a_second_attempt_is_made_while_the_tasks_of_a_huge_request_whose_calls_came_late_wait(
+def test_a_second_attempt_is_made_while_the_tasks_of_a_huge_request_whose_calls_came_late_wait(
     make_service: MakeService, tmp_path: Path
 ) -> None:
     service = make_service(scorers="tests.gated_scorers").start()
@@ -69,7 +69,7 @@ def p99(service: Service, ids: list[str], rounds: int, token: str) -> float:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("hung", ["hangs", "hangs_softly"])
-def test_row_24_tasks_of_a_hung_scorer_leave_others_their_pace(make_service: MakeService, hung: str) -> None:
+def test_tasks_of_a_hung_scorer_leave_others_their_pace(make_service: MakeService, hung: str) -> None:
     total, rounds = at_length(2000, 10_000), at_length(40, 300)
     service = make_service(scorers="tests.plugin_scorers", scorer_timeout=30).start()
     ids = log_calls(service, total)

@@ -1,4 +1,4 @@
-"""Row 19: which calls lack a score, and why; scoring exactly these."""
+"""Which calls lack a score, and why; scoring exactly these."""
 
 from collections import Counter
 from typing import Any
@@ -26,7 +26,7 @@ def counted(service: Service, ref: str, project: str = PROJECT) -> dict[str, Any
     return found
 
 
-def test_row_19_every_call_without_a_score_says_why(asking: Asking) -> None:
+def test_every_call_without_a_score_says_why(asking: Asking) -> None:
     service = asking.start(scorer_attempts=2, scorer_backoff=0.01, scorer_concurrency=1, scorer_timeout=60)
     calls = ("scored", "never", "failed", "cancelled", "held", "queued", "later", "behind")
     service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in calls])
@@ -94,7 +94,7 @@ def wait_until(service: Service, request: str, state: str, number: int = 1) -> N
     raise AssertionError(service.status(request)["tasks"])
 
 
-def test_row_19_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> None:
+def test_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> None:
     project = f"{PROJECT}-many"
     ids = [f"call-{n:04d}" for n in range(600)]
     shared.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
@@ -119,7 +119,7 @@ def test_row_19_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> No
     assert said(run(shared, *command)) == ["There are no gaps."]
 
 
-def test_row_19_a_retry_is_under_way_and_a_rescore_fills_no_gap_twice(shared: Service) -> None:
+def test_a_retry_is_under_way_and_a_rescore_fills_no_gap_twice(shared: Service) -> None:
     project = f"{PROJECT}-again"
     ids = [f"call-{n}" for n in range(PARTITIONS * 2)]
     shared.log_calls(project, [{"id": call_id, "output": "hang"} for call_id in ids])
@@ -140,7 +140,7 @@ def test_row_19_a_retry_is_under_way_and_a_rescore_fills_no_gap_twice(shared: Se
     assert set(reasons(shared, fine, project)) == set(ids[3:])
 
 
-def test_row_19_a_scorer_that_nobody_knows_has_no_gaps_to_name(shared: Service) -> None:
+def test_a_scorer_that_nobody_knows_has_no_gaps_to_name(shared: Service) -> None:
     for view in ("/scores/gaps", "/scores/gaps/summary"):
         params = urlencode({"project_id": PROJECT, "scorer_ref": "callscore:///scorer/nobody:latest"})
         answer = shared.get(f"{view}?{params}")

@@ -1,4 +1,4 @@
-"""Row 16: history is kept, and asking for scores as of a time gives what was answered then, for ever."""
+"""History is kept, and asking for scores as of a time gives what was answered then, for ever."""
 
 import time
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def brief(event: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(event[name] for name in ("event", "occasion", "round", "attempts", "reason", "revision"))
 
 
-def test_row_16_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service) -> None:
+def test_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service) -> None:
     (raises,) = shared.refs("raises")
     first = shared.submit(PROJECT, ["late"], [raises])
     for _ in attempts(30):
@@ -73,7 +73,7 @@ def test_row_16_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service)
     assert not any("output" in event or event["superseded"] for event in found)
 
 
-def test_row_16_an_outcome_in_the_history_has_its_output(shared: Service) -> None:
+def test_an_outcome_in_the_history_has_its_output(shared: Service) -> None:
     shared.log_calls(PROJECT, [{"id": "good", "output": "fine"}])
     refs = shared.refs("not_empty")
     shared.wait_finished(shared.submit(PROJECT, ["good"], refs))
@@ -83,7 +83,7 @@ def test_row_16_an_outcome_in_the_history_has_its_output(shared: Service) -> Non
     assert history(shared, "never-heard-of", *refs) == []
 
 
-def test_row_16_scores_as_of_a_time_are_what_was_answered_then(shared: Service) -> None:
+def test_scores_as_of_a_time_are_what_was_answered_then(shared: Service) -> None:
     """After failures, a retry, a re-score and further calls every earlier moment still answers as it did."""
     project = f"{PROJECT}-moments"
     ids = [f"call-{n}" for n in range(12)]
@@ -117,7 +117,7 @@ def test_row_16_scores_as_of_a_time_are_what_was_answered_then(shared: Service) 
 
 
 @pytest.mark.parametrize("view", ["/scores", "/scores/summary"])
-def test_row_16_a_time_that_has_not_come_has_no_answer(shared: Service, view: str) -> None:
+def test_a_time_that_has_not_come_has_no_answer(shared: Service, view: str) -> None:
     answer = shared.get(f"{view}?{asking(as_of='2999-01-01T00:00:00Z')}")
     assert answer.status == 422
     assert answer.json["detail"][0]["type"] == "as_of_in_the_future"

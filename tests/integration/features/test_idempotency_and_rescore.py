@@ -1,4 +1,4 @@
-"""Row 14: `Idempotency-Key` on submit, and an explicit re-score."""
+"""`Idempotency-Key` on submit, and an explicit re-score."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Row 22: a task waits for a call that has not arrived."""
+"""A task waits for a call that has not arrived."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.length import at_length
 from tests.service import Service, complete_call
 
 
-def test_row_22_a_parked_task_starts_within_a_second_of_its_calls_end(service: Service) -> None:
+def test_a_parked_task_starts_within_a_second_of_its_calls_end(service: Service) -> None:
     others = [f"never-{n}" for n in range(at_length(500, 20_000))]
     for first in range(0, len(others), 500):
         service.submit(PROJECT, others[first : first + 500], service.refs("not_empty"))
@@ -34,7 +34,7 @@ def test_row_22_a_parked_task_starts_within_a_second_of_its_calls_end(service: S
     assert sorted(delays)[at_length(5, 9)] < 1.0
 
 
-def test_row_22_after_the_limit_the_task_fails_and_says_that_the_call_was_not_found(
+def test_after_the_limit_the_task_fails_and_says_that_the_call_was_not_found(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service(call_wait=1).start()

@@ -1,4 +1,4 @@
-"""Row 7: a provider's and a scorer's limits hold, in every window and on all workers together."""
+"""A provider's and a scorer's limits hold, in every window and on all workers together."""
 
 import os
 

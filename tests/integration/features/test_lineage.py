@@ -1,9 +1,9 @@
-"""Row 20: lineage on every score: scorer digest, model, parameters, digests of prompt and input, attempt, position."""
+"""Lineage on every score: scorer digest, model, parameters, digests of prompt and input, attempt, position."""
 
 from tests.judging import BOOLEAN, LABEL, NUMBER, Judging, judged, publish, scores
 
 
-def test_row_20_a_judges_score_says_all_that_it_was_made_with(judging: Judging) -> None:
+def test_a_judges_score_says_all_that_it_was_made_with(judging: Judging) -> None:
     service = judging.start()
     ref = publish(service, parameters={"temperature": 0.5, "max_tokens": 200})
     request = judged(service, ["You are kind.", "You are not."], ref)
@@ -28,7 +28,7 @@ def test_row_20_a_judges_score_says_all_that_it_was_made_with(judging: Judging) 
         assert lineage[name] != second["lineage"][name]
 
 
-def test_row_20_digests_are_the_same_for_the_same_prompt_and_input_and_for_no_other(judging: Judging) -> None:
+def test_digests_are_the_same_for_the_same_prompt_and_input_and_for_no_other(judging: Judging) -> None:
     service = judging.start()
     refs = [
         publish(service, "one"),
@@ -41,7 +41,7 @@ def test_row_20_digests_are_the_same_for_the_same_prompt_and_input_and_for_no_ot
     assert len({lineage["input_digest"] for lineage in by_name.values()}) == 1
 
 
-def test_row_20_scores_of_every_kind_and_failures_have_a_lineage(judging: Judging) -> None:
+def test_scores_of_every_kind_and_failures_have_a_lineage(judging: Judging) -> None:
     service = judging.start()
     refs = [publish(service), *service.refs("not_empty", "patient")]
     judged(service, ["TRICK chats", "good"], *refs)
@@ -57,7 +57,7 @@ def test_row_20_scores_of_every_kind_and_failures_have_a_lineage(judging: Judgin
         assert (lineage["cost"] is None) == (lineage["scorer_kind"] != "llm_judge")
 
 
-def test_row_20_a_retry_that_succeeds_says_which_attempt_it_was(judging: Judging) -> None:
+def test_a_retry_that_succeeds_says_which_attempt_it_was(judging: Judging) -> None:
     service = judging.start(scorer_backoff=0.01)
     judging.judge.fails_first = 1
     judged(service, ["text"], publish(service))
@@ -66,7 +66,7 @@ def test_row_20_a_retry_that_succeeds_says_which_attempt_it_was(judging: Judging
     assert score["lineage"]["attempt"] == score["attempts"] == len(judging.judge.bodies) == 2
 
 
-def test_row_20_scales_give_numbers_labels_and_booleans(judging: Judging) -> None:
+def test_scales_give_numbers_labels_and_booleans(judging: Judging) -> None:
     service = judging.start()
     refs = [publish(service, name, scale) for name, scale in (("n", NUMBER), ("l", LABEL), ("b", BOOLEAN))]
     judged(service, ["one", "two", "three"], *refs)

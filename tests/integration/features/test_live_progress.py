@@ -1,4 +1,4 @@
-"""Row 5: progress that counts what is scored, live and resumable."""
+"""Progress that counts what is scored, live and resumable."""
 
 import asyncio
 import time

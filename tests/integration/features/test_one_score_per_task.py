@@ -1,4 +1,4 @@
-"""Row 13: work has a derived id, is done once whoever asks for it, and has one visible score."""
+"""Work has a derived id, is done once whoever asks for it, and has one visible score."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Row 7, at length: a provider that throttles, fails, hangs and recovers, while workers come. All tasks succeed."""
+"""A provider that throttles, fails, hangs and recovers, while workers come. All tasks succeed."""
 
 import re
 import time

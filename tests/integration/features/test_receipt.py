@@ -1,4 +1,4 @@
-"""Row 3: whoever submits gets a receipt, the id of a request that can be asked about for ever."""
+"""Whoever submits gets a receipt, the id of a request that can be asked about for ever."""
 
 from collections.abc import Callable
 from pathlib import Path

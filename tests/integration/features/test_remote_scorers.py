@@ -1,4 +1,4 @@
-"""Row 26: remote scorers over HTTP by Weave's public contract, with retries, and no way into the network."""
+"""Remote scorers over HTTP by Weave's public contract, with retries, and no way into the network."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,9 +43,7 @@ def publish(service: Service, url: str, name: str = "remote", **more: Any) -> st
     return str(answer.json["ref"])
 
 
-def test_row_26_a_call_is_sent_by_the_contract_and_its_result_is_the_score(
-    service: Service, endpoint: Endpoint
-) -> None:
+def test_a_call_is_sent_by_the_contract_and_its_result_is_the_score(service: Service, endpoint: Endpoint) -> None:
     ref = publish(service, endpoint.url, provider="mine", config={"threshold": 0.8})
     request = judged(service, ["ten chars.", "twenty characters..."], ref)
     assert request["tasks"]["succeeded"] == 2
@@ -76,9 +74,7 @@ def test_row_26_a_call_is_sent_by_the_contract_and_its_result_is_the_score(
     assert body["monitor"].keys() == {"name", "version_digest"}
 
 
-def test_row_26_a_retry_has_the_same_idempotency_key_and_others_have_others(
-    service: Service, endpoint: Endpoint
-) -> None:
+def test_a_retry_has_the_same_idempotency_key_and_others_have_others(service: Service, endpoint: Endpoint) -> None:
     endpoint.once = "503"
     ref = publish(service, endpoint.url)
     request = service.submit(PROJECT, log_outputs(service, ["one"]), [ref])
@@ -90,7 +86,7 @@ def test_row_26_a_retry_has_the_same_idempotency_key_and_others_have_others(
     assert len({headers["X-Correlation-ID"] for headers, _ in endpoint.seen}) == 3
 
 
-def test_row_26_each_way_in_which_an_endpoint_answers_ends_as_documented(service: Service, endpoint: Endpoint) -> None:
+def test_each_way_in_which_an_endpoint_answers_ends_as_documented(service: Service, endpoint: Endpoint) -> None:
     ends = {
         "redirects": ("provider_refused", 1),
         "is_html": ("answer_malformed", 2),
@@ -130,9 +126,7 @@ def forbidden(endpoint: Endpoint) -> dict[str, str]:
     }
 
 
-def test_row_26_what_could_only_fail_is_not_published_and_the_setting_is_named(
-    service: Service, endpoint: Endpoint
-) -> None:
+def test_what_could_only_fail_is_not_published_and_the_setting_is_named(service: Service, endpoint: Endpoint) -> None:
     urls = forbidden(endpoint)
     del urls["by-a-name-that-resolves-to-loopback"]
     bodies = {name: {"name": name, "kind": "remote", "params": {"endpoint_url": url}} for name, url in urls.items()}
@@ -147,7 +141,7 @@ def test_row_26_what_could_only_fail_is_not_published_and_the_setting_is_named(
     assert "remote" not in [scorer["kind"] for scorer in service.items("/scorers")]
 
 
-def test_row_26_nobody_is_asked_who_is_not_allowed_any_more_and_no_key_goes_astray(
+def test_nobody_is_asked_who_is_not_allowed_any_more_and_no_key_goes_astray(
     service: Service, endpoint: Endpoint
 ) -> None:
     urls = forbidden(endpoint)
@@ -172,7 +166,7 @@ def test_row_26_nobody_is_asked_who_is_not_allowed_any_more_and_no_key_goes_astr
     assert [publish(service, url, name=name) for name, url in urls.items()] == refs
 
 
-def test_row_26_a_host_that_is_not_there_is_tried_again(service: Service) -> None:
+def test_a_host_that_is_not_there_is_tried_again(service: Service) -> None:
     ref = publish(service, "https://scoring.invalid/score")
     judged(service, ["text"], ref)
     [score] = scores(service)

@@ -1,4 +1,4 @@
-"""Row 17: all state is rebuilt from the log alone, and is what the service has, row by row."""
+"""All state is rebuilt from the log alone, and is what the service has, row by row."""
 
 import os
 import shutil
@@ -62,7 +62,7 @@ def fill(judging: Judging, service: Service, name: str) -> None:
     raise AssertionError(counts)
 
 
-def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(
+def test_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(
     judging: Judging,
 ) -> None:
     service = judging.start(**SETTINGS)
@@ -81,7 +81,7 @@ def test_row_17_the_tables_of_a_service_are_what_the_log_makes_them_while_it_run
     assert sorted(path.name for path in service.data_dir.iterdir() if path.name.startswith("replay")) == []
 
 
-def test_row_17_a_service_at_work_is_compared_at_one_position_of_the_log(judging: Judging) -> None:
+def test_a_service_at_work_is_compared_at_one_position_of_the_log(judging: Judging) -> None:
     service = judging.start(**SETTINGS)
     fill(judging, service, "before")
     done = threading.Event()
@@ -103,7 +103,7 @@ def test_row_17_a_service_at_work_is_compared_at_one_position_of_the_log(judging
         client.join()
 
 
-def test_row_17_the_first_row_that_differs_is_named(make_service: Callable[..., Service]) -> None:
+def test_the_first_row_that_differs_is_named(make_service: Callable[..., Service]) -> None:
     service = make_service(**SETTINGS).start()
     ids = [f"call-{n}" for n in range(8)]
     service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
@@ -142,7 +142,7 @@ def change(path: Path, key: bytes, value: bytes | None) -> None:
             database.put(key, value)
 
 
-def test_row_17_a_past_state_is_rebuilt(judging: Judging, tmp_path: Path) -> None:
+def test_a_past_state_is_rebuilt(judging: Judging, tmp_path: Path) -> None:
     service = judging.start(**SETTINGS)
     fill(judging, service, "one")
     service.stop()
@@ -168,7 +168,7 @@ def rebuilt(directory: Path) -> stored.Rows:
     return found
 
 
-def test_row_17_many_tasks_are_replayed_and_found_the_same(make_service: Callable[..., Service]) -> None:
+def test_many_tasks_are_replayed_and_found_the_same(make_service: Callable[..., Service]) -> None:
     number = int(os.environ.get("CALLSCORE_TEST_REPLAYED", at_length(1_000, 100_000)))
     service = make_service(**SETTINGS).start()
     ids = [f"call-{n}" for n in range(number // 2)]

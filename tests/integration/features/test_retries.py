@@ -1,4 +1,4 @@
-"""Row 6: retry with backoff; transient told from terminal; Retry-After kept; terminal only after the retries."""
+"""Retry with backoff; transient told from terminal; Retry-After kept; terminal only after the retries."""
 
 import time
 from datetime import datetime

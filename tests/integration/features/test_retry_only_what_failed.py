@@ -1,4 +1,4 @@
-"""Row 11: retry only what failed."""
+"""Retry only what failed."""
 
 import time
 from collections.abc import Callable

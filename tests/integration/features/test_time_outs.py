@@ -1,4 +1,4 @@
-"""Row 8: a time-out really frees the slot."""
+"""A time-out really frees the slot."""
 
 from collections.abc import Callable
 
