@@ -81,6 +81,7 @@ ROUTES = (
     web.get("/{entity}/{project}/r/call/{call_id}", pages.weave_call),
     # for people and machines that watch
     web.get("/", pages.dashboard),
+    web.get("/dashboard/{file}", pages.dashboard_file),
     web.get("/docs", pages.docs),
     web.get("/openapi.json", document.openapi),
     web.get("/healthz", health.healthz),

@@ -167,6 +167,7 @@ PATHS: dict[str, Any] = with_path_parameters(
         },
         **weave.PATHS,
         "/": {"get": page("text/html", "Dashboard", open=False)},
+        "/dashboard/{file}": {"get": page("text/javascript", "Scripts and styles of the dashboard", open=False)},
         "/docs": {"get": page("text/html", "This description, for reading")},
         "/openapi.json": {"get": page("application/json", "This description")},
         "/healthz": {"get": operation("Service", "Whether the process lives", "Health", error="Health", open=True)},

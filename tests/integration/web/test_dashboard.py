@@ -1,11 +1,16 @@
 """The page at `/`, in a real browser: it shows what goes on, what failed and why, and what needs somebody."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.asking import PROJECT, Asking, ask, log_calls
+from app.keys import add_key
+from tests import judging as judges
+from tests.asking import PROJECT, Asking, ask, log_calls, wait_for
 from tests.brokers import embedded_only
+from tests.judging import Judging
 from tests.service import Service
 
 pytestmark = embedded_only
@@ -31,6 +36,13 @@ def test_a_request_is_shown_with_its_results_and_why_tasks_failed(page: Page, as
     expect(rows).to_have_count(3)
     # What was logged is shown as the text that it is.
     expect(rows.filter(has_text=HOSTILE)).to_contain_text("invalid_output:")
+    rows.filter(has_text=HOSTILE).get_by_role("link").click()
+    call = page.get_by_role("dialog")
+    expect(call.locator("h3:text-is('Output') + pre")).to_have_text("bad")
+    expect(call.locator("details[open]")).to_contain_text("The output is not JSON")  # why it failed
+    expect(call.locator("details[open] h3:text-is('History') + table")).to_contain_text("failed")
+    page.keyboard.press("Escape")
+    expect(call).to_be_hidden()
     expect(page).to_have_title("callscore")
     expect(page.locator("#projects tr").filter(has_text="not_empty")).to_contain_text("100 % passed")
     expect(page.locator("#attention")).to_be_empty()
@@ -114,3 +126,94 @@ def test_a_record_that_could_not_be_processed_is_shown_until_somebody_has_seen_t
     expect(page.locator("#attention tr").filter(has_text="call_rewritten")).to_contain_text(re.compile(call_id))
     assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
     expect(page.locator("#attention")).to_be_empty()
+
+
+def test_a_scorer_is_opened_by_keyboard_to_its_distribution_and_its_scores(page: Page, service: Service) -> None:
+    outputs = ["", HOSTILE, *("fine" for _ in range(18))]
+    service.log_calls(PROJECT, [{"id": f"call-{n:02}", "output": output} for n, output in enumerate(outputs)])
+    service.wait_finished(service.submit(PROJECT, [f"call-{n:02}" for n in range(20)], service.refs("not_empty")))
+    page.goto(service.url)
+    opener = page.get_by_role("button", name="not_empty")
+    opener.press("Enter")
+    opened = page.locator("#projects td.opened:visible")
+    expect(opened.get_by_role("img")).to_have_attribute("aria-label", "19 passed (95 %), 1 not passed")
+    scores = opened.locator("tbody tr")
+    expect(scores).to_have_count(10)
+    opened.get_by_role("button", name="Show more").press("Enter")
+    expect(scores).to_have_count(20)
+    opened.get_by_label("Which scores").select_option("Not passed")
+    expect(scores).to_have_count(1)
+    expect(scores).to_contain_text("call-00not passed")
+    opened.get_by_label("Which scores").select_option("Failed")
+    expect(opened).to_contain_text("None.")
+    with page.expect_response("**/score-requests?*"):  # what is open stays open
+        pass
+    expect(opener).to_have_attribute("aria-expanded", "true")
+
+
+def test_a_call_has_an_address_and_what_was_logged_in_it_stays_text(page: Page, service: Service) -> None:
+    name = "a/b & c=d"
+    call = {"id": name, "output": HOSTILE, "inputs": {HOSTILE: "long " * 2000}, "attributes": {"model": HOSTILE}}
+    service.log_calls(PROJECT, [call])
+    service.wait_finished(service.submit(PROJECT, [name], service.refs("not_empty")))
+    page.goto(service.url)
+    page.get_by_role("button", name="not_empty").click()
+    page.get_by_role("link", name=name).click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_contain_text(f"Call {name}")
+    address = page.url
+    page.go_back()
+    expect(panel).to_be_hidden()
+    page.goto("about:blank")
+    page.goto(address)  # as somebody does to whom it was sent
+    expect(panel.locator("h3:text-is('Output') + pre")).to_have_text(HOSTILE)
+    expect(panel.locator("h3:text-is('Attributes') + table")).to_contain_text(HOSTILE)
+    expect(panel.locator("details[open]")).to_contain_text("Lineage")
+    panel.get_by_role("button", name="Show all 10,000 characters").click()
+    assert len(panel.locator("h3:text-is('Inputs') + table pre").inner_text()) == 10_000
+    assert page.locator("img").count() == 0
+    expect(page).to_have_title("callscore")
+    panel.get_by_role("button", name="Close").click()
+    expect(panel).to_be_hidden()
+    expect(page).to_have_url(f"{service.url}/")
+
+
+def test_numbers_labels_and_failures_are_shown_as_they_are_distributed(page: Page, judging: Judging) -> None:
+    service = judging.start()
+    refs = [judges.publish(service), judges.publish(service, "manner", judges.LABEL), *service.refs("returns_nan")]
+    judges.judged(service, ["an output"] * 3, *refs)
+    page.goto(service.url)
+    for name in ("polite", "manner", "returns_nan"):
+        page.get_by_role("button", name=name).click()
+    opened = page.locator("#projects td.opened")
+    expect(opened.nth(1)).to_contain_text(re.compile("mean .* min .* max .* 3 values"))
+    expect(opened.nth(1).get_by_role("img", name="Histogram of score")).to_be_visible()
+    expect(opened.nth(1)).to_contain_text("cost of 30 days")
+    expect(opened.nth(0)).to_contain_text("label3 values")
+    expect(opened.nth(2)).to_contain_text("3 without a value")
+
+
+def test_a_scorer_at_its_spend_cap_is_shown_with_until_when(page: Page, judging: Judging) -> None:
+    service = judging.start()
+    ref = judges.publish(service, policy={"usd_per_day": 1e-9})
+    request = service.submit(judges.PROJECT, judges.log_outputs(service, ["an output"] * 3), [ref])
+    wait_for(service, request, "paused")
+    page.goto(service.url)
+    paused = page.locator("#attention tr").filter(has_text="polite")
+    expect(paused).to_contain_text(f"of {judges.PROJECT}")
+    expect(paused).to_contain_text("the 1e-09 USD that this scorer may cost a day")
+    expect(paused).to_contain_text("until ")
+
+
+def test_what_the_page_loads_takes_the_key_that_the_page_takes(
+    page: Page, make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    key = add_key(path, "ann", ["*"])
+    service = make_service(api_keys=path).start()
+    assert service.get("/dashboard/dashboard.js").status == 401
+    assert service.get("/dashboard/none.js", Authorization=f"Bearer {key}").status == 404
+    assert page.context.browser is not None
+    signed_in = page.context.browser.new_context(http_credentials={"username": "api", "password": key}).new_page()
+    signed_in.goto(service.url)
+    expect(signed_in.locator("#note")).to_contain_text("No requests yet")

@@ -1,0 +1,84 @@
+// What needs attention: scorers that are paused, and records that could not be processed.
+import { make, replace, table } from "./elements.js";
+import { ask, guarded, list, order, orderButton } from "./service.js";
+import { nameOf, when } from "./words.js";
+
+const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5;
+let state = "[]";
+
+// Only keys of every project may see breakers and letters; for others these are left out.
+const ofAll = path => ask(path).catch(error => {
+  if (error.status === 403) return { items: [], next_cursor: null };
+  throw error;
+});
+const openBreakers = async () => (await ofAll("/breakers")).items.filter(({ state }) => state !== "closed");
+// Why the scorers of a request are paused, which its tasks say: of those with a spend cap nobody else does.
+const pausesOf = async ({ request_id, project_id, scorer_refs }, breakers) => {
+  const known = ref => breakers.some(breaker => breaker.scorer_ref === ref && [undefined, null, project_id].includes(breaker.project_id));
+  const found = new Map(), wanted = new Set(scorer_refs.filter(ref => !known(ref)));
+  let cursor = null;
+  for (let page = 0; page < PAGES && found.size < wanted.size; page++) {
+    const path = `/score-requests/${encodeURIComponent(request_id)}/tasks`;
+    const answer = await list(path, { status: "paused", limit: TASKS_AT_ONCE, cursor });
+    for (const { scorer_ref, reason, next_at } of answer.items) {
+      if (wanted.has(scorer_ref)) found.set(scorer_ref, { project_id, scorer_ref, reason, next_at });
+    }
+    cursor = answer.next_cursor;
+    if (cursor === null) break;
+  }
+  return [...found.values()];
+};
+const pausedInProjects = async (requests, breakers) => {
+  const asked = requests.filter(({ tasks }) => tasks.paused).slice(0, REQUESTS_ASKED);
+  const found = (await Promise.all(asked.map(request => pausesOf(request, breakers)))).flat();
+  return [...new Map(found.map(pause => [JSON.stringify([pause.project_id, pause.scorer_ref]), pause])).values()];
+};
+// A page ends after half a second of letters that are closed: a few are asked for, and it is said if that was not all.
+const openLetters = async () => {
+  const found = [];
+  let cursor = null;
+  for (let page = 0; page < PAGES && found.length < LETTERS_SHOWN; page++) {
+    const from = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const answer = await ofAll(`/dead-letters?redriven=false&dismissed=false&limit=${LETTERS_SHOWN}${from}`);
+    found.push(...answer.items);
+    cursor = answer.next_cursor;
+    if (cursor === null) break;
+  }
+  const rows = found.slice(0, LETTERS_SHOWN).map(({ id, topic, reason, detail }) => [id, topic, reason, detail]);
+  return [rows, cursor !== null];
+};
+
+const timeOf = time => time && new Date(time).toLocaleTimeString();
+const ofBreaker = (breaker, again) => [
+  breaker.project_id ? `${breaker.scorer_name} of ${breaker.project_id}` : breaker.scorer_name, breaker.reason ?? "", breaker.next_probe_at ? `next try at ${timeOf(breaker.next_probe_at)}` : "",
+  orderButton("Resume now", async () => {
+    await order(`/breakers/${encodeURIComponent(breaker.scorer_ref)}/close`);
+    await guarded("attention", again);
+  }),
+];
+const CAP = /^spend_cap_\w+: /;
+const ofPause = ({ project_id, scorer_ref, reason, next_at }) => [
+  `${nameOf(scorer_ref)} of ${project_id}`, (reason ?? "").replace(CAP, ""),
+  !next_at ? "" : reason?.startsWith("spend_cap_reached") ? `until ${when(next_at)}` : `next try at ${timeOf(next_at)}`, "",
+];
+// `requests` gives those that the page shows.
+export const showAttention = async requests => {
+  const [breakers, [letters, more]] = await Promise.all([openBreakers(), openLetters()]);
+  const pauses = await pausedInProjects(requests(), breakers);
+  const now = JSON.stringify([breakers, pauses, letters, more]);
+  if (now === state) return;
+  const again = () => showAttention(requests), parts = [];
+  if (breakers.length + pauses.length) {
+    const rows = [...breakers.map(breaker => ofBreaker(breaker, again)), ...pauses.map(ofPause)];
+    parts.push(make("h3", "Paused scorers"), table(["scorer", "why", "", ""], ["short", "", "short", "short"], rows));
+  }
+  if (letters.length || more) {
+    const all = more ? "There may be more. List them with: callscore dead-letters list --open"
+      : "To try them again or dismiss them, see: callscore dead-letters --help";
+    parts.push(make("h3", "Records that could not be processed"), make("div", all, "dim"));
+    if (letters.length) parts.push(table(["id", "topic", "reason", ""], ["id", "short", "short", ""], letters));
+  }
+  if (parts.length) parts.unshift(make("h2", "Needs attention"));
+  replace(document.getElementById("attention"), parts);
+  state = now;
+};

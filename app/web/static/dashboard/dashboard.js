@@ -1,0 +1,31 @@
+// The page at /: it asks again for what is open, and nothing else.
+import { showAttention } from "./attention.js";
+import { renewCall, route } from "./call.js";
+import { showRequests } from "./requests.js";
+import { showProject } from "./scores.js";
+import { guarded } from "./service.js";
+
+const ATTENTION_EVERY = 10000;
+let requests = [];
+
+const poll = async () => {
+  await guarded("requests", async () => {
+    requests = await showRequests();
+    const outcomes = new Map();
+    for (const { project_id, request_id, tasks } of requests) {
+      outcomes.set(project_id, `${outcomes.get(project_id) ?? ""} ${request_id} ${tasks.succeeded} ${tasks.failed}`);
+    }
+    outcomes.forEach((counts, project) => showProject(project, counts));
+    renewCall(outcomes);
+    return requests.length ? "" : "No requests yet. Make one with: callscore submit";
+  });
+  setTimeout(poll, document.hidden ? 10000 : 2000);
+};
+// By itself, since looking for letters may take seconds, which progress must not wait for.
+const attend = async () => {
+  await guarded("attention", () => showAttention(() => requests));
+  setTimeout(attend, document.hidden ? 60000 : ATTENTION_EVERY);
+};
+window.addEventListener("hashchange", route);
+route();
+poll().then(attend);

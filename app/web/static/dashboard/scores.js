@@ -1,0 +1,157 @@
+// The scorers of each project: what their scores come to, how they are distributed, and the scores themselves.
+import { linkTo } from "./call.js";
+import { distributions } from "./distributions.js";
+import { facts, foldable, line, make, replace } from "./elements.js";
+import { guarded, list, say } from "./service.js";
+import { briefly, costOf, count, digestOf, digits, passed, share, valueOf } from "./words.js";
+
+const SUMMARY_EVERY = 10000, SHOWN_AT_ONCE = 10, PAGES = 4, COST_DAYS = 30;
+const projects = new Map();
+let made = 0;
+
+// The pass rate where calls pass or not, else the mean score; either may be the bare output.
+const measure = ({ outputs, succeeded }) => {
+  for (const [path, type] of [["passed", "boolean"], ["", "boolean"], ["score", "number"], ["", "number"]]) {
+    const found = outputs[path];
+    if (found?.type === type) {
+      return type === "boolean" ? `${share(found.true)} passed` : `mean ${digits(found.mean)}`;
+    }
+  }
+  return succeeded ? "scored" : "–";
+};
+
+// What the service cannot filter by is chosen here, from a few pages at a time.
+const CHOICES = {
+  all: ["All", {}, () => true],
+  unpassed: ["Not passed", { status: "succeeded", limit: 200 }, score => passed(score) === false],
+  failed: ["Failed", { status: "failed" }, () => true],
+};
+const scoreList = (project, ref, judged) => {
+  const choice = make("select", Object.entries(CHOICES).filter(([name]) => judged || name !== "unpassed").map(([name, [label]]) => {
+    const option = make("option", label);
+    option.value = name;
+    return option;
+  }));
+  choice.setAttribute("aria-label", "Which scores");
+  const rows = make("tbody"), more = make("button", "Show more"), none = make("div", [], "dim"), renew = make("button", "Load again");
+  none.setAttribute("role", "status");
+  renew.hidden = more.hidden = true;
+  let cursor = null, asking = 0;
+  const load = async () => {
+    const mine = ++asking, [, filters, fits] = CHOICES[choice.value], found = [];
+    let from = cursor, looked = 0;
+    for (let page = 0; page < PAGES && found.length < SHOWN_AT_ONCE; page++) {
+      const answer = await list("/scores", { project_id: project, scorer_ref: ref, limit: SHOWN_AT_ONCE, ...filters, cursor: from });
+      looked += answer.items.length;
+      found.push(...answer.items.filter(fits));
+      from = answer.next_cursor;
+      if (from === null) break;
+    }
+    if (mine !== asking) return; // another choice was made meanwhile
+    if (cursor === null) rows.replaceChildren();
+    cursor = from;
+    rows.append(...found.map(score => line("td", [
+      linkTo(project, score.call_id, ref), make("span", valueOf(score), score.status === "failed" ? "bad" : ""), briefly(score.scored_at),
+    ], ["id", "", "short"])));
+    none.textContent = found.length ? "" : cursor === null ? rows.children.length ? "No more." : "None." : `None among the next ${count(looked)}.`;
+    more.hidden = cursor === null;
+  };
+  const begin = () => {
+    cursor = null;
+    renew.hidden = true;
+    return guarded(rows, load);
+  };
+  choice.addEventListener("change", begin);
+  renew.addEventListener("click", () => begin().then(() => choice.focus()));
+  more.addEventListener("click", async () => {
+    const shown = rows.children.length;
+    await guarded(rows, load);
+    if (more.hidden) rows.children[shown]?.querySelector("a").focus();
+  });
+  const heading = make("thead", line("th", ["call", "value", "when"], ["", "", ""]));
+  const head = make("h4", ["Scores, by call", make("span", [renew, choice])]);
+  return { element: make("div", [head, make("table", [heading, rows], "list"), none, more]), begin, changed: () => { renew.hidden = false; } };
+};
+const costs = async (project, ref) => {
+  const since = new Date(Date.now() - COST_DAYS * 86400000).toISOString();
+  const { items } = await list("/scorers/costs", { project_id: project, since });
+  const mine = items.filter(item => item.scorer_ref === ref && item.cost).map(({ cost }) => cost);
+  if (!mine.length) return [];
+  const sum = name => mine.reduce((total, cost) => total + cost[name], 0);
+  const names = ["usd", "requests", "input_tokens", "output_tokens", "unpriced_requests", "unanswered_requests"];
+  const total = Object.fromEntries(names.map(name => [name, sum(name)]));
+  if (mine.every(({ usd }) => usd === null)) total.usd = null;
+  return [facts([[`cost of ${COST_DAYS} days`, costOf(total)]])];
+};
+
+// A row of the table, and one below it that is filled when it is opened; both stay while the page is refreshed.
+const scorerRow = (project, ref) => {
+  const opener = make("button", [], "opener"), cells = [make("td", opener, "wide"), ...[1, 2, 3].map(() => make("td", [], "number"))];
+  const values = make("div"), spent = make("div"), inside = make("td", [], "opened"), below = make("tr", inside);
+  inside.colSpan = cells.length;
+  below.hidden = true;
+  below.id = `scorer-${++made}`;
+  opener.setAttribute("aria-controls", below.id);
+  opener.setAttribute("aria-expanded", "false");
+  const row = { elements: [make("tr", cells), below], item: null, state: "" };
+  let scores = null;
+  row.show = (item, label) => {
+    opener.textContent = label;
+    const failed = item.failed ? make("span", count(item.failed), "bad") : "";
+    [measure(item), count(item.succeeded), failed].forEach((cell, at) => cells[at + 1].replaceChildren(cell));
+    const state = JSON.stringify(item), changed = state !== row.state;
+    Object.assign(row, { item, state });
+    if (!changed || below.hidden) return;
+    replace(values, distributions(item));
+    scores.changed();
+  };
+  opener.addEventListener("click", () => {
+    below.hidden = !below.hidden;
+    opener.setAttribute("aria-expanded", String(!below.hidden));
+    if (below.hidden) return;
+    const { outputs } = row.item;
+    scores = scoreList(project, ref, [outputs.passed, outputs[""]].some(found => found?.type === "boolean"));
+    replace(values, distributions(row.item));
+    inside.replaceChildren(values, spent, scores.element);
+    scores.begin();
+    guarded(spent, async () => { spent.replaceChildren(...await costs(project, ref)); });
+  });
+  return row;
+};
+
+const summarize = async shown => {
+  shown.asked = Date.now();
+  const { items } = await list("/scores/summary", { project_id: shown.project });
+  const names = items.map(item => item.scorer_name);
+  const rows = items.map((item, at) => {
+    const row = shown.rows.get(item.scorer_ref) ?? scorerRow(shown.project, item.scorer_ref);
+    shown.rows.set(item.scorer_ref, row);
+    row.show(item, names.indexOf(names[at]) === names.lastIndexOf(names[at]) ? names[at] : `${names[at]}:${digestOf(item.scorer_ref)}`);
+    return row;
+  });
+  const elements = rows.flatMap(row => row.elements);
+  if (!elements.length) return shown.inside.replaceChildren(make("div", "No scores yet.", "dim"));
+  if (elements.length === shown.body.children.length && shown.body.isConnected) return;
+  replace(shown.body, elements);
+  const heading = line("th", ["scorer", "result", "scores", "failed"], ["", "number", "number", "number"]);
+  if (!shown.body.isConnected) shown.inside.replaceChildren(make("table", [make("thead", heading), shown.body]));
+};
+// Summing up reads all scores of a project: only of those that are open, when something has changed, now and then.
+export const showProject = (project, outcomes) => {
+  let shown = projects.get(project);
+  if (!shown) {
+    shown = { ...foldable(), project, asked: 0, summed: null, rows: new Map(), body: make("tbody") };
+    shown.head.append(make("strong", project));
+    shown.element.open = projects.size === 0;
+    shown.element.addEventListener("toggle", () => shown.element.open ? renew(shown) : say(shown, ""));
+    projects.set(project, shown);
+    document.getElementById("projects").append(shown.element);
+  }
+  shown.outcomes = outcomes;
+  renew(shown);
+};
+const renew = shown => {
+  if (!shown.element.open || shown.summed === shown.outcomes || Date.now() - shown.asked < SUMMARY_EVERY) return;
+  const { outcomes } = shown;
+  guarded(shown, async () => { await summarize(shown); shown.summed = outcomes; });
+};
