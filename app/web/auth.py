@@ -79,6 +79,6 @@ def check_all_projects(request: web.Request, message: str, *loc: str) -> None:
 
 def _unauthorized() -> ApiError:
     message = "A valid API key is needed, as HTTP Basic api:KEY or as a Bearer token"
-    return problem(
-        401, ["header", "Authorization"], message, "unauthorized", WWW_Authenticate='Basic realm="callscore", Bearer'
-    )
+    # Only Basic is named: Chromium asks for no password where a second scheme follows in the same header.
+    named = ["header", "Authorization"]
+    return problem(401, named, message, "unauthorized", WWW_Authenticate='Basic realm="callscore"')
