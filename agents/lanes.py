@@ -138,12 +138,9 @@ def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
 
 
 def queued_in(chunk: Chunk, sought: Iterable[Task]) -> Iterator[tuple[Task, Target]]:
-    """Those of the tasks sought that are queued in a chunk, and where."""
+    """Those of the tasks sought, of its partition and project, that are queued in a chunk, and where."""
     here = {
-        (task.call_id, task.scorer_ref, task.occasion): task
-        for task in sought
-        if (task.partition, task.project_id) == (chunk.partition, chunk.project_id)
-        and task.scorer_ref in chunk.scorer_refs
+        (task.call_id, task.scorer_ref, task.occasion): task for task in sought if task.scorer_ref in chunk.scorer_refs
     }
     row = chunks.load(chunk.partition, chunk.request_id, chunk.number) if here else None
     if row is None:

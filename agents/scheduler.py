@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 
 from agents.lanes import Chunk, Lanes, queued_in
@@ -99,11 +99,19 @@ class Scheduler:
         """Return a task that was taken and cannot start after all."""
         self._lanes.put_back(task)
 
-    def queued(self, sought: Collection[Task]) -> Iterator[tuple[Task, Target]]:
-        """Those of the tasks sought that wait in lanes, and for which places."""
-        if sought:
-            for chunk in list(self._chunks.values()):
-                yield from queued_in(chunk, sought)
+    def queued(self, sought: Collection[Task], cancelled: Collection[tuple[int, str]]) -> Iterator[tuple[Task, Target]]:
+        """Those of the tasks sought that wait in lanes, and for which targets.
+
+        Requests that are `cancelled` in a partition do not count; they may have most of the chunks, and reading those
+        would hold the event loop.
+        """
+        places = defaultdict(list)
+        for task in sought:
+            places[task.partition, task.project_id].append(task)
+        for chunk in list(self._chunks.values()) if sought else ():
+            there = places.get((chunk.partition, chunk.project_id))
+            if there is not None and (chunk.partition, chunk.request_id) not in cancelled:
+                yield from queued_in(chunk, there)
 
     def settled(self, request_id: str, chunk_number: int, scorer: int, number: int) -> None:
         """A number of tasks of a chunk became terminal or parked."""

@@ -131,7 +131,7 @@ class Steering:
                 entry.withdrawn.extend(targets)
                 if not entry.task.targets:
                     left.append(entry)
-        for task, target in self._scheduler.queued([entry.task for entry in left]):
+        for task, target in self._scheduler.queued([entry.task for entry in left], self._stopped):
             # One is enough: the requests join by themselves, each when its lane is reached.
             if not task.targets:
                 task.targets = self.wanted(task.partition, [target])

@@ -58,8 +58,8 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until a task may probe. None are left if there are too many: the clock was set back since."""
-        left = self.shared.probe_at - now
-        return left if left <= self.shared.pause + LONGEST_PAUSE else 0.0
+        left, pause = self.shared.probe_at - now, self.shared.pause  # a worker of version 0.1.0 sends no pause
+        return left if not pause or left <= pause + LONGEST_PAUSE else 0.0
 
     def enter(self) -> bool:
         """A task starts; returns whether it is the probe."""
