@@ -79,7 +79,7 @@ def claim_instance(data_dir: Path, url: str) -> Instance:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        known = [folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url]
+        known = sorted(folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url)
         for name in (*known, *(f"instance-{number}" for number in range(1024))):
             if (lock := _lock(data_dir / name, url)) is not None:
                 (data_dir / name / "tables").mkdir(exist_ok=True)

@@ -177,10 +177,11 @@ def run() -> int:
     mode.loop.use("uvloop")
     loop = asyncio.new_event_loop()
     try:
-        app.claim_instance()
-        if settings.embedded:
+        if settings.embedded:  # first, so that a second service on the log leaves no folder with this URL
             opened = loop.run_until_complete(open_log(settings.log_path, settings.partitions))
             app.early_services.insert(0, shared.Held(opened))  # the first to start is the last to stop
+        app.claim_instance()
+        if settings.embedded:
             app.use_log(opened.id)
     except (EmbeddedLogError, FolderUnusable, AllTaken) as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -221,6 +221,7 @@ def test_an_import_shuts_out_services_and_when_killed_leaves_no_log_and_can_be_d
     service.spawn()
     assert service.wait_ended() == 1
     assert "open in another process" in service.log()
+    assert not list(service.data_dir.glob("instance-*"))  # else its next start might take that one, without tables
     process.kill()
     process.wait()
     assert making.exists()

@@ -23,6 +23,13 @@ def test_a_worker_takes_the_folder_that_it_had_last(tmp_path: Path) -> None:
     other.lock.close()
 
 
+def test_of_several_folders_that_a_worker_had_it_takes_the_first_one(tmp_path: Path) -> None:
+    held = [claim_instance(tmp_path, HERE) for _ in range(5)]
+    for instance in held:
+        instance.lock.close()
+    assert claim_instance(tmp_path, HERE).folder.name == "instance-0"
+
+
 def test_folders_of_two_machines_have_other_ids(tmp_path: Path) -> None:
     assert claim_instance(tmp_path / "a", HERE).id != claim_instance(tmp_path / "b", HERE).id
 
