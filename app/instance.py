@@ -1,12 +1,13 @@
 """Instance folders: each worker on a machine locks a folder of its own for its tables."""
 
 import fcntl
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from app.fsync import fsync
 
 LOCK = "lock"  # in each instance folder; contains the url of the last worker in it
 LOG_ID = "log-id"  # in each instance folder; says of which log its tables are
@@ -60,7 +61,7 @@ class Instance:
             if found != log_id:  # its tables go first, so that a kill in between leaves none that seem to be of this
                 shutil.rmtree(self.tables)
                 self.tables.mkdir()
-                _sync(self.folder)
+                fsync(self.folder)
             if found != log_id or not noted.exists():
                 noted.write_text(log_id)
         except OSError as error:
@@ -101,14 +102,6 @@ def _lock(folder: Path, url: str) -> IO[str] | None:
     lock.write(url)
     lock.flush()
     return lock
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _last_holder(folder: Path) -> str:

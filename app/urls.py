@@ -19,7 +19,7 @@ def is_host(text: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    return host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def with_port(server: str, default: int) -> str:

@@ -58,7 +58,7 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until a task may probe. None are left if there are too many: the clock was set back since."""
-        left, pause = self.shared.probe_at - now, self.shared.pause  # a worker of version 0.1.0 sends no pause
+        left, pause = self.shared.probe_at - now, self.shared.pause  # an older worker sends no pause
         return left if not pause or left <= pause + LONGEST_PAUSE else 0.0
 
     def enter(self) -> bool:

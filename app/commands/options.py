@@ -19,6 +19,15 @@ project_option = click.option("--project", type=Project(), required=True, help="
 table_limit_option = click.option(
     "--limit", metavar="N", type=click.IntRange(min=1), help="Show at most N. Default: 50 in a table, otherwise all."
 )
+
+
+def limit_option(least: int, default: int, text: str) -> Callable[..., Any]:
+    """--limit of a command that shows a few unless told otherwise."""
+    return click.option(
+        "--limit", metavar="N", type=click.IntRange(min=least), default=default, show_default=True, help=text
+    )
+
+
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 
 

@@ -15,7 +15,7 @@ from app.client.http import Client
 from app.client.output import note, print_json, print_line, stdout, table
 from app.client.scores import brief
 from app.client.text import clean, json_line
-from app.commands.options import bad_usage, client_options, json_lines_option, project_option
+from app.commands.options import bad_usage, client_options, json_lines_option, limit_option, project_option
 from app.commands.types import Project, Time
 
 
@@ -137,14 +137,7 @@ def _show_tried(tried: dict[str, Any]) -> None:
 @click.argument("one")
 @click.argument("other")
 @project_option
-@click.option(
-    "--limit",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="Show at most N disagreements.",
-)
+@limit_option(0, 10, "Show at most N disagreements.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @client_options
 async def compare(one: str, other: str, project: str, limit: int, as_json: bool, client: Client) -> None:

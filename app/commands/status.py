@@ -12,7 +12,7 @@ from app.client.output import note, print_json, print_line, stdout, table
 from app.client.requests import TERMINAL, name_of
 from app.client.text import clean, number, plural
 from app.commands.listing import print_items
-from app.commands.options import bad_usage, client_options, json_lines_option
+from app.commands.options import bad_usage, client_options, json_lines_option, limit_option
 
 
 @click.command()
@@ -28,14 +28,7 @@ from app.commands.options import bad_usage, client_options, json_lines_option
     help="With --retry: only tasks that failed with this error. Repeatable.",
 )  # fmt: skip
 @click.option("--watch", is_flag=True, help="Show progress until the request is finished.")
-@click.option(
-    "--limit",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Without REQUEST_ID: list at most N.",
-)
+@limit_option(1, 20, "Without REQUEST_ID: list at most N.")
 @json_lines_option
 @client_options
 async def status(

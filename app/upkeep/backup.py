@@ -9,6 +9,7 @@ from app.client.errors import CommandError
 from app.client.http import Client, Service
 from app.embedded.backup import checkpoint_of, checkpoint_place
 from app.embedded.errors import LogLocked, LogNotEmpty
+from app.fsync import fsync
 from app.settings import get_settings
 from app.upkeep import paths
 from app.upkeep.errors import as_command_errors
@@ -64,7 +65,7 @@ def _move(made: Path, directory: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(made, partial)
         for path in (*partial.iterdir(), partial):
-            paths.sync(path)
+            fsync(path)
         partial.rename(directory)
         shutil.rmtree(made)
-    paths.sync(directory.parent)
+    fsync(directory.parent)

@@ -11,6 +11,7 @@ from app.embedded.log import Log
 from app.embedded.record import Record
 from app.embedded.store import is_log
 from app.embedded.view import LOCK, View, take_lock
+from app.fsync import fsync
 from app.settings import Settings
 from app.upkeep import paths, topic_names
 
@@ -126,7 +127,7 @@ def _swap(making: Path, path: Path) -> None:
             found.unlink()
     (path / LOCK).unlink()
     making.rename(path)
-    paths.sync(path.parent)
+    fsync(path.parent)
 
 
 def _check_empty(view: View) -> None:

@@ -1,6 +1,5 @@
 """Where the log and the tables of the settings are on disk."""
 
-import os
 from pathlib import Path
 
 from app.client.errors import BadInput, CommandError
@@ -29,12 +28,3 @@ def check_no_tables(settings: Settings) -> None:
                 f"{folder.absolute()} contains the tables of another log. "
                 f"Delete {settings.data_dir.absolute()}/instance-*, or set another CALLSCORE_DATA_DIR, and try again."
             )
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a directory, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -82,7 +82,7 @@ def test_a_worker_that_those_on_other_machines_cannot_reach_is_refused() -> None
         Settings(broker="kafka://127.0.0.1,a").check_reachable()
     for reachable in (
         Settings(),
-        Settings(broker="kafka://[::1],127.0.0.1:1,localhost"),
+        Settings(broker="kafka://[::1],127.0.0.1:1,LOCALHOST"),
         Settings(broker="kafka://a", advertised_url="http://127.0.0.1:6066"),
         Settings(broker="kafka://a", web_host="10.0.0.1", api_keys=Path(__file__), cluster_secret="x"),
     ):
