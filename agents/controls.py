@@ -1,4 +1,4 @@
-"""Takes in cancels and retries of accepted requests; `agents.steering` carries them out.
+"""Takes in rules, and cancels and retries of accepted requests, which `agents.steering` carries out.
 
 The record of a control is acknowledged once it is carried out, so that a restart does not forget it.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from agents.scoring import scoring
 from agents.stream import acknowledge, apply, each
 from app import topics
+from app.events import RuleSet
 from app.faust_app import app
 from tables import folds
 
@@ -18,7 +19,7 @@ async def steer(stream: Any) -> None:
     async for record in each(stream.noack()):
         done = partial(acknowledge, record.event)
         control, number = apply(record, folds.CONTROLS) or (None, None)
-        if control is None or number is None:  # it is a dead letter, or a control that came before
-            done()
+        if isinstance(control, RuleSet) or control is None or number is None:
+            done()  # nothing is left to do: it also may be a dead letter, or a control that came before
         else:
             scoring.steering.obey(record.at.partition, control.request_id, number, done)

@@ -5,28 +5,23 @@ A cancel at once stops the tasks in this worker's memory. All else is done by ev
 """
 
 import asyncio
-import contextvars
-import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
+from agents.background import Background
 from agents.lanes import Chunk
 from agents.outbox import Outbox
 from agents.parking import Parking
 from agents.scheduler import Scheduler
 from app import events, ids, topics
 from app.events import Control, RequestCancelled, Target
-from app.exits import EXIT_STUCK, die
-from app.faust_app import app
 from app.positions import positions
 from app.slices import Turns
 from tables import chunks, controls, controls_in_progress, in_flight, progress, scores, tasks
 from tables.in_flight import Entry
 from tables.progress import State
-
-log = logging.getLogger(__name__)
 
 _EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
 _CONTROLS = 16  # of a request that are kept while they are applied to its chunks, which mostly lack the same
@@ -52,7 +47,7 @@ class Steering:
         self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
         self._stopped: set[tuple[int, str]] = set()  # cancelled requests for which tasks may still be parked
         self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("a request cannot be steered")
 
     def obey(self, partition: int, request_id: str, number: int, done: Callable[[], None]) -> None:
         """Carry out a control that is in tables/controls; `done` is called when nothing is owed any more."""
@@ -62,7 +57,9 @@ class Steering:
             self._stop_request(partition, request_id)
         if self._scheduler.is_open(partition):
             changed = controls_in_progress.begin(partition, request_id)
-            work = self._spawn(self._carry_out(partition, request_id, number, lambda: _resolve(changed), done))
+            work = self._background.spawn(
+                self._carry_out(partition, request_id, number, lambda: _resolve(changed), done)
+            )
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cancelled
         else:
             self._early.append((partition, request_id, number, done))
@@ -75,7 +72,7 @@ class Steering:
 
     def admit(self, chunk: Chunk) -> None:
         """A chunk of a request that was cancelled or retried: score it once its progress is up to date."""
-        self._spawn(self._admit(chunk))
+        self._background.spawn(self._admit(chunk))
 
     def wanted(self, partition: int, targets: list[Target]) -> list[Target]:
         """Those of a task's targets whose request is not being cancelled."""
@@ -85,29 +82,10 @@ class Steering:
 
     def clear(self) -> None:
         """Partitions were assigned anew: the log delivers again what is owed."""
-        for task in self._tasks:
-            task.cancel()
-        self._tasks.clear()
+        self._background.cancel()
         self._early.clear()
         self._stopped.clear()
         self._orders.clear()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        # An empty context: the work must neither see nor change the stream event that happens to be current.
-        task = asyncio.get_running_loop().create_task(self._guard(work), context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    @staticmethod
-    async def _guard(work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            if app.producer.failed is not None:
-                return  # nothing can be written: the control is delivered again when that is over
-            log.critical("a request cannot be steered", exc_info=True)
-            die(EXIT_STUCK)
 
     # --- at once ---
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": Entry("app.commands.status:status", "Show score requests; cancel or retry one."),
     "scores": Entry("app.commands.scores:scores", "Show scores, a summary of them, or which are missing."),
     "scorers": Entry("app.commands.groups:scorers", "List, publish, try and compare scorers."),
+    "rules": Entry("app.commands.groups:rules", "Score calls as they are logged."),
     "keys": Entry("app.commands.groups:keys", "Create API keys."),
     "log": Entry("app.commands.groups:log", "Inspect, back up, export and import the log."),
     "dead-letters": Entry("app.commands.groups:dead_letters", "Show, retry or dismiss records that failed."),

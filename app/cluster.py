@@ -8,7 +8,7 @@ other way, but for the export of a table's raw rows (app/web/rows.py).
 import asyncio
 import importlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -307,13 +307,23 @@ async def catch_up(partition: int) -> bool:
     A kill can fall between the changelog records of one event; until that is redelivered, a request may look completed
     and lack a score. Returns False if partitions were assigned again meanwhile.
     """
+    if not await reach_ends(partition, topics.ALL):
+        return False
+    _behind.discard(partition)
+    return True
+
+
+async def reach_ends(partition: int, of: Iterable[topics.Topic]) -> bool:
+    """Wait until this worker has applied all that these topics hold in a partition now.
+
+    Returns False if partitions were assigned again meanwhile.
+    """
     assignment = app.rebalancing_count
-    ends = {topic.name: await _end_once_available(topic.name, partition) for topic in topics.ALL}
+    ends = {topic.name: await _end_once_available(topic.name, partition) for topic in of}
     for topic, end in ends.items():
         await positions.reached(topic, partition, end - 1)
         if assignment != app.rebalancing_count:
             return False
-    _behind.discard(partition)
     return True
 
 

@@ -68,6 +68,14 @@ Number = Annotated[int, Meta(ge=0, lt=2**31)]
 # --- score-requests ------------------------------------------------------------------------------
 
 
+class RuleBatch(Struct):
+    """What a rule decided about calls of one partition: it sampled those of the chunk, and these it did not."""
+
+    rule_id: str
+    sampled_out: Annotated[list[str], Meta(max_length=MOST_IN_CHUNK)]
+    open_until: float  # when its request takes no more calls
+
+
 class ScoreRequested(Event):
     """One chunk of a request: calls of one partition, to be scored by every ref."""
 
@@ -78,6 +86,7 @@ class ScoreRequested(Event):
     scorer_refs: Annotated[list[str], Meta(max_length=MOST_IN_CHUNK)]
     occasion: str = ""
     requested_at: float
+    rule: RuleBatch | None = None  # if a rule made it
 
 
 class RequestClaimed(Event):
@@ -94,7 +103,10 @@ class RequestClaimed(Event):
 
 
 class RequestAccepted(Event):
-    """A request's header, written last: all its chunks are in the log."""
+    """A request's header, written last: all its chunks are in the log.
+
+    That of a rule is written after its first chunk in any partition: others follow, so it counts neither.
+    """
 
     request_id: str
     project_id: str
@@ -105,6 +117,8 @@ class RequestAccepted(Event):
     requested_by: str | None
     requested_at: float
     body: str | None = None  # digest of the HTTP body, under an `Idempotency-Key`
+    rule_id: str | None = None
+    open_until: float | None = None  # as in RuleBatch
 
 
 RequestEvent = ScoreRequested | RequestClaimed | RequestAccepted
@@ -318,6 +332,21 @@ class RequestRetried(Event):
 Control = RequestCancelled | RequestRetried
 
 
+class RuleSet(Event):
+    """From `asked_at` on, calls of a project that a rule matches, or a share of them, are scored as they are logged."""
+
+    control_id: str
+    rule_id: str
+    project_id: str
+    name: str
+    scorer_refs: list[str]
+    where: dict[str, Any]  # conditions on a call: see app/rules
+    sample_rate: float
+    status: Literal["active", "paused", "removed"]
+    asked_by: str | None
+    asked_at: float
+
+
 # --- dead-letters --------------------------------------------------------------------------------
 
 BuryReason = Literal["undecodable", "unknown_version", "call_rewritten", "call_too_large"]
@@ -395,6 +424,6 @@ decode_call = Decoder(CallLogged).decode
 decode_scorer = Decoder(ScorerPublished).decode
 decode_request: Callable[[bytes], RequestEvent] = Decoder(RequestEvent).decode
 decode_score_events = Decoder(ScoreEvents).decode
-decode_control: Callable[[bytes], Control] = Decoder(Control).decode
+decode_control: Callable[[bytes], Control | RuleSet] = Decoder(Control | RuleSet).decode
 decode_letter: Callable[[bytes], LetterEvent] = Decoder(LetterEvent).decode
 decode_weave: Callable[[bytes], WeaveEvent] = Decoder(WeaveEvent).decode

@@ -24,6 +24,7 @@ import agents.recorder
 import agents.scorers
 import agents.weave  # noqa: F401 - each registers its agent
 from agents.gossip import tell_pauses
+from agents.rules import rules
 from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
@@ -109,6 +110,7 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
 async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
     """Stop scoring: others may work on the revoked partitions before this worker has recovered its new ones."""
     scoring.revoked()
+    rules.clear()
 
 
 @app.on_rebalance_complete.connect
@@ -117,6 +119,7 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     cluster.assigned()
     shares.reassigned()
     scoring.reassigned(cluster.partitions_here())
+    rules.clear()
     owned = {(tp.topic, tp.partition) for tp in app.consumer.assignment()}
     for where in owned:
         positions.forget(*where)
@@ -132,6 +135,7 @@ def open_partitions() -> None:
             positions.applied(tp.topic, tp.partition, committed - 1)
         if tp.topic == topics.score_events.name:
             opened.append(app.add_future(scoring.open(tp.partition)))
+            opened.append(app.add_future(rules.open(tp.partition)))
     app.add_future(say_ready(opened))
 
 
@@ -156,7 +160,9 @@ def kafka_topics() -> dict[str, Mapping[str, str]]:
 app.when_assigned.append(open_partitions)
 app.when_stopping.append(cluster.stop)
 app.when_stopping.append(scoring.stop_all)
+app.when_stopping.append(rules.clear)
 app.when_halted.append(scoring.halted)
+app.when_halted.append(rules.clear)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.runner))
 app.early_services.append(Watchdog(get_settings().stuck_after))

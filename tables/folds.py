@@ -17,6 +17,7 @@ from app.events import (
     LetterEvent,
     RequestAccepted,
     RequestClaimed,
+    RuleSet,
     ScoreEvents,
     ScoreRequested,
     ScorerPublished,
@@ -30,7 +31,7 @@ from app.events import (
     decode_weave,
 )
 from app.structs import MAX_DEPTH, is_deep
-from tables import calls, chunks, claims, controls, dead_letters, requests, scorers, weave
+from tables import calls, chunks, claims, controls, dead_letters, requests, rules, scorers, weave
 from tables.at import At
 from tables.changes import Changes
 
@@ -80,6 +81,8 @@ _KEYED = (
     "project_id",
     "ref",
     "request_id",
+    "rule_id",
+    "sampled_out",
     "scorer_ref",
     "scorer_refs",
     "topic",
@@ -89,7 +92,8 @@ _KEYED = (
 
 def _check_keys(event: Any) -> None:
     """Raise CannotApply if a key would be split in other places than it was joined at."""
-    for one in event.events if isinstance(event, ScoreEvents) else [event]:
+    ruled = [event.rule] if isinstance(event, ScoreRequested) and event.rule is not None else []
+    for one in event.events if isinstance(event, ScoreEvents) else [event, *ruled]:
         named = {name: getattr(one, name, None) or "" for name in _KEYED}
         named["targets"] = [target.request_id for target in getattr(one, "targets", ())]
         for name, value in named.items():
@@ -140,16 +144,23 @@ def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -
         known = requests.load(at.partition, event.request_id)
         requests.save(at.partition, requests.fold(known, event, at.offset))
         return None
-    row = chunks.fold(chunks.load(at.partition, event.request_id, event.chunk), event, at.offset)
+    chunk = event.replace(rule=None)  # which tables/rules keeps
+    row = chunks.fold(chunks.load(at.partition, event.request_id, event.chunk), chunk, at.offset)
     chunks.save(at.partition, row)
+    if event.rule is not None and row.offset == at.offset:
+        rules.save_batch(at.partition, event, at.offset)
     return row
 
 
-def _control(at: At, control: Control) -> int | None:
-    """Returns the control's number; None if it is known from another offset."""
+def _control(at: At, control: Control | RuleSet) -> int | None:
+    """Returns the number of a request's control; None if it is known from another offset, or sets a rule."""
     if len(control.encode()) > controls.MAX_BYTES:
-        detail = f"control {control.control_id:.512} of request {control.request_id:.512}: it exceeds"
+        whose = f"rule {control.rule_id}" if isinstance(control, RuleSet) else f"request {control.request_id}"
+        detail = f"control {control.control_id:.512} of {whose:.520}: it exceeds"
         raise CannotApply("undecodable", f"{detail} {controls.MAX_BYTES} bytes")
+    if isinstance(control, RuleSet):
+        rules.save(at.partition, control, at.offset)
+        return None
     return controls.save(at.partition, control, at.offset)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from app import ids
 from app.slices import Turns
-from tables import calls, chunks, in_flight, pauses, progress, scores, tasks
+from tables import calls, chunks, in_flight, pauses, progress, rules, scores, tasks
 from tables.base import Table
 from tables.paging import Page
 from tables.progress import State
@@ -22,6 +22,7 @@ Json = dict[str, Any]
 
 Reason = Literal[
     "never_asked",
+    "sampled_out",
     "queued",
     "paused",
     "running",
@@ -194,7 +195,10 @@ class _Scorer:
         if any(place.state is State.CANCELLED for place in asked):
             return gap | {"reason": "cancelled"}
         # Any other task is on its way from one of these states to another.
-        return gap | {"reason": "queued" if asked else "never_asked"}
+        if asked:
+            return gap | {"reason": "queued"}
+        left_out = rules.sampled_out(self._partition, self._project_id, call_id, self._ref)
+        return gap | ({"reason": "never_asked"} if left_out is None else {"reason": "sampled_out", "since": left_out})
 
 
 def _paused(pause: pauses.Pause, due: float = 0.0) -> Json:

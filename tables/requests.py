@@ -17,7 +17,8 @@ from tables.base import Table, first_wins, successor
 from tables.paging import Page, Slice
 
 table = Table("requests")
-_BY_TIME = ids.SEPARATOR  # prefix of the rows that find a request by time; no request id starts with it
+# Prefixes of the rows that find a request by time: one that a client made, or one of a rule. No request id starts so.
+_BY_TIME, _OF_RULE = ids.SEPARATOR, b"\x01"
 
 
 class Row(RequestAccepted, tag="RequestAccepted"):
@@ -47,13 +48,20 @@ def load(partition: int, request_id: str) -> Row | None:
 
 def save(partition: int, row: Row) -> None:
     table.put_row(partition, row.request_id.encode(), row.encode())
-    table.put_row(partition, _BY_TIME + row.place.encode(), row.request_id.encode())
+    table.put_row(partition, _by_time(row.rule_id) + row.place.encode(), row.request_id.encode())
 
 
-def newest_first(partition: int, before: str | None = None) -> Iterator[Row]:
-    """The requests in this partition, newest first, starting before a place."""
-    start = successor(_BY_TIME) if before is None else _BY_TIME + before.encode()
-    for _, request_id in table.scan_back(partition, start):
+def _by_time(rule_id: str | None) -> bytes:
+    return _BY_TIME if rule_id is None else _OF_RULE + rule_id.encode() + ids.SEPARATOR
+
+
+def newest_first(partition: int, before: str | None = None, rule_id: str | None = None) -> Iterator[Row]:
+    """The requests of clients, or of a rule, in this partition, newest first, starting before a place."""
+    prefix = _by_time(rule_id)
+    start = successor(prefix) if before is None else prefix + before.encode()
+    for key, request_id in table.scan_back(partition, start):
+        if not key.startswith(prefix):
+            return
         row = load(partition, request_id.decode())
         assert row is not None, "a request has both rows"
         yield row
@@ -74,10 +82,20 @@ def find(partition: int, request_id: str) -> dict[str, Any] | None:
     return None if row is None else row.as_dict()
 
 
-def page(partition: int, before: str | None, rows: int, project_id: str | None, globs: list[str]) -> Page:
-    """Headers by their place, newest first, of one project (None: of all), if a glob matches the project."""
+def page(
+    partition: int,
+    before: str | None,
+    rows: int,
+    project_id: str | None,
+    globs: list[str],
+    rule_id: str | None = None,
+) -> Page:
+    """Headers by their place, newest first, of one project (None: of all), if a glob matches the project.
+
+    They are of requests that clients made, or of those of one rule.
+    """
     found = Slice(rows)
-    for row in newest_first(partition, before):
+    for row in newest_first(partition, before, rule_id):
         wanted = project_id is None or row.project_id == project_id
         if wanted and any(fnmatchcase(row.project_id, glob) for glob in globs):
             found.add(row.place, row.as_dict())

@@ -23,6 +23,14 @@ _SCORERS = {
     "compare": Entry("app.commands.scorers:compare", "Compare the scores of two scorers."),
     "costs": Entry("app.commands.scorers:costs", "Show what the scorers of a project cost."),
 }
+_RULES = {
+    "list": Entry("app.commands.rules:list_", "List the rules of a project."),
+    "set": Entry("app.commands.rules:set_", "Make or replace a rule."),
+    "pause": Entry("app.commands.rules:pause", "Pause a rule."),
+    "resume": Entry("app.commands.rules:resume", "Resume a paused rule."),
+    "remove": Entry("app.commands.rules:remove", "Remove a rule."),
+    "calls": Entry("app.commands.rules:calls", "List the calls that a rule matched."),
+}
 _KEYS = {
     "add": Entry("app.commands.keys:add", "Create an API key."),
 }
@@ -59,6 +67,11 @@ async def scorers(project: str | None, kinds: bool, as_json: bool, client: "Clie
         from app.commands.scorers import list_
 
         await list_(client, project, kinds, as_json)
+
+
+@click.group(cls=LazyGroup, entries=_RULES)
+def rules() -> None:
+    """Score calls as they are logged: all that meet conditions, or a share of them."""
 
 
 @click.group(cls=LazyGroup, entries=_KEYS)

@@ -1,12 +1,9 @@
 """callscore scorers, and scorers publish, show, try, compare and costs"""
 
-import json
-import math
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-import orjson
 
 from app.client import agreement
 from app.client import costs as client_costs
@@ -16,6 +13,7 @@ from app.client.output import note, print_json, print_line, stdout, table
 from app.client.scores import brief
 from app.client.text import clean, json_line
 from app.commands.options import bad_usage, client_options, json_lines_option, limit_option, project_option
+from app.commands.pairs import decoded, named
 from app.commands.types import Project, Time
 
 
@@ -82,8 +80,8 @@ async def publish(
     """
     if pairs and params is not None:
         raise bad_usage("Use either --param or --params, not both.")
-    given = _object(params) if params is not None else _named(pairs, "--param")
-    policy = _named(policies, "--policy")
+    given = _object(params) if params is not None else named(pairs, "--param")
+    policy = named(policies, "--policy")
     scorer = await client_scorers.publish(client, name, kind, given, project, policy)
     if as_json:
         print_json(scorer)
@@ -179,47 +177,9 @@ async def costs(project: str, since: datetime | None, until: datetime | None, as
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = _json(text, "--params")
+        value = decoded(text, "--params")
     except ValueError:
         value = None
     if not isinstance(value, dict):
         raise bad_usage("--params must be a JSON object.")
     return value
-
-
-def _named(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in (_pair(pair, option) for pair in pairs):
-        if name in found:
-            raise bad_usage(f"{option} {name} is given twice.")
-        found[name] = value
-    return found
-
-
-def _pair(pair: str, option: str) -> tuple[str, Any]:
-    name, equals, text = pair.partition("=")
-    if not (name and equals):
-        raise bad_usage(f"{option} must be name=value, not {pair!r}.")
-    try:
-        return name, _json(text, f"{option} {name}")
-    except ValueError:
-        return name, text
-
-
-def _json(text: str, option: str) -> Any:
-    """The value of JSON without NaN and Infinity. Raises ValueError."""
-    value = json.loads(text, parse_constant=_not_json, parse_float=_finite)
-    try:
-        orjson.dumps(value)
-    except TypeError as error:
-        raise bad_usage(f"{option} cannot be sent: {error}.") from None
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _not_json(text)
-
-
-def _not_json(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")

@@ -92,7 +92,8 @@ class Recut:
             else:
                 yield record._replace(partition=self._owner(record))
         for record, header in headers:
-            counted = header.replace(chunks=self._chunks[header.request_id])
+            chunks = self._chunks[header.request_id] if header.rule_id is None else 0
+            counted = header.replace(chunks=chunks)
             yield record._replace(partition=self._owner(record), value=counted.encode())
 
     def _chunk(self, record: Record, event: ScoreRequested) -> Iterator[Record]:
@@ -100,6 +101,9 @@ class Recut:
         if where in self._cuts:
             return  # the first one counts
         calls: defaultdict[int, list[str]] = defaultdict(list)
+        sampled_out: defaultdict[int, list[str]] = defaultdict(list)
+        for call_id in () if event.rule is None else event.rule.sampled_out:
+            sampled_out[self._partition_of(event.project_id, call_id)].append(call_id)
         partitions, indices = array("H"), array("I")
         for call_id in event.call_ids:
             partition = self._partition_of(event.project_id, call_id)
@@ -107,10 +111,11 @@ class Recut:
             indices.append(len(calls[partition]))
             calls[partition].append(call_id)
         numbers = {}
-        for partition, call_ids in calls.items():
+        for partition in {**calls, **sampled_out}:
             number = numbers[partition] = self._chunks[event.request_id]
             self._chunks[event.request_id] += 1
-            chunk = event.replace(chunk=number, call_ids=call_ids)
+            rule = event.rule and event.rule.replace(sampled_out=sampled_out[partition])
+            chunk = event.replace(chunk=number, call_ids=calls[partition], rule=rule)
             key = ids.chunk_key(event.request_id, number)
             yield record._replace(partition=partition, key=key, value=chunk.encode())
         self._cuts[where] = Cut(partitions, indices, numbers)

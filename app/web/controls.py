@@ -110,12 +110,7 @@ async def _order(control: Control, header: RequestAccepted, before: dict[str, An
 
     200 if that shows it; 202, and how it stood before, if it will only be carried out later, since workers are away.
     """
-    key, value = control.request_id.encode(), control.encode()
-    everywhere = range(topics.partitions())
-    log_writes.check(topics.controls, everywhere)
-    copies = [log_writes.append(topics.controls, key, value, number) for number in everywhere]
-    await log_writes.durable(copies)
-    offsets = [copy.acknowledged.result().offset for copy in copies]
+    offsets = await log_writes.everywhere(topics.controls, control.request_id.encode(), control.encode())
     try:
         with cluster.noting() as silent:
             async with asyncio.timeout(_EFFECT_SECONDS):

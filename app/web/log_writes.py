@@ -89,6 +89,15 @@ async def durable(written: Iterable[Writing]) -> None:
         raise unavailable(f"The log cannot take this now; nothing has been accepted, send it again ({reason})")
 
 
+async def everywhere(topic: topics.Topic, key: bytes, value: bytes) -> list[int]:
+    """Write a copy of a record to every partition; returns their offsets, once all are durable. Raises as `durable`."""
+    partitions = range(topics.partitions())
+    check(topic, partitions)
+    copies = [append(topic, key, value, partition) for partition in partitions]
+    await durable(copies)
+    return [copy.acknowledged.result().offset for copy in copies]
+
+
 async def seen(topic: topics.Topic, key: bytes) -> None:
     """Return once everything that the key's partition holds now is in the tables of its owner.
 

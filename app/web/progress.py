@@ -8,7 +8,7 @@ from app.events import RequestAccepted
 from app.usage import Usage, total_usage
 from app.web.costs import cost
 from app.web.responses import timestamp
-from tables import pauses, request_progress
+from tables import pauses, request_progress, rules
 from tables.request_progress import Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a timestamp can have is 9999
@@ -42,6 +42,7 @@ async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[
         cursors = [
             counts[partition]["next"] if partition in counts else None for partition in range(topics.partitions())
         ]
+    headers = await _with_calls(headers)  # last, so that no more tasks have ended than there are
     return [
         describe(
             header,
@@ -53,6 +54,16 @@ async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[
         | {"cost": cost(spent[request_id])}
         for header, request_id in zip(headers, request_ids, strict=True)
     ]
+
+
+async def _with_calls(headers: list[RequestAccepted]) -> list[RequestAccepted]:
+    """The headers, those of rules with the calls that they have so far."""
+    of_rules = [header.request_id for header in headers if header.rule_id is not None]
+    if not of_rules:
+        return headers
+    found = await cluster.everywhere(rules.calls_of, of_rules)
+    calls = dict(zip(of_rules, map(sum, zip(*found.values(), strict=True)), strict=True)) if found else {}
+    return [header.replace(calls=calls.get(header.request_id, header.calls)) for header in headers]
 
 
 def _paused(headers: list[RequestAccepted]) -> dict[str, list[int]]:
@@ -90,7 +101,8 @@ def describe(
         now: Unix seconds.
 
     Returns:
-        The shape of `GET /score-requests/{id}`. `rate` is how many tasks ran per second since the request, to three
+        The shape of `GET /score-requests/{id}`. A rule's request runs until its hour is over and its tasks have ended.
+        `rate` is how many tasks ran per second since the request, to three
         digits; null if none did. `eta` is when it will be finished at that rate; null if it is finished, or if that is
         unknown, as while tasks are paused or wait for their call.
     """
@@ -111,7 +123,7 @@ def describe(
         tasks[stored] -= moved
         tasks["running"] += moved
     terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
-    finished = terminal == total
+    finished = terminal == total and (header.open_until is None or now >= header.open_until)
     ended = (finished_at if total else header.requested_at) if finished else None
     rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header.requested_at)
     return {
@@ -120,6 +132,7 @@ def describe(
         "status": ("cancelled" if tasks["cancelled"] else "completed") if finished else "running",
         "tasks": {"total": total, **{state: tasks[state] for state in TASK_STATES}, "reused": reused},
         "scorer_refs": header.scorer_refs,
+        "rule_id": header.rule_id,
         "requested_by": header.requested_by,
         "requested_at": timestamp(header.requested_at),
         "finished_at": None if ended is None else timestamp(ended),

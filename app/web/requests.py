@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from pydantic import Field
 
 from app import ids, topics
 from app.events import RequestAccepted
@@ -25,6 +26,7 @@ _NAMED = ("path", "request_id")
 
 class RequestsQuery(PageQuery):
     project_id: Id | None = None
+    rule_id: Id | None = Field(None, description="The requests of this rule, in place of those that clients made.")
 
     def gave(self, key: str) -> bool:
         return requests.is_place(key)
@@ -46,7 +48,8 @@ async def list_requests(request: web.Request) -> web.Response:
         # Who lists requests right after submitting one means that one too.
         await log_writes.all_seen(topics.score_requests)
     globs = list(request[USER].projects)
-    found, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs)
+    of_rule = () if query.rule_id is None else (query.rule_id,)  # which workers of before do not know
+    found, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs, *of_rule)
     headers = [msgspec.convert(header, RequestAccepted) for header in found]
     items: list[dict[str, Any]] = []
     for begin in range(0, len(headers), _DESCRIBED_AT_ONCE):

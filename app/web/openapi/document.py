@@ -6,13 +6,32 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from app.web import calls, controls, dead_letters, gaps, history, requests, scorers, scores, spending, summary, trying
+from app.web import (
+    calls,
+    controls,
+    dead_letters,
+    gaps,
+    history,
+    requests,
+    rules,
+    scorers,
+    scores,
+    spending,
+    summary,
+    trying,
+)
 from app.web.openapi import contract, past, weave
 from app.web.openapi.models import parameter, schemas_of
 from app.web.openapi.operations import content, error_response, operation, page, with_path_parameters
 from app.web.openapi.schemas import SCHEMAS, enum
 
-_BODIES = (controls.RequestRetry, dead_letters.LetterOrder, scorers.ScorerPublication, trying.ScorerTrial)
+_BODIES = (
+    controls.RequestRetry,
+    dead_letters.LetterOrder,
+    rules.RulePublication,
+    scorers.ScorerPublication,
+    trying.ScorerTrial,
+)
 
 _SUBMITTING = (
     "Once answered, the whole request is durable, and is processed in the background. The answer is "
@@ -127,6 +146,31 @@ PATHS: dict[str, Any] = with_path_parameters(
                 "Trial",
                 body="ScorerTrial",
             )
+        },
+        "/rules": {
+            "get": operation("Rules", "The rules of a project, by name", "RulePage", query=rules.RulesQuery),
+            "post": operation(
+                "Rules",
+                "Score calls as they are logged, from now on; 200 if it replaced a rule",
+                "Rule",
+                body="RulePublication",
+                status=201,
+                also={"200": {"description": "It replaced a rule", "content": content("Rule")}},
+            ),
+        },
+        "/rules/{rule_id}": {"get": operation("Rules", "One rule, also if it was removed", "Rule")},
+        "/rules/{rule_id}/calls": {
+            "get": operation(
+                "Rules",
+                "The calls that a rule matched, those left out of its sample included",
+                "DecisionPage",
+                query=rules.DecisionsQuery,
+            )
+        },
+        "/rules/{rule_id}/pause": {"post": operation("Rules", "Score no further calls until it is resumed", "Rule")},
+        "/rules/{rule_id}/resume": {"post": operation("Rules", "Score calls again, from now on", "Rule")},
+        "/rules/{rule_id}/remove": {
+            "post": operation("Rules", "Score no further calls; what it decided is kept", "Rule")
         },
         "/dead-letters": {
             "get": operation(

@@ -53,6 +53,7 @@ SCHEMAS: dict[str, Schema] = {
             "status": enum("running", "completed", "cancelled"),
             "tasks": _COUNTS,
             "scorer_refs": array(STRING),
+            "rule_id": {**nullable(STRING), "description": "The rule that made it; null if a client did."},
             "requested_by": nullable(STRING),
             "requested_at": TIME,
             "finished_at": nullable(TIME),
@@ -221,6 +222,30 @@ SCHEMAS: dict[str, Schema] = {
             "workers": array(struct({"url": STRING, "state": enum("closed", "open", "half_open")})),
         }
     ),
+    "Rule": struct(
+        {
+            "rule_id": STRING,
+            "project_id": STRING,
+            "name": STRING,
+            "status": enum("active", "paused", "removed"),
+            "scorer_refs": array(STRING),
+            "where": {**ANY_OBJECT, "description": "The value, or the list of values, that a call must have there."},
+            "sample_rate": NUMBER,
+            "set_by": nullable(STRING),
+            "set_at": TIME,
+            "created_at": TIME,
+            "calls": struct(dict.fromkeys(("matched", "sampled", "sampled_out"), INTEGER)),
+            "last_matched_at": nullable(TIME),
+        },
+    ),
+    "Decision": struct(
+        {
+            "call_id": STRING,
+            "decision": enum("sampled", "sampled_out"),
+            "at": TIME,
+            "request_id": {**nullable(STRING), "description": "The rule's request that scores it."},
+        },
+    ),
     "Call": struct(
         {
             "id": STRING,
@@ -252,6 +277,8 @@ SCHEMAS: dict[str, Schema] = {
     "CallPage": page_of("Call"),
     "ScorerPage": page_of("Scorer"),
     "BreakerPage": page_of("Breaker"),
+    "RulePage": page_of("Rule"),
+    "DecisionPage": page_of("Decision"),
     "ScorerKindPage": page_of("ScorerKind"),
     "Summary": struct({"items": array(ref("ScorerSummary"))}),
     "Health": struct({"status": STRING, "reason": STRING}, optional=("reason",)),

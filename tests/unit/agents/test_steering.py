@@ -74,7 +74,7 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
         for _ in chunks.of_request(0, "r"):
             await asyncio.sleep(60)
 
-    at_work = scoring.steering._spawn(read())
+    at_work = scoring.steering._background.spawn(read())
     await asyncio.sleep(0)
     await app.on_partitions_revoked.send(set())
     await asyncio.wait([at_work], timeout=5)

@@ -143,7 +143,7 @@ def test_too_few_open_files_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_files, "limit", lambda: 256)
     [one] = data_dir.open_files(get_settings())
     assert one.level is Level.WRONG
-    assert "This process may have 256 files open, and needs 772 to begin with" in one.sentence
+    assert "This process may have 256 files open, and needs 820 to begin with" in one.sentence
 
 
 def test_a_python_that_is_too_old_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

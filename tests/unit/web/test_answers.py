@@ -377,7 +377,13 @@ def paths_that_take_a_body() -> list[str]:
 
 
 _GZIP_HEADER = gzip.compress(b"{}")[:10]
-_BODILESS = ("/score-requests/{request_id}/cancel", "/breakers/{scorer}/close")
+_BODILESS = (
+    "/score-requests/{request_id}/cancel",
+    "/breakers/{scorer}/close",
+    "/rules/{rule_id}/pause",
+    "/rules/{rule_id}/resume",
+    "/rules/{rule_id}/remove",
+)
 
 
 @pytest.mark.parametrize("path", paths_that_take_a_body())

@@ -1,0 +1,43 @@
+"""Work of an agent that goes on beside its stream, until partitions are assigned anew."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from app.exits import EXIT_STUCK, die
+from app.faust_app import app
+
+log = logging.getLogger(__name__)
+
+
+class Background:
+    """Tasks that end the process if one fails, unless nothing can be written: then the log delivers again later."""
+
+    def __init__(self, what: str) -> None:
+        """`what` a failed task could not do, for the log."""
+        self._what = what
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        # An empty context: the work must neither see nor change the stream event that happens to be current.
+        task = asyncio.get_running_loop().create_task(self._guard(work), context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def cancel(self) -> None:
+        """Cancel all that goes on."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            if app.producer.failed is not None:
+                return
+            log.critical("%s", self._what, exc_info=True)
+            die(EXIT_STUCK)

@@ -1,0 +1,49 @@
+"""Options such as --param NAME=VALUE."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import orjson
+
+from app.commands.options import bad_usage
+
+
+def named(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
+    """The values of a repeatable option by name, each of which may be given once."""
+    found: dict[str, Any] = {}
+    for name, value in (pair(text, option) for text in pairs):
+        if name in found:
+            raise bad_usage(f"{option} {name} is given twice.")
+        found[name] = value
+    return found
+
+
+def pair(text: str, option: str) -> tuple[str, Any]:
+    """Name and value of NAME=VALUE; the value is JSON, or plain text."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise bad_usage(f"{option} must be name=value, not {text!r}.")
+    try:
+        return name, decoded(value, f"{option} {name}")
+    except ValueError:
+        return name, value
+
+
+def decoded(text: str, option: str) -> Any:
+    """The value of JSON without NaN and Infinity. Raises ValueError."""
+    value = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise bad_usage(f"{option} cannot be sent: {error}.") from None
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_json(text)
+
+
+def _not_json(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,226 @@
+"""Table of rules: what they are, in every partition, and what they decided about the calls of this one.
+
+A call is decided once: a decision that the log has from another record counts, so nothing is counted or scored twice.
+"""
+
+from collections import defaultdict
+from typing import Any, Literal
+
+from msgspec.json import Decoder
+
+from app import ids
+from app.events import RuleSet, ScoreRequested
+from app.structs import Struct
+from tables.base import Table
+from tables.paging import Page, Slice
+
+table = Table("rules")
+
+Decision = Literal["sampled", "sampled_out"]
+
+_RULE, _COUNTS, _REQUEST, _CALL = (kind + ids.SEPARATOR for kind in (b"rule", b"counts", b"request", b"call"))
+_MOST_REVISIONS = 100  # so that a rule fits into its row
+
+
+class Revision(RuleSet, tag="RuleSet"):
+    """What a rule was from its `asked_at` on."""
+
+    offset: int
+
+
+class Row(Struct):
+    """A rule: its revisions in order of time. A call is judged by the one that was in force when it was logged."""
+
+    revisions: list[Revision]
+
+    @property
+    def last(self) -> Revision:
+        return self.revisions[-1]
+
+    def at(self, time: float) -> Revision | None:
+        """The revision in force at a time."""
+        return next((revision for revision in reversed(self.revisions) if revision.asked_at <= time), None)
+
+
+class Counts(Struct):
+    """How many calls a rule matched, and how many of them are in its sample; `offset` made the last ones."""
+
+    offset: int = -1
+    matched: int = 0
+    sampled: int = 0
+    last_at: float = 0.0  # when it matched last
+
+
+class Request(Struct):
+    """What a rule's request has in this partition; `offset` made its last chunk, `first` the first with calls."""
+
+    offset: int = -1
+    first: int = -1
+    calls: int = 0
+    chunks: int = 0
+
+
+class Decided(Struct, omit_defaults=True):
+    """What a rule decided about a call: with `request_id`, that it is to be scored."""
+
+    offset: int
+    at: float
+    request_id: str | None = None
+
+    @property
+    def decision(self) -> Decision:
+        return "sampled_out" if self.request_id is None else "sampled"
+
+
+_decode = Decoder(Row).decode
+_decode_counts = Decoder(Counts).decode
+_decode_request = Decoder(Request).decode
+_decode_decided = Decoder(Decided).decode
+
+# The rules of a partition by project, once they were asked for.
+_of_project: dict[int, dict[str, list[Row]]] = {}
+
+
+def fold(row: Row | None, event: RuleSet, offset: int) -> Row:
+    """The row after an event: the same row in whatever order the events of a rule come."""
+    known = [] if row is None else row.revisions
+    if any(revision.control_id == event.control_id for revision in known):
+        return Row(revisions=known)
+    fields = {name: getattr(event, name) for name in RuleSet.__struct_fields__}
+    revisions = [*known, Revision(**fields, offset=offset)]
+    revisions.sort(key=lambda revision: (revision.asked_at, revision.control_id))
+    return Row(revisions=revisions[-_MOST_REVISIONS:])
+
+
+def save(partition: int, event: RuleSet, offset: int) -> None:
+    _of_project.pop(partition, None)
+    table.put_row(partition, _rule_key(event.rule_id), fold(load(partition, event.rule_id), event, offset).encode())
+
+
+def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
+    """Put what a rule decided with the chunk at `offset`."""
+    batch = event.rule
+    assert batch is not None
+    rows: list[tuple[bytes, bytes]] = []
+    new = {"sampled": 0, "sampled_out": 0}
+    for request_id, call_ids in ((event.request_id, event.call_ids), (None, batch.sampled_out)):
+        decided = Decided(offset=offset, at=event.requested_at, request_id=request_id)
+        for call_id in call_ids:
+            known = decision(partition, batch.rule_id, call_id)
+            if known is None or known.offset == offset:
+                rows.append((_call_key(batch.rule_id, call_id), decided.encode()))
+                new[decided.decision] += 1
+    counts = load_counts(partition, batch.rule_id)
+    if counts.offset < offset:
+        counts = Counts(
+            offset=offset,
+            matched=counts.matched + sum(new.values()),
+            sampled=counts.sampled + new["sampled"],
+            last_at=max(counts.last_at, event.requested_at),
+        )
+    request = load_request(partition, event.request_id) or Request()
+    if request.offset < offset:
+        request = Request(
+            offset=offset,
+            first=offset if request.first < 0 and event.call_ids else request.first,
+            calls=request.calls + len(event.call_ids),
+            chunks=request.chunks + 1,
+        )
+    rows.append((_COUNTS + batch.rule_id.encode(), counts.encode()))
+    rows.append((_REQUEST + event.request_id.encode(), request.encode()))
+    table.write(partition, rows)
+
+
+def load(partition: int, rule_id: str) -> Row | None:
+    value = table.get_row(partition, _rule_key(rule_id))
+    return None if value is None else _decode(value)
+
+
+def load_counts(partition: int, rule_id: str) -> Counts:
+    value = table.get_row(partition, _COUNTS + rule_id.encode())
+    return Counts() if value is None else _decode_counts(value)
+
+
+def load_request(partition: int, request_id: str) -> Request | None:
+    value = table.get_row(partition, _REQUEST + request_id.encode())
+    return None if value is None else _decode_request(value)
+
+
+def decision(partition: int, rule_id: str, call_id: str) -> Decided | None:
+    """What a rule decided about a call; None if it has not, or does not match it."""
+    value = table.get_row(partition, _call_key(rule_id, call_id))
+    return None if value is None else _decode_decided(value)
+
+
+def of_project(partition: int, project_id: str) -> list[Row]:
+    """The rules of a project, removed ones included."""
+    known = _of_project.get(partition)
+    if known is None:
+        known = _of_project[partition] = defaultdict(list)
+        for _, value in table.scan(partition, _RULE):
+            row = _decode(value)
+            known[row.last.project_id].append(row)
+    return known.get(project_id, [])
+
+
+def forget() -> None:
+    """Read all rules again: tables were recovered, so rows may have changed without `save`."""
+    _of_project.clear()
+
+
+def sampled_out(partition: int, project_id: str, call_id: str, scorer_ref: str) -> float | None:
+    """When a rule left a call out of its sample, so that the scorer was not asked; None if none has."""
+    for row in of_project(partition, project_id):
+        if any(scorer_ref in revision.scorer_refs for revision in row.revisions):
+            known = decision(partition, row.last.rule_id, call_id)
+            if known is not None and known.decision == "sampled_out":
+                return known.at
+    return None
+
+
+def _rule_key(rule_id: str) -> bytes:
+    return _RULE + rule_id.encode()
+
+
+def _call_key(rule_id: str, call_id: str) -> bytes:
+    return _CALL + ids.join_key(rule_id, call_id)
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+def find(partition: int, rule_id: str) -> dict[str, Any] | None:
+    """A rule as it is now, when it was first set, and its counts in this partition."""
+    row = load(partition, rule_id)
+    return None if row is None else _shown(partition, row)
+
+
+def listing(partition: int, project_id: str) -> list[dict[str, Any]]:
+    """The rules of a project in the shape of `find`, without removed ones."""
+    rows = of_project(partition, project_id)
+    return [_shown(partition, row) for row in rows if row.last.status != "removed"]
+
+
+def calls_of(partition: int, request_ids: list[str]) -> list[int]:
+    """How many calls each of these requests of rules has in this partition."""
+    found = (load_request(partition, request_id) for request_id in request_ids)
+    return [0 if request is None else request.calls for request in found]
+
+
+def page(partition: int, after: str | None, rows: int, rule_id: str, wanted: Decision | None) -> Page:
+    """The calls that a rule matched, by id: those with one decision (None: with any)."""
+    found = Slice(rows)
+    prefix = _call_key(rule_id, "")
+    for key, value in table.scan(partition, prefix, None if after is None else prefix + after.encode()):
+        call_id, decided = key.removeprefix(prefix).decode(), _decode_decided(value)
+        if wanted in (None, decided.decision):
+            item = {"decision": decided.decision, "at": decided.at, "request_id": decided.request_id}
+            found.add(call_id, {"call_id": call_id, **item})
+        if found.full():
+            return found.page(call_id)
+    return found.page(None)
+
+
+def _shown(partition: int, row: Row) -> dict[str, Any]:
+    counts = load_counts(partition, row.last.rule_id)
+    return {**row.last.as_dict(), "set_at": row.revisions[0].asked_at, "counts": counts.as_dict()}

@@ -1,0 +1,185 @@
+"""Calls that are scored as they are logged: which, once each, and what was left out."""
+
+import random
+from typing import Any
+
+import pytest
+
+from app.rules import is_sampled
+from tests.service import Service, attempts, complete_call
+
+PROJECT = "acme/rules"
+
+
+def set_rule(service: Service, name: str, scorers: list[str], **fields: Any) -> dict[str, Any]:
+    body = {"name": name, "project_id": PROJECT, "scorer_refs": service.refs(*scorers), **fields}
+    answer = service.post("/rules", body)
+    assert answer.status in (200, 201), answer.raw
+    rule: dict[str, Any] = answer.json
+    return rule
+
+
+def wait_matched(service: Service, rule_id: str, number: int) -> dict[str, Any]:
+    """Wait until a rule has decided about so many calls."""
+    for _ in attempts(60):
+        rule: dict[str, Any] = service.get(f"/rules/{rule_id}").json
+        if rule["calls"]["matched"] >= number:
+            break
+    assert rule["calls"]["matched"] == number, rule
+    return rule
+
+
+def decisions(service: Service, rule_id: str) -> dict[str, str]:
+    found = service.items(f"/rules/{rule_id}/calls?limit=7")
+    assert len({item["call_id"] for item in found}) == len(found)
+    return {item["call_id"]: item["decision"] for item in found}
+
+
+def scored(service: Service) -> set[str]:
+    return {score["call_id"] for score in service.items(f"/scores?project_id={PROJECT}&status=succeeded")}
+
+
+def wait_scored(service: Service, call_ids: set[str]) -> None:
+    for _ in attempts(60):
+        if scored(service) == call_ids:
+            return
+    raise AssertionError((scored(service), call_ids))
+
+
+@pytest.mark.on_both_logs
+def test_calls_that_match_a_rule_are_scored_as_they_are_logged_and_the_others_are_not(service: Service) -> None:
+    service.log_calls(PROJECT, [{"id": "before", "output": "x", "op_name": "answer"}])
+    rule = set_rule(service, "answers", ["not_empty"], where={"op_name": "answer", "attributes.env": ["prod", "beta"]})
+    calls = [
+        {"id": "meant", "op_name": "answer", "attributes": {"env": "prod"}},
+        {"id": "meant-too", "op_name": f"weave:///{PROJECT}/op/answer:v1", "attributes": {"env": "beta"}},
+        {"id": "elsewhere", "op_name": "answer", "attributes": {"env": "dev"}},
+        {"id": "another-op", "op_name": "summarize", "attributes": {"env": "prod"}},
+    ]
+    service.log_calls(PROJECT, [{"output": "x", **call} for call in calls])
+    service.log_calls(PROJECT, [{"output": "x", **calls[0]}])  # sent again
+
+    assert wait_matched(service, rule["rule_id"], 2)["calls"] == {"matched": 2, "sampled": 2, "sampled_out": 0}
+    wait_scored(service, {"meant", "meant-too"})
+    requests = service.items(f"/score-requests?rule_id={rule['rule_id']}")
+    assert sum(request["tasks"]["succeeded"] for request in requests) == 2
+    assert {request["status"] for request in requests} == {"running"}  # until the hour is over
+    assert {request["rule_id"] for request in requests} == {rule["rule_id"]}
+    tasks = [task for request in requests for task in service.items(f"/score-requests/{request['request_id']}/tasks")]
+    assert {task["call_id"]: task["status"] for task in tasks} == {"meant": "succeeded", "meant-too": "succeeded"}
+    assert service.items(f"/score-requests?project_id={PROJECT}") == []  # which lists what clients submitted
+    assert decisions(service, rule["rule_id"]) == {"meant": "sampled", "meant-too": "sampled"}
+
+
+@pytest.mark.on_both_logs
+def test_a_sample_is_the_same_everywhere_and_what_is_left_out_is_on_record(service: Service) -> None:
+    rule = set_rule(service, "some", ["not_empty"], sample_rate=0.3)
+    ids = [f"call-{n}" for n in range(200)]
+    meant = {call_id for call_id in ids if is_sampled(rule["rule_id"], call_id, 0.3)}
+    assert 30 < len(meant) < 90
+
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    counts = wait_matched(service, rule["rule_id"], 200)["calls"]
+    assert counts == {"matched": 200, "sampled": len(meant), "sampled_out": 200 - len(meant)}
+    wait_scored(service, meant)
+    found = decisions(service, rule["rule_id"])
+    assert {call_id for call_id, decision in found.items() if decision == "sampled"} == meant
+    assert found.keys() == set(ids)
+    [ref] = rule["scorer_refs"]
+    gaps = service.items(f"/scores/gaps?project_id={PROJECT}&scorer_ref={ref}")
+    assert {gap["call_id"]: gap["reason"] for gap in gaps} == dict.fromkeys(set(ids) - meant, "sampled_out")
+
+    service.stop()
+    service.start()
+    assert service.get(f"/rules/{rule['rule_id']}").json["calls"] == counts
+    assert decisions(service, rule["rule_id"]) == found
+
+
+def test_a_call_whose_start_and_end_come_apart_is_judged_once_both_are_there(service: Service) -> None:
+    rule = set_rule(service, "answers", ["not_empty"], where={"op_name": "answer"})
+    call = complete_call(PROJECT, {"id": "apart", "output": "x", "op_name": "answer"})
+    end = {name: call[name] for name in ("project_id", "id", "ended_at", "output", "summary")}
+    start = {name: value for name, value in call.items() if name not in end or name in ("project_id", "id")}
+    assert service.post(f"/v2/{PROJECT}/call/end", {"end": end}).status == 200
+    assert service.get(f"/calls?project_id={PROJECT}&call_id=apart").json["items"] != []
+    assert service.get(f"/rules/{rule['rule_id']}").json["calls"]["matched"] == 0
+    assert service.post(f"/v2/{PROJECT}/call/start", {"start": start}).status == 200
+    wait_matched(service, rule["rule_id"], 1)
+    wait_scored(service, {"apart"})
+
+
+def test_a_paused_rule_scores_nothing_until_it_is_resumed(service: Service) -> None:
+    rule = set_rule(service, "all", ["not_empty"])
+    path = f"/rules/{rule['rule_id']}"
+    assert [one["name"] for one in service.items(f"/rules?project_id={PROJECT}")] == ["all"]
+    assert service.post(f"{path}/pause", {}).json["status"] == "paused"
+    service.log_calls(PROJECT, [{"id": "missed", "output": "x"}])
+    assert service.post(f"{path}/resume", {}).json["status"] == "active"
+    service.log_calls(PROJECT, [{"id": "seen", "output": "x"}])
+    wait_matched(service, rule["rule_id"], 1)
+    wait_scored(service, {"seen"})
+
+    changed = set_rule(service, "all", ["valid_json"], where={"op_name": "other"})
+    assert (changed["rule_id"], changed["calls"]["matched"]) == (rule["rule_id"], 1)
+    assert service.post(f"{path}/remove", {}).json["status"] == "removed"
+    assert service.items(f"/rules?project_id={PROJECT}") == []
+    assert service.post(f"{path}/resume", {}).status == 409
+    assert service.get(path).json["status"] == "removed"
+    assert decisions(service, rule["rule_id"]) == {"seen": "sampled"}
+
+
+@pytest.mark.parametrize(
+    ("change", "loc"),
+    [
+        ({"name": ""}, ["body", "name"]),
+        ({"scorer_refs": []}, ["body", "scorer_refs"]),
+        ({"scorer_refs": ["nobody"]}, ["body", "scorer_refs", 0]),
+        ({"sample_rate": 0}, ["body", "sample_rate"]),
+        ({"sample_rate": 1.5}, ["body", "sample_rate"]),
+        ({"where": {"output.passed": True}}, ["body", "where", "output.passed", "[key]"]),
+        ({"where": {"op_name": {"eq": "x"}}}, ["body", "where", "op_name"]),
+        ({"filter": {}}, ["body", "filter"]),
+    ],
+)
+def test_a_rule_that_could_never_work_is_refused(service: Service, change: dict[str, Any], loc: list[Any]) -> None:
+    body = {"name": "one", "project_id": PROJECT, "scorer_refs": service.refs("not_empty"), **change}
+    answer = service.post("/rules", body)
+    assert answer.status == 422, answer.raw
+    assert answer.json["detail"][0]["loc"] == loc
+
+
+@pytest.mark.on_both_logs
+def test_a_kill_while_calls_come_in_drops_and_doubles_no_call_of_a_rule(service: Service) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chosen = random.Random(seed)
+    rules = [
+        set_rule(service, "all", ["not_empty"]),
+        set_rule(service, "half", ["valid_json"], sample_rate=0.5),
+    ]
+    logged: list[str] = []
+    for kill in range(4):
+        for batch in range(chosen.randint(1, 6)):
+            ids = [f"{kill}-{batch}-{n}" for n in range(chosen.randint(1, 40))]
+            service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+            logged += ids
+        if chosen.random() < 0.5:  # a chunk is written a second after its first call
+            for _ in attempts(chosen.random() * 1.5):
+                pass
+        service.kill()
+        service.start()
+    for rule in rules:
+        found = wait_matched(service, rule["rule_id"], len(logged))
+        rate = found["sample_rate"]
+        meant = {call_id for call_id in logged if is_sampled(rule["rule_id"], call_id, rate)}
+        assert found["calls"]["sampled"] == len(meant)
+        assert decisions(service, rule["rule_id"]).keys() == set(logged)
+        for _ in attempts(60):
+            requests = service.items(f"/score-requests?rule_id={rule['rule_id']}")
+            if sum(request["tasks"]["succeeded"] + request["tasks"]["failed"] for request in requests) == len(meant):
+                break
+        tasks = [
+            task for request in requests for task in service.items(f"/score-requests/{request['request_id']}/tasks")
+        ]
+        assert sorted(task["call_id"] for task in tasks) == sorted(meant)
+        assert sum(request["tasks"]["total"] for request in requests) == len(meant)
