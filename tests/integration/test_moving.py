@@ -18,6 +18,7 @@ from tests.service import Service
 PROJECT = "acme/moving"
 PARTITIONS = 8
 CALLS = 120
+RULED = 20
 PLUGINS = "tests.plugin_scorers"
 CALL_WAIT = 36_000  # longer than all tests take
 
@@ -51,7 +52,19 @@ def fill(service: Service) -> tuple[list[str], str]:
     for _ in range(2):
         requests.append(service.submit(PROJECT, ["call-1", "late-1", "late-2"], service.refs("not_empty")))
         wait_until_parked(service, requests[-1])
+    rule = {"name": "half", "project_id": PROJECT, "scorer_refs": service.refs("not_empty"), "sample_rate": 0.5}
+    assert service.post("/rules", rule).status == 201
+    service.log_calls(PROJECT, [{"id": f"ruled-{n}", "output": "x"} for n in range(RULED)])
+    wait_for(lambda: settled(service))
     return requests, then
+
+
+def settled(service: Service) -> bool:
+    """Whether the rule has decided about all calls, and those of its sample are scored."""
+    [rule] = service.items(f"/rules?project_id={PROJECT}")
+    scores = service.items(f"/scores?project_id={PROJECT}&status=succeeded")
+    scored = sum(score["call_id"].startswith("ruled-") for score in scores)
+    return bool(rule["calls"]["matched"] == RULED and rule["calls"]["sampled"] == scored)
 
 
 def wait_until_parked(service: Service, request_id: str) -> None:
@@ -75,7 +88,12 @@ def answers(service: Service, requests: list[str], then: str) -> Any:
     tasks = [service.items(f"/score-requests/{request_id}/tasks") for request_id in requests]
     for task in chain.from_iterable(tasks):
         del task["position"], task["worker"]
+    [rule] = service.items(f"/rules?project_id={PROJECT}")
+    of_rule = service.items(f"/score-requests?rule_id={rule['rule_id']}")
     return {
+        "rule": rule,
+        "decisions": service.items(f"/rules/{rule['rule_id']}/calls"),
+        "tasks of the rule": [request["tasks"] for request in of_rule],
         "requests": status,
         "listed": listed,
         "tasks": [sorted(found, key=lambda task: str(task["task_id"])) for found in tasks],

@@ -1,0 +1,120 @@
+"""Rules and their decisions are folds: what comes again, or in another order, changes nothing."""
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events import RuleBatch, RuleSet, ScoreRequested
+from tables import chunks, folds, rules
+from tables.at import At
+from tables.base import tables
+
+
+@pytest.fixture(autouse=True)
+def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules.forget()
+    for table in tables:
+        monkeypatch.setattr(table, "has_changelog", False)
+
+
+def a_rule(control_id: str, asked_at: float, **fields: Any) -> RuleSet:
+    made: dict[str, Any] = {
+        "rule_id": "r",
+        "project_id": "p",
+        "name": "n",
+        "scorer_refs": ["s"],
+        "where": {},
+        "sample_rate": 1.0,
+        "status": "active",
+        "asked_by": None,
+    }
+    return RuleSet(control_id=control_id, asked_at=asked_at, **made | fields)
+
+
+def a_chunk(number: int, sampled: list[str], sampled_out: list[str]) -> ScoreRequested:
+    return ScoreRequested(
+        request_id="hour",
+        chunk=number,
+        project_id="p",
+        call_ids=sampled,
+        scorer_refs=["s"],
+        requested_at=float(number),
+        rule=RuleBatch(rule_id="r", sampled_out=sampled_out, open_until=9.0),
+    )
+
+
+def apply(offset: int, event: ScoreRequested) -> None:
+    folds.SCORE_REQUESTS.apply(At(0, offset, 1.0), folds.SCORE_REQUESTS.decode(event.encode()))
+
+
+def rows() -> dict[bytes, bytes]:
+    return dict(rules.table.scan(0)) | dict(chunks.table.scan(0))
+
+
+def test_a_call_is_judged_by_the_rule_as_it_was_when_it_was_logged_in_whatever_order_its_changes_came() -> None:
+    changes = [a_rule("a", 1.0), a_rule("b", 3.0, status="paused"), a_rule("c", 3.0, sample_rate=0.5)]
+    found = set()
+    for order in permutations(changes):
+        row = None
+        for offset, event in enumerate([*order, *order]):
+            row = rules.fold(row, event, offset)
+        assert row is not None
+        assert [revision.control_id for revision in row.revisions] == ["a", "b", "c"]
+        found.add(tuple(revision and revision.control_id for revision in map(row.at, (0.5, 1.0, 2.9, 3.0, 9.0))))
+    assert found == {(None, "a", "a", "c", "c")}
+
+
+def test_what_a_rule_decided_is_counted_once_and_the_first_decision_about_a_call_counts() -> None:
+    apply(3, a_chunk(0, ["a", "b"], ["c"]))
+    apply(5, a_chunk(0, ["x"], []))  # a chunk with a number that is taken counts for nothing
+    apply(7, a_chunk(1, ["b", "d"], ["a", "e"]))  # by a worker that had lost the partition
+    counts = rules.load_counts(0, "r")
+    assert (counts.matched, counts.sampled) == (5, 3)
+    decided = {call: rules.decision(0, "r", call) for call in "abcdex"}
+    assert {call: None if one is None else one.decision for call, one in decided.items()} == {
+        "a": "sampled",
+        "b": "sampled",
+        "c": "sampled_out",
+        "d": "sampled",
+        "e": "sampled_out",
+        "x": None,
+    }
+    request = rules.load_request(0, "hour")
+    assert request is not None
+    assert (request.first, request.chunks, request.calls) == (3, 2, 4)  # one of them in two chunks
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.lists(st.sampled_from("abcdef"), unique=True), st.integers(0, 6)), max_size=6
+    ),
+    st.data(),
+)
+def test_chunks_that_are_delivered_again_change_nothing(
+    drawn: list[tuple[int, list[str], int]], data: st.DataObject
+) -> None:
+    for row in rows():
+        for table in (rules.table, chunks.table):
+            table.write(0, [(row, None)])
+    events = [a_chunk(number, calls[:cut], calls[cut:]) for number, calls, cut in drawn]
+    for offset, event in enumerate(events):
+        apply(offset, event)
+    once = rows()
+    start = data.draw(st.integers(0, len(events)))
+    for offset, event in list(enumerate(events))[start:]:
+        apply(offset, event)
+    assert rows() == once
+
+
+def test_rules_of_a_project_are_known_as_soon_as_they_are_set() -> None:
+    assert rules.of_project(0, "p") == []
+    folds.CONTROLS.apply(At(0, 1, 1.0), folds.CONTROLS.decode(a_rule("a", 1.0).encode()))
+    [row] = rules.of_project(0, "p")
+    assert row.last.status == "active"
+    folds.CONTROLS.apply(At(0, 2, 1.0), folds.CONTROLS.decode(a_rule("b", 2.0, status="removed").encode()))
+    assert rules.listing(0, "p") == []
+    assert rules.of_project(0, "other") == []
