@@ -33,6 +33,7 @@ class FakeService:
     batches: list[bytes] = field(default_factory=list)
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorers: list[dict[str, Any]] = field(default_factory=list)
+    rules: list[dict[str, Any]] = field(default_factory=list)
     submitted: list[dict[str, Any]] = field(default_factory=list)
     ordered: list[tuple[str, str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -61,6 +62,10 @@ class FakeService:
         app.router.add_get("/scorers/kinds", lambda request: self._whole({"items": self.kinds, "next_cursor": None}))
         app.router.add_get("/scorers/costs", lambda request: self._whole(self.costs))
         app.router.add_post("/scorers", self._publish)
+        app.router.add_get("/rules", lambda request: self._list(request, self.rules))
+        app.router.add_post("/rules", self._set_rule)
+        app.router.add_get("/rules/{id}/calls", lambda request: self._list(request, []))
+        app.router.add_post("/rules/{id}/{order:pause|resume|remove}", lambda request: self._whole(self.rules[0]))
         app.router.add_post("/calls/score", self._submit)
         app.router.add_get("/score-requests", lambda request: self._list(request, [self._request("r0")]))
         app.router.add_get("/score-requests/{id}", self._find)
@@ -136,6 +141,12 @@ class FakeService:
         scorer = {"ref": f"callscore:///scorer/{body['name']}:1", "description": "", "project_id": None, **body}
         self.scorers.append(scorer)
         return web.json_response(scorer, status=201)
+
+    async def _set_rule(self, request: web.Request) -> web.Response:
+        counts = {"calls": dict.fromkeys(("matched", "sampled", "sampled_out"), 0)}
+        rule = {"rule_id": "id", "status": "active", **await request.json(), **counts}
+        self.rules.append(rule)
+        return web.json_response(rule, status=201)
 
     async def _submit(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -36,13 +36,13 @@ async def test_every_example_of_publishing_is_accepted(callscore: Command, servi
     Registry.load().bind(published["name"], published["kind"], published["params"])
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/scorers.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/scorers.md", "docs/rules.md"])
 async def test_every_client_command_that_is_shown_can_be_typed_so(
     callscore: Command, service: FakeService, document: str, tmp_path: Path
 ) -> None:
     lines = tmp_path / "answers.jsonl"
     lines.write_text('{"question": "q", "answer": "a", "model": "m"}\n')
-    names = ("refusal", "not_empty", "cites_a_source", "mentions_refund", "short")
+    names = ("refusal", "not_empty", "cites_a_source", "mentions_refund", "short", "polite")
     service.scorers = [
         {"name": name, "kind": "k", "description": "", "ref": f"callscore:///scorer/{name}:1"} for name in names
     ]
