@@ -1,6 +1,6 @@
-"""What a user of Weave's own SDK does, in an environment of its own: `weave_sdk.py URL log | read PROJECT`.
+"""What a user of Weave's own SDK does, in an environment of its own.
 
-It prints what the SDK was told, as JSON.
+`weave_sdk.py URL log | read | trace | feedback PROJECT` prints what the SDK was told, as JSON.
 """
 
 import asyncio
@@ -123,6 +123,28 @@ def read(project: str) -> dict[str, Any]:
     }
 
 
+def trace(project: str) -> list[str]:
+    """Log calls; their ids."""
+    client = weave.init(project)
+    for number in range(3):
+        answer(f"question {number}")
+    client.flush()
+    return [call.id for call in client.get_calls()]
+
+
+def feedback(project: str) -> dict[str, Any]:
+    """The feedback on each call, and the scorer that the first one is by."""
+    client = weave.init(project)
+    calls = list(client.get_calls(include_feedback=True))
+    [one] = calls[0].feedback
+    return {
+        "feedback": {call.id: [(each.feedback_type, each.payload) for each in call.feedback] for call in calls},
+        "scored_by_name": [call.id for call in client.get_calls(scored_by="refusal")],
+        "scored_by_ref": [call.id for call in client.get_calls(scored_by=one.runnable_ref)],
+        "scorer": weave.ref(one.runnable_ref).get().ref_in_callscore,
+    }
+
+
 def shout_ref(calls: list[Any]) -> str:
     return next(call.op_name for call in calls if "/op/shout:" in call.op_name)
 
@@ -137,4 +159,4 @@ if __name__ == "__main__":
         "WEAVE_USE_SERVER_CACHE": "false",
         "WEAVE_PRINT_CALL_LINK": "false",
     }
-    print(json.dumps({"log": log, "read": read}[what](project)))
+    print(json.dumps({"log": log, "read": read, "trace": trace, "feedback": feedback}[what](project)))

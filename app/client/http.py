@@ -115,7 +115,7 @@ class Client:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        patience = _Patience(self._patience, self._on_wait)
+        patience = Patience(self._patience, self._on_wait)
         while True:
             pause = 0.0
             try:
@@ -124,7 +124,7 @@ class Client:
                 trouble = self._trouble(error)
             else:
                 self._has_answered = True
-                pause = _retry_after(received.get("Retry-After"))
+                pause = retry_after(received.get("Retry-After"))
                 missing = received.get(_UNANSWERED) if method == "GET" else None
                 if 200 <= status < 300 and missing is None:
                     return self._object(answer)
@@ -138,7 +138,7 @@ class Client:
 
         A stream that ends is resumed from its last event, until the service answers 204: there is no more.
         """
-        patience = _Patience(self._patience, self._on_wait)
+        patience = Patience(self._patience, self._on_wait)
         headers = {"Accept": "text/event-stream"}
         while True:
             pause = 0.0
@@ -153,7 +153,7 @@ class Client:
                         trouble: CommandError = self._refused(response.status, await response.read())
                         if response.status not in _BUSY:
                             raise trouble
-                        pause = _retry_after(response.headers.get("Retry-After"))
+                        pause = retry_after(response.headers.get("Retry-After"))
                     else:
                         trouble = Unreachable(f"The service at {self.service.url} ended the stream")
                         began = time.monotonic()
@@ -174,7 +174,7 @@ class Client:
 
         The request is retried only until the answer begins.
         """
-        patience = _Patience(self._patience, self._on_wait)
+        patience = Patience(self._patience, self._on_wait)
         while True:
             try:
                 async with self._session.get(
@@ -187,10 +187,10 @@ class Client:
                     trouble = self._refused(response.status, await response.read())
                     if response.status not in _BUSY:
                         raise trouble
-                    pause = _retry_after(response.headers.get("Retry-After"))
+                    pause = retry_after(response.headers.get("Retry-After"))
             except (TimeoutError, aiohttp.ClientError, asyncio.IncompleteReadError) as error:
                 url = self.service.url
-                raise Unreachable(f"The service at {url} did not complete its answer: {_describe(error)}.") from None
+                raise Unreachable(f"The service at {url} did not complete its answer: {describe(error)}.") from None
             await patience.spend(trouble, pause)
 
     def _trouble(self, error: TimeoutError | aiohttp.ClientError) -> CommandError:
@@ -202,7 +202,7 @@ class Client:
             return trouble
         if isinstance(error, aiohttp.ClientPayloadError):
             return Unreachable(f"The connection to {self.service.url} was lost.")
-        return Unreachable(f"The service at {self.service.url} did not answer: {_describe(error)}.")
+        return Unreachable(f"The service at {self.service.url} did not answer: {describe(error)}.")
 
     async def _once(
         self,
@@ -232,7 +232,7 @@ class Client:
             return Unreachable(f"The host of {url} cannot be resolved; check --url or CALLSCORE_URL.")
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
             return NotRunning(f"No callscore service answers at {url}; start one with: callscore up")
-        return Unreachable(f"The connection to {url} failed: {_describe(error)}.")
+        return Unreachable(f"The connection to {url} failed: {describe(error)}.")
 
     def _object(self, answer: bytes) -> dict[str, Any]:
         try:
@@ -244,7 +244,7 @@ class Client:
         return _Answer(value, self.service.url)
 
     def _refused(self, status: int, answer: bytes) -> Refused:
-        url, reason = self.service.url, _reason(answer)
+        url, reason = self.service.url, reason_of(answer)
         if status == 401 and self.service.api_key:
             sentence = f"The service at {url} does not accept this API key."
         elif status == 401:
@@ -281,7 +281,7 @@ def _not_callscore(url: str) -> Unreachable:
     return Unreachable(f"The server at {url} is not callscore; check --url or CALLSCORE_URL.")
 
 
-class _Patience:
+class Patience:
     """How long a client keeps retrying, with growing pauses."""
 
     def __init__(self, seconds: float, on_wait: Callable[[str], None]) -> None:
@@ -308,11 +308,11 @@ class _Patience:
         self._wait = min(self._wait * 2, _LONGEST_WAIT)
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     return clean(str(error) or type(error).__name__, 200)
 
 
-def _retry_after(value: str | None) -> float:
+def retry_after(value: str | None) -> float:
     """Seconds to wait according to the header, in either of its forms; 0 without one."""
     if value is None:
         return 0.0
@@ -324,7 +324,7 @@ def _retry_after(value: str | None) -> float:
         return 0.0
 
 
-def _reason(answer: bytes) -> str:
+def reason_of(answer: bytes) -> str:
     """The reason in the body of an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
     try:
         value = orjson.loads(answer)

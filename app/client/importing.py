@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 from urllib.parse import quote
 
 from app.client.checkpoint import Checkpoint, Progress
@@ -23,8 +24,10 @@ MAX_BATCH_CALLS = 200
 MAX_BATCH_BYTES = 4 << 20
 MAX_COMPLAINTS = 10
 _IN_FLIGHT = 4
-_ABOUT_THE_CALL = (400, 413, 422)
+_ABOUT_AN_ITEM = (400, 413, 422)
 _NOWHERE = Line(0, None, 0, 0)
+
+T = TypeVar("T")
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:
@@ -38,6 +41,33 @@ async def rewrites(client: Client, project: str, since: str) -> bool:
         params = {"project_id": project, "reason": "call_rewritten", "since": since}
         return [letter async for letter in client.items("/dead-letters", params, 1)] != []
     return False
+
+
+def path_of(project: str) -> str:
+    """Where complete calls of a project are posted to."""
+    entity, _, name = project.partition("/")
+    return f"/v2/{quote(entity, safe='')}/{quote(name, safe='')}/calls/complete"
+
+
+async def send(
+    post: Callable[[str, bytes], Awaitable[object]], path: str, items: list[tuple[T, bytes]]
+) -> list[tuple[T, str]]:
+    """Post the items as a batch and return the names of those that are refused, and why.
+
+    They are found by bisection, so sending an item again must be safe.
+    """
+    if not items:
+        return []
+    try:
+        await post(path, b'{"batch":[' + b",".join(item for _, item in items) + b"]}")
+    except Refused as error:
+        if error.status not in _ABOUT_AN_ITEM:
+            raise
+        if len(items) == 1:
+            return [(items[0][0], error.reason)]
+        half = len(items) // 2
+        return await send(post, path, items[:half]) + await send(post, path, items[half:])
+    return []
 
 
 @dataclass
@@ -122,8 +152,7 @@ class Import:
         self._fields = fields
         self._checkpoint = checkpoint
         self._complaints = Complaints(fields)
-        entity, _, project = fields.project.partition("/")
-        self._path = f"/v2/{quote(entity, safe='')}/{quote(project, safe='')}/calls/complete"
+        self._path = path_of(fields.project)
 
     async def run(self, limit: int | None = None) -> Progress:
         """Send everything that is left, at most the first `limit` lines of the source that are not blank.
@@ -187,19 +216,7 @@ class Import:
             self._checkpoint.save(done)
 
     async def _send(self, calls: list[tuple[int, bytes]]) -> list[tuple[int, str]]:
-        """Post the calls and return those that the service refuses, found by bisection: sending calls again is safe."""
-        if not calls:
-            return []
-        try:
-            await self._client.post(self._path, b'{"batch":[' + b",".join(call for _, call in calls) + b"]}")
-        except Refused as error:
-            if error.status not in _ABOUT_THE_CALL:
-                raise
-            if len(calls) == 1:
-                return [(calls[0][0], error.reason)]
-            half = len(calls) // 2
-            return await self._send(calls[:half]) + await self._send(calls[half:])
-        return []
+        return await send(self._client.post, self._path, calls)
 
 
 def _megabytes(size: int) -> str:

@@ -31,6 +31,10 @@ _RULES = {
     "remove": Entry("app.commands.rules:remove", "Remove a rule."),
     "calls": Entry("app.commands.rules:calls", "List the calls that a rule matched."),
 }
+_WEAVE = {
+    "pull": Entry("app.commands.weave:pull", "Log the calls of a Weave project here."),
+    "push": Entry("app.commands.weave:push", "Write scores to Weave as feedback."),
+}
 _KEYS = {
     "add": Entry("app.commands.keys:add", "Create an API key."),
 }
@@ -72,6 +76,11 @@ async def scorers(project: str | None, kinds: bool, as_json: bool, client: "Clie
 @click.group(cls=LazyGroup, entries=_RULES)
 def rules() -> None:
     """Score calls as they are logged: all that meet conditions, or a share of them."""
+
+
+@click.group(cls=LazyGroup, entries=_WEAVE)
+def weave() -> None:
+    """Score the calls of a W&B Weave, hosted or self-hosted: pull its calls, push scores as feedback."""
 
 
 @click.group(cls=LazyGroup, entries=_KEYS)
