@@ -4,9 +4,10 @@ only its policy, which is set per project, is refreshed."""
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from app import cluster
+from app import cluster, ids, topics
 from app.events import ScorerPublished
 from app.scorers import BadRef, BoundScorer, Policy, Registry, ScorerKey, parse_ref
 from app.settings import Settings, get_settings
@@ -27,6 +28,7 @@ class Catalog:
         self._defaults = defaults
         self._of_code = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
         self._published: dict[ScorerKey, BoundScorer] = {}
+        self._made_of: dict[ScorerKey, tuple[str | None, Mapping[str, Any]]] = {}  # publisher and policy of each
         self._of_all: dict[str, BoundScorer] = {}  # those published for all projects, by ref
         self._missing: dict[ScorerKey, float] = {}  # when they may be looked up again
         self._asking: set[ScorerKey] = set()
@@ -64,17 +66,40 @@ class Catalog:
 
     async def refresh(self) -> None:
         """Follow the policies of published scorers, for ever."""
-        turns = Turns()
+        applied: dict[int, int] = {}
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
-            for project_id, ref in list(self._published):
-                await turns.breathe()
-                try:
-                    bound = await self._find(project_id, ref)
-                except cluster.Unavailable:
-                    continue
-                if bound is not None:
-                    self._keep(project_id, bound)
+            try:
+                applied = await self._look_again(applied)
+            except cluster.Unavailable:
+                continue
+
+    async def _look_again(self, before: dict[int, int]) -> dict[int, int]:
+        """Look up the scorers of partitions that may have applied more than `before`; returns how far each is now.
+
+        Raises:
+            cluster.Unavailable: nothing was looked up.
+        """
+        now = await cluster.everywhere(scorers.applied)
+        same = {partition for partition, offset in now.items() if before.get(partition) == offset}
+        if len(same) == topics.partitions():
+            return now
+        turns = Turns()
+        for project_id, ref in list(self._published):
+            await turns.breathe()
+            name = parse_ref(ref).name
+            asked = {topics.partition_of(ids.scorer_key(project, name)) for project in (project_id, None)}
+            if asked <= same:
+                continue
+            try:
+                bound = await self._find(project_id, ref)
+            except cluster.Unavailable:
+                for partition in asked:  # so that it is looked up the next time
+                    now.pop(partition, None)
+                continue
+            if bound is not None:
+                self._keep(project_id, bound)
+        return now
 
     def _keep(self, project_id: str, bound: BoundScorer) -> None:
         if bound.project_id is None:  # published for all projects, which share its limits
@@ -92,8 +117,15 @@ class Catalog:
         found = await scorers.find_usable(project_id, name, digest)
         if found is None:
             return None
+        made_of = found.project_id, found.policy
+        known = self._published.get((project_id, ref))
+        if known is not None and self._made_of[project_id, ref] == made_of:  # all else that a ref names stays
+            return known
         bound = self._bind(found, ref)
-        return bound and dataclasses.replace(bound, project_id=found.project_id)
+        if bound is None:
+            return None
+        self._made_of[project_id, ref] = made_of
+        return dataclasses.replace(bound, project_id=found.project_id)
 
     def _bind(self, found: ScorerPublished, ref: str) -> BoundScorer | None:
         try:

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import field
 from msgspec.json import Decoder
 
-from app import cluster, ids
+from app import cluster, ids, topics
 from app.events import WEAVE_OBJECT, ScorerPublished
+from app.positions import positions
 from app.structs import Struct
 from tables.base import Table
 from tables.paging import Page, Slice
@@ -135,6 +136,11 @@ def _version_key(key: bytes, digest: str) -> bytes:
 
 
 # --- queries -------------------------------------------------------------------------------------
+
+
+def applied(partition: int) -> int:
+    """The offset of the last record that is in the rows of this partition: they change with it alone."""
+    return positions.get(topics.scorers.name, partition)
 
 
 def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 from agents.admission import Admission
 from agents.catalog import Catalog, default_policy
-from app import cluster
+from app import cluster, ids, topics
 from app.events import ScorerPublished
 from app.scorers import Registry
 from app.settings import Settings
@@ -20,6 +20,7 @@ POLICIES = {
 }
 
 OF_ALL = {"concurrency": 3}  # where no project says it
+asked: list[tuple[str | None, str]] = []
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ async def catalog(monkeypatch: pytest.MonkeyPatch) -> Catalog:
     """Both projects have asked for their scorer, which has the same name and parameters."""
 
     async def owner(query: object, key: bytes, project: str | None, name: str, digest: str) -> dict[str, Any] | None:
+        asked.append((project, name))
         policy = OF_ALL if project is None else POLICIES.get(project)
         if policy is None:
             return None
@@ -80,3 +82,62 @@ async def test_projects_that_say_nothing_share_the_limits_of_a_scorer(catalog: C
     assert two is not None
     admission.gate(one).enter(0, 1)
     assert [admission.room(admission.gate(bound)) for bound in (one, two)] == [2, 2]
+
+
+async def test_a_scorer_is_looked_up_again_only_after_its_partition_has_applied_more(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied = dict.fromkeys(range(topics.partitions()), 5)
+
+    async def everywhere(query: object) -> dict[int, int]:
+        return dict(applied)
+
+    monkeypatch.setattr(cluster, "everywhere", everywhere)
+    seen = await catalog._look_again({})
+    asked.clear()
+    seen = await catalog._look_again(seen)
+    assert not asked
+    partition = topics.partition_of(ids.scorer_key("acme", "brief"))
+    applied[partition] += 1
+    monkeypatch.setitem(POLICIES, "acme", {"concurrency": 2})
+    seen = await catalog._look_again(seen)
+    bound = catalog.get("acme", REF)
+    assert bound is not None
+    assert bound.policy.concurrency == 2
+    assert ("acme", "brief") in asked
+    del applied[partition]  # its worker does not answer, or is of a version that does not know the question
+    asked.clear()
+    await catalog._look_again(seen)
+    assert ("acme", "brief") in asked
+
+
+async def test_a_scorer_whose_owner_did_not_answer_is_looked_up_again(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def everywhere(query: object) -> dict[int, int]:
+        return dict.fromkeys(range(topics.partitions()), 5)
+
+    async def silent(*_: object) -> None:
+        raise cluster.Unavailable("it does not answer")
+
+    monkeypatch.setattr(cluster, "everywhere", everywhere)
+    with monkeypatch.context() as now:
+        now.setattr(cluster, "owner", silent)
+        seen = await catalog._look_again({})
+    asked.clear()
+    await catalog._look_again(seen)
+    assert {project for project, _ in asked} == {*POLICIES, "one", "two", None}
+
+
+async def test_a_scorer_is_made_anew_only_when_its_policy_changed(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def everywhere(query: object) -> dict[int, int]:
+        return {}
+
+    monkeypatch.setattr(cluster, "everywhere", everywhere)
+    before = {project: catalog.get(project, REF) for project in POLICIES}
+    monkeypatch.setitem(POLICIES, "acme", {"concurrency": 2})
+    await catalog._look_again({})
+    assert catalog.get("acme", REF) is not before["acme"]
+    assert catalog.get("other", REF) is before["other"]
