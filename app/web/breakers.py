@@ -4,22 +4,30 @@ from typing import Any
 
 from aiohttp import web
 
-from app import cluster
+from app import cluster, ids
 from app.web.auth import check_all_projects
 from app.web.errors import not_found
-from app.web.paging import listing
-from app.web.queries import Query, parse
+from app.web.paging import listing, page_of
+from app.web.queries import PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import scorer_name
 from tables import breakers
 from tables.breakers import Shown
 
+_OPEN, _CLOSED = "0", "1"  # in front of the keys of the list
+
+
+class BreakersQuery(PageQuery):
+    def gave(self, key: str) -> bool:
+        return any(ids.is_below(key, place, names=4) for place in (_OPEN, _CLOSED))
+
 
 async def list_breakers(request: web.Request) -> web.Response:
-    """The breakers of all scorers that have run, open ones first."""
-    parse(Query, request)
+    """The breakers of all scorers that have run, open ones first, then by name."""
+    query = parse(BreakersQuery, request)
     _check_operator(request)
-    return json_response(listing(await _gathered(), None))
+    after = query.after
+    return json_response(page_of([(_key(item), item) for item in await _gathered()], after, query.limit))
 
 
 async def close_breaker(request: web.Request) -> web.Response:
@@ -41,11 +49,12 @@ async def _gathered() -> list[dict[str, Any]]:
         for breaker in shown:
             found.setdefault((breaker["scorer_ref"], breaker.get("project_id")), []).append((url, breaker))
     items = [_item(ref, project_id, seen) for (ref, project_id), seen in found.items()]
-    return sorted(items, key=_order)
+    return sorted(items, key=_key)
 
 
-def _order(item: dict[str, Any]) -> tuple[bool, str, str, str]:
-    return item["state"] == "closed", item["scorer_name"], item["scorer_ref"], item["project_id"] or ""
+def _key(item: dict[str, Any]) -> str:
+    place = _CLOSED if item["state"] == "closed" else _OPEN
+    return "\0".join([place, item["scorer_name"], item["scorer_ref"], item["project_id"] or ""])
 
 
 def _item(ref: str, project_id: str | None, seen: list[tuple[str, Shown]]) -> dict[str, Any]:

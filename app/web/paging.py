@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -51,6 +51,12 @@ def bad_cursor(where: str = "query") -> ApiError:
 def listing(items: list[Any], next_key: str | None) -> dict[str, Any]:
     """The shape of every list."""
     return {"items": items, "next_cursor": encode_cursor(next_key)}
+
+
+def page_of(keyed: Iterable[tuple[str, Any]], after: str | None, limit: int) -> dict[str, Any]:
+    """A page of a list that is all in memory, as keys and items: what comes behind the key `after`."""
+    left = [item for item in keyed if after is None or item[0] > after]
+    return listing(*merge([{"items": left, "next": None}], limit))
 
 
 async def collect(

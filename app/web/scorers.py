@@ -20,7 +20,7 @@ from app.web import log_writes
 from app.web.auth import USER, check_all_projects, check_read, check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.errors import ApiError, check_id, invalid, problem
-from app.web.paging import listing, merge
+from app.web.paging import listing, page_of
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response
 from tables import scorers
@@ -70,8 +70,7 @@ async def list_scorers(request: web.Request) -> web.Response:
             keyed.extend((f"{place}\0{version['order']}", _shape(version)) for version in part)
     built_in = request.app[REGISTRY].parameterless()
     keyed.extend((f"{len(query.projects)}\0{bound.name}", _shape_of(bound)) for bound in built_in)
-    page = [item for item in keyed if after is None or item[0] > after]
-    return json_response(listing(*merge([{"items": page, "next": None}], query.limit)))
+    return json_response(page_of(keyed, after, query.limit))
 
 
 async def list_kinds(request: web.Request) -> web.Response:

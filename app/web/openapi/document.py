@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from app.web import (
+    breakers,
     calls,
     controls,
     dead_letters,
@@ -200,7 +201,12 @@ PATHS: dict[str, Any] = with_path_parameters(
             )
         },
         "/breakers": {
-            "get": operation("Scorers", "Which scorers are paused, and why; for keys of every project", "BreakerPage")
+            "get": operation(
+                "Scorers",
+                "Which scorers are paused, and why; for keys of every project",
+                "BreakerPage",
+                query=breakers.BreakersQuery,
+            )
         },
         "/breakers/{scorer}/close": {
             "post": operation(

@@ -60,7 +60,8 @@ LETTER = "001767225600000.calls.3.7"
 EVENT = "0000000000000007.0001."
 SCORERS = ["\0".join(["0", "name", "1", "0998232774400000", "digest"]), "1\0refusal"]
 CALLS_AND_SCORES = ["acme/flow\0c", "acme/flow\0c\0s", "acme/other\0c", "acme/other\0c\0s"]
-KEYS = [*CALLS_AND_SCORES, PLACE, LETTER, "call", EVENT, *SCORERS]
+BREAKERS = ["\0".join([place, "name", "ref", ""]) for place in "01"]
+KEYS = [*CALLS_AND_SCORES, PLACE, LETTER, "call", EVENT, *SCORERS, *BREAKERS]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ KEYS = [*CALLS_AND_SCORES, PLACE, LETTER, "call", EVENT, *SCORERS]
         ("/dead-letters?", [LETTER]),
         ("/scores/history?project_id=acme/flow&call_id=c&scorer_ref=s", [EVENT]),
         ("/scorers?", SCORERS),
+        ("/breakers?", BREAKERS),
     ],
 )
 def test_a_list_takes_no_cursor_of_another_list_or_project(client: Client, path: str, own: list[str]) -> None:

@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import cluster
 from app.web.errors import ApiError
 from app.web.paging import decode_cursor, encode_cursor, merge
+from tables import breakers
 from tables.paging import Page
+from tests.unit.web.client import Client
 
 
 def page_of(keys: list[str], after: str | None, rows: int, backwards: bool) -> Page:
@@ -48,3 +51,23 @@ def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
     with pytest.raises(ApiError) as raised:
         decode_cursor(cursor)
     assert (raised.value.status, raised.value.details[0]["loc"]) == (422, ["query", "cursor"])
+
+
+def test_breakers_come_in_pages_open_ones_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {(project, name): breakers.Breaker(name, project) for name in "abc" for project in (None, "acme")}
+    known[None, "b"].shared = known[None, "b"].shared.replace(version=1, open=True)
+    monkeypatch.setattr(breakers, "_breakers", known)
+
+    async def every_worker(query: object) -> dict[str, list[breakers.Shown]]:
+        return {"here": breakers.listing(0)}
+
+    monkeypatch.setattr(cluster, "every_worker", every_worker)
+    found, path = [], "/breakers?limit=4"
+    for _ in range(2):
+        page = client.get(path).json
+        found.append([(item["scorer_name"], item["project_id"], item["state"]) for item in page["items"]])
+        path = f"/breakers?limit=4&cursor={page['next_cursor']}"
+    assert page["next_cursor"] is None
+    acme_and_all = [(name, project, "closed") for name in "abc" for project in (None, "acme")]
+    acme_and_all.remove(("b", None, "closed"))
+    assert found == [[("b", None, "open"), *acme_and_all[:3]], acme_and_all[3:]]

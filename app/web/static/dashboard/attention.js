@@ -11,7 +11,7 @@ const ofAll = path => ask(path).catch(error => {
   if (error.status === 403) return { items: [], next_cursor: null };
   throw error;
 });
-const openBreakers = async () => (await ofAll("/breakers")).items.filter(({ state }) => state !== "closed");
+const openBreakers = async () => (await ofAll("/breakers?limit=1000")).items.filter(({ state }) => state !== "closed");
 // Why the scorers of a request are paused, which its tasks say: of those with a spend cap nobody else does.
 const pausesOf = async ({ request_id, project_id, scorer_refs }, breakers) => {
   const known = ref => breakers.some(breaker => breaker.scorer_ref === ref && [undefined, null, project_id].includes(breaker.project_id));
