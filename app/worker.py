@@ -18,11 +18,11 @@ from mode import Service
 
 import agents.calls
 import agents.controls
-import agents.dead_letters
 import agents.fan_out
 import agents.recorder
 import agents.scorers
 import agents.weave  # noqa: F401 - each registers its agent
+from agents.dead_letters import follow_open
 from agents.gossip import tell_pauses
 from agents.rules import rules
 from agents.scoring import scoring
@@ -89,6 +89,10 @@ class ScoringService(Service):
     @Service.task
     async def _refresh_scorers(self) -> None:
         await for_ever(scoring.catalog.refresh)
+
+    @Service.task
+    async def _follow_open_letters(self) -> None:
+        await for_ever(follow_open)
 
     @Service.task
     async def _persist_offsets(self) -> None:

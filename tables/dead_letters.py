@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NotRequired, TypedDict
 
+import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 from msgspec.json import Decoder
@@ -17,6 +18,7 @@ from tables.paging import Page, Slice
 
 table = Table("dead-letters")
 
+_COUNTED = 10_000  # letters at once
 _OF_PROJECTS = (topics.calls.name, topics.scorers.name)  # whose keys begin with the project
 
 
@@ -35,7 +37,15 @@ class Row(Struct):
         return self.redriven is None and self.dismissed is UNSET
 
 
+class _Closing(msgspec.Struct):
+    """The few fields that tell whether a letter is open: its record may have a megabyte."""
+
+    redriven: Any = None
+    dismissed: Any = UNSET
+
+
 _decode = Decoder(Row).decode
+_closing = Decoder(_Closing).decode
 _ID = re.compile(r"\d{15}\..+\.(\d{1,19})\.\d{1,19}", re.ASCII)  # 64 bits have 19 digits
 
 
@@ -136,6 +146,19 @@ def find_all(partition: int, letter_ids: list[str]) -> list[Json]:
     """Those of these letters that are in this partition, with keys and values."""
     rows = (load(partition, letter_id) for letter_id in letter_ids if partition_in(letter_id) == partition)
     return [_shown(row, True) for row in rows if row is not None]
+
+
+def count_open(partition: int, after: str | None) -> tuple[int, str | None]:
+    """How many letters are open in a slice after this id, and the id to continue after."""
+    found, behind = Slice(_COUNTED), None if after is None else after.encode()
+    count = 0
+    for key, value in table.scan(partition, after=behind):
+        closing = _closing(value)
+        count += closing.redriven is None and closing.dismissed is UNSET
+        found.add("", None, len(value))
+        if found.full():
+            return count, key.decode()
+    return count, None
 
 
 def matches(letter: Mapping[str, Any], filters: Filters) -> bool:

@@ -117,6 +117,16 @@ def counted(service: Service) -> Counter[tuple[str, str]]:
     return Counter({(topic, reason): int(float(number)) for reason, topic, number in found})
 
 
+def wait_for_open(service: Service, number: int) -> None:
+    """Wait until the metric says that so many letters are open."""
+    line = re.compile(r"^callscore_dead_letters_open (\S+)", re.MULTILINE)
+    for _ in attempts(30):
+        [shown] = line.findall(service.get("/metrics").raw.decode())
+        if float(shown) == number:
+            return
+    raise AssertionError(f"{shown} letters are open")
+
+
 def callscore(service: Service, *args: str) -> list[str]:
     """The lines that a command says that goes well."""
     return said(run(service, "dead-letters", *args))
@@ -265,7 +275,9 @@ def test_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_service: Ca
     [letter] = wait_for_letters(service, 1)
     assert letter["left_out"]
     assert service.post("/dead-letters/redrive", {}).json["left_out"] == 1
+    wait_for_open(service, 1)
     assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
+    wait_for_open(service, 0)
     assert service.post("/dead-letters/redrive", {}).json["left_out"] == 0
 
 
