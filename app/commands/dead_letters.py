@@ -13,7 +13,7 @@ from app.client.output import note, print_json, print_line, table
 from app.client.text import plural
 from app.commands.listing import first_items, note_more, print_items
 from app.commands.options import bad_usage, client_options, json_lines_option, table_limit_option
-from app.commands.types import Project, Time
+from app.commands.types import TIMES, Project, Time
 
 _FILTERS = ("project_id", "topic", "reason", "since", "until")
 _STATES: Mapping[str | None, dict[str, str]] = {
@@ -30,9 +30,7 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--project", "project_id", type=Project(), help="Only this project. Default: all.")
     @click.option("--topic", help="Only records of this topic, e.g. calls.")
     @click.option("--reason", help="Only this reason, e.g. undecodable.")
-    @click.option(
-        "--since", type=Time(), metavar="TIME", help="Only records written at or after TIME, e.g. 2026-01-31T12:00:00Z."
-    )
+    @click.option("--since", type=Time(), metavar="TIME", help=f"Only records written at or after TIME, {TIMES}.")
     @click.option("--until", type=Time(), metavar="TIME", help="Only records written at or before TIME.")
     @wraps(function)
     def with_filters(*args: Any, **kwargs: Any) -> Any:

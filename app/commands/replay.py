@@ -10,14 +10,12 @@ from app.client.output import print_line
 from app.client.text import number, plural, seconds
 from app.commands.options import bad_usage, service_options
 from app.commands.settings import checked_settings
-from app.commands.types import Time
+from app.commands.types import TIMES, Time
 
 
 @click.command()
 @click.argument("directory", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option(
-    "--as-of", type=Time(), metavar="TIME", help="Rebuild them as they were at TIME, e.g. 2026-01-31T12:00:00Z."
-)
+@click.option("--as-of", type=Time(), metavar="TIME", help=f"Rebuild them as they were at TIME, {TIMES}.")
 @click.option(
     "--verify", is_flag=True, help="Compare them with the tables of the service and show the first difference."
 )

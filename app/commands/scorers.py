@@ -14,7 +14,7 @@ from app.client.scores import brief
 from app.client.text import clean, json_line
 from app.commands.options import bad_usage, client_options, json_lines_option, limit_option, project_option
 from app.commands.pairs import decoded, named
-from app.commands.types import Project, Time
+from app.commands.types import TIMES, Project, Time
 
 
 async def list_(client: Client, project: str | None, kinds: bool, as_json: bool) -> None:
@@ -158,7 +158,7 @@ async def compare(one: str, other: str, project: str, limit: int, as_json: bool,
 
 @click.command()
 @project_option
-@click.option("--since", type=Time(), metavar="TIME", help="Only days that start at or after TIME.")
+@click.option("--since", type=Time(), metavar="TIME", help=f"Only days that start at or after TIME, {TIMES}.")
 @click.option("--until", type=Time(), metavar="TIME", help="Only days that start before TIME.")
 @json_lines_option
 @client_options

@@ -14,7 +14,7 @@ from app.client.scores import CSV_COLUMNS, brief, brief_error, csv_row, why_none
 from app.client.text import number, plural
 from app.commands.listing import first_items, note_more, print_items
 from app.commands.options import bad_usage, client_options, json_lines_option, project_option, table_limit_option
-from app.commands.types import Time
+from app.commands.types import TIMES, Time
 
 _STATUSES = ("succeeded", "failed", "cancelled")
 
@@ -31,9 +31,7 @@ _STATUSES = ("succeeded", "failed", "cancelled")
     help="With --summary: a column for each value of PATH, which is op_name, attributes.NAME or inputs.NAME.",
 )  # fmt: skip
 @click.option("--gaps", is_flag=True, help="Show the calls without a succeeded score by --scorer, and why.")
-@click.option(
-    "--as-of", type=Time(), metavar="TIME", help="Show scores as they were at TIME, e.g. 2026-01-31T12:00:00Z."
-)
+@click.option("--as-of", type=Time(), metavar="TIME", help=f"Show scores as they were at TIME, {TIMES}.")
 @json_lines_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @client_options

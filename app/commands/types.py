@@ -1,6 +1,8 @@
 """Types of options and arguments, checked before anything is sent or written."""
 
-from datetime import datetime
+import re
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 
 import click
 
@@ -31,16 +33,24 @@ class Project(Id):
         return super().convert(value, param, ctx)
 
 
+TIMES = "e.g. 2026-01-31T12:00:00Z, 2026-01-31 or 2h (ago)"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(rf"(\d+)([{''.join(_UNITS)}])", re.ASCII)
+
+
 class Time(click.ParamType):
-    """A time with a zone."""
+    """A time with a zone; a date, for its midnight in UTC; or how long ago it was."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        text = str(value)
         try:
-            time = datetime.fromisoformat(str(value))
-        except ValueError:
-            time = None
-        if time is None or time.tzinfo is None:
-            self.fail(f"{value!r} is not a time with a zone, such as 2026-01-31T12:00:00Z.", param, ctx)
-        return time
+            if ago := _AGO.fullmatch(text):
+                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            time = datetime.fromisoformat(text)
+            if time.tzinfo is not None:
+                return time
+            return datetime.combine(date.fromisoformat(text), clock(), UTC)  # a time is no date
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is not a time with a zone, a date or a duration, {TIMES}.", param, ctx)

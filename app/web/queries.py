@@ -1,10 +1,11 @@
 """Query strings: one model a view, with FastAPI's answer to every mistake."""
 
+import re
 from datetime import datetime
 from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app import ids
 from app.web.errors import invalid
@@ -21,8 +22,14 @@ def _in_utc(time: datetime) -> datetime:
     return time
 
 
+def _midnight(value: object) -> object:
+    """A date is its midnight in UTC."""
+    return f"{value}T00:00:00Z" if isinstance(value, str) and _DATE.fullmatch(value) else value
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 Id = Annotated[str, AfterValidator(ids.check_id)]
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Time = Annotated[AwareDatetime, BeforeValidator(_midnight), AfterValidator(_in_utc)]
 
 
 class Query(BaseModel):

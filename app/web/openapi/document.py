@@ -231,8 +231,9 @@ SPEC: dict[str, Any] = {
     "info": {
         "title": "callscore",
         "version": version("callscore"),
-        "description": "Applies scorers to logged LLM calls. Times are RFC 3339 in UTC. While a worker does not "
-        "answer, lists and counts lack its data, and have the header `Callscore-Unanswered-Partitions`.",
+        "description": "Applies scorers to logged LLM calls. Times are RFC 3339 in UTC; a parameter may also be "
+        "a date, for its midnight. While a worker does not answer, lists and counts lack its data, and have the header "
+        "`Callscore-Unanswered-Partitions`.",
     },
     "paths": PATHS,
     "components": {

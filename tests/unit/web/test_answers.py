@@ -3,13 +3,16 @@
 import asyncio
 import gzip
 import re
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import ValidationError
 
 from app.scorers import Registry
 from app.web import health, metrics
+from app.web.dead_letters import LettersQuery
 from app.web.errors import is_weave_path
 from app.web.openapi.document import PATHS
 from app.web.paging import encode_cursor
@@ -95,6 +98,13 @@ def test_an_order_takes_no_cursor_but_of_its_letters(client: Client, cursor: str
     answer = client.post("/dead-letters/dismiss", {"cursor": cursor})
     detail = answer.json["detail"][0]
     assert (answer.status, detail["loc"], detail["type"]) == (422, ["body", "cursor"], "invalid_cursor")
+
+
+def test_a_parameter_that_is_a_time_may_be_a_date() -> None:
+    query = LettersQuery.model_validate({"since": "2026-11-01"})
+    assert query.since == datetime(2026, 11, 1, tzinfo=UTC)
+    with pytest.raises(ValidationError):
+        LettersQuery.model_validate({"since": "2026-11-31"})
 
 
 @pytest.mark.parametrize("order", ["redrive", "dismiss"])
