@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 import orjson
 
-from app import ids
+from app import ids, paths
 from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
 from app.usage import total_usage
 from tables import calls
@@ -291,9 +291,5 @@ def time_order(ended: Json) -> tuple[float, int]:
 
 def _at_path(partition: int, project_id: str, call_id: str, path: str) -> Any:
     row = calls.find(partition, ids.call_key(project_id, call_id))
-    value: Any = None if row is None else row["call"]
-    for part in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
+    found = paths.at(None if row is None else row["call"], path)
+    return None if found is paths.ABSENT else found

@@ -10,10 +10,10 @@ import orjson
 
 from app import ids
 from app.client.errors import BadInput
+from app.paths import ABSENT, at
 
 MAX_CALL_BYTES = 1 << 20
 EPOCH = "1970-01-01T00:00:00Z"
-_MISSING = object()
 _MILLISECONDS_FROM = 1e11  # as seconds, this is in the year 5138
 
 
@@ -59,8 +59,8 @@ class Fields:
         if not self.first:
             self.first.extend(row)
         call_id = self._id(row, line)
-        output = find(row, self.output)
-        if output is _MISSING:
+        output = at(row, self.output)
+        if output is ABSENT:
             raise NoOutput(f"no field {self.output!r} for the output")
         started, ended = self._times(row)
         call = {
@@ -83,8 +83,8 @@ class Fields:
     def _id(self, row: dict[str, Any], line: bytes) -> str:
         if self.id is None:
             return hashlib.blake2b(line, digest_size=16).hexdigest()
-        value = find(row, self.id)
-        if value is _MISSING:
+        value = at(row, self.id)
+        if value is ABSENT:
             raise BadLine(f"no field {self.id!r} for the id")
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise BadLine(f"the id in {self.id!r} is neither a string nor an integer")
@@ -96,7 +96,7 @@ class Fields:
     def _op_name(self, row: dict[str, Any]) -> str:
         if self.op_name_field is None:
             return self.op_name
-        value = find(row, self.op_name_field)
+        value = at(row, self.op_name_field)
         if not isinstance(value, str) or not value:
             raise BadLine(f"no string in {self.op_name_field!r} for the op name")
         return value
@@ -118,8 +118,8 @@ class Fields:
     def _pick(self, row: dict[str, Any], paths: tuple[str, ...]) -> dict[str, Any]:
         picked = {}
         for path in paths:
-            value = find(row, path)
-            if value is not _MISSING:
+            value = at(row, path)
+            if value is not ABSENT:
                 picked[_name(path)] = value
                 self.unseen.discard(path)
         return picked
@@ -129,21 +129,6 @@ class Fields:
         started = EPOCH if self.started_at is None else _time(row, self.started_at)
         ended = started if self.ended_at is None else _time(row, self.ended_at)
         return (ended if self.started_at is None else started), ended
-
-
-def find(row: Any, path: str) -> Any:
-    """The value at a dotted path; a field whose name contains the dots takes precedence."""
-    if isinstance(row, dict) and path in row:
-        return row[path]
-    value = row
-    for step in path.split("."):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return _MISSING
-    return value
 
 
 def _name(path: str) -> str:
@@ -163,8 +148,8 @@ def _row(line: bytes) -> dict[str, Any]:
 
 
 def _time(row: dict[str, Any], path: str) -> str:
-    value = find(row, path)
-    if value is _MISSING:
+    value = at(row, path)
+    if value is ABSENT:
         raise BadLine(f"no field {path!r} for the time")
     try:
         if isinstance(value, str):

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 from pydantic import Field, JsonValue, field_validator
 
 from app.judges.prompt import at
+from app.paths import ABSENT
 from app.scorers import Call, NoJudgement, Policy, Scorer, report
-from app.scorers.arguments import ABSENT, inputs_of, lacks
+from app.scorers.arguments import inputs_of, lacks
 from app.settings import get_settings
 
 _KEYS = ("OPENAI_API_KEY", "BRAINTRUST_API_KEY")  # where the package looks for one

@@ -5,8 +5,9 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from app import ids
-from app.scorers.arguments import ABSENT, inputs_of, lacks, value_of
+from app import ids, paths
+from app.paths import ABSENT
+from app.scorers.arguments import inputs_of, lacks, value_of
 from app.scorers.base import Call
 
 _MARK_CHARACTERS = 16
@@ -52,13 +53,10 @@ class Template:
 
 def at(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
     """The value of a call at `output`, `input`, an input's name, or a path such as `attributes.model`; else ABSENT."""
-    first, *path = name.split(".")
+    first, dot, rest = name.partition(".")
     value = value_of(first, call, inputs)
-    for part in path:
-        if not isinstance(value, Mapping) or part not in value:
-            return ABSENT
-        value = value[part]
-    return value
+    found = paths.at(value, rest) if dot else value
+    return value_of(name, call, inputs) if found is ABSENT else found  # an input's name may contain dots
 
 
 def _text(value: Any) -> str:

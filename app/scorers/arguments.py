@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.paths import ABSENT
 from app.scorers.base import Call, ScorerFunction
 from app.scorers.errors import MissingInput
 
@@ -59,9 +60,6 @@ class Arguments:
                 if key not in arguments and key not in self.never:
                     arguments[key] = value
         return arguments
-
-
-ABSENT = object()
 
 
 def _bound_names(target: ScorerFunction) -> frozenset[str]:

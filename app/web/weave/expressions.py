@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 
+from app import paths
+
 Field = Callable[[str], Any]
 Evaluate = Callable[[Field], Any]
 
 _TIMES = [{"$getField": name} for name in ("started_at", "ended_at", "created_at")]
 _MAX_DEPTH = 50
-_LONGEST_INDEX = 9  # digits
 
 
 class Condition(BaseModel):
@@ -113,14 +114,8 @@ def fields(expression: Any) -> Iterator[str]:
 
 def at_path(value: Any, path: str) -> Any:
     """The value at a path such as `inputs.question` in a JSON value; None if there is nothing."""
-    for part in path.split("."):
-        if isinstance(value, list) and part.isdecimal() and len(part) <= _LONGEST_INDEX and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, Mapping):
-            value = value.get(part)
-        else:
-            return None
-    return value
+    found = paths.at(value, path)
+    return None if found is paths.ABSENT else found
 
 
 def _equal(left: Any, right: Any) -> bool:

@@ -21,7 +21,7 @@ def request_id(shared: Service) -> str:
             "id": f"call-{number:04d}",
             "output": "" if number % 10 == 0 else '{"a": 1}' if number % 2 else "text",
             "op_name": f"op-{number % 2}",
-            "attributes": {"model": {"name": f"m{number % 3}"}},
+            "attributes": {"model": {"name": f"m{number % 3}"}, "tags": [f"t{number % 2}"]},
         }
         for number in range(CALLS)
     ]
@@ -145,6 +145,7 @@ def test_a_summary_has_the_distribution_of_every_leaf(shared: Service, request_i
     [
         ("op_name", ["op-0", "op-1"]),
         ("attributes.model.name", ["m0", "m1", "m2"]),
+        ("attributes.tags.0", ["t0", "t1"]),
         ("inputs.question", ["?"]),
         ("inputs.nothing", [None]),
     ],
