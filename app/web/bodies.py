@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from app.structs import MAX_DEPTH, is_deep
-from app.web.errors import invalid, problem
+from app.web.errors import ApiError, invalid, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
@@ -80,7 +80,7 @@ def _decode_slowly(raw: bytes) -> Any:
     raise problem(422, ["body", position], "JSON decode error", "json_invalid")
 
 
-def validate(model: type[Model], body: Any) -> Model:
+def validate(model: type[Model], body: Any, refuse: Callable[[ValidationError, str], ApiError] = invalid) -> Model:
     """`body` as `model`, checked the way FastAPI checks a body (pydantic in Python mode, attributes allowed).
 
     Raises:
@@ -89,7 +89,7 @@ def validate(model: type[Model], body: Any) -> Model:
     try:
         return model.model_validate(with_fewer_fields(model, body), from_attributes=True)
     except ValidationError as error:
-        raise invalid(error, "body") from None
+        raise refuse(error, "body") from None
 
 
 def with_fewer_fields(model: type[BaseModel], body: Any) -> Any:

@@ -19,9 +19,10 @@ from app.structs import MAX_DEPTH
 from app.web import log_writes
 from app.web.auth import USER, check_all_projects, check_read, check_write
 from app.web.bodies import decode_exactly, read_object, validate
-from app.web.errors import ApiError, check_id, invalid, problem
+from app.web.errors import ApiError, check_id, problem
 from app.web.paging import listing, page_of
 from app.web.queries import Id, PageQuery, Query, parse
+from app.web.refusals import refused
 from app.web.responses import json_response
 from tables import scorers
 
@@ -83,7 +84,7 @@ async def list_kinds(request: web.Request) -> web.Response:
 
 async def publish_scorer(request: web.Request) -> web.Response:
     """201 once any worker can resolve the ref."""
-    body = validate(ScorerPublication, await read_object(request, decode_exactly))
+    body = validate(ScorerPublication, await read_object(request, decode_exactly), _refused)
     _check_names(body)
     if body.project_id is not None:
         check_write(request, body.project_id, "body", "project_id")
@@ -118,6 +119,10 @@ async def publish_scorer(request: web.Request) -> web.Response:
     return json_response(_shape(event.as_dict()), status=201)
 
 
+def _refused(error: ValidationError, *prefix: str) -> ApiError:
+    return refused(error, {(): ScorerPublication.model_fields, ("policy",): Policy.model_fields}, *prefix)
+
+
 def _check_names(body: ScorerPublication) -> None:
     check_id(body.name, "Name", "body", "name")
     if ":" in body.name or "/" in body.name:
@@ -134,7 +139,8 @@ def bind(registry: Registry, name: str, kind: str, params: dict[str, Any]) -> Bo
     except UnknownKind as error:
         raise problem(422, ["body", "kind"], str(error), "unknown_kind") from None
     except ValidationError as error:
-        raise invalid(error, "body", "params") from None
+        params_of_kind = registry.kinds()[kind].params_schema.get("properties", ())
+        raise refused(error, {(): params_of_kind}, "body", "params") from None
     except BadRef as error:
         raise problem(422, ["body", "name"], str(error), "invalid_id") from None
     except (ValueError, TypeError, RecursionError) as error:

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from app import cluster, ids, topics
 from app.days import DAY, day_of
@@ -18,7 +18,8 @@ from app.web import log_writes
 from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
-from app.web.errors import check_id, not_found, problem
+from app.web.errors import ApiError, check_id, not_found, problem
+from app.web.refusals import refused
 from app.web.responses import json_response, timestamp
 from app.web.scorers import REGISTRY, bind
 from app.web.submit import RESOLVER
@@ -47,7 +48,7 @@ class ScorerTrial(BaseModel):
 
 async def try_scorer(request: web.Request) -> web.Response:
     """Run a scorer once, outside limits, breakers and budgets, but not beyond its spend cap."""
-    body = validate(ScorerTrial, await read_object(request, decode_exactly))
+    body = validate(ScorerTrial, await read_object(request, decode_exactly), _refused)
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     await _check_cap(body.project_id, bound, policy)
@@ -61,6 +62,10 @@ async def try_scorer(request: web.Request) -> web.Response:
     if call is None:
         raise not_found("Call", "body", "call_id")
     return json_response(await _run(request.app[RUNNER], bound, policy, call))
+
+
+def _refused(error: ValidationError, *prefix: str) -> ApiError:
+    return refused(error, {(): ScorerTrial.model_fields}, *prefix)
 
 
 async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer, Policy]:

@@ -1,0 +1,70 @@
+"""What to write instead of what a scorer's publication has wrong: pydantic's errors as sentences, one for each."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.web.errors import ApiError, detail
+
+_SHOWN_CHARACTERS = 60
+_WANTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a JSON object",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "list_type": "a JSON array",
+    "literal_error": "{expected}",
+    "model_attributes_type": "a JSON object",
+    "model_type": "a JSON object",
+    "string_type": "a text",
+}
+
+Known = Mapping[tuple[str, ...], Collection[str]]  # the fields there are, by the place of their object
+
+
+def refused(error: ValidationError, known: Known, *prefix: str | int) -> ApiError:
+    """422 with a sentence for every error of pydantic's, in FastAPI's shape, each `loc` behind `prefix`."""
+    errors = error.errors(include_url=False)
+    return ApiError(422, [detail([*prefix, *one["loc"]], _sentence(dict(one), known), one["type"]) for one in errors])
+
+
+def _sentence(error: dict[str, Any], known: Known) -> str:
+    loc, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    name = f"`{'.'.join(map(str, loc))}`"
+    if kind == "missing":
+        return f"{name} is missing: add it"
+    if kind == "extra_forbidden":
+        there_are = ", ".join(sorted(known.get(loc[:-1], ())))
+        return f"There is no {name}: " + (f"write one of {there_are}" if there_are else "leave it out")
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return f"{name} must not be empty"
+    if kind in _WANTED:
+        wanted = _WANTED[kind].format(**{bound: _plain(value) for bound, value in context.items()})
+        return f"{name} must be {wanted}, not {_shown(error['input'])}"
+    sentence = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {sentence}" if loc else sentence[:1].upper() + sentence[1:]
+
+
+def _shown(value: Any) -> str:
+    """A value in a sentence, which may be many megabytes."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
+        return f"{json.dumps(value[:_SHOWN_CHARACTERS])}…"
+    return json.dumps(value, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """A bound without the `.0` of a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
