@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import quote
+
+import orjson
 
 from app.client.checkpoint import Checkpoint, Progress
 from app.client.errors import Refused, Unreachable
@@ -107,10 +109,14 @@ def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
 
 
 class Complaints:
-    """Notes about the lines that cannot become calls: the first few, and how many more there are."""
+    """Notes about the lines that cannot become calls: the first few, and how many more there are.
 
-    def __init__(self, fields: Fields) -> None:
+    All of them go to `file`, if there is one, as JSON lines with `line` and `reason`.
+    """
+
+    def __init__(self, fields: Fields, file: IO[bytes] | None) -> None:
         self._fields = fields
+        self._file = file
         self._pending: list[str] = []
         self._lines = 0
         self._without_output = 0
@@ -121,6 +127,10 @@ class Complaints:
             self._lines += 1
             if self._lines <= MAX_COMPLAINTS:
                 self._pending.append(f"line {line}: {clean(reason)}")
+            if self._file is not None:
+                self._file.write(orjson.dumps({"line": line, "reason": reason}) + b"\n")
+        if self._file is not None:
+            self._file.flush()  # before a checkpoint passes these lines
         self._without_output += without_output
 
     def print(self) -> None:
@@ -138,7 +148,8 @@ class Complaints:
             return
         self.print()
         if self._lines > MAX_COMPLAINTS:
-            note(f"and {number(self._lines - MAX_COMPLAINTS)} more")
+            hint = "; write all to a file with --rejected" if self._file is None else ""
+            note(f"and {number(self._lines - MAX_COMPLAINTS)} more{hint}")
 
 
 class Import:
@@ -151,17 +162,17 @@ class Import:
         self._source = source
         self._fields = fields
         self._checkpoint = checkpoint
-        self._complaints = Complaints(fields)
         self._path = path_of(fields.project)
 
-    async def run(self, limit: int | None = None) -> Progress:
+    async def run(self, limit: int | None = None, rejected: IO[bytes] | None = None) -> Progress:
         """Send everything that is left, at most the first `limit` lines of the source that are not blank.
 
-        Lines that cannot become calls are counted, and the first few are noted.
+        Lines that cannot become calls are counted, the first few are noted, and all are written to `rejected`.
 
         Raises:
             CommandError: the service or the source fails; the progress is stored for the next run.
         """
+        complaints = Complaints(self._fields, rejected)
         before = self.progress.imported + self.progress.rejected
         lines = self._source.lines(self.progress.offset, self.progress.line)
         if limit is not None:
@@ -173,9 +184,9 @@ class Import:
                 async for batch in feed(batches(lines, self._fields)):
                     window.append((batch, asyncio.create_task(self._send(batch.calls))))
                     if len(window) >= _IN_FLIGHT:
-                        await self._settle(window, shown, started, before)
+                        await self._settle(window, complaints, shown, started, before)
                 while window:
-                    await self._settle(window, shown, started, before)
+                    await self._settle(window, complaints, shown, started, before)
         except BaseException:
             if self._checkpoint and self.progress.line:
                 self._checkpoint.save(self.progress, now=True)
@@ -184,7 +195,7 @@ class Import:
             for _, task in window:
                 task.cancel()
             await asyncio.gather(*(task for _, task in window), return_exceptions=True)
-            self._complaints.end(self.progress.imported == 0)
+            complaints.end(self.progress.imported == 0)
         if self._checkpoint:
             self._checkpoint.remove()
         return self.progress
@@ -192,6 +203,7 @@ class Import:
     async def _settle(
         self,
         window: deque[tuple[Batch, asyncio.Task[list[tuple[int, str]]]]],
+        complaints: Complaints,
         shown: Bar,
         started: float,
         before: int,
@@ -200,13 +212,13 @@ class Import:
         batch, task = window[0]
         refused = await task
         window.popleft()
-        self._complaints.add(sorted(batch.bad + refused), batch.without_output)
+        complaints.add(sorted(batch.bad + refused), batch.without_output)
         done = self.progress
         done.offset, done.line = batch.last.offset, batch.last.number
         done.rejected += len(batch.bad) + len(refused)
         done.imported += len(batch.calls) - len(refused)
         if done.imported:
-            self._complaints.print()
+            complaints.print()
         rate = (done.imported + done.rejected - before) / max(time.monotonic() - started, 1e-6)
         text = f"{_megabytes(batch.last.position)}, {number(done.imported)} calls, {number(round(rate))}/s"
         if done.rejected:

@@ -2,8 +2,10 @@
 
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -38,6 +40,10 @@ from app.commands.options import bad_usage, client_options, json_lines_option, p
 )
 @click.option("--ended-at", metavar="FIELD", help="End time, RFC 3339 or Unix. Default: the start time.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, sys.maxsize), help="Import only the first N lines.")
+@click.option(
+    "--rejected", metavar="FILE", type=click.Path(dir_okay=False),
+    help="Write every rejected line's number and reason to FILE, as JSON lines.",
+)  # fmt: skip
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an interrupted import.")
 @client_options
 async def import_(
@@ -51,6 +57,7 @@ async def import_(
     started_at: str | None,
     ended_at: str | None,
     limit: int | None,
+    rejected: str | None,
     restart: bool,
     project: str,
     client: Client,
@@ -60,8 +67,8 @@ async def import_(
     FIELD is the name of a field or a dotted path such as response.choices.0.text.
 
     An import can be repeated: the same line gives the same call, and an interrupted import continues where it stopped.
-    Lines that cannot become calls are reported and skipped. A call that already exists keeps its content; different
-    content sent for it becomes a dead letter.
+    Lines that cannot become calls are skipped, and the first ten are shown. A call that already exists keeps its
+    content; different content sent for it becomes a dead letter.
     """
     if op_name is not None and op_name_field is not None:
         raise bad_usage("Use either --op-name or --op-name-field, not both.")
@@ -86,7 +93,8 @@ async def import_(
         note(f"Continuing after line {number(run.resumed_at)}. Use --restart to start over.")
     started, before = time.monotonic(), run.progress.imported
     since = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    done = await run.run(limit)
+    with _opened(rejected, run.resumed_at > 0) as opened:
+        done = await run.run(limit, opened)
     elapsed = time.monotonic() - started
     rewritten = done.imported > before and await rewrites(client, project, since)
     rate = round((done.imported - before) / elapsed)
@@ -105,6 +113,10 @@ async def import_(
             f"callscore dead-letters list --project {project} --reason call_rewritten --since {since}"
         )
     return 1 if done.rejected or rewritten else 0
+
+
+def _opened(path: str | None, append: bool) -> AbstractContextManager[IO[bytes] | None]:
+    return nullcontext() if path is None else open(path, "ab" if append else "wb")
 
 
 def _split(fields: tuple[str, ...]) -> tuple[str, ...]:

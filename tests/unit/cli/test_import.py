@@ -78,9 +78,30 @@ async def test_complaints_about_lines_are_capped(callscore: Command, service: Fa
     path.write_bytes(b'{"output": 1}\n' + b"nonsense\n" * 500)
     ended = await callscore("calls", "import", str(path), "--project", "a/b")
     told = ended.err.splitlines()
-    assert [line.split(":")[0] for line in told] == [*(f"line {number}" for number in range(2, 12)), "and 490 more"]
+    assert [line.split(":")[0] for line in told[:-1]] == [f"line {number}" for number in range(2, 12)]
+    assert told[-1] == "and 490 more; write all to a file with --rejected"
     assert told[0].endswith("(column 1); a JSON object is expected")
     assert all(line.count("line") == 1 for line in told[:10])
+
+
+async def test_all_rejected_lines_can_be_had_in_a_file_also_those_of_an_interrupted_import(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path, file = tmp_path / "calls.jsonl", tmp_path / "rejected.jsonl"
+    lines = [b'{"id": "%d", "output": %s}' % (n, b"nonsense" if n % 50 == 0 else b"1") for n in range(1, 4001)]
+    path.write_bytes(b"\n".join(lines))
+    arguments = ("calls", "import", str(path), "--project", "a/b", "--id", "id", "--rejected", str(file))
+    service.refuse, service.hold_after = {"7"}, 28
+    await interrupted(callscore, service, *arguments)
+    some = len(file.read_bytes().splitlines())
+    service.hold_after = None
+    ended = await callscore(*arguments)
+    assert ended.err.startswith("Continuing after line")
+    rejected = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert [line["line"] for line in rejected] == sorted([7, *range(50, 4001, 50)])
+    assert 0 < some < len(rejected)
+    assert "call 7 is refused" in rejected[0]["reason"]
+    assert rejected[1]["reason"].startswith("not valid JSON")
 
 
 async def test_when_no_line_has_the_output_one_sentence_names_the_option_and_the_fields(
