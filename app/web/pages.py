@@ -1,9 +1,10 @@
 """Pages for people: the dashboard and the readable API description. They load nothing from elsewhere."""
 
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from aiohttp import web
+from yarl import URL
 
 _FOLDER = Path(__file__).parent / "static"
 _DASHBOARD = (_FOLDER / "dashboard.html").read_text(encoding="utf-8")
@@ -51,6 +52,5 @@ async def weave_project(request: web.Request) -> web.Response:
 
 async def weave_call(request: web.Request) -> web.Response:
     """Where Weave's SDK says that a call is shown."""
-    place = request.match_info
-    asked = {"project_id": f"{place['entity']}/{place['project']}", "call_id": place["call_id"]}
-    raise web.HTTPFound(f"/calls?{urlencode(asked)}")
+    place = "/".join(quote(request.match_info[name], safe="") for name in ("entity", "project", "call_id"))
+    raise web.HTTPFound(URL(f"/#call={place}", encoded=True))  # else yarl would decode the slashes of an id

@@ -62,7 +62,9 @@ PATHS: dict[str, Any] = {
     "/server_info": {"get": operation(_TAG, "Supported versions of Weave's SDK", "ServerInfo", error="Reason")},
     "/graphql": _post("The queries of Weave's SDK at its start; no others", "GraphqlAnswer", "GraphqlQuery"),
     "/{entity}/{project}/weave": {"get": redirect(_TAG, "Weave's link to a project: redirects to the dashboard")},
-    "/{entity}/{project}/r/call/{call_id}": {"get": redirect(_TAG, "Weave's link to a call: redirects to /calls")},
+    "/{entity}/{project}/r/call/{call_id}": {
+        "get": redirect(_TAG, "Weave's link to a call: redirects to it on the dashboard")
+    },
 }
 
 _MADE: dict[str, Schema] = {"id": STRING, "created_at": TIME, "wb_user_id": nullable(STRING), "payload": ANY_OBJECT}

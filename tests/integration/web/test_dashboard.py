@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Page, Route, expect
 
@@ -176,6 +177,8 @@ def test_a_call_has_an_address_and_what_was_logged_in_it_stays_text(page: Page, 
     panel.get_by_role("button", name="Close").click()
     expect(panel).to_be_hidden()
     expect(page).to_have_url(f"{service.url}/")
+    page.goto(f"{service.url}/{PROJECT}/r/call/{quote(name, safe='')}")  # as Weave's SDK prints it
+    expect(panel).to_contain_text(f"Call {name}")
 
 
 def test_numbers_labels_and_failures_are_shown_as_they_are_distributed(page: Page, judging: Judging) -> None:

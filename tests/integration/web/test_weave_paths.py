@@ -454,6 +454,5 @@ def test_what_is_not_served_of_weave_says_so(filled: Service, path: str) -> None
 
 
 def test_the_links_that_the_sdk_prints_lead_to_the_call_and_to_the_dashboard(filled: Service) -> None:
-    [call] = filled.get(f"/{PROJECT}/r/call/call-1").json["items"]
-    assert call["id"] == "call-1"
-    assert filled.get(f"/{PROJECT}/weave").raw == filled.get("/").raw
+    for link in (f"/{PROJECT}/r/call/call-1", f"/{PROJECT}/weave"):
+        assert filled.get(link).raw == filled.get("/").raw

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from pydantic import ValidationError
 
 from app.scorers import Registry
-from app.web import health, metrics
+from app.web import health, metrics, pages
 from app.web.dead_letters import LettersQuery
 from app.web.errors import is_weave_path
 from app.web.openapi.document import PATHS
@@ -609,6 +609,13 @@ def test_metrics_say_whether_the_worker_is_ready(client: Client, monkeypatch: py
     assert "\ncallscore_ready 0.0\n" in client.get("/metrics").raw.decode()  # without a worker
     monkeypatch.setattr("app.cluster.check_ready", lambda: None)
     assert "\ncallscore_ready 1.0\n" in client.get("/metrics").raw.decode()
+
+
+async def test_weaves_link_to_a_call_leads_to_its_panel_on_the_dashboard() -> None:
+    link = make_mocked_request("GET", "/", match_info={"entity": "acme", "project": "a b", "call_id": "c/1&ä"})
+    with pytest.raises(web.HTTPFound) as found:
+        await pages.weave_call(link)
+    assert found.value.headers["Location"] == "/#call=acme/a%20b/c%2F1%26%C3%A4"
 
 
 def test_a_redirect_is_counted_as_what_it_is(client: Client) -> None:
