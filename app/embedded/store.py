@@ -35,6 +35,8 @@ FILE_BYTES = 8 * MIB  # small, so that most files of old records overlap no new 
 FILES_COMPACTED = 16  # at once, as each time all that they overlap is compressed again, which is most records
 FILES_SLOWED, FILES_STOPPED = 32, 48  # files not yet compacted at which writes are slowed down, and stopped
 
+_LOCK_FAILED = "open a file for lock"  # in RocksDB's message if there is no lock to take, as on a read-only disk
+
 
 def open_database(path: Path) -> Rdict:
     """Open the RocksDB at `path`, creating it and its directory if missing.
@@ -82,7 +84,7 @@ def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
     try:
         return Rdict(str(path), options)
     except Exception as exc:  # rocksdict has no narrower class for RocksDB's own errors
-        if f"{path.name}/LOCK" in str(exc):
+        if f"{path.name}/LOCK" in str(exc) and _LOCK_FAILED not in str(exc):
             raise LogLocked(path) from exc
         if str(exc).startswith("Corruption"):
             raise LogBlockCorrupt(path, exc) from exc

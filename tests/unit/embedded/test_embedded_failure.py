@@ -79,6 +79,13 @@ async def test_second_process_is_refused_with_one_sentence_that_names_the_path(t
     assert run(OPEN, tmp_path).returncode == 0
 
 
+def test_a_log_whose_lock_cannot_be_made_is_not_said_to_be_open_in_another_process(tmp_path: Path) -> None:
+    (tmp_path / "LOCK").mkdir()  # what fails on a read-only disk is the same call
+    with pytest.raises(LogUnavailable, match="cannot be opened") as refused:
+        open_database(tmp_path)
+    assert "while open a file for lock" in str(refused.value)
+
+
 def test_failed_write_stops_appends_flushes_and_commits_for_good(tmp_path: Path) -> None:
     failed = run(FULL_DISK, tmp_path)
     assert failed.returncode == 0, failed.stderr
