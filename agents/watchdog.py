@@ -1,4 +1,4 @@
-"""Notices when the worker looks healthy and does nothing, says why, and ends it, to be started again."""
+"""Ends a worker that looks healthy but does nothing, and logs why, so that it is started again."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from app.positions import positions
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 5.0  # seconds between looks
+INTERVAL = 5.0  # seconds between checks
 
 lag = Gauge("callscore_lag_records", "Records that this worker has not applied yet; NaN if that is unknown.", ["topic"])
 
@@ -31,13 +31,13 @@ def _set_lag(behind: Mapping[str, float]) -> None:
 
 
 class Watch:
-    """For how long something that should move has stood still."""
+    """How long things that should change have stood still."""
 
     def __init__(self) -> None:
         self._seen: dict[Hashable, tuple[Hashable, float]] = {}
 
     def still_for(self, name: Hashable, value: Hashable, should_move: bool, now: float) -> float:
-        """Seconds since `value` last changed or was not meant to."""
+        """Seconds since `value` last changed, or since it last did not have to."""
         known = self._seen.get(name)
         if not should_move or known is None or known[0] != value:
             self._seen[name] = (value, now)
@@ -49,7 +49,7 @@ class Watch:
 
 
 class Watchdog(Service):
-    """Looks every few seconds whether what is owed moves: records applied, offsets committed, tasks started."""
+    """Checks every few seconds that work goes on: records applied, offsets committed, tasks started."""
 
     def __init__(self, stuck_after: float) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Watchdog(Service):
                 die(EXIT_STUCK)
 
     def _look_at_start(self, now: float) -> str | None:
-        """What is stuck while the tables cannot be asked, if anything is. A broker that is away is waited for."""
+        """What is stuck while the tables cannot answer, or None. A broker that is away is waited for."""
         self._watch.forget(but="recovery")
         left = app.tables.recovery.active_remaining_total() if app.tables.recovery.started else 0
         moving = (app.rebalancing_count, left, positions.total())
@@ -82,13 +82,13 @@ class Watchdog(Service):
         return None
 
     async def _look(self, now: float) -> str | None:
-        """What is stuck, if anything is."""
+        """What is stuck, or None."""
         self._watch.still_for("recovery", None, False, now)
         owned = [tp for tp in app.consumer.assignment() if tp.topic in _MINE]
         try:
             ends = await app.consumer.highwaters(*owned)
         except KafkaError as error:  # a broker that is away is waited for
-            log.warning("whether anything is stuck cannot be known: %s", error)
+            log.warning("cannot tell whether anything is stuck: %s", error)
             self._watch.forget()
             _set_lag(dict.fromkeys(_MINE, math.nan))
             return None
@@ -98,7 +98,7 @@ class Watchdog(Service):
             applied = positions.get(tp.topic, tp.partition)
             behind[tp.topic] += max(0, ends[tp] - 1 - applied)
             if self._watch.still_for(("applied", where), applied, ends[tp] - 1 > applied, now) > self._stuck_after:
-                return f"{tp.topic}/{tp.partition} has records behind offset {applied} that nobody applies"
+                return f"{tp.topic}/{tp.partition} has records after offset {applied}, and none is applied"
             if tp.topic in (topics.score_requests.name, topics.controls.name):
                 continue  # committed only when the tasks are settled, which may take as long as they wait
             committed = app.consumer._committed_offset.get(where) or 0

@@ -1,4 +1,4 @@
-"""From a call and a scorer's signature to the arguments of one run."""
+"""The arguments of a run, from the call and the scorer's signature."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from app.scorers.errors import MissingInput
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What one signature asks for; made once a scorer, used for every call."""
+    """What a signature asks for; made once for each scorer, and used for every call."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -23,7 +23,7 @@ class Arguments:
     def of(cls, target: ScorerFunction) -> "Arguments":
         """Read the signature of a function or bound method.
 
-        Raises TypeError, with a sentence, if an argument that must be given can only be given by position.
+        Raises TypeError if a required argument is positional-only.
         """
         required: list[str] = []
         optional: list[str] = []
@@ -63,7 +63,7 @@ class Arguments:
 
 
 def _bound_names(target: ScorerFunction) -> frozenset[str]:
-    """The `self` of a bound method: a call often has an input of that name, and Python would take it twice."""
+    """The `self` of a bound method: a call often has an input of that name, and Python would get it twice."""
     function = getattr(target, "__func__", None)
     if function is None:
         return frozenset()
@@ -71,7 +71,7 @@ def _bound_names(target: ScorerFunction) -> frozenset[str]:
 
 
 def inputs_of(call: Call) -> Mapping[str, Any]:
-    """The call's inputs; none where they are no object."""
+    """The call's inputs; empty if they are not an object."""
     return _object(call, "inputs")
 
 
@@ -81,7 +81,7 @@ def _object(call: Call, key: str) -> Mapping[str, Any]:
 
 
 def value_of(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
-    """What a scorer gets that asks for `name`; ABSENT if the call lacks it."""
+    """The value for a scorer's argument `name`; ABSENT if the call has none."""
     match name:
         case "output":
             return call.get("output", ABSENT)
@@ -98,7 +98,7 @@ def value_of(name: str, call: Call, inputs: Mapping[str, Any]) -> Any:
 
 
 def lacks(missing: list[str], inputs: Mapping[str, Any]) -> MissingInput:
-    """The error of a call that has not all that a scorer needs."""
+    """The error for a call that lacks something that the scorer needs."""
     names = ", ".join(map(repr, missing))
     known = ", ".join(repr(key) for key in list(inputs)[:20]) or "none"
     return MissingInput(f"The scorer needs {names}, which the call lacks. Its inputs: {known[:500]}.")

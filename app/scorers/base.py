@@ -33,17 +33,17 @@ class Scorer(BaseModel):
     """One sentence for lists of scorers; the first line of the docstring if empty."""
 
     policy: ClassVar[Policy] = Policy()
-    """How it is run: attempts, time-out, limits, provider. Who publishes the scorer may override each."""
+    """How it is run: attempts, time-out, limits, provider. Each can be overridden when the scorer is published."""
 
     asks: ClassVar[bool] = False
-    """Whether it always asks its provider, with `await report().asking()` before: which is then written in time."""
+    """Whether every run calls its provider, after `await report().asking()`; the log then has it as the run starts."""
 
     def question(self, call: Call) -> str | None:
-        """A digest of all that decides on the score of a call, by which another one's may be used; None: no other's."""
+        """A digest of everything that the score depends on; calls with the same one may share it. None: none do."""
         return None
 
     inline_up_to: ClassVar[int] = 0
-    """Characters of judged text up to which running on the event loop is cheap. Only heeded for built-ins."""
+    """Characters of judged text up to which running on the event loop is cheap. Used for built-ins only."""
 
 
 class BuiltIn(Scorer):
@@ -81,7 +81,7 @@ def target_of(scorer: BaseModel) -> ScorerFunction:
 
 @dataclass(frozen=True)
 class ScorerMark:
-    """What `@scorer` leaves on a function."""
+    """What `@scorer` stores on a function."""
 
     kind: str
     description: str
@@ -97,10 +97,10 @@ def scorer(function: FunctionT, /) -> FunctionT: ...
 @overload
 def scorer(*, kind: str = "", description: str = "", policy: Policy = ...) -> Callable[[FunctionT], FunctionT]: ...
 def scorer(function: Any = None, /, *, kind: str = "", description: str = "", policy: Policy = _AS_SET) -> Any:
-    """Mark a function as a scorer, so that the registry takes it. The function itself is unchanged.
+    """Mark a function as a scorer, so that the registry finds it. The function itself is unchanged.
 
-    `kind` defaults to the function's name, `description` to the first line of its docstring,
-    `policy`, how it is run, to what the settings say.
+    `kind` defaults to the function's name, `description` to the first line of its docstring, and `policy`, how it is
+    run, to the settings.
     """
 
     def mark(marked: FunctionT) -> FunctionT:
@@ -111,6 +111,6 @@ def scorer(function: Any = None, /, *, kind: str = "", description: str = "", po
 
 
 def mark_of(function: object) -> ScorerMark | None:
-    """The mark that `@scorer` left, or None."""
+    """What `@scorer` stored on a function, or None."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, ScorerMark) else None

@@ -37,16 +37,16 @@ class BoundScorer:
     code_digest: str = field(repr=False)
     policy: Policy = field(default=Policy(), repr=False)
     project_id: str | None = None
-    """The project that says how it is run; None if that holds for all."""
+    """The project that published it with this policy for itself; None if it is for all projects."""
 
     @cached_property
     def source(self) -> ScorerSource:
-        """What a worker process needs to make this scorer."""
+        """What a worker process needs to create this scorer."""
         return ScorerSource(self.code, self.code_digest, json.dumps(self.params).encode())
 
     @cached_property
     def package(self) -> str:
-        """The package that its code is of."""
+        """The package that its code is from."""
         return self.code.package
 
     @cached_property
@@ -59,17 +59,17 @@ class BoundScorer:
 
     @cached_property
     def asks(self) -> bool:
-        """Whether each of its attempts asks a provider, before which that must be in the log."""
+        """Whether every attempt calls a provider, which must be in the log before it does."""
         return isinstance(self.scorer, Scorer) and self.scorer.asks
 
     @cached_property
     def built_in(self) -> bool:
-        """Whether it is one of ours that asks nobody; a user's subclass of one is user code."""
+        """Whether it is a built-in, which calls no provider; a user's subclass of one is user code."""
         return isinstance(self.scorer, BuiltIn) and type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE)
 
     @cached_property
     def has_questions(self) -> bool:
-        """Whether an answer that it was given can be known by its question, and so used again."""
+        """Whether its judgements can be found by their questions, and so be used again."""
         return isinstance(self.scorer, Scorer) and type(self.scorer).question is not Scorer.question
 
     @cached_property

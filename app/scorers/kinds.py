@@ -18,14 +18,14 @@ from app.scorers.refs import make_ref
 
 
 class NotAScorer(ValueError):
-    """The class or function cannot be a scorer; the sentence says why."""
+    """The class or function cannot be a scorer; the message says why."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """One class or function that can score, under its published name.
 
-    `origin` says where it comes from, for people. `params_schema` is the JSON Schema of its parameters.
+    `origin` is where it comes from, for messages. `params_schema` is the JSON Schema of its parameters.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Kind:
 
     def validate(self, params: Mapping[str, Any]) -> BaseModel:
         """The scorer with these parameters, usually a `Scorer`. Raises pydantic.ValidationError."""
-        # As JSON, which is what parameters are: a strict model then still takes an array for a tuple.
+        # Parameters are JSON, and only in JSON does a strict model take an array for a tuple.
         scorer = self._model.model_validate_json(json.dumps(params))
         return scorer if self._function is None else FunctionScorer.of(self._function)
 
@@ -105,7 +105,7 @@ class Kind:
         )
 
     def _policy(self, scorer: BaseModel) -> Policy:
-        """How the code itself says that it is run; a parameter that happens to be called `policy` says nothing."""
+        """The policy that is set in the code; a parameter that happens to be called `policy` is none."""
         mark = mark_of(self._function)
         found = mark.policy if mark else getattr(scorer, "policy", None)
         return found if isinstance(found, Policy) else Policy()

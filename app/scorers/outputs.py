@@ -14,7 +14,7 @@ from app.scorers.errors import InvalidOutput
 
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_DEPTH = 100
-"""orjson writes 254 levels, and an output lies a few levels down in the records and rows that carry it."""
+"""orjson can write 254 levels, and the records and rows that hold an output add a few."""
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -31,21 +31,21 @@ def encode_output(value: Any) -> bytes:
 
 
 def encode(value: Any, subject: str, most_bytes: int, most_depth: int) -> bytes:
-    """As `encode_output`, of anything, with which the sentence begins as its `subject`. Raises TooLong, too."""
+    """As `encode_output`, for any value; messages begin with `subject`. Also raises TooLong."""
     try:
         encoded = orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         return _encode_slowly(value, _Plain(subject, most_bytes, most_depth))
     if len(encoded) > most_bytes:
         raise _too_long(subject, most_bytes, len(encoded))
-    # orjson writes NaN as null; only a text that has one can hide it.
+    # orjson writes NaN as null, so where there is no null there was no NaN.
     if b"null" in encoded or encoded.count(b"[") + encoded.count(b"{") > most_depth:
         return _encode_slowly(value, _Plain(subject, most_bytes, most_depth))
     return encoded
 
 
 class TooLong(ValueError):
-    """It has more bytes than are kept."""
+    """The value has more bytes than can be kept."""
 
 
 def _encode_slowly(value: Any, plain: "_Plain") -> bytes:
@@ -56,7 +56,7 @@ def _encode_slowly(value: Any, plain: "_Plain") -> bytes:
 
 
 class _Plain:
-    """Turns one value into plain JSON types, or says where that is impossible."""
+    """Converts a value to plain JSON types; an error says where that is impossible."""
 
     def __init__(self, subject: str, most_bytes: int, most_depth: int) -> None:
         self.subject = subject
@@ -65,7 +65,7 @@ class _Plain:
         self._bytes_left = most_bytes
 
     def of(self, value: Any, path: str, depth: int) -> Any:
-        # Every value takes a byte at least: this also ends a value that contains itself many times over.
+        # Every value takes at least one byte, so this also stops at a value that contains itself many times over.
         self._bytes_left -= 1
         if self._bytes_left < 0:
             raise _too_long(self.subject, self.most_bytes, None)

@@ -60,7 +60,7 @@ def module_kinds(name: str, problems: list[str]) -> list[Kind]:
 
 
 def _reach_current_directory() -> None:
-    """A console script does not look for modules there; worker processes get this same path."""
+    """Console scripts do not look for modules there. Worker processes get the same path."""
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)

@@ -15,7 +15,7 @@ __all__ = ["BadRef", "Registry", "ScorerRef", "UnknownKind", "parse_ref"]
 
 
 class Published(Protocol):
-    """A version of a scorer that was published; `source` is Weave's object that it was made of, if it was."""
+    """A published version of a scorer; `source` is the Weave object that it was made from, if any."""
 
     @property
     def name(self) -> str: ...
@@ -28,7 +28,7 @@ class Published(Protocol):
 
 
 class UnknownKind(LookupError):
-    """No such kind of scorer; the sentence lists those there are."""
+    """No such kind of scorer; the message lists the kinds there are."""
 
 
 class Registry:
@@ -46,7 +46,7 @@ class Registry:
 
     @classmethod
     def load(cls, modules: Sequence[str] = ()) -> Self:
-        """Find everything. A module of `modules` may lie in the current directory. Never raises for a bad plugin."""
+        """Find everything. Modules may be in the current directory. Never raises for a bad plugin."""
         problems: list[str] = []
         kinds = [*builtin_kinds(), *installed_kinds(problems)]
         for module in modules:
@@ -67,9 +67,9 @@ class Registry:
         return bound
 
     def bind_published(self, ref: str, version: Published) -> BoundScorer:
-        """The scorer of a version that was published, ready to run.
+        """The scorer of a published version, ready to run.
 
-        Raises ScorerVersionUnavailable if the code here is another one, and as `bind`.
+        Raises ScorerVersionUnavailable if the code here is of another version; otherwise as `bind`.
         """
         bound = self.bind(version.name, version.kind, version.params)
         if version.source is not None:  # Weave's digest is of its object, not of the code here
@@ -79,7 +79,7 @@ class Registry:
         return bound
 
     def parameterless(self) -> list[BoundScorer]:
-        """Those that can be used at once, without being published: their name is their kind."""
+        """Those that can be used without being published; their name is their kind."""
         return list(self._parameterless)
 
     @cached_property

@@ -37,7 +37,7 @@ async def test_while_the_broker_does_not_answer_nothing_is_stuck_and_the_lag_unk
     watchdog = Watchdog(stuck_after=20)
     assert await watchdog._look(0.0) is None
     assert lag.labels(topics.calls.name)._value.get() == 5
-    assert "records behind offset 4 that nobody applies" in str(await watchdog._look(30.0))
+    assert "records after offset 4, and none is applied" in str(await watchdog._look(30.0))
     consumer.away = True
     assert await watchdog._look(40.0) is None
     assert math.isnan(lag.labels(topics.calls.name)._value.get())
