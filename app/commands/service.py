@@ -1,6 +1,7 @@
 """callscore up and callscore worker"""
 
 import errno
+import gc
 import os
 import socket
 import subprocess
@@ -41,6 +42,7 @@ def _run(settings: Settings, sample: bool) -> int:
         sys.stdout.flush()
         sample = False
     child = _start_sample(settings) if sample else None
+    gc.set_threshold(200_000)  # what imports make stays: looking for garbage in it is a tenth of the start
     try:
         from app.worker import run  # which makes the app from the settings, so they are checked before
 

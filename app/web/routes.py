@@ -25,7 +25,7 @@ from app.web import (
     summary,
     trying,
 )
-from app.web.openapi import document
+from app.web.openapi.view import openapi
 from app.web.weave import calls as weave_calls
 from app.web.weave import datasets, feedback, files, objects, queries, refs, start
 
@@ -91,7 +91,7 @@ ROUTES = (
     web.get("/", pages.dashboard),
     web.get("/dashboard/{file}", pages.dashboard_file),
     web.get("/docs", pages.docs),
-    web.get("/openapi.json", document.openapi),
+    web.get("/openapi.json", openapi),
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),
     web.get("/metrics", metrics.metrics),

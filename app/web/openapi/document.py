@@ -1,10 +1,7 @@
-"""`GET /openapi.json`: the description of every view."""
+"""The description of every view."""
 
 from importlib.metadata import version
 from typing import Any
-
-import orjson
-from aiohttp import web
 
 from app.web import (
     breakers,
@@ -241,9 +238,3 @@ SPEC: dict[str, Any] = {
         "securitySchemes": contract.SECURITY_SCHEMES,
     },
 }
-_ENCODED = orjson.dumps(SPEC)
-
-
-async def openapi(request: web.Request) -> web.Response:
-    """The description, OpenAPI 3.1."""
-    return web.Response(body=_ENCODED, content_type="application/json")
