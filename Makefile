@@ -10,6 +10,9 @@ KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
 
+# The tests start services by the hundred: each would compile the application anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install run test test-kafka check soak bench bench-kafka kafka pins clean
 
 install: $(VENV)/.runtime
