@@ -153,7 +153,7 @@ def kafka() -> Iterator[KafkaCluster]:
         cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: brokers that nobody uses take a tenth of a core
 def _three_brokers() -> Iterator[KafkaCluster]:
     cluster = KafkaCluster()
     try:

@@ -9,7 +9,7 @@ from tests.kafka import KafkaCluster
 from tests.service import Service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secure() -> Iterator[KafkaCluster]:
     """A broker that listens for SASL and TLS too."""
     cluster = KafkaCluster(secure=True)
