@@ -83,7 +83,7 @@ class Service:
         return self
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        for _ in attempts(seconds):
+        for _ in attempts(seconds, 0.05):
             assert self._process is not None
             if self._process.poll() is not None:
                 raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log()}")
@@ -212,8 +212,8 @@ def _variable(setting: str) -> str:
     return f"CALLSCORE_{setting.upper()}"
 
 
-def attempts(seconds: float) -> Iterator[int]:
-    """Count up with growing pauses between, for as long as `seconds`; for what can only be asked, not awaited."""
+def attempts(seconds: float, longest: float = 0.25) -> Iterator[int]:
+    """Count up for as long as `seconds`, with pauses that grow; for what can only be asked, not awaited."""
     deadline = time.monotonic() + seconds
     pause = 0.01
     number = 0
@@ -221,7 +221,7 @@ def attempts(seconds: float) -> Iterator[int]:
         yield number
         number += 1
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.25)
+        pause = min(pause * 1.5, longest)
 
 
 def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:
