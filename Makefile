@@ -13,6 +13,9 @@ KAFKA_BROKERS ?= 1
 # The tests start services by the hundred: each would compile the application anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Installs what different tests need side by side, and checks meanwhile.
+MAKEFLAGS += --jobs=2
+
 .PHONY: install run test test-kafka check soak bench bench-kafka kafka pins clean
 
 install: $(VENV)/.runtime
