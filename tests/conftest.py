@@ -13,6 +13,7 @@ from tests.brokers import Broker, broker, mark_repeated
 from tests.browser import page
 from tests.disk import make_disk
 from tests.faults.shim import shim, shim_library
+from tests.in_memory import keep_in_memory
 from tests.judge import Judge
 from tests.judging import Judging
 from tests.kafka import SKIPPED, _three_brokers, kafka, make_kafka, three_brokers
@@ -33,6 +34,8 @@ __all__ = [
 
 # A shell that starts the tests in the background has SIGINT ignored, which every process that they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+keep_in_memory()
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(

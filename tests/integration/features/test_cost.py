@@ -52,7 +52,7 @@ def test_without_a_price_tokens_are_counted_and_the_cost_is_not_known(judging: J
 
 
 def test_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> None:
-    begins = (datetime.now(UTC) + timedelta(seconds=15)).replace(microsecond=0)
+    begins = (datetime.now(UTC) + timedelta(seconds=25)).replace(microsecond=0)
     service, judge = judging.start(day_start=f"{begins:%H:%M:%S}"), judging.judge
     refs = [publish(service, "polite"), publish(service, "kind", prompt="Is it kind? {output}")]
     before = judged(service, ["one", "two"], *refs, *service.refs("not_empty"))["cost"]
