@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import ids
+from app.paths import ABSENT, at
 
 PATH = re.compile(r"(attributes|inputs)\..+")
 _OP = re.compile(r"weave:///[^/]+/[^/]+/op/([^:]+):")
@@ -40,10 +41,8 @@ def _values(name: str, call: Mapping[str, Any]) -> list[Any]:
         op = call.get("op_name")
         short = _OP.match(op) if isinstance(op, str) else None
         return [op] if short is None else [op, short[1]]
-    value: Any = call
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return [value]
+    value = at(call, name)
+    return [None if value is ABSENT else value]
 
 
 def _same(one: Any, other: Any) -> bool:
