@@ -13,6 +13,7 @@ _WANTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "dict_type": "a JSON object",
+    "enum": "{expected}",
     "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
@@ -27,6 +28,9 @@ _WANTED = {
     "literal_error": "{expected}",
     "model_attributes_type": "a JSON object",
     "model_type": "a JSON object",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters long",
+    "string_too_short": "at least {min_length} characters long",
     "string_type": "a text",
 }
 
@@ -61,8 +65,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
     if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
-        return f"{json.dumps(value[:_SHOWN_CHARACTERS])}…"
-    return json.dumps(value, default=str)
+        return f"{json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)}…"
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _plain(value: Any) -> Any:

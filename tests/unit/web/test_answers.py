@@ -114,6 +114,16 @@ def test_a_parameter_that_is_a_time_may_be_a_date() -> None:
         ({"name": None}, ["name"], ["`name` must be a text, not null"]),
         ({"params": []}, ["params"], ["`params` must be a JSON object, not an array"]),
         ({"params": {"mx": 1}}, ["params"], ["There is no `mx`: write one of max, min, unit"]),
+        (
+            {"kind": "exact_match", "params": {"expected_field": "é" * 1001}},
+            ["params", "expected_field"],
+            ['`expected_field` must be at most 1000 characters long, not "' + "é" * 60 + '"…'],
+        ),
+        (
+            {"kind": "exact_match", "params": {"expected_field": ""}},
+            ["params", "expected_field"],
+            ["`expected_field` must not be empty"],
+        ),
         ({"params": {}}, ["params"], ["Give at least one of `min` and `max`"]),
         ({"params": {"max": "a"}}, ["params", "max"], ['`max` must be a whole number, not "a"']),
         ({"params": {"max": 1.5}}, ["params", "max"], ["`max` must be a whole number, not 1.5"]),
