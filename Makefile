@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
@@ -65,12 +65,11 @@ test: check $(VENV)/.weave
 test-kafka: $(VENV)/.dev $(VENV)/.weave
 	CALLSCORE_REQUIRE_KAFKA=1 $(PYTEST) tests/crash tests/integration -k "kafka or workers"
 
-# The crash tests, limits, breakers and fairness, and the embedded log beside its model, at length: about an hour.
+# The crash tests, and limits, breakers and fairness, at length: about an hour.
 soak: $(VENV)/.dev
 	CALLSCORE_SOAK=1 CALLSCORE_REQUIRE_KAFKA=1 CALLSCORE_TEST_KILLS=200 CALLSCORE_TEST_TASKS=50000 \
 		CALLSCORE_TEST_FAULTS=100 CALLSCORE_TEST_MOMENTS=0 CALLSCORE_TEST_SEQUENCES=500 CALLSCORE_TEST_CANCELLED=1000000 \
-		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded tests/integration/features \
-		tests/unit/embedded/test_embedded_model.py
+		$(BIN)/pytest -s -o timeout=3600 tests/crash tests/integration/embedded tests/integration/features
 
 # What docs/performance.md tells of, beside a peer if there is a redis-server.
 bench: $(VENV)/.bench

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.embedded import cleaning
 from app.embedded.errors import LogFailed
 from app.embedded.log import Log
-from tests.length import at_length
 from tests.unit.embedded.log_model import Partition, Stored, seen
 
 T = TypeVar("T")
@@ -200,6 +199,6 @@ class LogMachine(RuleBasedStateMachine):
 
 
 LogMachine.TestCase.settings = settings(
-    max_examples=at_length(400, 5000), stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=1000, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLog = LogMachine.TestCase
