@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 KAFKA_PORT ?= 9092
 KAFKA_DIR ?= data/kafka
 KAFKA_BROKERS ?= 1
