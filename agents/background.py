@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app.exits import EXIT_STUCK, die
@@ -41,3 +41,21 @@ class Background:
                 return
             log.critical("%s", self._what, exc_info=True)
             die(EXIT_STUCK)
+
+
+class Owed:
+    """Calls back when each of its parts has ended."""
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done = done
+        self._open = 0
+
+    def one(self) -> Callable[[], None]:
+        """One more part; to be called when that has ended."""
+        self._open += 1
+        return self._end_one
+
+    def _end_one(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._done()

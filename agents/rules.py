@@ -11,19 +11,22 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
-from agents.background import Background
+from agents.background import Background, Owed
 from app import cluster, ids, topics
 from app.events import CallLogged, RuleBatch, ScoreRequested
 from app.positions import positions
 from app.rules import is_sampled, matches
 from app.slices import Turns
-from tables import calls
+from tables import calls, chunks, controls
 from tables import rules as table
 from tables.at import At
 
-_LINGER = 1.0  # seconds that a rule waits for more calls, so that calls that trickle in do not make a chunk each
+# Seconds that a rule waits for more calls: longer with each chunk of an hour, so that calls that trickle in do not make
+# a chunk each, of which there would be tens of thousands.
+_LINGER, _LONGER, _LONGEST = 1.0, 0.1, 30.0
 _MOST_CALLS = 500  # in a chunk
 _PERIOD = 3600.0  # seconds of logged calls that one request takes
 
@@ -39,19 +42,26 @@ class _Match:
     done: Callable[[], None]
 
 
+_Early = tuple[At, str, str, Callable[[], None]]  # position of a call, its project and id, and what `logged` was given
+
+
 class Rules:
     """The rules of one worker's partitions."""
 
     def __init__(self) -> None:
+        self._knows_rules: set[int] = set()
         self._open: set[int] = set()
-        self._early: dict[int, deque[tuple[At, str, str, Callable[[], None]]]] = {}  # with project and call id
+        self._early: dict[int, deque[_Early]] = {}
         self._pending: dict[tuple[int, str], list[_Match]] = {}  # by partition and rule id
         self._full: dict[tuple[int, str], asyncio.Event] = {}
         self._background = Background("a rule cannot be applied")
 
     def logged(self, at: At, event: CallLogged, row: calls.Row, done: Callable[[], None]) -> None:
         """Apply the rules to a call whose record made `row`; `done` is called once what they decided is durable."""
-        if row["offset"] != at.offset or not _is_whole(event, row):
+        is_judged = row["offset"] == at.offset and _is_whole(event, row)
+        if not is_judged or (
+            at.partition in self._knows_rules and not table.of_project(at.partition, event.project_id)
+        ):
             done()
         elif at.partition in self._open:
             self._apply(at, row["call"], event.project_id, event.call_id, done)
@@ -61,27 +71,42 @@ class Rules:
     async def open(self, partition: int) -> None:
         """Apply rules in an assigned partition, once the tables have all rules and decisions that the log held then.
 
-        Calls that come earlier wait in memory. They are few: records of calls come no faster than those of requests.
+        Calls that come earlier wait in memory, but those of projects without rules no longer than until the rules are
+        known, which few records tell.
         """
-        if not await cluster.reach_ends(partition, (topics.controls, topics.score_requests)):
+        if not await cluster.reach_ends(partition, [topics.controls]):
             return
-        turns = Turns()
-        while early := self._early.get(partition):
+        self._knows_rules.add(partition)
+        early = self._early.setdefault(partition, deque())
+        for _ in range(len(early)):
             at, project_id, call_id, done = early.popleft()
-            row = calls.load(partition, ids.call_key(project_id, call_id))
-            assert row is not None, "its row is put before rules are applied"
-            self._apply(at, row["call"], project_id, call_id, done)
-            await turns.breathe()
+            if table.of_project(partition, project_id):
+                early.append((at, project_id, call_id, done))
+            else:
+                done()
+        if not await cluster.reach_ends(partition, [topics.score_requests]) or self._early.get(partition) is not early:
+            return
         self._open.add(partition)
+        self._background.spawn(self._apply_early(partition, early))
 
     def clear(self) -> None:
         """Forget everything: the log delivers again what is owed."""
         self._background.cancel()
+        self._knows_rules.clear()
         self._open.clear()
         self._early.clear()
         self._pending.clear()
         self._full.clear()
         table.forget()
+
+    async def _apply_early(self, partition: int, early: "deque[_Early]") -> None:
+        turns = Turns()
+        while early:
+            at, project_id, call_id, done = early.popleft()
+            row = calls.load(partition, ids.call_key(project_id, call_id))
+            assert row is not None, "its row is put before rules are applied"
+            self._apply(at, row["call"], project_id, call_id, done)
+            await turns.breathe()
 
     def _apply(self, at: At, call: dict[str, Any], project_id: str, call_id: str, done: Callable[[], None]) -> None:
         matched = []
@@ -94,11 +119,14 @@ class Rules:
         if not matched:
             done()
             return
-        one_done = _after(len(matched), done)
+        owed = Owed(done)
         opened = at.logged_at - at.logged_at % _PERIOD
-        for revision in matched:
-            sampled = is_sampled(revision.rule_id, call_id, revision.sample_rate)
-            self._add(at.partition, _Match(revision, call_id, sampled, opened, one_done))
+        matches_of_call = [
+            _Match(revision, call_id, is_sampled(revision.rule_id, call_id, revision.sample_rate), opened, owed.one())
+            for revision in matched
+        ]
+        for match in matches_of_call:
+            self._add(at.partition, match)
 
     def _add(self, partition: int, match: _Match) -> None:
         where = partition, match.revision.rule_id
@@ -119,7 +147,7 @@ class Rules:
             if len(pending) < _MOST_CALLS:
                 full.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LINGER):
+                    async with asyncio.timeout(_linger(partition, pending[0])):
                         await full.wait()
             batch = _first_of_one_request(pending)
             await _write(partition, batch)
@@ -134,19 +162,6 @@ def _is_whole(event: CallLogged, row: calls.Row) -> bool:
     return calls.ended(row) and (event.part == "complete" or "start" in row["parts"])
 
 
-def _after(number: int, done: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls `done` when it is called for the `number`th time."""
-    left = number
-
-    def one_done() -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            done()
-
-    return one_done
-
-
 def _first_of_one_request(pending: list[_Match]) -> list[_Match]:
     """The first matches that belong to one chunk: of one revision and hour."""
     first = pending[0]
@@ -158,6 +173,30 @@ def _first_of_one_request(pending: list[_Match]) -> list[_Match]:
     return batch
 
 
+def _linger(partition: int, first: _Match) -> float:
+    """Seconds to wait for more calls after the first."""
+    known = table.load_request(partition, _request_id(partition, first))
+    return _LINGER if known is None else min(_LONGEST, _LINGER + _LONGER * known.chunks)
+
+
+def _request_id(partition: int, match: _Match) -> str:
+    """The request of a revision and hour: the first that is not cancelled in this partition."""
+    for number in count():
+        request_id = ids.digest(match.revision.control_id, str(match.opened), str(topics.partitions()), str(number))
+        if not controls.is_cancelled(partition, request_id):
+            return request_id
+    raise AssertionError
+
+
+def _free_number(partition: int, request_id: str) -> int:
+    """The number of a request's next chunk in a partition, which no other partition gives out."""
+    known = table.load_request(partition, request_id) or table.Request()
+    number = known.chunks * topics.partitions() + partition
+    while chunks.load(partition, request_id, number) is not None:  # it was written by a worker without rules
+        number += topics.partitions()
+    return number
+
+
 async def _write(partition: int, batch: list[_Match]) -> None:
     """Write a chunk with what was decided, and wait until it is applied.
 
@@ -165,13 +204,12 @@ async def _write(partition: int, batch: list[_Match]) -> None:
     is written again, without what the other has decided.
     """
     revision, opened = batch[0].revision, batch[0].opened
-    request_id = ids.digest(revision.control_id, str(opened), str(topics.partitions()))
+    request_id = _request_id(partition, batch[0])
     while True:
         left = [match for match in batch if table.decision(partition, revision.rule_id, match.call_id) is None]
         if not left:
             return
-        known = table.load_request(partition, request_id) or table.Request()
-        number = known.chunks * topics.partitions() + partition
+        number = _free_number(partition, request_id)
         event = ScoreRequested(
             request_id=request_id,
             chunk=number,
@@ -181,6 +219,7 @@ async def _write(partition: int, batch: list[_Match]) -> None:
             requested_at=time.time(),
             rule=RuleBatch(
                 rule_id=revision.rule_id,
+                set_at=revision.asked_at,
                 sampled_out=list(dict.fromkeys(match.call_id for match in left if not match.sampled)),
                 open_until=opened + _PERIOD,
             ),
@@ -188,6 +227,8 @@ async def _write(partition: int, batch: list[_Match]) -> None:
         key = ids.chunk_key(request_id, number)
         written: Any = await topics.score_requests.send(key, event.encode(), partition)
         await positions.reached(topics.score_requests.name, partition, written.offset)
+        if chunks.load(partition, request_id, number) is None:
+            raise RuntimeError(f"chunk {number} of request {request_id} of a rule was not applied")
 
 
 rules = Rules()

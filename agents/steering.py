@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from agents.background import Background
+from agents.background import Background, Owed
 from agents.lanes import Chunk
 from agents.outbox import Outbox
 from agents.parking import Parking
@@ -132,7 +132,7 @@ class Steering:
             await self._withdraw_request(partition, request_id)
             if number == controls.last(partition, request_id) or not controls.is_cancelled(partition, request_id):
                 self._stopped.discard((partition, request_id))  # else another cancel has come meanwhile
-        owed = _Owed(done)
+        owed = Owed(done)
         all_named = owed.one()
         for row in chunks.of_request(partition, request_id):
             chunk = Chunk(partition, row)
@@ -208,24 +208,6 @@ class Steering:
         if row is None or not unwanted:
             return None
         return self._withdraw_from_parked(partition, key, row, unwanted)
-
-
-class _Owed:
-    """Calls back when each of its parts has ended."""
-
-    def __init__(self, done: Callable[[], None]) -> None:
-        self._done = done
-        self._open = 0
-
-    def one(self) -> Callable[[], None]:
-        """One more part; to be called when that has ended."""
-        self._open += 1
-        return self._end_one
-
-    def _end_one(self) -> None:
-        self._open -= 1
-        if self._open == 0:
-            self._done()
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

@@ -72,6 +72,7 @@ class RuleBatch(Struct):
     """What a rule decided about calls of one partition: it sampled those of the chunk, and these it did not."""
 
     rule_id: str
+    set_at: float  # `asked_at` of the revision that decided
     sampled_out: Annotated[list[str], Meta(max_length=MOST_IN_CHUNK)]
     open_until: float  # when its request takes no more calls
 

@@ -154,10 +154,11 @@ def _request(at: At, event: ScoreRequested | RequestClaimed | RequestAccepted) -
 
 def _control(at: At, control: Control | RuleSet) -> int | None:
     """Returns the number of a request's control; None if it is known from another offset, or sets a rule."""
-    if len(control.encode()) > controls.MAX_BYTES:
+    most = rules.MAX_BYTES if isinstance(control, RuleSet) else controls.MAX_BYTES
+    if len(control.encode()) > most:
         whose = f"rule {control.rule_id}" if isinstance(control, RuleSet) else f"request {control.request_id}"
         detail = f"control {control.control_id:.512} of {whose:.520}: it exceeds"
-        raise CannotApply("undecodable", f"{detail} {controls.MAX_BYTES} bytes")
+        raise CannotApply("undecodable", f"{detail} {most} bytes")
     if isinstance(control, RuleSet):
         rules.save(at.partition, control, at.offset)
         return None

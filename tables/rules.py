@@ -4,6 +4,8 @@ A call is decided once: a decision that the log has from another record counts, 
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -11,7 +13,7 @@ from msgspec.json import Decoder
 from app import ids
 from app.events import RuleSet, ScoreRequested
 from app.structs import Struct
-from tables.base import Table
+from tables.base import Table, first_wins
 from tables.paging import Page, Slice
 
 table = Table("rules")
@@ -19,17 +21,18 @@ table = Table("rules")
 Decision = Literal["sampled", "sampled_out"]
 
 _RULE, _COUNTS, _REQUEST, _CALL = (kind + ids.SEPARATOR for kind in (b"rule", b"counts", b"request", b"call"))
-_MOST_REVISIONS = 100  # so that a rule fits into its row
+MAX_BYTES = 256 * 1024  # of a revision; the views accept less
 
 
 class Revision(RuleSet, tag="RuleSet"):
-    """What a rule was from its `asked_at` on."""
+    """What a rule was from its `asked_at` on; a row."""
 
     offset: int
 
 
-class Row(Struct):
-    """A rule: its revisions in order of time. A call is judged by the one that was in force when it was logged."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The revisions of a rule in order of time. A call is judged by the one that was in force when it was logged."""
 
     revisions: list[Revision]
 
@@ -61,10 +64,11 @@ class Request(Struct):
 
 
 class Decided(Struct, omit_defaults=True):
-    """What a rule decided about a call: with `request_id`, that it is to be scored."""
+    """What a rule, as it was `set_at`, decided about a call: with `request_id`, that it is to be scored."""
 
     offset: int
     at: float
+    set_at: float
     request_id: str | None = None
 
     @property
@@ -72,29 +76,22 @@ class Decided(Struct, omit_defaults=True):
         return "sampled_out" if self.request_id is None else "sampled"
 
 
-_decode = Decoder(Row).decode
+_decode = Decoder(Revision).decode
 _decode_counts = Decoder(Counts).decode
 _decode_request = Decoder(Request).decode
 _decode_decided = Decoder(Decided).decode
 
 # The rules of a partition by project, once they were asked for.
-_of_project: dict[int, dict[str, list[Row]]] = {}
-
-
-def fold(row: Row | None, event: RuleSet, offset: int) -> Row:
-    """The row after an event: the same row in whatever order the events of a rule come."""
-    known = [] if row is None else row.revisions
-    if any(revision.control_id == event.control_id for revision in known):
-        return Row(revisions=known)
-    fields = {name: getattr(event, name) for name in RuleSet.__struct_fields__}
-    revisions = [*known, Revision(**fields, offset=offset)]
-    revisions.sort(key=lambda revision: (revision.asked_at, revision.control_id))
-    return Row(revisions=revisions[-_MOST_REVISIONS:])
+_of_project: dict[int, dict[str, list[Rule]]] = {}
+_fold = first_wins(Revision)
 
 
 def save(partition: int, event: RuleSet, offset: int) -> None:
     _of_project.pop(partition, None)
-    table.put_row(partition, _rule_key(event.rule_id), fold(load(partition, event.rule_id), event, offset).encode())
+    # Sorted by time, then by id: the same order in each partition, in whatever order the copies came.
+    key = _rule_key(event.rule_id) + ids.join_key(f"{int(event.asked_at * 1e6):017d}", event.control_id)
+    known = table.get_row(partition, key)
+    table.put_row(partition, key, _fold(None if known is None else _decode(known), event, offset).encode())
 
 
 def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
@@ -104,7 +101,7 @@ def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
     rows: list[tuple[bytes, bytes]] = []
     new = {"sampled": 0, "sampled_out": 0}
     for request_id, call_ids in ((event.request_id, event.call_ids), (None, batch.sampled_out)):
-        decided = Decided(offset=offset, at=event.requested_at, request_id=request_id)
+        decided = Decided(offset=offset, at=event.requested_at, set_at=batch.set_at, request_id=request_id)
         for call_id in call_ids:
             known = decision(partition, batch.rule_id, call_id)
             if known is None or known.offset == offset:
@@ -131,9 +128,9 @@ def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
     table.write(partition, rows)
 
 
-def load(partition: int, rule_id: str) -> Row | None:
-    value = table.get_row(partition, _rule_key(rule_id))
-    return None if value is None else _decode(value)
+def load(partition: int, rule_id: str) -> Rule | None:
+    revisions = [_decode(value) for _, value in table.scan(partition, _rule_key(rule_id))]
+    return Rule(revisions) if revisions else None
 
 
 def load_counts(partition: int, rule_id: str) -> Counts:
@@ -152,14 +149,15 @@ def decision(partition: int, rule_id: str, call_id: str) -> Decided | None:
     return None if value is None else _decode_decided(value)
 
 
-def of_project(partition: int, project_id: str) -> list[Row]:
+def of_project(partition: int, project_id: str) -> list[Rule]:
     """The rules of a project, removed ones included."""
     known = _of_project.get(partition)
     if known is None:
         known = _of_project[partition] = defaultdict(list)
-        for _, value in table.scan(partition, _RULE):
-            row = _decode(value)
-            known[row.last.project_id].append(row)
+        rows = table.scan(partition, _RULE)
+        for _, revisions in groupby(rows, key=lambda row: ids.split_key(row[0])[1]):
+            rule = Rule([_decode(value) for _, value in revisions])
+            known[rule.last.project_id].append(rule)
     return known.get(project_id, [])
 
 
@@ -170,16 +168,16 @@ def forget() -> None:
 
 def sampled_out(partition: int, project_id: str, call_id: str, scorer_ref: str) -> float | None:
     """When a rule left a call out of its sample, so that the scorer was not asked; None if none has."""
-    for row in of_project(partition, project_id):
-        if any(scorer_ref in revision.scorer_refs for revision in row.revisions):
-            known = decision(partition, row.last.rule_id, call_id)
-            if known is not None and known.decision == "sampled_out":
-                return known.at
+    for rule in of_project(partition, project_id):
+        named = {revision.asked_at for revision in rule.revisions if scorer_ref in revision.scorer_refs}
+        known = decision(partition, rule.last.rule_id, call_id) if named else None
+        if known is not None and known.decision == "sampled_out" and known.set_at in named:
+            return known.at
     return None
 
 
 def _rule_key(rule_id: str) -> bytes:
-    return _RULE + rule_id.encode()
+    return _RULE + rule_id.encode() + ids.SEPARATOR
 
 
 def _call_key(rule_id: str, call_id: str) -> bytes:
@@ -191,14 +189,14 @@ def _call_key(rule_id: str, call_id: str) -> bytes:
 
 def find(partition: int, rule_id: str) -> dict[str, Any] | None:
     """A rule as it is now, when it was first set, and its counts in this partition."""
-    row = load(partition, rule_id)
-    return None if row is None else _shown(partition, row)
+    rule = load(partition, rule_id)
+    return None if rule is None else _shown(partition, rule)
 
 
 def listing(partition: int, project_id: str) -> list[dict[str, Any]]:
     """The rules of a project in the shape of `find`, without removed ones."""
-    rows = of_project(partition, project_id)
-    return [_shown(partition, row) for row in rows if row.last.status != "removed"]
+    rules = of_project(partition, project_id)
+    return [_shown(partition, rule) for rule in rules if rule.last.status != "removed"]
 
 
 def calls_of(partition: int, request_ids: list[str]) -> list[int]:
@@ -221,6 +219,6 @@ def page(partition: int, after: str | None, rows: int, rule_id: str, wanted: Dec
     return found.page(None)
 
 
-def _shown(partition: int, row: Row) -> dict[str, Any]:
-    counts = load_counts(partition, row.last.rule_id)
-    return {**row.last.as_dict(), "set_at": row.revisions[0].asked_at, "counts": counts.as_dict()}
+def _shown(partition: int, rule: Rule) -> dict[str, Any]:
+    counts = load_counts(partition, rule.last.rule_id)
+    return {**rule.last.as_dict(), "created_at": rule.revisions[0].asked_at, "counts": counts.as_dict()}

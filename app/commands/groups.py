@@ -30,6 +30,7 @@ _RULES = {
     "resume": Entry("app.commands.rules:resume", "Resume a paused rule."),
     "remove": Entry("app.commands.rules:remove", "Remove a rule."),
     "calls": Entry("app.commands.rules:calls", "List the calls that a rule matched."),
+    "requests": Entry("app.commands.rules:requests", "List the score requests of a rule."),
 }
 _WEAVE = {
     "pull": Entry("app.commands.weave:pull", "Log the calls of a Weave project here."),

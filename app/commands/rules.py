@@ -1,4 +1,4 @@
-"""callscore rules list, set, pause, resume, remove and calls"""
+"""callscore rules list, set, pause, resume, remove, calls and requests"""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from app.client.http import Client
 from app.client.output import print_json, print_line, table
 from app.client.text import number
 from app.commands.listing import first_items, note_more, print_items
-from app.commands.options import client_options, json_lines_option, project_option, table_limit_option
+from app.commands.options import client_options, json_lines_option, limit_option, project_option, table_limit_option
 from app.commands.pairs import pair
+from app.commands.status import show_requests
 
 
 @click.command("list")
@@ -124,10 +125,24 @@ async def calls(
     if not items:
         print_line("There are no such calls yet.")
         return
-    rows = [[item["call_id"], item["decision"].replace("_", " "), item["at"]] for item in items]
-    table(["CALL", "DECISION", "AT"], rows)
+    rows = [
+        [item["call_id"], item["decision"].replace("_", " "), item["at"], item["request_id"] or "-"] for item in items
+    ]
+    table(["CALL", "DECISION", "AT", "REQUEST"], rows)
     if more:
         note_more(len(items))
+
+
+@click.command()
+@click.argument("name")
+@project_option
+@limit_option(1, 20, "List at most N.")
+@json_lines_option
+@client_options
+async def requests(name: str, project: str, limit: int, as_json: bool, client: Client) -> None:
+    """List the score requests of the rule NAME, newest first: one for each hour with calls."""
+    rule = await rules.find(client, project, name)
+    await show_requests(client, {"rule_id": rule["rule_id"]}, limit, as_json)
 
 
 def _show(rule: dict[str, Any], as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """callscore status"""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +51,7 @@ async def status(
     if not retry and (scorers or errors):
         raise bad_usage("--scorer and --error require --retry.")
     if request_id is None:
-        await _list(client, limit, as_json)
+        await show_requests(client, {}, limit, as_json)
         return 0
     if cancel:
         await requests.cancel(client, request_id)
@@ -64,8 +65,9 @@ async def status(
         raise
 
 
-async def _list(client: Client, limit: int, as_json: bool) -> None:
-    items = client.items("/score-requests", {}, limit)
+async def show_requests(client: Client, params: Mapping[str, str], limit: int, as_json: bool) -> None:
+    """Print the newest requests that clients made, or those that `params` mean."""
+    items = client.items("/score-requests", params, limit)
     if as_json:
         await print_items(items)
         return
@@ -83,7 +85,8 @@ async def _list(client: Client, limit: int, as_json: bool) -> None:
         async for request in items
     ]
     if not rows:
-        print_line("There are no score requests. Make one with: callscore submit")
+        hint = "" if params else " Make one with: callscore submit"
+        print_line(f"There are no score requests.{hint}")
         return
     table(["REQUEST", "STATUS", "DONE", "TASKS", "FAILED", "AGE"], rows, right=("DONE", "TASKS", "FAILED", "AGE"))
 

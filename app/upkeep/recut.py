@@ -43,13 +43,13 @@ class Cut(NamedTuple):
 
 
 class Recut:
-    """The records of a log for `partitions` partitions. `rules` names what is done for each topic."""
+    """The records of a log for `partitions` partitions. `by_topic` names what is done for each topic."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._cuts: dict[tuple[int, str, int], Cut] = {}  # old partition, request id, old number
         self._chunks: Counter[str] = Counter()  # new chunks so far, by request id
-        self.rules: Mapping[str, Callable[[Iterable[Record]], Iterator[Record]]] = {
+        self.by_topic: Mapping[str, Callable[[Iterable[Record]], Iterator[Record]]] = {
             "calls": self._by_key,
             "scorers": self._by_key,
             "score-requests": self._requests,
@@ -65,7 +65,7 @@ class Recut:
             CommandError: an event names a chunk that was not among the records.
         """
         for topic, group in groupby(records, lambda record: record.topic):
-            yield from self.rules[topic](group)
+            yield from self.by_topic[topic](group)
 
     def _by_key(self, records: Iterable[Record]) -> Iterator[Record]:
         for record in records:
@@ -92,8 +92,7 @@ class Recut:
             else:
                 yield record._replace(partition=self._owner(record))
         for record, header in headers:
-            chunks = self._chunks[header.request_id] if header.rule_id is None else 0
-            counted = header.replace(chunks=chunks)
+            counted = header.replace(chunks=self._chunks[header.request_id])
             yield record._replace(partition=self._owner(record), value=counted.encode())
 
     def _chunk(self, record: Record, event: ScoreRequested) -> Iterator[Record]:
@@ -112,13 +111,19 @@ class Recut:
             calls[partition].append(call_id)
         numbers = {}
         for partition in {**calls, **sampled_out}:
-            number = numbers[partition] = self._chunks[event.request_id]
-            self._chunks[event.request_id] += 1
+            number = numbers[partition] = self._number(event, partition)
             rule = event.rule and event.rule.replace(sampled_out=sampled_out[partition])
             chunk = event.replace(chunk=number, call_ids=calls[partition], rule=rule)
             key = ids.chunk_key(event.request_id, number)
             yield record._replace(partition=partition, key=key, value=chunk.encode())
         self._cuts[where] = Cut(partitions, indices, numbers)
+
+    def _number(self, event: ScoreRequested, partition: int) -> int:
+        """The number of the next chunk of a request: of a rule's, one of those that `agents/rules` gives out there."""
+        of = event.request_id if event.rule is None else f"{event.request_id} {partition}"
+        number = self._chunks[of]
+        self._chunks[of] += 1
+        return number if event.rule is None else number * self._partitions + partition
 
     # --- controls ---
 

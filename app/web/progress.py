@@ -101,7 +101,7 @@ def describe(
         now: Unix seconds.
 
     Returns:
-        The shape of `GET /score-requests/{id}`. A rule's request runs until its hour is over and its tasks have ended.
+        The shape of `GET /score-requests/{id}`. A rule's request runs until its hour is over, unless it is cancelled.
         `rate` is how many tasks ran per second since the request, to three
         digits; null if none did. `eta` is when it will be finished at that rate; null if it is finished, or if that is
         unknown, as while tasks are paused or wait for their call.
@@ -117,13 +117,15 @@ def describe(
         "failed": states.get("FAILED", 0),
         "cancelled": states.get("CANCELLED", 0),
     }
+    total = max(total, sum(tasks.values()))  # of a rule's request, a worker that is away may know some calls
     tasks["queued"] = total - sum(tasks.values())
     for stored in ("queued", "retrying", "waiting_for_call", "paused"):
         moved = max(0, min(running - tasks["running"], tasks[stored]))
         tasks[stored] -= moved
         tasks["running"] += moved
     terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
-    finished = terminal == total and (header.open_until is None or now >= header.open_until)
+    is_open = header.open_until is not None and now < header.open_until and not tasks["cancelled"]
+    finished = terminal == total and not is_open
     ended = (finished_at if total else header.requested_at) if finished else None
     rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header.requested_at)
     return {

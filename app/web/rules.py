@@ -1,9 +1,10 @@
 """`/rules`: which calls are scored as they are logged, and what was decided about each."""
 
+import math
 import time
 from typing import Annotated, Any, Literal
 
-import msgspec
+import orjson
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -13,7 +14,7 @@ from app.rules import PATH, rule_id
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_object, validate
-from app.web.errors import ApiError, check_id, not_found, problem
+from app.web.errors import ApiError, check_id, not_found, problem, unavailable
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
@@ -24,7 +25,10 @@ from tables.rules import Decision
 _NAMED = ("path", "rule_id")
 _MOST = 100
 
+_MOST_BYTES = 16 * 1024  # of conditions
+
 Scalar = str | bool | int | float | None
+Copy = dict[str, Any] | None
 
 
 def _condition(name: str) -> str:
@@ -76,20 +80,28 @@ async def set_rule(request: web.Request) -> web.Response:
     refs, unresolved = await request.app[RESOLVER].resolve_all(body.project_id, body.scorer_refs, "scorer_refs")
     if unresolved:
         raise ApiError(422, unresolved)
-    known = await _find(rule_id(body.project_id, body.name))
+    wanted: dict[str, Any] = {
+        "scorer_refs": refs,
+        "where": body.where,
+        "sample_rate": body.sample_rate,
+        "status": "active",
+    }
+    copies = await _copies(rule_id(body.project_id, body.name))
+    is_new = all(copy is None or copy["status"] == "removed" for copy in copies)
+    if all(copy is not None and copy | wanted == copy for copy in copies):
+        return json_response(_shape(copies))  # programs set the same rule at each start
+    if is_new:
+        await _check_number(body.project_id)
     event = RuleSet(
         control_id=ids.new_request_id(),
         rule_id=rule_id(body.project_id, body.name),
         project_id=body.project_id,
         name=body.name,
-        scorer_refs=refs,
-        where=body.where,
-        sample_rate=body.sample_rate,
-        status="active",
+        **wanted,
         asked_by=request[USER].name,
-        asked_at=time.time(),
+        asked_at=_after(copies),
     )
-    return await _set(event, 200 if known is not None and known["status"] != "removed" else 201)
+    return await _set(event, 201 if is_new else 200)
 
 
 async def pause_rule(request: web.Request) -> web.Response:
@@ -113,7 +125,7 @@ async def list_rules(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     if query.after is None:
         await log_writes.all_seen(topics.controls)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Copy]] = {}
     for part in (await cluster.everywhere(rules.listing, query.project_id)).values():
         for rule in part:
             found.setdefault(rule["name"], []).append(rule)
@@ -124,13 +136,13 @@ async def list_rules(request: web.Request) -> web.Response:
 async def get_rule(request: web.Request) -> web.Response:
     """One rule, also if it was removed."""
     parse(Query, request)
-    return json_response(await _readable(request))
+    return json_response(_shape(await _readable(request)))
 
 
 async def list_decisions(request: web.Request) -> web.Response:
     """The calls that the rule matched, by id: those in its sample, and those left out of it."""
     query = parse(DecisionsQuery, request)
-    rule = await _readable(request)
+    rule = _newest(await _readable(request))
     if query.after is None:
         await log_writes.all_seen(topics.score_requests)
     found, next_key = await collect(rules.page, query.after, query.limit, False, rule["rule_id"], query.decision)
@@ -139,65 +151,89 @@ async def list_decisions(request: web.Request) -> web.Response:
 
 
 def _check_values(where: dict[str, Any]) -> None:
-    """Return if every condition has a value, or a list of values. Raises ApiError, 422."""
+    """Return if every condition has a value, or a list of values, and all fit. Raises ApiError, 422."""
     for name, wanted in where.items():
-        for value in wanted if isinstance(wanted, list) else [wanted]:
-            if not isinstance(value, Scalar):
-                message = f"{name} must be text, a number, true, false or null, or a list of these"
-                raise problem(422, ["body", "where", name], message, "invalid_condition")
+        values = wanted if isinstance(wanted, list) else [wanted]
+        if not values or not all(map(_is_scalar, values)):
+            message = f"{name} must be text, a finite number, true, false or null, or a list of these"
+            raise problem(422, ["body", "where", name], message, "invalid_condition")
+    try:
+        size = len(orjson.dumps(where))
+    except TypeError:  # a number beyond 64 bits, or a lone surrogate
+        raise problem(422, ["body", "where"], "These conditions cannot be stored", "invalid_condition") from None
+    if size > _MOST_BYTES:
+        message = (
+            f"The conditions have {size} bytes, more than {_MOST_BYTES}: put what they have in common in an attribute"
+        )
+        raise problem(422, ["body", "where"], message, "too_long")
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+async def _check_number(project_id: str) -> None:
+    """Return if the project may have another rule. Raises ApiError, 422."""
+    found = await cluster.owner(rules.listing, ids.join_key(project_id), project_id)
+    if len(found) >= _MOST:
+        message = f"The project has {len(found)} rules already, which each call is judged by; remove one first"
+        raise problem(422, ["body", "name"], message, "too_many")
+
+
+def _after(copies: list[Copy]) -> float:
+    """Now, but after the last change of a rule, whatever the clock of the worker that made it."""
+    return max([time.time(), *(copy["asked_at"] + 0.001 for copy in copies if copy is not None)])
 
 
 async def _change(request: web.Request, status: Literal["active", "paused", "removed"]) -> web.Response:
     """Give the rule in the path another status."""
     parse(Query, request)
-    rule = await _readable(request)
-    check_write(request, rule["project_id"], *_NAMED)
-    if rule["status"] == status:
-        return json_response(rule)
-    if rule["status"] == "removed":
+    copies = await _readable(request)
+    rule = _newest(copies)
+    if rule["status"] == "removed" and status != "removed":
         raise problem(409, _NAMED, "The rule was removed; set it again", "rule_removed")
-    known = await _find(rule["rule_id"])
-    assert known is not None
-    names = set(RuleSet.__struct_fields__) - {"v"}
-    last = msgspec.convert({name: known[name] for name in names} | {"type": "RuleSet"}, RuleSet)
-    event = last.replace(
-        control_id=ids.new_request_id(), status=status, asked_by=request[USER].name, asked_at=time.time()
-    )
-    return await _set(event, 200)
+    if all(copy is not None and copy["status"] == status for copy in copies):
+        return json_response(_shape(copies))
+    fields = {name: rule[name] for name in RuleSet.__struct_fields__ if name != "v"}
+    changes = {"control_id": ids.new_request_id(), "asked_by": request[USER].name, "asked_at": _after(copies)}
+    return await _set(RuleSet(**fields | changes | {"status": status}), 200)
 
 
 async def _set(event: RuleSet, status: int) -> web.Response:
-    """Write a copy of the rule to every partition, and answer with it once they have it."""
+    """Write a copy of the rule to every partition, and answer with it once all have it. Raises ApiError, 503."""
     await log_writes.everywhere(topics.controls, event.rule_id.encode(), event.encode())
-    await log_writes.all_seen(topics.controls)
-    rule = await _shown(event.rule_id)
-    assert rule is not None
-    return json_response(rule, status=status)
+    await log_writes.all_seen_everywhere(topics.controls)
+    copies = await _copies(event.rule_id)
+    if any(copy is None or copy["asked_at"] < event.asked_at for copy in copies):
+        raise unavailable(
+            "A worker of an earlier version takes no rules; start this version everywhere, and send it again"
+        )
+    return json_response(_shape(copies), status=status)
 
 
-async def _readable(request: web.Request) -> dict[str, Any]:
-    """The rule in the path. Raises ApiError, 404 if there is none, or it is another's."""
-    rule = await _shown(request.match_info["rule_id"])
-    if rule is None:
+async def _readable(request: web.Request) -> list[Copy]:
+    """The copies of the rule in the path. Raises ApiError, 404 if there is none, or it is another's."""
+    copies = await _copies(request.match_info["rule_id"])
+    if not any(copies):
         raise not_found("Rule", *_NAMED)
-    check_read(request, rule["project_id"], "Rule", _NAMED)
-    return rule
+    check_read(request, _newest(copies)["project_id"], "Rule", _NAMED)
+    return copies
 
 
-async def _find(rule_id: str) -> dict[str, Any] | None:
-    return await cluster.owner(rules.find, rule_id.encode(), rule_id)
-
-
-async def _shown(rule_id: str) -> dict[str, Any] | None:
-    """A rule with the counts of all partitions."""
+async def _copies(rule_id: str) -> list[Copy]:
+    """A rule as each partition has it, None where it has not, or does not answer."""
     found = await cluster.everywhere(rules.find, rule_id)
-    copies = [rule for rule in found.values() if rule is not None]
-    return _shape(copies) if copies else None
+    return [found.get(partition) for partition in range(topics.partitions())]
 
 
-def _shape(copies: list[dict[str, Any]]) -> dict[str, Any]:
+def _newest(copies: list[Copy]) -> dict[str, Any]:
+    there = [copy for copy in copies if copy is not None]
+    return max(there, key=lambda copy: (copy["asked_at"], copy["control_id"]))
+
+
+def _shape(found: list[Copy]) -> dict[str, Any]:
     """The newest copy of a rule as clients see it, with the counts of all."""
-    newest = max(copies, key=lambda copy: (copy["asked_at"], copy["control_id"]))
+    newest, copies = _newest(found), [copy for copy in found if copy is not None]
     matched, sampled = (sum(copy["counts"][name] for copy in copies) for name in ("matched", "sampled"))
     last_at = max(copy["counts"]["last_at"] for copy in copies)
     return {
@@ -210,7 +246,7 @@ def _shape(copies: list[dict[str, Any]]) -> dict[str, Any]:
         "sample_rate": newest["sample_rate"],
         "set_by": newest["asked_by"],
         "set_at": timestamp(newest["asked_at"]),
-        "created_at": timestamp(min(copy["set_at"] for copy in copies)),
+        "created_at": timestamp(min(copy["created_at"] for copy in copies)),
         "calls": {"matched": matched, "sampled": sampled, "sampled_out": matched - sampled},
         "last_matched_at": timestamp(last_at) if last_at else None,
     }

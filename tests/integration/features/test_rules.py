@@ -135,6 +135,25 @@ def test_a_paused_rule_scores_nothing_until_it_is_resumed(service: Service) -> N
     assert decisions(service, rule["rule_id"]) == {"seen": "sampled"}
 
 
+def test_calls_that_come_after_a_cancel_are_scored_by_another_request_of_the_rule(service: Service) -> None:
+    rule = set_rule(service, "all", ["not_empty"])
+    service.log_calls(PROJECT, [{"id": "before", "output": "x"}])
+    wait_scored(service, {"before"})
+    [request] = service.items(f"/score-requests?rule_id={rule['rule_id']}")
+    assert service.post(f"/score-requests/{request['request_id']}/cancel", {}).status == 200
+    service.log_calls(PROJECT, [{"id": "after", "output": "x"}])
+    wait_scored(service, {"before", "after"})
+    later, earlier = service.items(f"/score-requests?rule_id={rule['rule_id']}")
+    assert earlier["request_id"] == request["request_id"]
+    assert (earlier["tasks"]["succeeded"], later["tasks"]["succeeded"]) == (1, 1)
+
+
+def test_the_same_rule_set_again_changes_nothing(service: Service) -> None:
+    rule = set_rule(service, "all", ["not_empty"], where={"attributes.n": [1, None, True, "x"]})
+    assert set_rule(service, "all", ["not_empty"], where={"attributes.n": [1, None, True, "x"]}) == rule
+    assert set_rule(service, "all", ["not_empty"])["set_at"] > rule["set_at"]
+
+
 def test_commands_set_list_and_steer_rules(service: Service) -> None:
     made = run(
         service, "rules", "set", "prod", "--project", PROJECT, "--scorer", "not_empty",
@@ -153,6 +172,8 @@ def test_commands_set_list_and_steer_rules(service: Service) -> None:
     assert line.split()[:6] == ["prod", "active", "20", str(20 - len(meant)), "50", "%"]
     listed = said(run(service, "rules", "calls", "prod", "--project", PROJECT, "--sampled"))
     assert {line.split()[0] for line in listed[1:]} == meant
+    listed = said(run(service, "rules", "requests", "prod", "--project", PROJECT))
+    assert sum(int(line.split()[5]) for line in listed[1:]) == len(meant)
     for order, status in (("pause", "paused"), ("resume", "active"), ("remove", "removed")):
         [line] = said(run(service, "rules", order, "prod", "--project", PROJECT))
         assert line.startswith(f"prod is {status}: ")
@@ -171,6 +192,9 @@ def test_commands_set_list_and_steer_rules(service: Service) -> None:
         ({"sample_rate": 1.5}, ["body", "sample_rate"]),
         ({"where": {"output.passed": True}}, ["body", "where", "output.passed", "[key]"]),
         ({"where": {"op_name": {"eq": "x"}}}, ["body", "where", "op_name"]),
+        ({"where": {"op_name": []}}, ["body", "where", "op_name"]),
+        ({"where": {"attributes.n": 1e400}}, ["body", "where", "attributes.n"]),
+        ({"where": {"attributes.user": [f"user-{n}" for n in range(5_000)]}}, ["body", "where"]),
         ({"filter": {}}, ["body", "filter"]),
     ],
 )

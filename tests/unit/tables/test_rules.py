@@ -43,12 +43,16 @@ def a_chunk(number: int, sampled: list[str], sampled_out: list[str]) -> ScoreReq
         call_ids=sampled,
         scorer_refs=["s"],
         requested_at=float(number),
-        rule=RuleBatch(rule_id="r", sampled_out=sampled_out, open_until=9.0),
+        rule=RuleBatch(rule_id="r", set_at=1.0, sampled_out=sampled_out, open_until=9.0),
     )
 
 
 def apply(offset: int, event: ScoreRequested) -> None:
     folds.SCORE_REQUESTS.apply(At(0, offset, 1.0), folds.SCORE_REQUESTS.decode(event.encode()))
+
+
+def set_rule(event: RuleSet, partition: int = 0, offset: int = 0) -> None:
+    folds.CONTROLS.apply(At(partition, offset, 1.0), folds.CONTROLS.decode(event.encode()))
 
 
 def rows() -> dict[bytes, bytes]:
@@ -58,14 +62,30 @@ def rows() -> dict[bytes, bytes]:
 def test_a_call_is_judged_by_the_rule_as_it_was_when_it_was_logged_in_whatever_order_its_changes_came() -> None:
     changes = [a_rule("a", 1.0), a_rule("b", 3.0, status="paused"), a_rule("c", 3.0, sample_rate=0.5)]
     found = set()
-    for order in permutations(changes):
-        row = None
+    for partition, order in enumerate(permutations(changes)):
         for offset, event in enumerate([*order, *order]):
-            row = rules.fold(row, event, offset)
-        assert row is not None
-        assert [revision.control_id for revision in row.revisions] == ["a", "b", "c"]
-        found.add(tuple(revision and revision.control_id for revision in map(row.at, (0.5, 1.0, 2.9, 3.0, 9.0))))
+            set_rule(event, partition, offset)
+        rule = rules.load(partition, "r")
+        assert rule is not None
+        assert rules.of_project(partition, "p") == [rule]
+        assert [revision.control_id for revision in rule.revisions] == ["a", "b", "c"]
+        found.add(tuple(revision and revision.control_id for revision in map(rule.at, (0.5, 1.0, 2.9, 3.0, 9.0))))
     assert found == {(None, "a", "a", "c", "c")}
+
+
+def test_a_call_that_was_left_out_is_no_gap_of_a_scorer_that_the_rule_did_not_have_then() -> None:
+    set_rule(a_rule("a", 1.0))
+    set_rule(a_rule("b", 2.0, scorer_refs=["s", "t"]), offset=1)
+    apply(3, a_chunk(0, [], ["c"]))
+    assert rules.sampled_out(0, "p", "c", "s") == 0.0
+    assert rules.sampled_out(0, "p", "c", "t") is None
+    assert rules.sampled_out(0, "p", "another", "s") is None
+
+
+def test_a_rule_that_is_too_large_for_a_row_is_a_dead_letter() -> None:
+    with pytest.raises(folds.CannotApply, match="exceeds"):
+        set_rule(a_rule("a", 1.0, where={"attributes.x": ["x" * 1000] * 300}))
+    assert rules.load(0, "r") is None
 
 
 def test_what_a_rule_decided_is_counted_once_and_the_first_decision_about_a_call_counts() -> None:
@@ -112,9 +132,9 @@ def test_chunks_that_are_delivered_again_change_nothing(
 
 def test_rules_of_a_project_are_known_as_soon_as_they_are_set() -> None:
     assert rules.of_project(0, "p") == []
-    folds.CONTROLS.apply(At(0, 1, 1.0), folds.CONTROLS.decode(a_rule("a", 1.0).encode()))
+    set_rule(a_rule("a", 1.0))
     [row] = rules.of_project(0, "p")
     assert row.last.status == "active"
-    folds.CONTROLS.apply(At(0, 2, 1.0), folds.CONTROLS.decode(a_rule("b", 2.0, status="removed").encode()))
+    set_rule(a_rule("b", 2.0, status="removed"), offset=1)
     assert rules.listing(0, "p") == []
     assert rules.of_project(0, "other") == []

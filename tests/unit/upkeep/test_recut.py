@@ -135,8 +135,8 @@ def test_every_place_is_told_the_same_in_the_same_order(requests: list[list[int]
     assert said(new, after) == said(old, before)
 
 
-def test_every_topic_that_agents_read_has_a_rule() -> None:
-    assert set(Recut(3).rules) == topic_names.imported(get_settings())
+def test_every_topic_that_agents_read_is_moved() -> None:
+    assert set(Recut(3).by_topic) == topic_names.imported(get_settings())
 
 
 def test_a_chunk_that_was_written_twice_counts_once() -> None:
