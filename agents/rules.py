@@ -19,14 +19,15 @@ from app import cluster, ids, topics
 from app.events import CallLogged, RuleBatch, ScoreRequested
 from app.positions import positions
 from app.rules import is_sampled, matches
+from app.settings import get_settings
 from app.slices import Turns
 from tables import calls, chunks, controls
 from tables import rules as table
 from tables.at import At
 
-# Seconds that a rule waits for more calls: longer with each chunk of an hour, so that calls that trickle in do not make
-# a chunk each, of which there would be tens of thousands.
-_LINGER, _LONGER, _LONGEST = 1.0, 0.1, 30.0
+# Seconds that a rule waits for more calls: the longer the more chunks an hour has, so that calls that trickle in do not
+# make a chunk each, of which there would be tens of thousands.
+_FIRST_LINGER, _LINGER_PER_CHUNK, _LONGEST_LINGER = 1.0, 0.1, 30.0
 _MOST_CALLS = 500  # in a chunk
 _PERIOD = 3600.0  # seconds of logged calls that one request takes
 
@@ -78,12 +79,16 @@ class Rules:
             return
         self._knows_rules.add(partition)
         early = self._early.setdefault(partition, deque())
+        turns = Turns()
         for _ in range(len(early)):
             at, project_id, call_id, done = early.popleft()
             if table.of_project(partition, project_id):
                 early.append((at, project_id, call_id, done))
             else:
                 done()
+            await turns.breathe()
+            if self._early.get(partition) is not early:
+                return
         if not await cluster.reach_ends(partition, [topics.score_requests]) or self._early.get(partition) is not early:
             return
         self._open.add(partition)
@@ -175,15 +180,20 @@ def _first_of_one_request(pending: list[_Match]) -> list[_Match]:
 
 def _linger(partition: int, first: _Match) -> float:
     """Seconds to wait for more calls after the first."""
-    known = table.load_request(partition, _request_id(partition, first))
-    return _LINGER if known is None else min(_LONGEST, _LINGER + _LONGER * known.chunks)
+    known = table.load_request(partition, _request_id(partition, first)) or table.Request()
+    # The watchdog takes a partition for stuck whose records are not acknowledged for too long.
+    longest = min(_LONGEST_LINGER, get_settings().stuck_after / 4)
+    return min(longest, _FIRST_LINGER + _LINGER_PER_CHUNK * known.chunks)
 
 
 def _request_id(partition: int, match: _Match) -> str:
-    """The request of a revision and hour: the first that is not cancelled in this partition."""
+    """The request of a revision and hour: the first that nobody has cancelled or retried.
+
+    A chunk that came later would be cancelled too, and a retry of some tasks would not take that back.
+    """
     for number in count():
         request_id = ids.digest(match.revision.control_id, str(match.opened), str(topics.partitions()), str(number))
-        if not controls.is_cancelled(partition, request_id):
+        if controls.load(partition, request_id) is None:
             return request_id
     raise AssertionError
 
@@ -221,7 +231,7 @@ async def _write(partition: int, batch: list[_Match]) -> None:
                 rule_id=revision.rule_id,
                 set_at=revision.asked_at,
                 sampled_out=list(dict.fromkeys(match.call_id for match in left if not match.sampled)),
-                open_until=opened + _PERIOD,
+                open_until=opened + _PERIOD + 2 * _LONGEST_LINGER,
             ),
         )
         key = ids.chunk_key(request_id, number)

@@ -13,6 +13,7 @@ from msgspec.json import Decoder
 from app import ids
 from app.events import RuleSet, ScoreRequested
 from app.structs import Struct
+from tables import controls
 from tables.base import Table, first_wins
 from tables.paging import Page, Slice
 
@@ -199,10 +200,18 @@ def listing(partition: int, project_id: str) -> list[dict[str, Any]]:
     return [_shown(partition, rule) for rule in rules if rule.last.status != "removed"]
 
 
-def calls_of(partition: int, request_ids: list[str]) -> list[int]:
-    """How many calls each of these requests of rules has in this partition."""
-    found = (load_request(partition, request_id) for request_id in request_ids)
-    return [0 if request is None else request.calls for request in found]
+def number(partition: int, project_id: str) -> int:
+    """How many rules a project ever had."""
+    return len(of_project(partition, project_id))
+
+
+def calls_of(partition: int, request_ids: list[str]) -> list[tuple[int, bool]]:
+    """Of each of these requests of rules how many calls it has in this partition, and whether it takes no more.
+
+    It takes none once it was cancelled or retried: see agents/rules.
+    """
+    found = [(load_request(partition, request_id) or Request(), request_id) for request_id in request_ids]
+    return [(request.calls, controls.load(partition, request_id) is not None) for request, request_id in found]
 
 
 def page(partition: int, after: str | None, rows: int, rule_id: str, wanted: Decision | None) -> Page:

@@ -1,5 +1,6 @@
 """The state of a request, computed from the counts of its partitions."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -57,13 +58,26 @@ async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[
 
 
 async def _with_calls(headers: list[RequestAccepted]) -> list[RequestAccepted]:
-    """The headers, those of rules with the calls that they have so far."""
+    """The headers, those of rules with the calls that they have so far, and whether they take more."""
     of_rules = [header.request_id for header in headers if header.rule_id is not None]
     if not of_rules:
         return headers
     found = await cluster.everywhere(rules.calls_of, of_rules)
-    calls = dict(zip(of_rules, map(sum, zip(*found.values(), strict=True)), strict=True)) if found else {}
-    return [header.replace(calls=calls.get(header.request_id, header.calls)) for header in headers]
+    calls, closed = Counter[str](), set[str]()
+    for part in found.values():
+        for request_id, (number, is_closed) in zip(of_rules, part, strict=True):
+            calls[request_id] += number
+            if is_closed:
+                closed.add(request_id)
+    return [
+        header
+        if header.rule_id is None
+        else header.replace(
+            calls=calls[header.request_id],
+            open_until=None if header.request_id in closed else header.open_until,
+        )
+        for header in headers
+    ]
 
 
 def _paused(headers: list[RequestAccepted]) -> dict[str, list[int]]:
@@ -124,8 +138,7 @@ def describe(
         tasks[stored] -= moved
         tasks["running"] += moved
     terminal = tasks["succeeded"] + tasks["failed"] + tasks["cancelled"]
-    is_open = header.open_until is not None and now < header.open_until and not tasks["cancelled"]
-    finished = terminal == total and not is_open
+    finished = terminal == total and (header.open_until is None or now >= header.open_until)
     ended = (finished_at if total else header.requested_at) if finished else None
     rate = _rate(terminal - reused - tasks["cancelled"], (now if ended is None else ended) - header.requested_at)
     return {

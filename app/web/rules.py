@@ -4,7 +4,6 @@ import math
 import time
 from typing import Annotated, Any, Literal
 
-import orjson
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -20,11 +19,13 @@ from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
 from app.web.submit import RESOLVER
 from tables import rules
+from tables.calls import encode
 from tables.rules import Decision
 
 _NAMED = ("path", "rule_id")
 _MOST = 100
 
+_MOST_EVER = 1_000  # removed ones included
 _MOST_BYTES = 16 * 1024  # of conditions
 
 Scalar = str | bool | int | float | None
@@ -86,9 +87,9 @@ async def set_rule(request: web.Request) -> web.Response:
         "sample_rate": body.sample_rate,
         "status": "active",
     }
-    copies = await _copies(rule_id(body.project_id, body.name))
+    copies = await _all_copies(rule_id(body.project_id, body.name))
     is_new = all(copy is None or copy["status"] == "removed" for copy in copies)
-    if all(copy is not None and copy | wanted == copy for copy in copies):
+    if all(copy is not None and _is_same(copy, wanted) for copy in copies):
         return json_response(_shape(copies))  # programs set the same rule at each start
     if is_new:
         await _check_number(body.project_id)
@@ -158,7 +159,7 @@ def _check_values(where: dict[str, Any]) -> None:
             message = f"{name} must be text, a finite number, true, false or null, or a list of these"
             raise problem(422, ["body", "where", name], message, "invalid_condition")
     try:
-        size = len(orjson.dumps(where))
+        size = len(encode(where))
     except TypeError:  # a number beyond 64 bits, or a lone surrogate
         raise problem(422, ["body", "where"], "These conditions cannot be stored", "invalid_condition") from None
     if size > _MOST_BYTES:
@@ -174,7 +175,12 @@ def _is_scalar(value: Any) -> bool:
 
 async def _check_number(project_id: str) -> None:
     """Return if the project may have another rule. Raises ApiError, 422."""
-    found = await cluster.owner(rules.listing, ids.join_key(project_id), project_id)
+    key = ids.join_key(project_id)
+    ever = await cluster.owner(rules.number, key, project_id)
+    if ever >= _MOST_EVER:
+        message = f"The project has had {ever} rules, which are kept; replace one, or give a removed one's name to this"
+        raise problem(422, ["body", "name"], message, "too_many")
+    found = await cluster.owner(rules.listing, key, project_id)
     if len(found) >= _MOST:
         message = f"The project has {len(found)} rules already, which each call is judged by; remove one first"
         raise problem(422, ["body", "name"], message, "too_many")
@@ -188,7 +194,8 @@ def _after(copies: list[Copy]) -> float:
 async def _change(request: web.Request, status: Literal["active", "paused", "removed"]) -> web.Response:
     """Give the rule in the path another status."""
     parse(Query, request)
-    copies = await _readable(request)
+    await _readable(request)
+    copies = await _all_copies(request.match_info["rule_id"])
     rule = _newest(copies)
     if rule["status"] == "removed" and status != "removed":
         raise problem(409, _NAMED, "The rule was removed; set it again", "rule_removed")
@@ -204,7 +211,10 @@ async def _set(event: RuleSet, status: int) -> web.Response:
     await log_writes.everywhere(topics.controls, event.rule_id.encode(), event.encode())
     await log_writes.all_seen_everywhere(topics.controls)
     copies = await _copies(event.rule_id)
-    if any(copy is None or copy["asked_at"] < event.asked_at for copy in copies):
+    if any(copy is not None and copy["control_id"] != event.control_id and _is_after(copy, event) for copy in copies):
+        message = "The rule was changed by somebody else at the same moment; look at it, and send this again"
+        raise problem(409, ["body"], message, "rule_changed")
+    if any(copy is None or copy["control_id"] != event.control_id for copy in copies):
         raise unavailable(
             "A worker of an earlier version takes no rules; start this version everywhere, and send it again"
         )
@@ -213,11 +223,28 @@ async def _set(event: RuleSet, status: int) -> web.Response:
 
 async def _readable(request: web.Request) -> list[Copy]:
     """The copies of the rule in the path. Raises ApiError, 404 if there is none, or it is another's."""
-    copies = await _copies(request.match_info["rule_id"])
+    rule_id = request.match_info["rule_id"]
+    copies = await _copies(rule_id) if ids.is_digest(rule_id) else []
     if not any(copies):
         raise not_found("Rule", *_NAMED)
     check_read(request, _newest(copies)["project_id"], "Rule", _NAMED)
     return copies
+
+
+def _is_after(copy: dict[str, Any], event: RuleSet) -> bool:
+    return (copy["asked_at"], copy["control_id"]) > (event.asked_at, event.control_id)
+
+
+def _is_same(copy: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a rule is what is wanted, as JSON has it: true is not 1."""
+    kept = {name: copy[name] for name in wanted}
+    return encode(kept) == encode(wanted)
+
+
+async def _all_copies(rule_id: str) -> list[Copy]:
+    """As `_copies`, of all partitions and up to date, before the rule is changed. Raises ApiError, 503."""
+    await log_writes.all_seen_everywhere(topics.controls)
+    return list(cluster.whole(await cluster.everywhere(rules.find, rule_id)).values())
 
 
 async def _copies(rule_id: str) -> list[Copy]:

@@ -92,6 +92,7 @@ def fill(service: Service) -> None:
     service.log_calls(PROJECT, [{"id": "late", "output": "late"}])
     service.wait_finished(late[1])
     _say_as_weave_does(service)
+    _have_a_rule_score(service, fine)
 
     for _ in attempts(30):
         answer = service.post("/dead-letters/redrive", {"reason": "call_rewritten"})
@@ -109,6 +110,24 @@ def _log_in_parts(service: Service, call_id: str) -> None:
     end = {name: call[name] for name in ("project_id", "id", "ended_at", "output", "summary", "started_at")}
     for part, body in (("start", start | {"attributes": {}}), ("end", end)):
         assert service.post(f"/v2/{PROJECT}/call/{part}", {part: body}).status == 200
+
+
+def _have_a_rule_score(service: Service, ref: str) -> None:
+    rule = {
+        "name": "half",
+        "project_id": PROJECT,
+        "scorer_refs": [ref],
+        "where": {"op_name": "ask"},
+        "sample_rate": 0.5,
+    }
+    rule_id = service.post("/rules", rule).json["rule_id"]
+    service.log_calls(PROJECT, [{"id": f"ruled-{n}", "output": "x", "op_name": "ask"} for n in range(8)])
+    for _ in attempts(30):
+        counts = service.get(f"/rules/{rule_id}").json["calls"]
+        scores = service.items(f"/scores?project_id={PROJECT}&op_name=ask&status=succeeded")
+        if counts["matched"] == 8 and len(scores) == counts["sampled"]:
+            break
+    assert service.post(f"/rules/{rule_id}/pause", {}).status == 200
 
 
 def _say_as_weave_does(service: Service) -> None:
@@ -135,6 +154,7 @@ def answers(service: Service) -> dict[str, Any]:
     requests = service.items(f"/score-requests?{project}")
     tasks = [task for request in requests for task in service.items(f"/score-requests/{request['request_id']}/tasks")]
     scores = service.items(f"/scores?{project}")
+    rules = service.items(f"/rules?{project}")
     pairs = [urlencode({"call_id": score["call_id"], "scorer_ref": score["scorer_ref"]}) for score in scores]
     for one in (*requests, *tasks):
         for name in ("rate", "eta", "worker"):
@@ -142,6 +162,8 @@ def answers(service: Service) -> dict[str, Any]:
     return {
         "calls": service.items(f"/calls?{project}"),
         "scorers": [found for found in service.items(f"/scorers?{project}") if found["project_id"] == PROJECT],
+        "rules": rules,
+        "decisions": [service.items(f"/rules/{rule['rule_id']}/calls") for rule in rules],
         "requests": requests,
         "tasks": tasks,
         "scores": scores,

@@ -35,5 +35,5 @@ def test_a_worker_that_may_not_open_enough_files_says_how_many_it_needs(limited:
     service.spawn()
     assert service.wait_ended() == 2
     [line] = [line for line in service.log().splitlines() if line.startswith("Error")]
-    assert line.startswith("Error: this process may have 256 files open, and needs 772 to begin with for its tables")
+    assert line.startswith("Error: this process may have 256 files open, and needs 820 to begin with for its tables")
     assert "Traceback" not in service.log()

@@ -42,12 +42,16 @@ def bind(registry: Registry) -> Callable[..., BoundScorer]:
 
 @pytest.fixture
 def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """`write_module(name, source)` makes a module that can be imported during the test."""
-    written = set()
+    """`write_module(name, source)` makes a module that can be imported during the test, in a package or not."""
+    written: set[str] = set()
 
     def write(name: str, source: str) -> None:
-        written.add(name)
-        (tmp_path / f"{name}.py").write_text(source)
+        package, _, last = name.rpartition(".")
+        if package:
+            (tmp_path / package).mkdir(exist_ok=True)
+            (tmp_path / package / "__init__.py").touch()
+        written.update((package, name))
+        (tmp_path / package / f"{last}.py").write_text(source)
 
     monkeypatch.syspath_prepend(tmp_path)
     yield write

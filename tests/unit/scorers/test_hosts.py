@@ -399,18 +399,14 @@ def test_one_that_could_not_be_loaded_is_loaded_by_a_later_run_once_it_can_be(
 
 
 def test_one_whose_host_ends_while_it_loads_is_ready_also_if_others_of_its_package_have_run(
-    go: Go, write_module: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    go: Go, write_module: Callable[[str, str], None], tmp_path: Path
 ) -> None:
-    package = tmp_path / "half_bad"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
     source = "from app.scorers import scorer\nimport asyncio\n" + OTHER
     for name in ("good", "bad"):
-        (package / f"{name}.py").write_text(source.replace("waits", name))
+        write_module(f"half_bad.{name}", source.replace("waits", name))
     found = Registry.load(["half_bad.good", "half_bad.bad"])
     good, bad = found.bind("good", "good", {}), found.bind("bad", "bad", {})
-    (package / "bad.py").write_text("import os\nos._exit(5)\n")
+    (tmp_path / "half_bad" / "bad.py").write_text("import os\nos._exit(5)\n")
 
     async def scenario() -> None:
         ended = asyncio.Event()
