@@ -1,5 +1,6 @@
 """The page at `/`, in a real browser: it shows what goes on, what failed and why, and what needs somebody."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import quote
 from playwright.sync_api import Page, Route, expect
 
 from app.keys import add_key
+from app.rules import is_sampled
 from tests import judging as judges
 from tests.asking import PROJECT, Asking, ask, log_calls, wait_for
 from tests.brokers import embedded_only
@@ -206,6 +208,31 @@ def test_a_scorer_at_its_spend_cap_is_shown_with_until_when(page: Page, judging:
     expect(paused).to_contain_text(f"of {judges.PROJECT}")
     expect(paused).to_contain_text("the 1e-09 USD that this scorer may cost a day")
     expect(paused).to_contain_text("until ")
+
+
+def test_a_rule_is_shown_with_its_requests_and_the_calls_that_it_left_out(page: Page, service: Service) -> None:
+    service.submit(PROJECT, log_calls(service, 1), service.refs("not_empty"))
+    where, ids = {"attributes.env": [HOSTILE, "prod"]}, [HOSTILE, *(f"ruled-{n}" for n in range(5))]
+    body = {"project_id": PROJECT, "name": "prod", "scorer_refs": service.refs("not_empty"), "where": where}
+    rule = service.post("/rules", body | {"sample_rate": 0.5}).json["rule_id"]
+    left_out = {call_id for call_id in ids if not is_sampled(rule, call_id, 0.5)}
+    page.goto(service.url)
+    head = page.locator("#projects h3:text-is('Rules') + details > summary")
+    expect(head).to_contain_text("0 calls matched")
+    service.log_calls(PROJECT, [{"id": call_id, "output": "x", "attributes": {"env": "prod"}} for call_id in ids])
+    expect(head).to_contain_text(f"50 % sampled · 6 calls matched · {len(left_out)} left out · last matched")
+    expect(head).to_contain_text(f'attributes.env = {json.dumps(HOSTILE)} or "prod"')
+    head.click()
+    opened = page.locator("#projects h3:text-is('Rules') + details > .inside")
+    rows = opened.locator("h3:text-is('Left out') + table tr")
+    expect(rows).to_have_count(1 + len(left_out))
+    request = opened.locator("details").first
+    expect(request).to_contain_text(f"{6 - len(left_out)} tasks")
+    request.click()
+    expect(request.locator("tr").filter(has_text="rule")).to_contain_text("prod")
+    rows.filter(has_text=HOSTILE).get_by_role("link").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"Call {HOSTILE}")
+    expect(page).to_have_title("callscore")
 
 
 def test_what_the_page_loads_takes_the_key_that_the_page_takes(

@@ -1,4 +1,4 @@
-// The newest requests, how far they are, and what failed.
+// The newest requests, how far they are, and what failed: those of clients, and in a rule those that it made.
 import { linkTo } from "./call.js";
 import { bar, facts, foldable, make, replace, table } from "./elements.js";
 import { ask, guarded, list, order, orderButton, say } from "./service.js";
@@ -45,6 +45,7 @@ const fill = async shown => {
     .map(([state, n]) => `${count(n)} ${spoken(state)}`);
   const rows = [["tasks", states.join(", ") || "none"], ["request", request.request_id]];
   request.scorer_refs.forEach((ref, at) => rows.push([at ? "" : "scorers", [`${nameOf(ref)} `, make("span", digestOf(ref), "dim")]]));
+  if (request.rule_id) rows.push(["rule", (await ask(`/rules/${encodeURIComponent(request.rule_id)}`)).name]);
   if (request.requested_by) rows.push(["requested by", request.requested_by]);
   if (request.finished_at) rows.push(["finished", when(request.finished_at)]);
   if (request.cost) rows.push(["cost", costOf(request.cost)]);
@@ -74,11 +75,13 @@ const showRequest = request => {
   if (shown.filled !== state && shown.element.open) guarded(shown, () => fill(shown));
   return shown.element;
 };
+export const showRequestsIn = (place, items) => {
+  const elements = items.map(showRequest);
+  if (elements.some((element, at) => place.children[at] !== element)) place.replaceChildren(...elements);
+};
 // Returns the requests that are shown.
 export const showRequests = async () => {
   const { items } = await ask("/score-requests?limit=25");
-  const place = document.getElementById("requests");
-  const elements = items.map(showRequest);
-  if (elements.some((element, at) => place.children[at] !== element)) place.replaceChildren(...elements);
+  showRequestsIn(document.getElementById("requests"), items);
   return items;
 };

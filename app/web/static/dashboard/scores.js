@@ -1,7 +1,9 @@
-// The scorers of each project: what their scores come to, how they are distributed, and the scores themselves.
+// The scorers of each project: what their scores come to, how they are distributed, and the scores
+// themselves. Below them, the rules of the project.
 import { linkTo } from "./call.js";
 import { distributions } from "./distributions.js";
 import { facts, foldable, line, make, replace } from "./elements.js";
+import { showRules } from "./rules.js";
 import { guarded, list, say } from "./service.js";
 import { briefly, costOf, count, digestOf, digits, passed, share, valueOf } from "./words.js";
 
@@ -130,20 +132,22 @@ const summarize = async shown => {
     return row;
   });
   const elements = rows.flatMap(row => row.elements);
-  if (!elements.length) return shown.inside.replaceChildren(make("div", "No scores yet.", "dim"));
+  if (!elements.length) return shown.scorers.replaceChildren(make("div", "No scores yet.", "dim"));
   if (elements.length === shown.body.children.length && shown.body.isConnected) return;
   replace(shown.body, elements);
   const heading = line("th", ["scorer", "result", "scores", "failed"], ["", "number", "number", "number"]);
-  if (!shown.body.isConnected) shown.inside.replaceChildren(make("table", [make("thead", heading), shown.body]));
+  if (!shown.body.isConnected) shown.scorers.replaceChildren(make("table", [make("thead", heading), shown.body]));
 };
 // Summing up reads all scores of a project: only of those that are open, when something has changed, now and then.
 export const showProject = (project, outcomes) => {
   let shown = projects.get(project);
   if (!shown) {
     shown = { ...foldable(), project, asked: 0, summed: null, rows: new Map(), body: make("tbody") };
+    Object.assign(shown, { scorers: make("div"), rules: make("div"), ruled: "", asking: null });
     shown.head.append(make("strong", project));
+    shown.inside.append(shown.scorers, shown.rules);
     shown.element.open = projects.size === 0;
-    shown.element.addEventListener("toggle", () => shown.element.open ? renew(shown) : say(shown, ""));
+    shown.element.addEventListener("toggle", () => shown.element.open ? renew(shown) : [shown, shown.rules].forEach(part => say(part, "")));
     projects.set(project, shown);
     document.getElementById("projects").append(shown.element);
   }
@@ -151,7 +155,10 @@ export const showProject = (project, outcomes) => {
   renew(shown);
 };
 const renew = shown => {
-  if (!shown.element.open || shown.summed === shown.outcomes || Date.now() - shown.asked < SUMMARY_EVERY) return;
-  const { outcomes } = shown;
+  if (!shown.element.open) return;
+  const outcomes = shown.outcomes + shown.ruled;
+  shown.asking ??= guarded(shown.rules, async () => { shown.ruled = await showRules(shown.project, shown.rules); })
+    .then(() => { shown.asking = null; });
+  if (shown.summed === outcomes || Date.now() - shown.asked < SUMMARY_EVERY) return;
   guarded(shown, async () => { await summarize(shown); shown.summed = outcomes; });
 };
