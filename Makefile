@@ -13,8 +13,10 @@ KAFKA_BROKERS ?= 1
 # The tests start services by the hundred: each would compile the application anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Installs what different tests need side by side, and checks meanwhile.
+# Installs what different tests need side by side, and checks meanwhile; several goals still come one after the other.
+ifeq ($(MAKECMDGOALS),test)
 MAKEFLAGS += --jobs=2
+endif
 
 .PHONY: install run test test-kafka check soak bench bench-kafka kafka pins clean
 

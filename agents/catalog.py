@@ -31,6 +31,7 @@ class Catalog:
         self._made_of: dict[ScorerKey, tuple[str | None, Mapping[str, Any]]] = {}  # publisher and policy of each
         self._of_all: dict[str, BoundScorer] = {}  # those published for all projects, by ref
         self._missing: dict[ScorerKey, float] = {}  # when they may be looked up again
+        self._fresh: set[ScorerKey] = set()  # found since the last look: it may have changed meanwhile
         self._asking: set[ScorerKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,6 +59,7 @@ class Catalog:
         else:
             if bound is not None:
                 self._keep(project_id, bound)
+                self._fresh.add((project_id, bound.ref))
             else:
                 self._missing[project_id, ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
         finally:
@@ -82,20 +84,20 @@ class Catalog:
         """
         now = await cluster.everywhere(scorers.applied)
         same = {partition for partition, offset in now.items() if before.get(partition) == offset}
-        if len(same) == topics.partitions():
+        fresh, self._fresh = self._fresh, set()
+        if len(same) == topics.partitions() and not fresh:
             return now
         turns = Turns()
         for project_id, ref in list(self._published):
             await turns.breathe()
             name = parse_ref(ref).name
             asked = {topics.partition_of(ids.scorer_key(project, name)) for project in (project_id, None)}
-            if asked <= same:
+            if asked <= same and (project_id, ref) not in fresh:
                 continue
             try:
                 bound = await self._find(project_id, ref)
             except cluster.Unavailable:
-                for partition in asked:  # so that it is looked up the next time
-                    now.pop(partition, None)
+                self._fresh.add((project_id, ref))
                 continue
             if bound is not None:
                 self._keep(project_id, bound)

@@ -1,5 +1,6 @@
 """callscore calls import, list and show"""
 
+import os
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -72,6 +73,8 @@ async def import_(
     """
     if op_name is not None and op_name_field is not None:
         raise bad_usage("Use either --op-name or --op-name-field, not both.")
+    if rejected is not None and _are_one(rejected, file):
+        raise bad_usage("--rejected must name another file than the one to import.")
     fields = Fields(
         project=project,
         id=id_field,
@@ -113,6 +116,11 @@ async def import_(
             f"callscore dead-letters list --project {project} --reason call_rewritten --since {since}"
         )
     return 1 if done.rejected or rewritten else 0
+
+
+def _are_one(path: str, other: str) -> bool:
+    """Whether both name the same file."""
+    return all(map(os.path.exists, (path, other))) and os.path.samefile(path, other)
 
 
 def _opened(path: str | None, append: bool) -> AbstractContextManager[IO[bytes] | None]:

@@ -23,7 +23,7 @@ from app.commands.options import bad_usage, client_options, project_option
 from app.commands.types import Time
 from app.urls import is_loopback
 
-_PAUSE = 10.0
+_PAUSE, _REST = 10.0, 4.0
 
 
 def _checked_url(ctx: click.Context, param: click.Parameter, url: str) -> str:
@@ -47,7 +47,7 @@ def _weave_option(name: str) -> Callable[..., Any]:
     )  # fmt: skip
 
 
-_follow_option = click.option("--follow", is_flag=True, help="Keep running, and look for new ones every few seconds.")
+_follow_option = click.option("--follow", is_flag=True, help="Keep running, and look for new ones now and then.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -77,7 +77,7 @@ async def pull(
     """
     async with _weave(weave_url, client) as weave:
         run = Pull(client, weave, project, FIRST if since is None else max(FIRST, since.timestamp()), columns)
-        return await _passes(run.run, run.counts, "call", "pulled", follow, as_json, rest=0)
+        return await _passes(run.run, run.counts, "call", "pulled", follow, as_json)
 
 
 @click.command()
@@ -96,7 +96,7 @@ async def push(
     """
     async with _weave(weave_url, client) as weave:
         run = Push(client, weave, project, since)
-        return await _passes(run.run, run.counts, "score", "pushed", follow, as_json, rest=4)
+        return await _passes(run.run, run.counts, "score", "pushed", follow, as_json)
 
 
 def _weave(url: str, client: Client) -> Weave:
@@ -109,9 +109,9 @@ def _weave(url: str, client: Client) -> Weave:
 
 
 async def _passes(
-    run: Callable[[], Awaitable[None]], counts: Counts, noun: str, done: str, follow: bool, as_json: bool, rest: float
+    run: Callable[[], Awaitable[None]], counts: Counts, noun: str, done: str, follow: bool, as_json: bool
 ) -> int:
-    """One pass, or passes for ever, with a pause `rest` times as long as the pass in between.
+    """One pass, or passes for ever, with a pause at least four times as long as the pass in between.
 
     An outage of either service does not end those.
     """
@@ -134,7 +134,7 @@ async def _passes(
             sys.stdout.flush()
         if not follow:
             return 1 if counts.refused else 0
-        await asyncio.sleep(max(_PAUSE, rest * took))
+        await asyncio.sleep(max(_PAUSE, _REST * took))
 
 
 def _may_pass(error: CommandError) -> bool:

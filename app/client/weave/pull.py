@@ -63,7 +63,7 @@ class Pull:
         began = time.time()
         complete = began >= self._complete_at + _DAY
         held = Held(self._client, self._project) if complete else None
-        known = set()
+        known: set[str] = set()
         async for page in self._ended(self._since if complete else self._newest):
             missing = []
             for call in page:
@@ -72,7 +72,7 @@ class Pull:
                 if call.id not in self._known and (held is None or not await held.has(call.id)):
                     missing.append(call.id)
             for start in range(0, len(missing), _WHOLE):
-                await self._pull(missing[start : start + _WHOLE])
+                known -= await self._pull(missing[start : start + _WHOLE])
         self._known, self._newest = known, max(self._since, began - _LATE)
         if complete:
             self._complete_at = began
@@ -87,12 +87,14 @@ class Pull:
             last = found[-1].id
             yield [call for call in page.values() if call.at]
 
-    async def _pull(self, ids: list[str]) -> None:
+    async def _pull(self, ids: list[str]) -> set[str]:
+        """Pull these calls; returns those that Weave does not return, although it listed them: for the next pass."""
         query = whole_query(self._project, ids, self._expand)
         found = dict(await self._weave.lines(_PATH, dump(query), lambda call: call_of(call, self._project)))
         for part in _parts(list(found.items())):
             refused = await send(self._client.post, path_of(self._project), part)
             self.counts.add(len(part), refused)
+        return set(ids) - found.keys()
 
 
 class Held:

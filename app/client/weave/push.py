@@ -42,18 +42,21 @@ class Push:
         """One pass. Raises CommandError; what was not pushed is in the next pass."""
         async for scores in self._new():
             found = await self._found(scores)
-            rows, replaced = [], []
-            for score in scores:
-                now = feedback_id(score)
-                if now not in found:
-                    rows.append((score["call_id"], dump(await self._row(score))))
-                earlier = (feedback_id(score, revision) for revision in range(1, score["revision"]))
-                replaced += [one for one in earlier if one in found]
-            refused = await send(self._weave.post, "/feedback/batch/create", rows)
-            self.counts.add(len(rows), refused)
-            if len(refused) == len(rows) >= _TOO_MANY:
-                raise CommandError(f"The Weave at {self._weave.url} refuses all scores: {refused[0][1]}.")
-            if replaced and not refused:
+            by_id = {feedback_id(score): score for score in scores}
+            rows = [(now, dump(await self._row(score))) for now, score in by_id.items() if now not in found]
+            refused = dict(await send(self._weave.post, "/feedback/batch/create", rows))
+            self.counts.add(len(rows), [(by_id[now]["call_id"], reason) for now, reason in refused.items()])
+            if len(refused) == len(rows) >= _TOO_MANY and not self.counts.moved:
+                raise CommandError(
+                    f"The Weave at {self._weave.url} refuses all scores: {next(iter(refused.values()))}."
+                )
+            replaced = [
+                earlier
+                for now, score in by_id.items()
+                for revision in range(1, score["revision"])
+                if now not in refused and (earlier := feedback_id(score, revision)) in found
+            ]
+            if replaced:
                 await self._weave.post("/feedback/purge", dump(purge(self._project, replaced)))
             self._done.update(feedback_id(score) for score in scores)
 

@@ -1,9 +1,11 @@
 """An HTTP client of a W&B Weave, hosted or self-hosted, by the paths that its SDK uses."""
 
+import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -11,6 +13,7 @@ from yarl import URL
 
 from app.client.errors import CommandError, Refused, Unreachable
 from app.client.http import Patience, describe, reason_of, retry_after
+from app.urls import is_loopback
 
 HOSTED = "https://trace.wandb.ai"
 KEY_VARIABLE = "WANDB_API_KEY"
@@ -40,7 +43,8 @@ class Weave:
         self._session = aiohttp.ClientSession(
             auth=aiohttp.BasicAuth("api", self._key),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120),
-            trust_env=True,  # for proxies
+            # Proxies are for hosts elsewhere: to one, a key for this machine would go in clear.
+            trust_env=not is_loopback(urlsplit(self.url).hostname or ""),
         )
         return self
 
@@ -69,7 +73,7 @@ class Weave:
                     taken.extend(made for line in lines if (made := self._taken(line, take)) is not None)
                     rest = last
                 elif len(rest) > _MAX_LINE_BYTES:
-                    raise self._not_weave()
+                    raise self.not_weave()
             made = self._taken(rest, take)
             return taken if made is None else [*taken, made]
 
@@ -114,14 +118,16 @@ class Weave:
             except ValueError:
                 value = None
         if not isinstance(value, dict):
-            raise self._not_weave()
+            raise self.not_weave()
         return value
 
-    def _not_weave(self) -> CommandError:
+    def not_weave(self) -> CommandError:
         return CommandError(f"The server at {self.url} does not answer as Weave does; check the URL.")
 
     def _refused(self, status: int, path: str, answer: bytes) -> Refused:
-        reason = reason_of(answer).replace(self._key, "***")
+        for secret in (self._key, base64.b64encode(f"api:{self._key}".encode()).decode()):
+            answer = answer.replace(secret.encode(), b"***")
+        reason = reason_of(answer)
         because = reason or f"it answered {status}"
         if status == 401:
             sentence = f"The Weave at {self.url} does not accept the key in {KEY_VARIABLE}."

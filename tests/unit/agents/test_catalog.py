@@ -95,6 +95,12 @@ async def test_a_scorer_is_looked_up_again_only_after_its_partition_has_applied_
     monkeypatch.setattr(cluster, "everywhere", everywhere)
     seen = await catalog._look_again({})
     asked.clear()
+    catalog.ask("acme", REF, (found := asyncio.Event()).set)
+    await found.wait()
+    asked.clear()
+    seen = await catalog._look_again(seen)
+    assert asked == [("acme", "brief")]  # it may have been published anew while it was looked up
+    asked.clear()
     seen = await catalog._look_again(seen)
     assert not asked
     partition = topics.partition_of(ids.scorer_key("acme", "brief"))

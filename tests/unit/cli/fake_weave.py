@@ -22,6 +22,8 @@ class FakeWeave:
     """Answers given to the first requests, whatever they are."""
     broken: int = 0
     """So many streams of calls end in the middle of a line."""
+    lacks: set[str] = field(default_factory=set)
+    """Ids of calls that are listed, and not returned whole."""
     refuse: set[str] = field(default_factory=set)
     """Ids of calls on which feedback is refused."""
     hold_feedback_after: int | None = None
@@ -77,7 +79,11 @@ class FakeWeave:
 
     async def _stream(self, request: web.Request, body: Any) -> web.StreamResponse:
         wanted = (body.get("filter") or {}).get("call_ids")
-        found = self._matching(self.calls, body) if wanted is None else [self.calls[one] for one in wanted]
+        found = (
+            self._matching(self.calls, body)
+            if wanted is None
+            else [self.calls[one] for one in wanted if one not in self.lacks]
+        )
         found = sorted(found, key=lambda call: str(call["id"]))[: body.get("limit")]
         lines = b"".join(orjson.dumps(call) + b"\n" for call in found)
         response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})

@@ -104,6 +104,16 @@ async def test_all_rejected_lines_can_be_had_in_a_file_also_those_of_an_interrup
     assert rejected[1]["reason"].startswith("not valid JSON")
 
 
+async def test_the_file_that_is_imported_is_not_written_over(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text('{"output": 1}\n')
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--rejected", str(path))
+    assert (ended.code, path.read_text()) == (2, '{"output": 1}\n')
+    assert "must name another file" in ended.err
+
+
 async def test_when_no_line_has_the_output_one_sentence_names_the_option_and_the_fields(
     callscore: Command, service: FakeService, tmp_path: Path
 ) -> None:

@@ -194,6 +194,20 @@ async def test_the_key_is_sent_only_over_https_or_to_this_machine(beside: Comman
         assert (ended.code, ended.out) == (2, "")
 
 
+async def test_the_key_for_a_weave_of_this_machine_is_sent_through_no_proxy(
+    beside: Command, service: FakeService, weave: FakeWeave
+) -> None:
+    proxy = FakeWeave()
+    runner = web.AppRunner(proxy.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    beside.env["http_proxy"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    weave.log("c1")
+    assert (await beside(*pulling(weave))).out == "1 call pulled, 0 refused.\n"
+    assert proxy.authorization == set()
+    await runner.cleanup()
+
+
 async def test_a_missing_key_and_the_service_itself_are_errors_of_usage(
     callscore: Command, service: FakeService, weave: FakeWeave
 ) -> None:
@@ -232,6 +246,31 @@ async def test_a_new_revision_replaces_the_feedback_of_the_one_before(
     outputs = {row["weave_ref"]: row["payload"]["output"] for row in weave.feedback.values() if "payload" in row}
     assert outputs == {"weave:///a/b/call/c1": {"passed": False}, "weave:///a/b/call/c2": {"passed": True}}
     assert set(weave.feedback) == {"theirs", *map(feedback_id, service.scores)}
+
+
+async def test_a_refused_score_keeps_no_other_from_replacing_its_feedback(
+    beside: Command, service: FakeService, weave: FakeWeave
+) -> None:
+    service.scores = [score("c1")]
+    await beside(*pushing(weave))
+    weave.refuse = {"c2"}
+    service.scores = [score("c1", revision=2), score("c2")]
+    assert (await beside(*pushing(weave))).out == "1 score pushed, 1 refused.\n"
+    assert set(weave.feedback) == {feedback_id(service.scores[0])}
+
+
+async def test_a_call_that_weave_lists_but_does_not_return_is_asked_for_again(
+    service: FakeService, weave: FakeWeave
+) -> None:
+    weave.log("c1", ended_at=ago(1))
+    async with Client(Service(service.url)) as client, Weave(weave.url, KEY) as remote:
+        pull = Pull(client, remote, "a/b")
+        weave.lacks = {"c1"}
+        await pull.run()
+        assert service.calls == {}
+        weave.lacks = set()
+        await pull.run()
+        assert set(service.calls) == {"c1"}
 
 
 async def test_a_push_that_was_killed_before_it_was_answered_writes_nothing_twice(
@@ -291,7 +330,7 @@ async def test_following_goes_on_behind_an_outage_but_not_behind_a_refusal(
         counts.moved += 1
 
     with pytest.raises(Refused, match="No"):
-        await commands._passes(one_pass, counts, "call", "pulled", follow=True, as_json=True, rest=0)
+        await commands._passes(one_pass, counts, "call", "pulled", follow=True, as_json=True)
     shown = [orjson.loads(line)["pulled"] for line in capsys.readouterr().out.splitlines()]
     assert shown == [0, 1, 2]
 
