@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
+from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
@@ -26,7 +27,7 @@ class Producer(driver.Producer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.failed: KafkaError | None = None
+        self.failed: KafkaError | NotReady | None = None
         self._records: deque[_Record] = deque()
         self._owed: deque[tuple[float, asyncio.Future[Any]]] = deque()  # in order of their deadlines
         self._unsent = asyncio.Event()
@@ -112,7 +113,7 @@ class Producer(driver.Producer):
                     sent = await self._ensure_producer().send(
                         topic, value, key=key, partition=partition, headers=headers
                     )
-                except KafkaError as error:
+                except (KafkaError, NotReady) as error:  # the latter if the worker stops meanwhile
                     _fail(future, error)
                 else:
                     sent.add_done_callback(lambda sent, future=future: self._copy(sent, future))
@@ -146,9 +147,10 @@ class Producer(driver.Producer):
 
     def _check_owed(self, future: "asyncio.Future[Any]") -> None:
         error = None if future.cancelled() else future.exception()
-        if isinstance(error, KafkaError):
-            self.failed = error
-            self.app.on_lost_send(error)
+        if isinstance(error, KafkaError | NotReady):
+            self.failed = error  # so that nothing is committed any more
+            if isinstance(error, KafkaError):
+                self.app.on_lost_send(error)
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
