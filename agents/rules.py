@@ -191,11 +191,9 @@ def _request_id(partition: int, match: _Match) -> str:
 
     A chunk that came later would be cancelled too, and a retry of some tasks would not take that back.
     """
-    for number in count():
-        request_id = ids.digest(match.revision.control_id, str(match.opened), str(topics.partitions()), str(number))
-        if controls.load(partition, request_id) is None:
-            return request_id
-    raise AssertionError
+    parts = match.revision.control_id, str(match.opened), str(topics.partitions())
+    numbered = (ids.digest(*parts, str(number)) for number in count())
+    return next(request_id for request_id in numbered if controls.load(partition, request_id) is None)
 
 
 def _free_number(partition: int, request_id: str) -> int:

@@ -96,7 +96,7 @@ class Producer(driver.Producer):
         """Do nothing: the sending task does not wait for the end of the turn."""
 
     async def flush(self) -> None:
-        """Wait until everything appended is acknowledged. Raises the KafkaError of an owed record that failed."""
+        """Wait until everything appended is acknowledged. Raises the error of an owed record that failed."""
         await self._all_handed_over.wait()
         await super().flush()
         if self.failed is not None:

@@ -213,7 +213,7 @@ async def _set(event: RuleSet, status: int) -> web.Response:
     copies = await _copies(event.rule_id)
     if any(copy is not None and copy["control_id"] != event.control_id and _is_after(copy, event) for copy in copies):
         message = "The rule was changed by somebody else at the same moment; look at it, and send this again"
-        raise problem(409, ["body"], message, "rule_changed")
+        raise problem(409, [], message, "rule_changed")
     if any(copy is None or copy["control_id"] != event.control_id for copy in copies):
         raise unavailable(
             "A worker of an earlier version takes no rules; start this version everywhere, and send it again"

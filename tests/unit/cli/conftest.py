@@ -2,23 +2,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.service import free_port
 
 from .command import Command
 from .fake_service import FakeService
+from .serving import serving
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[FakeService]:
-    fake = FakeService()
-    runner = web.AppRunner(fake.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield fake
-    await runner.cleanup()
+    async with serving(FakeService()) as fake:
+        yield fake
 
 
 @pytest.fixture

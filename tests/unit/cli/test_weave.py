@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from aiohttp import web
 
 from app.client.errors import Refused, Unreachable
 from app.client.http import Client, Service
@@ -21,19 +20,15 @@ from app.commands import weave as commands
 from .command import Command
 from .fake_service import Answer, FakeService, score
 from .fake_weave import FakeWeave
+from .serving import serving
 
 KEY = "a-secret-key"
 
 
 @pytest.fixture
 async def weave() -> AsyncIterator[FakeWeave]:
-    fake = FakeWeave()
-    runner = web.AppRunner(fake.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield fake
-    await runner.cleanup()
+    async with serving(FakeWeave()) as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -197,15 +192,11 @@ async def test_the_key_is_sent_only_over_https_or_to_this_machine(beside: Comman
 async def test_the_key_for_a_weave_of_this_machine_is_sent_through_no_proxy(
     beside: Command, service: FakeService, weave: FakeWeave
 ) -> None:
-    proxy = FakeWeave()
-    runner = web.AppRunner(proxy.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    beside.env["http_proxy"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
     weave.log("c1")
-    assert (await beside(*pulling(weave))).out == "1 call pulled, 0 refused.\n"
+    async with serving(FakeWeave()) as proxy:
+        beside.env["http_proxy"] = proxy.url
+        assert (await beside(*pulling(weave))).out == "1 call pulled, 0 refused.\n"
     assert proxy.authorization == set()
-    await runner.cleanup()
 
 
 async def test_a_missing_key_and_the_service_itself_are_errors_of_usage(
