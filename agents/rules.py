@@ -196,13 +196,10 @@ def _request_id(partition: int, match: _Match) -> str:
     return next(request_id for request_id in numbered if controls.load(partition, request_id) is None)
 
 
-def _free_number(partition: int, request_id: str) -> int:
+def _next_number(partition: int, request_id: str) -> int:
     """The number of a request's next chunk in a partition, which no other partition gives out."""
     known = table.load_request(partition, request_id) or table.Request()
-    number = known.chunks * topics.partitions() + partition
-    while chunks.load(partition, request_id, number) is not None:  # it was written by a worker without rules
-        number += topics.partitions()
-    return number
+    return known.chunks * topics.partitions() + partition
 
 
 async def _write(partition: int, batch: list[_Match]) -> None:
@@ -217,7 +214,7 @@ async def _write(partition: int, batch: list[_Match]) -> None:
         left = [match for match in batch if table.decision(partition, revision.rule_id, match.call_id) is None]
         if not left:
             return
-        number = _free_number(partition, request_id)
+        number = _next_number(partition, request_id)
         event = ScoreRequested(
             request_id=request_id,
             chunk=number,

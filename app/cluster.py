@@ -30,17 +30,6 @@ Query = Callable[Concatenate[int, P], R | Awaitable[R]]
 _STOPS = "this worker is stopping"
 _MOVED = "the partition has moved to another worker"
 
-# Workers of two versions ask each other for queries by name: what was renamed is sent by the name that both know.
-_SENT_AS = {
-    "tables.breakers:merge": "tables.breakers:hear",
-    "tables.calls_with_feedback:find": "tables.judged:find",
-    "tables.calls_with_feedback:page": "tables.judged:page",
-    "tables.controls_in_progress:in_effect": "tables.steered:in_effect",
-    "tables.request_progress:count": "tables.standing:count",
-    "tables.request_progress:task_page": "tables.standing:task_page",
-}
-_RENAMED = {sent: name for name, sent in _SENT_AS.items()}
-
 # Partitions of this worker whose tables do not hold yet all that the log held when they were assigned.
 _behind: set[int] = set()
 
@@ -234,7 +223,7 @@ async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs:
 
 
 def _query_named(name: str) -> Callable[..., Any]:
-    module, _, function = _RENAMED.get(name, name).partition(":")
+    module, _, function = name.partition(":")
     if module != __name__ and not module.startswith("tables."):
         raise UnknownQuery(name)
     try:
@@ -246,8 +235,7 @@ def _query_named(name: str) -> Callable[..., Any]:
 
 def name_of(query: Callable[..., Any]) -> str:
     """How a query is named to another worker: module and function."""
-    name = f"{query.__module__}:{query.__qualname__}"
-    return _SENT_AS.get(name, name)
+    return f"{query.__module__}:{query.__qualname__}"
 
 
 def here() -> str:

@@ -29,14 +29,8 @@ from agents.scoring import scoring
 from agents.shares import Shares
 from agents.watchdog import Watchdog
 from app import cluster, heap, open_files, slices, topics
-from app.embedded import moved, shared
-from app.embedded.errors import (
-    EmbeddedLogError,
-    LogBlockCorrupt,
-    LogElsewhere,
-    LogFormatMismatch,
-    PartitionCountMismatch,
-)
+from app.embedded import shared
+from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch
 from app.embedded.log import Log
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app
@@ -51,7 +45,7 @@ from tables.buffers import Buffers
 
 log = logging.getLogger(__name__)
 
-_HOPELESS = (LogBlockCorrupt, LogElsewhere, LogFormatMismatch, PartitionCountMismatch)
+_HOPELESS = (LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch)
 
 shares = Shares(scoring.room.take_share)
 _said_ready = False
@@ -214,9 +208,8 @@ async def open_log(path: Path, partitions: int) -> Log:
     """Open the embedded log with all topics before Faust does, so that an error is one sentence.
 
     Raises:
-        EmbeddedLogError: it cannot be opened, lies elsewhere, or has another number of partitions.
+        EmbeddedLogError: it cannot be opened, or has another number of partitions.
     """
-    moved.check(path)
     log = shared.acquire(path)
     for topic in topics.ALL:
         log.create_topic(topic.name, partitions)

@@ -6,7 +6,7 @@ all of them the first failures open a breaker again.
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -58,8 +58,8 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until a task may probe. None are left if there are too many: the clock was set back since."""
-        left, pause = self.shared.probe_at - now, self.shared.pause  # an older worker sends no pause
-        return left if not pause or left <= pause + LONGEST_PAUSE else 0.0
+        left, pause = self.shared.probe_at - now, self.shared.pause
+        return left if left <= pause + LONGEST_PAUSE else 0.0
 
     def enter(self) -> bool:
         """A task starts; returns whether it is the probe."""
@@ -159,7 +159,7 @@ class Shown(TypedDict):
     """A breaker as one worker sees it."""
 
     scorer_ref: str
-    project_id: NotRequired[str | None]  # workers of earlier versions have one breaker for all projects
+    project_id: str | None
     state: State
     version: int
     reason: str | None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 import orjson
@@ -117,7 +117,7 @@ class Filters(TypedDict):
     since: float | None
     until: float | None
     redriven: bool | None
-    dismissed: NotRequired[bool | None]  # workers of the version before leave it out
+    dismissed: bool | None
 
 
 Json = dict[str, Any]
@@ -168,7 +168,7 @@ def matches(letter: Mapping[str, Any], filters: Filters) -> bool:
     return (
         all(filters[name] in (None, letter[name]) for name in ("project_id", "topic", "reason"))
         and filters["redriven"] in (None, letter["redriven"] is not None)
-        and filters.get("dismissed") in (None, letter.get("dismissed") is not None)
+        and filters["dismissed"] in (None, letter["dismissed"] is not None)
         and (since is None or at >= since)
         and (until is None or at <= until)
     )

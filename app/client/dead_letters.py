@@ -28,8 +28,7 @@ def closed(letter: Mapping[str, Any]) -> str | None:
     """How a letter was closed and when; None while it is open."""
     if letter["redriven_at"] is not None:
         return f"retried at {letter['redriven_at']}"
-    dismissed_at = letter.get("dismissed_at")  # an older service does not send it
-    return None if dismissed_at is None else f"dismissed at {dismissed_at}"
+    return None if letter["dismissed_at"] is None else f"dismissed at {letter['dismissed_at']}"
 
 
 async def redrive(client: Client, filters: Mapping[str, str], letter_ids: Sequence[str] = ()) -> Closed:
@@ -63,7 +62,5 @@ async def _order(
         left_out += answer["left_out"]
         if not answer["more"]:
             return Closed(letters, left_out)
-        body["until"] = answer["until"]
-        if "next_cursor" in answer:  # an older service has no cursor, and checks all letters again
-            body["cursor"] = answer["next_cursor"]
+        body |= {"until": answer["until"], "cursor": answer["next_cursor"]}
         shown.show(letters, None, plural(letters, "letter"))

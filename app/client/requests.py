@@ -28,13 +28,7 @@ _NAMES = {"waiting_for_call": "waiting for call or code"}
 
 async def call_ids(client: Client, project: str) -> list[str]:
     """The ids of all calls of a project."""
-    params = {"project_id": project}
-    try:
-        return [call["id"] async for call in client.items("/calls", {**params, "ids_only": "true"})]
-    except Refused as error:
-        if error.status != 422 or "ids_only" not in error.reason:
-            raise
-        return [call["id"] async for call in client.items("/calls", params)]  # an older service
+    return [call["id"] async for call in client.items("/calls", {"project_id": project, "ids_only": "true"})]
 
 
 async def gaps(client: Client, project: str, refs: Sequence[str]) -> list[tuple[list[str], list[str]]]:

@@ -32,16 +32,6 @@ class NoLog(EmbeddedLogError):
         super().__init__(f"There is no log at {path}: name the directory of one.")
 
 
-class LogElsewhere(EmbeddedLogError):
-    """The log lies where an earlier version kept it."""
-
-    def __init__(self, path: Path, before: Path) -> None:
-        super().__init__(
-            f"There are no records at {path}, but a log at {before}, where earlier versions kept the one of this path: "
-            f"move all files of that log into {path}, in place of what may be there, or start with another path."
-        )
-
-
 class LogFormatMismatch(EmbeddedLogError):
     """The log was written by a version whose format this one does not know."""
 

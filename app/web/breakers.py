@@ -47,7 +47,7 @@ async def _gathered() -> list[dict[str, Any]]:
     found: dict[tuple[str, str | None], list[tuple[str, Shown]]] = {}
     for url, shown in (await cluster.every_worker(breakers.listing)).items():
         for breaker in shown:
-            found.setdefault((breaker["scorer_ref"], breaker.get("project_id")), []).append((url, breaker))
+            found.setdefault((breaker["scorer_ref"], breaker["project_id"]), []).append((url, breaker))
     items = [_item(ref, project_id, seen) for (ref, project_id), seen in found.items()]
     return sorted(items, key=_key)
 

@@ -183,7 +183,7 @@ async def _named(letter_ids: list[str]) -> list[dict[str, Any] | None]:
 
 def _letter(letter: dict[str, Any]) -> dict[str, Any]:
     """A letter as clients see it."""
-    redriven, dismissed = letter["redriven"], letter.get("dismissed")  # workers of before say nothing of the latter
+    redriven, dismissed = letter["redriven"], letter["dismissed"]
     return {
         "id": letter["id"],
         "topic": letter["topic"],

@@ -48,8 +48,8 @@ async def list_requests(request: web.Request) -> web.Response:
         # Who lists requests right after submitting one means that one too.
         await log_writes.all_seen(topics.score_requests)
     globs = list(request[USER].projects)
-    of_rule = () if query.rule_id is None else (query.rule_id,)  # which workers of before do not know
-    found, next_key = await collect(requests.page, query.after, query.limit, True, query.project_id, globs, *of_rule)
+    of_whom = query.project_id, globs, query.rule_id
+    found, next_key = await collect(requests.page, query.after, query.limit, True, *of_whom)
     headers = [msgspec.convert(header, RequestAccepted) for header in found]
     items: list[dict[str, Any]] = []
     for begin in range(0, len(headers), _DESCRIBED_AT_ONCE):

@@ -13,7 +13,7 @@ from app.rules import PATH, rule_id
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_object, validate
-from app.web.errors import ApiError, check_id, not_found, problem, unavailable
+from app.web.errors import ApiError, check_id, not_found, problem
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
@@ -207,17 +207,12 @@ async def _change(request: web.Request, status: Literal["active", "paused", "rem
 
 
 async def _set(event: RuleSet, status: int) -> web.Response:
-    """Write a copy of the rule to every partition, and answer with it once all have it. Raises ApiError, 503."""
+    """Write a copy of the rule to every partition, and answer with it once all have it. Raises ApiError, 409 or 503."""
     await log_writes.everywhere(topics.controls, event.rule_id.encode(), event.encode())
-    await log_writes.all_seen_everywhere(topics.controls)
-    copies = await _copies(event.rule_id)
-    if any(copy is not None and copy["control_id"] != event.control_id and _is_after(copy, event) for copy in copies):
+    copies = await _all_copies(event.rule_id)
+    if any(copy is not None and copy["control_id"] != event.control_id for copy in copies):
         message = "The rule was changed by somebody else at the same moment; look at it, and send this again"
         raise problem(409, [], message, "rule_changed")
-    if any(copy is None or copy["control_id"] != event.control_id for copy in copies):
-        raise unavailable(
-            "A worker of an earlier version takes no rules; start this version everywhere, and send it again"
-        )
     return json_response(_shape(copies), status=status)
 
 
@@ -231,10 +226,6 @@ async def _readable(request: web.Request) -> list[Copy]:
     return copies
 
 
-def _is_after(copy: dict[str, Any], event: RuleSet) -> bool:
-    return (copy["asked_at"], copy["control_id"]) > (event.asked_at, event.control_id)
-
-
 def _is_same(copy: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a rule is what is wanted, as JSON has it: true is not 1."""
     kept = {name: copy[name] for name in wanted}
@@ -242,7 +233,7 @@ def _is_same(copy: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 async def _all_copies(rule_id: str) -> list[Copy]:
-    """As `_copies`, of all partitions and up to date, before the rule is changed. Raises ApiError, 503."""
+    """As `_copies`, of all partitions and up to date. Raises ApiError or Unavailable: a worker is away or behind."""
     await log_writes.all_seen_everywhere(topics.controls)
     return list(cluster.whole(await cluster.everywhere(rules.find, rule_id)).values())
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from app.embedded.store import open_database
 from app.exits import EXIT_HOPELESS
-from tests.brokers import embedded_only, kafka_only, on_both_logs
+from tests.brokers import kafka_only, on_both_logs
 from tests.kafka import KafkaCluster
 from tests.log_command import run
 from tests.service import Service, free_port
@@ -40,21 +39,6 @@ def test_another_number_of_partitions_than_the_logs_is_wrong(make_service: Calla
     other = service.another(partitions=6)
     [line] = lines(other, "wrong")
     assert "callscore log export" in line
-
-
-@embedded_only
-def test_a_log_that_an_earlier_version_kept_elsewhere_keeps_a_service_from_starting_without_it(
-    make_service: Callable[..., Service], tmp_path: Path
-) -> None:
-    open_database(tmp_path / "data").close()
-    service = make_service(tmp_path / "data#1")
-    service.spawn()
-    assert service.wait_ended() == EXIT_HOPELESS
-    said = f"There are no records at {tmp_path}/data#1/log, but a log at {tmp_path}/data, where earlier versions"
-    assert f"Error: {said}" in service.log()
-    [line] = lines(service, "wrong")
-    assert f"log: {said}" in line
-    assert not (tmp_path / "data#1" / "log").exists()
 
 
 @kafka_only

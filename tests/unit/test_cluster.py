@@ -1,7 +1,6 @@
 """Questions to many partitions: others have their turn in between, and each answer is of a partition that is here."""
 
 import asyncio
-import importlib
 import time
 
 import pytest
@@ -49,14 +48,6 @@ async def test_a_peer_that_asks_many_partitions_leaves_others_a_turn_between_the
         turns += 1
     assert await asked == list(PARTITIONS)
     assert turns >= len(PARTITIONS)
-
-
-@pytest.mark.parametrize("sent", cluster._RENAMED)
-async def test_a_query_that_was_renamed_is_known_to_workers_of_the_version_before_by_its_old_name(sent: str) -> None:
-    module, _, function = cluster._RENAMED[sent].partition(":")
-    assert cluster.name_of(getattr(importlib.import_module(module), function)) == sent
-    with pytest.raises(TypeError, match=function):  # it is found, and lacks its arguments
-        await cluster.answer_peer(sent, [0], [], {})
 
 
 @pytest.mark.parametrize("name", ["tables.spending:later", "tables.later:page", "os:getcwd"])

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import tables.folds  # noqa: F401  (so that all tables are known)
 from app.client.errors import CommandError
 from app.client.text import plural
-from app.embedded import moved
 from app.embedded.errors import EmbeddedLogError, LogLocked, PartitionCountMismatch
 from app.embedded.store import is_log
 from app.embedded.view import View, is_locked
@@ -31,11 +30,6 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
     path = paths.log_path(settings)
     if not path.is_relative_to(settings.data_dir.absolute()):
         yield from data_dir.disk(_LOG, path)
-    try:
-        moved.check(path)
-    except EmbeddedLogError as error:
-        yield wrong(_LOG, error)
-        return
     if not is_log(path):
         yield ok(_LOG, f"{path} does not exist yet; the first start creates it.")
         return

@@ -18,14 +18,6 @@ def answer(done: str, number: int, more: bool) -> Answer:
     return 200, {}, orjson.dumps({done: number, "left_out": 0, "until": UNTIL, "more": more, "next_cursor": "c"})
 
 
-async def test_a_service_that_cannot_dismiss_yet_is_asked_as_before(service: FakeService) -> None:
-    older = {"redriven": 1000, "left_out": 0, "until": UNTIL, "more": True}
-    service.first = [(200, {}, orjson.dumps(older)), (200, {}, orjson.dumps(older | {"more": False}))]
-    async with Client(Service(service.url)) as client:
-        assert await dead_letters.redrive(client, {}) == (2000, 0)
-    assert dead_letters.closed({"redriven_at": None}) is None
-
-
 @pytest.mark.parametrize(
     ("order", "done", "label"),
     [(dead_letters.redrive, "redriven", "Retrying"), (dead_letters.dismiss, "dismissed", "Dismissing")],

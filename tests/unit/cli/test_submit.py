@@ -13,7 +13,7 @@ from app.client.http import Client, Service
 from app.commands.submit import _submit
 
 from .command import Command
-from .fake_service import REFUSAL, FakeService, problem
+from .fake_service import REFUSAL, FakeService
 
 
 async def test_submit_takes_all_calls_of_the_project_page_by_page(callscore: Command, service: FakeService) -> None:
@@ -25,19 +25,6 @@ async def test_submit_takes_all_calls_of_the_project_page_by_page(callscore: Com
     assert ended.out.startswith("25 tasks: 25 succeeded in ")
     assert service.submitted == [
         {"project_id": "a/b", "call_ids": [str(number) for number in range(25)], "scorer_refs": [REFUSAL]}
-    ]
-
-
-async def test_a_service_of_before_that_lists_only_whole_calls_is_asked_for_these(
-    callscore: Command, service: FakeService
-) -> None:
-    service.calls, service.counts = {"c1": {"id": "c1", "output": "x"}}, {"succeeded": 1}
-    service.first.append(problem(422, "Extra inputs are not permitted", "query", "ids_only"))
-    assert (await callscore("submit", "--project", "a/b", "--scorer", REFUSAL)).code == 0
-    assert service.submitted[0]["call_ids"] == ["c1"]
-    assert [dict(request.query) for request in service.seen[:2]] == [
-        {"project_id": "a/b", "limit": "1000", "ids_only": "true"},
-        {"project_id": "a/b", "limit": "1000"},
     ]
 
 

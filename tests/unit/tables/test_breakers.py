@@ -150,11 +150,3 @@ def test_fields_that_a_later_version_sends_are_ignored() -> None:
     assert breakers.merge(0, [state | {"later": 1}])
     assert breakers.of(None, "test-later").shared.as_dict() == state
     breakers.of(None, "test-later").close()
-
-
-def test_a_pause_that_a_worker_of_an_earlier_version_sends_is_kept() -> None:
-    now = time.time()
-    breakers.merge(0, [{"scorer_ref": "earlier", "open": True, "version": 9, "since": now, "probe_at": now + 120}])
-    breaker = breakers.of(None, "earlier")
-    assert not breaker.lets_through(now)
-    assert breaker.lets_through(now + 121)
