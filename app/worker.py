@@ -56,37 +56,19 @@ class ScoringService(Service):
 
     async def on_start(self) -> None:
         await scoring.runner.start(app.table_dir.parent)
+        for run in (
+            scoring.scheduler.run,
+            scoring.parking.run,
+            scoring.room.budgets.run,
+            scoring.catalog.refresh,
+            shares.run,
+            tell_pauses,
+            follow_open,
+        ):
+            self.add_future(for_ever(run))
 
     async def on_stop(self) -> None:
         await scoring.runner.stop()
-
-    @Service.task
-    async def _schedule(self) -> None:
-        await for_ever(scoring.scheduler.run)
-
-    @Service.task
-    async def _unpark(self) -> None:
-        await for_ever(scoring.parking.run)
-
-    @Service.task
-    async def _follow_shares(self) -> None:
-        await for_ever(shares.run)
-
-    @Service.task
-    async def _gossip(self) -> None:
-        await for_ever(tell_pauses)
-
-    @Service.task
-    async def _follow_spending(self) -> None:
-        await for_ever(scoring.room.budgets.run)
-
-    @Service.task
-    async def _refresh_scorers(self) -> None:
-        await for_ever(scoring.catalog.refresh)
-
-    @Service.task
-    async def _follow_open_letters(self) -> None:
-        await for_ever(follow_open)
 
     @Service.task
     async def _persist_offsets(self) -> None:
