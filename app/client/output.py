@@ -1,7 +1,7 @@
 """What commands print: results to stdout, everything else to stderr."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -49,6 +49,12 @@ def print_line(line: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result as one line of JSON."""
     sys.stdout.write(f"{json_line(value)}\n")
+
+
+def print_all(values: Iterable[Any]) -> None:
+    """Print a list of results, each as one line of JSON."""
+    for value in values:
+        print_json(value)
 
 
 def note(line: str) -> None:

@@ -17,10 +17,10 @@ from app.client.fields import Fields
 from app.client.http import Client
 from app.client.importing import Import, rewrites
 from app.client.lines import Source
-from app.client.output import note, print_json, print_line, table
+from app.client.output import note, print_json, print_line
 from app.client.preview import look_at
 from app.client.text import clean, number, plural, seconds
-from app.commands.listing import first_items, note_more, print_items
+from app.commands import listing
 from app.commands.options import bad_usage, client_options, json_lines_option, project_option, table_limit_option
 
 
@@ -138,17 +138,8 @@ def _split(fields: tuple[str, ...]) -> tuple[str, ...]:
 @client_options
 async def list_(project: str, limit: int | None, as_json: bool, client: Client) -> None:
     """List the calls of a project that have ended, sorted by id."""
-    params = {"project_id": project}
-    if as_json:
-        await print_items(client.items("/calls", params, limit))
-        return
-    items, more = await first_items(client, "/calls", params, limit)
-    if not items:
-        print_line(f"The project {project} has no calls. Import some with: callscore calls import")
-        return
-    table(HEADINGS, [row(call) for call in items])
-    if more:
-        note_more(len(items))
+    none = f"The project {project} has no calls. Import some with: callscore calls import"
+    await listing.show(client, "/calls", {"project_id": project}, limit, as_json, HEADINGS, row, none)
 
 
 @click.command()

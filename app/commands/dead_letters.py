@@ -9,9 +9,9 @@ import click
 
 from app.client import dead_letters as letters
 from app.client.http import Client
-from app.client.output import note, print_json, print_line, table
+from app.client.output import note, print_json, print_line
 from app.client.text import plural
-from app.commands.listing import first_items, note_more, print_items
+from app.commands import listing
 from app.commands.options import bad_usage, client_options, json_lines_option, table_limit_option
 from app.commands.types import TIMES, Project, Time
 
@@ -45,6 +45,13 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_filters
 
 
+_HEADINGS = ("ID", "TOPIC", "REASON", "CLOSED", "DETAIL")
+
+
+def _row(letter: Mapping[str, Any]) -> list[str]:
+    return [letter["id"], letter["topic"], letter["reason"], letters.closed(letter) or "-", letter["detail"]]
+
+
 @click.command("list")
 @_filters
 @click.option("--open", "state", flag_value="open", help="Only those neither retried nor dismissed.")
@@ -55,21 +62,8 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
 @client_options
 async def list_(filters: dict[str, str], state: str | None, limit: int | None, as_json: bool, client: Client) -> None:
     """List dead letters by the time their records were written, newest first."""
-    params = filters | _STATES[state]
-    if as_json:
-        await print_items(client.items("/dead-letters", params, limit))
-        return
-    items, more = await first_items(client, "/dead-letters", params, limit)
-    if not items:
-        print_line("There are no dead letters.")
-        return
-    rows = [
-        [letter["id"], letter["topic"], letter["reason"], letters.closed(letter) or "-", letter["detail"]]
-        for letter in items
-    ]
-    table(["ID", "TOPIC", "REASON", "CLOSED", "DETAIL"], rows)
-    if more:
-        note_more(len(items))
+    params, none = filters | _STATES[state], "There are no dead letters."
+    await listing.show(client, "/dead-letters", params, limit, as_json, _HEADINGS, _row, none)
 
 
 @click.command()

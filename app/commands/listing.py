@@ -1,12 +1,35 @@
 """Printing a list view: the first rows as a table, or all items as JSON lines."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from app.client.http import Client
-from app.client.output import note, print_json
+from app.client.output import note, print_json, print_line, table
 
 _TABLE_ROWS = 50
+
+
+async def show(
+    client: Client,
+    path: str,
+    params: Mapping[str, str],
+    limit: int | None,
+    as_json: bool,
+    headings: Sequence[str],
+    row: Callable[[Mapping[str, Any]], Sequence[str]],
+    none: str,
+) -> None:
+    """Print the items of a view in one of the two forms, or the line `none` in place of an empty table."""
+    if as_json:
+        await print_items(client.items(path, params, limit))
+        return
+    items, more = await first_items(client, path, params, limit)
+    if not items:
+        print_line(none)
+        return
+    table(headings, [row(item) for item in items])
+    if more:
+        note_more(len(items))
 
 
 async def print_items(items: AsyncIterator[Mapping[str, Any]]) -> None:

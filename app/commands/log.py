@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from app.client.http import Service
-from app.client.output import note, print_json, print_line, table
+from app.client.output import note, print_all, print_line, table
 from app.client.text import plural
 from app.commands.options import json_lines_option, service_options
 from app.commands.settings import checked_settings
@@ -33,7 +32,7 @@ def stats(directory: Path | None, as_json: bool) -> None:
     """
     found = inspecting.stats(directory)
     if as_json:
-        _print_all(found)
+        print_all(found)
     else:
         _print_stats(found)
 
@@ -67,7 +66,7 @@ def dump(
 
     Keys that are not text are in key_base64, values that are not JSON in value_base64.
     """
-    _print_all(islice(inspecting.dump(directory, topic, partition, start, end), limit))
+    print_all(islice(inspecting.dump(directory, topic, partition, start, end), limit))
 
 
 @click.command()
@@ -122,11 +121,6 @@ def import_(file: Path) -> None:
     before, after = done.partitions
     moved = f", moved from {before} to {after} partitions" if before != after else ""
     note(f"Imported {plural(sum(done.read.values()), 'record')}{moved}. The log now has {_by_topic(done.written)}.")
-
-
-def _print_all(found: Iterable[dict[str, Any]]) -> None:
-    for one in found:
-        print_json(one)
 
 
 def _by_topic(records: dict[str, int]) -> str:

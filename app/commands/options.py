@@ -28,7 +28,12 @@ def limit_option(least: int, default: int, text: str) -> Callable[..., Any]:
     )
 
 
-json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def json_option(text: str) -> Callable[..., Any]:
+    """--json, which a command gets as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+json_lines_option = json_option("Print one JSON object per line.")
 
 
 def service_options(function: Callable[..., Any]) -> Callable[..., Any]:

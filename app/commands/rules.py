@@ -1,5 +1,6 @@
 """callscore rules list, set, pause, resume, remove, calls and requests"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -7,10 +8,17 @@ import click
 from app.client import rules
 from app.client import scorers as client_scorers
 from app.client.http import Client
-from app.client.output import print_json, print_line, table
+from app.client.output import print_all, print_json, print_line, table
 from app.client.text import number
-from app.commands.listing import first_items, note_more, print_items
-from app.commands.options import client_options, json_lines_option, limit_option, project_option, table_limit_option
+from app.commands import listing
+from app.commands.options import (
+    client_options,
+    json_lines_option,
+    json_option,
+    limit_option,
+    project_option,
+    table_limit_option,
+)
 from app.commands.pairs import pair
 from app.commands.status import show_requests
 
@@ -23,8 +31,7 @@ async def list_(project: str, as_json: bool, client: Client) -> None:
     """List the rules of a project, and how many calls each has matched and left out of its sample."""
     found = await rules.listing(client, project)
     if as_json:
-        for rule in found:
-            print_json(rule)
+        print_all(found)
         return
     if not found:
         print_line(f"{project} has no rules. Make one with: callscore rules set")
@@ -63,7 +70,7 @@ async def list_(project: str, as_json: bool, client: Client) -> None:
     "--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, metavar="SHARE", show_default=True,
     help="Share of these calls to score, always the same ones.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the rule as JSON.")
+@json_option("Print the rule as JSON.")
 @client_options
 async def set_(
     name: str,
@@ -91,7 +98,7 @@ def _order(order: str, text: str) -> click.Command:
     @click.command(order, help=text)
     @click.argument("name")
     @project_option
-    @click.option("--json", "as_json", is_flag=True, help="Print the rule as JSON.")
+    @json_option("Print the rule as JSON.")
     @client_options
     async def command(name: str, project: str, as_json: bool, client: Client) -> None:
         _show(await rules.order(client, project, name, order), as_json)
@@ -118,19 +125,12 @@ async def calls(
     """List the calls that the rule NAME matched, by id, and what it decided about each."""
     rule = await rules.find(client, project, name)
     path, params = f"/rules/{rule['rule_id']}/calls", {} if decision is None else {"decision": decision}
-    if as_json:
-        await print_items(client.items(path, params, limit))
-        return
-    items, more = await first_items(client, path, params, limit)
-    if not items:
-        print_line("There are no such calls yet.")
-        return
-    rows = [
-        [item["call_id"], item["decision"].replace("_", " "), item["at"], item["request_id"] or "-"] for item in items
-    ]
-    table(["CALL", "DECISION", "AT", "REQUEST"], rows)
-    if more:
-        note_more(len(items))
+    headings, none = ("CALL", "DECISION", "AT", "REQUEST"), "There are no such calls yet."
+    await listing.show(client, path, params, limit, as_json, headings, _decision, none)
+
+
+def _decision(item: Mapping[str, Any]) -> list[str]:
+    return [item["call_id"], item["decision"].replace("_", " "), item["at"], item["request_id"] or "-"]
 
 
 @click.command()

@@ -9,10 +9,10 @@ from app.client import agreement
 from app.client import costs as client_costs
 from app.client import scorers as client_scorers
 from app.client.http import Client
-from app.client.output import note, print_json, print_line, stdout, table
+from app.client.output import note, print_all, print_json, print_line, stdout, table
 from app.client.scores import brief
 from app.client.text import clean, json_line
-from app.commands.options import bad_usage, client_options, json_lines_option, limit_option, project_option
+from app.commands.options import bad_usage, client_options, json_lines_option, json_option, limit_option, project_option
 from app.commands.pairs import decoded, named
 from app.commands.types import TIMES, Project, Time
 
@@ -28,8 +28,7 @@ async def list_(client: Client, project: str | None, kinds: bool, as_json: bool)
 async def _list(client: Client, project: str | None, as_json: bool) -> None:
     found = await client_scorers.listing(client, project)
     if as_json:
-        for scorer in found:
-            print_json(scorer)
+        print_all(found)
     elif found:
         # On a terminal the ref would not fit beside the description.
         split = "\n" if stdout().is_terminal else "  "
@@ -44,8 +43,7 @@ async def _list(client: Client, project: str | None, as_json: bool) -> None:
 async def _list_kinds(client: Client, as_json: bool) -> None:
     found = await client_scorers.kinds(client)
     if as_json:
-        for kind in found:
-            print_json(kind)
+        print_all(found)
         return
     rows = []
     for kind in found:
@@ -62,7 +60,7 @@ async def _list_kinds(client: Client, as_json: bool) -> None:
 @click.option("--params", metavar="JSON", help="All parameters as one JSON object.")
 @click.option("--policy", "policies", metavar="K=V", multiple=True, help="How to run it, e.g. attempts=5. Repeatable.")
 @click.option("--project", type=Project(), help="Publish it for this project only. Default: for all projects.")
-@click.option("--json", "as_json", is_flag=True, help="Print the scorer as JSON.")
+@json_option("Print the scorer as JSON.")
 @client_options
 async def publish(
     name: str,
@@ -104,7 +102,7 @@ async def show(scorer: str, project: str | None, client: Client) -> None:
 @click.argument("scorer")
 @click.option("--call", required=True, metavar="ID", help="Logged call to run it on.")
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print the whole outcome as JSON.")
+@json_option("Print the whole outcome as JSON.")
 @client_options
 async def try_(scorer: str, call: str, project: str, as_json: bool, client: Client) -> int:
     """Run SCORER, a name or ref, once on a logged call, without storing a score.
@@ -136,7 +134,7 @@ def _show_tried(tried: dict[str, Any]) -> None:
 @click.argument("other")
 @project_option
 @limit_option(0, 10, "Show at most N disagreements.")
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@json_option("Print the comparison as JSON.")
 @client_options
 async def compare(one: str, other: str, project: str, limit: int, as_json: bool, client: Client) -> None:
     """Show how far two scorers, names or refs, agree on the calls that both have scored, and where they disagree."""
@@ -166,8 +164,7 @@ async def costs(project: str, since: datetime | None, until: datetime | None, as
     """Show the daily cost of the scorers of a project: requests, tokens, and US dollars where prices are known."""
     found = await client_costs.fetch(client, project, since, until)
     if as_json:
-        for item in found["items"]:
-            print_json(item)
+        print_all(found["items"])
     elif found["items"]:
         table(client_costs.HEADINGS, client_costs.rows(found), right=client_costs.NUMBERS)
     else:

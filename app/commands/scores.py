@@ -8,7 +8,7 @@ import click
 
 from app.client import summary as client_summary
 from app.client.http import Client
-from app.client.output import note, print_json, print_line, table
+from app.client.output import note, print_all, print_line, table
 from app.client.scorers import ref_of_scores, refs
 from app.client.scores import CSV_COLUMNS, brief, brief_error, csv_row, why_none
 from app.client.text import number, plural
@@ -107,8 +107,7 @@ async def _summary(
     ref = None if scorer is None else await ref_of_scores(client, project, scorer)
     found = await client_summary.fetch(client, project, by, ref, as_of)
     if as_json:
-        for item in found:
-            print_json(item)
+        print_all(found)
     elif found:
         table(*client_summary.comparison(found), fold=True)
         if by is not None and all(item["group"] is None for item in found):

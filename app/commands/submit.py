@@ -11,10 +11,10 @@ import click
 from app.client import requests
 from app.client.errors import BadInput, CommandError, Unreachable
 from app.client.http import Client
-from app.client.output import note, print_json, print_line
+from app.client.output import note, print_all, print_json, print_line
 from app.client.scorers import refs
 from app.client.text import number, plural
-from app.commands.options import bad_usage, client_options, project_option
+from app.commands.options import bad_usage, client_options, json_option, project_option
 
 _BRACED = re.compile(r'\{[^\s"{}:,]+\}')  # an id may be in braces, as GUIDs are
 
@@ -32,7 +32,7 @@ Work = list[tuple[list[str], list[str]]]  # call ids and scorer refs of each req
 @click.option("--gaps", is_flag=True, help="Score the calls that have no succeeded score by the scorer.")
 @click.option("--rescore", metavar="TOKEN", help="Score calls again that have a score; once for the same token.")
 @click.option("--wait/--no-wait", default=True, help="Wait until every task has ended. Default: wait.")
-@click.option("--json", "as_json", is_flag=True, help="Print the request as JSON.")
+@json_option("Print the request as JSON.")
 @client_options
 async def submit(
     call_ids: tuple[str, ...],
@@ -109,8 +109,7 @@ async def _submit(client: Client, project: str, work: Work, rescore: str | None,
         raise
     elapsed = time.monotonic() - started
     if as_json:
-        for request in finished:
-            print_json(request)
+        print_all(finished)
     else:
         print_line(f"{requests.summary(finished, elapsed)}.")
     tasks = requests.total(finished)

@@ -19,7 +19,7 @@ from app.client.weave.counts import Counts
 from app.client.weave.pull import FIRST, Pull
 from app.client.weave.push import Push
 from app.client.weave.service import HOSTED, KEY_VARIABLE, Weave
-from app.commands.options import bad_usage, client_options, project_option
+from app.commands.options import bad_usage, client_options, json_option, project_option
 from app.commands.types import Time
 from app.urls import is_loopback
 
@@ -48,7 +48,7 @@ def _weave_option(name: str) -> Callable[..., Any]:
 
 
 _follow_option = click.option("--follow", is_flag=True, help="Keep running, and look for new ones now and then.")
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_json_option = json_option("Print the result as JSON.")
 
 
 @click.command()
