@@ -1,7 +1,8 @@
-"""The URLs of services, and the hosts in them."""
+"""The URLs of services, the hosts in them, and the keys that are sent to them."""
 
 import re
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,63}(\.[a-zA-Z0-9_-]{1,63})*\.?")
 _SERVER = re.compile(r"(\[(?P<v6>[^\]]*:[^\]]*)\]|(?P<host>[^:]*))(:(?P<port>\d+))?")
@@ -10,6 +11,21 @@ _SERVER = re.compile(r"(\[(?P<v6>[^\]]*:[^\]]*)\]|(?P<host>[^:]*))(:(?P<port>\d+
 def url_of(host: str, port: int | str) -> str:
     """The URL of a host, which may be an IPv6 address, and a port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_base_url(text: str) -> bool:
+    """Whether paths of a service can follow this http or https URL."""
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        return False
+    return is_whole and parts.scheme in ("http", "https") and text.isprintable() and " " not in text
+
+
+def is_key(text: str) -> bool:
+    """Whether this can be sent as the key for a service."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def is_host(text: str) -> bool:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from app.client.defaults import DEFAULT_URL, default_url
 from app.client.output import note
 from app.commands.types import Project
+from app.urls import is_base_url, is_key
 
 if TYPE_CHECKING:  # importing it takes longer than all of help
     from app.client.http import Service
@@ -79,18 +79,12 @@ def bad_usage(sentence: str) -> click.UsageError:
 
 
 def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
-        good = good and url.isprintable() and " " not in url and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not is_base_url(url):
         raise click.UsageError(f"The URL of the service must look like {DEFAULT_URL}, not {url!r}.")
     return url.rstrip("/")
 
 
 def _checked_key(key: str | None) -> str | None:
-    if key and not (key.isascii() and key.isprintable() and " " not in key):
+    if key and not is_key(key):
         raise click.UsageError("An API key has only printable ASCII characters and no spaces.")
     return key or None

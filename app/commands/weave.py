@@ -21,21 +21,17 @@ from app.client.weave.push import Push
 from app.client.weave.service import HOSTED, KEY_VARIABLE, Weave
 from app.commands.options import bad_usage, client_options, json_option, project_option
 from app.commands.types import Time
-from app.urls import is_loopback
+from app.urls import is_base_url, is_key, is_loopback
 
 _PAUSE, _REST = 10.0, 4.0
 
 
 def _checked_url(ctx: click.Context, param: click.Parameter, url: str) -> str:
     """The URL of a Weave, to which the key may be sent."""
-    try:
-        parts = urlsplit(url)
-        host, plain = parts.hostname or "", url.isprintable() and " " not in url and parts.port != 0
-    except ValueError:
-        host, plain = "", False
-    if not host or not plain or parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in url:
+    if not is_base_url(url) or "@" in url:
         raise click.BadParameter(f"It must look like {HOSTED}.", ctx, param)
-    if parts.scheme != "https" and not is_loopback(host):
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise click.BadParameter("It must be an https URL, unless it is of this machine.", ctx, param)
     return url.rstrip("/")
 
@@ -103,7 +99,7 @@ def _weave(url: str, client: Client) -> Weave:
     if url == client.service.url:
         raise bad_usage("The Weave and the service of --url are the same.")
     key = os.environ.get(KEY_VARIABLE, "")
-    if not (key and key.isascii() and key.isprintable() and " " not in key):
+    if not is_key(key):
         raise BadInput(f"Set {KEY_VARIABLE} to your key for {url}.")
     return Weave(url, key, on_wait=note)
 
