@@ -1,12 +1,10 @@
 """An HTTP client of the service that retries for a while, and whose errors say what to do."""
 
 import asyncio
-import random
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +13,7 @@ import orjson
 from yarl import URL
 
 from app.client.errors import CommandError, NotRunning, Refused, Unreachable
+from app.client.patience import Patience, describe, reason_of, retry_after
 from app.client.sse import server_sent
 from app.client.text import clean
 
@@ -22,8 +21,6 @@ PAGE = 1000
 _MISSING = re.compile(r"(\w+) not found$")
 _BUSY = (429, 503)
 _UNANSWERED = "Callscore-Unanswered-Partitions"
-_FIRST_WAIT = 0.25
-_LONGEST_WAIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -163,8 +160,7 @@ class Client:
                                 patience.renew()
                                 yield self._object(data)
                         finally:
-                            if time.monotonic() - began > _LONGEST_WAIT:  # there may just have been no event
-                                patience.renew()
+                            patience.renew_if_long(began)
             except (TimeoutError, aiohttp.ClientError) as error:
                 trouble = self._trouble(error)
             await patience.spend(trouble, pause)
@@ -279,71 +275,3 @@ class _Answer(dict[str, Any]):
 
 def _not_callscore(url: str) -> Unreachable:
     return Unreachable(f"The server at {url} is not callscore; check --url or CALLSCORE_URL.")
-
-
-class Patience:
-    """How long a client keeps retrying, with growing pauses."""
-
-    def __init__(self, seconds: float, on_wait: Callable[[str], None]) -> None:
-        self._seconds = seconds
-        self._on_wait = on_wait
-        self.renew()
-
-    def renew(self) -> None:
-        """Start anew, after an answer."""
-        self._give_up = time.monotonic() + self._seconds
-        self._wait = _FIRST_WAIT
-        self._noted = ""
-
-    async def spend(self, trouble: CommandError, at_least: float) -> None:
-        """Pause for `at_least` so many seconds; raises `trouble` instead when the time is up."""
-        pause = max(self._wait * random.uniform(0.75, 1.25), at_least)  # noqa: S311 - jitter, not a secret
-        if time.monotonic() + pause > self._give_up:
-            raise trouble
-        line = f"{str(trouble).rstrip('.')}; trying again for up to {self._seconds:.0f} s."
-        if line != self._noted:
-            self._on_wait(line)
-        self._noted = line
-        await asyncio.sleep(pause)
-        self._wait = min(self._wait * 2, _LONGEST_WAIT)
-
-
-def describe(error: BaseException) -> str:
-    return clean(str(error) or type(error).__name__, 200)
-
-
-def retry_after(value: str | None) -> float:
-    """Seconds to wait according to the header, in either of its forms; 0 without one."""
-    if value is None:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def reason_of(answer: bytes) -> str:
-    """The reason in the body of an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
-    try:
-        value = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return ""
-    if not isinstance(value, dict):
-        return ""
-    detail = value.get("detail", value.get("reason"))
-    if isinstance(detail, str):
-        return clean(detail, 500).rstrip(".")
-    if not isinstance(detail, list):
-        return ""
-    reasons = [_problem(item) for item in detail[:3] if isinstance(item, dict)]
-    if len(detail) > 3:
-        reasons.append(f"and {len(detail) - 3} more")
-    return "; ".join(part for part in reasons if part)
-
-
-def _problem(item: Mapping[str, Any]) -> str:
-    loc = ".".join(str(part) for part in item.get("loc") or ())
-    message = str(item.get("msg", "")).rstrip(".")
-    return clean(f"{loc}: {message}" if loc else message, 500)

@@ -12,7 +12,7 @@ import orjson
 from yarl import URL
 
 from app.client.errors import CommandError, Refused, Unreachable
-from app.client.http import Patience, describe, reason_of, retry_after
+from app.client.patience import Patience, describe, reason_of, retry_after
 from app.urls import is_loopback
 
 HOSTED = "https://trace.wandb.ai"

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from app.cli import cli
-from app.client import http
+from app.client import patience
 from app.client.errors import Refused, Unreachable
 from app.client.http import Client, Service
 
@@ -207,8 +207,8 @@ async def test_patience_ends(service: FakeService) -> None:
 async def test_a_quiet_request_is_watched_however_often_its_stream_ends(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "_FIRST_WAIT", 0.01)
-    monkeypatch.setattr(http, "_LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(patience, "_LONGEST_WAIT", 0.05)
     service.quiet_streams = 6
     async with Client(Service(service.url), patience=0.3) as client:
         events = client.events("/score-requests/r0/events")
