@@ -152,7 +152,7 @@ def create_app(settings: Settings) -> CallscoreApp:
         datadir=str(settings.data_dir).replace("{", "{{").replace("}", "}}"),  # Faust takes it for a format string
         store="rocksdb://",
         topic_partitions=settings.partitions,
-        topic_allow_declare=settings.embedded,  # on Kafka app/kafka/setup has made them all
+        topic_allow_declare=settings.embedded,  # on Kafka app/kafka/cluster.py has made them all
         topic_disable_leader=True,
         key_serializer="raw",
         value_serializer="raw",

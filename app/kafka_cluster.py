@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from app.kafka.cluster import Cluster
 from app.kafka.security import Security
-from app.kafka.setup import Cluster
 from app.settings import Settings, SettingsError
 
 

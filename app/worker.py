@@ -35,7 +35,8 @@ from app.embedded.log import Log
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app
 from app.instance import AllTaken, FolderUnusable
-from app.kafka import setup
+from app.kafka.cluster import COMPACTED, KEPT_FOR_EVER
+from app.kafka.setup import Setup
 from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
@@ -132,8 +133,8 @@ async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
 
 def kafka_topics() -> dict[str, Mapping[str, str]]:
     """Every topic in Kafka and its config."""
-    primary = dict.fromkeys((topic.name for topic in topics.ALL), setup.KEPT_FOR_EVER)
-    changelogs = dict.fromkeys((table.changelog_topic.get_topic_name() for table in tables), setup.COMPACTED)
+    primary = dict.fromkeys((topic.name for topic in topics.ALL), KEPT_FOR_EVER)
+    changelogs = dict.fromkeys((table.changelog_topic.get_topic_name() for table in tables), COMPACTED)
     return {**primary, **changelogs}
 
 
@@ -148,7 +149,7 @@ app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.ru
 app.early_services.append(Watchdog(get_settings().stuck_after))
 app.early_services.append(Buffers())
 if not get_settings().embedded:
-    app.early_services.append(setup.Setup(kafka_cluster(get_settings(), kafka_topics()), app, topics.score_events.name))
+    app.early_services.append(Setup(kafka_cluster(get_settings(), kafka_topics()), app, topics.score_events.name))
 
 
 def run() -> int:

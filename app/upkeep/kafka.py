@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
-from app.kafka import setup
+from app.kafka import cluster
 from app.kafka.members import members
 from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
@@ -29,10 +29,10 @@ def as_command_errors() -> Iterator[None]:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its exceptions say the same
     try:
         yield
-    except (setup.TopicMismatch, setup.TopicUnsafe, setup.ImportUnfinished) as error:
+    except (cluster.TopicMismatch, cluster.TopicUnsafe, cluster.ImportUnfinished) as error:
         raise CommandError(str(error)) from None
     except KafkaError as error:
-        raise CommandError(f"Kafka cannot be used: {setup.explain(error)}.") from None
+        raise CommandError(f"Kafka cannot be used: {cluster.explain(error)}.") from None
 
 
 class KafkaSource:
@@ -85,7 +85,7 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
         KafkaError: Kafka does not answer.
     """
     async with _admin(settings) as admin:
-        await setup.check_no_import(admin, _marker(settings))
+        await cluster.check_no_import(admin, _marker(settings))
         if alone:
             await _check_nobody_works(admin, settings)
         found = await _ends(admin, settings, topic_names.primary(settings).values())
@@ -139,12 +139,12 @@ async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
         KafkaError: Kafka does not answer, or refuses.
     """
     async with _admin(settings) as admin:
-        await setup.check_no_import(admin, _marker(settings))
+        await cluster.check_no_import(admin, _marker(settings))
         await _check_nobody_works(admin, settings)
         await _check_empty(admin, settings)
         await _create_marker(admin, _marker(settings))
-        topics = dict.fromkeys(topic_names.primary(settings).values(), setup.KEPT_FOR_EVER)
-        await setup.prepare(kafka_cluster(settings, topics), importing=True)
+        topics = dict.fromkeys(topic_names.primary(settings).values(), cluster.KEPT_FOR_EVER)
+        await cluster.prepare(kafka_cluster(settings, topics), importing=True)
         producer = AIOKafkaProducer(
             **_arguments(settings), acks="all", enable_idempotence=True, max_request_size=_LARGEST, linger_ms=5
         )
@@ -163,11 +163,11 @@ def _arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _marker(settings: Settings) -> str:
-    return setup.marker(settings.kafka_prefix)
+    return cluster.marker(settings.kafka_prefix)
 
 
 def _admin(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
-    return setup.connected(kafka_cluster(settings, {}))
+    return cluster.connected(kafka_cluster(settings, {}))
 
 
 async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:

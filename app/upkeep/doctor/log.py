@@ -9,7 +9,7 @@ from app.client.text import plural
 from app.embedded.errors import EmbeddedLogError, LogLocked, PartitionCountMismatch
 from app.embedded.store import is_log
 from app.embedded.view import View, is_locked
-from app.kafka import setup
+from app.kafka.cluster import COMPACTED, KEPT_FOR_EVER, Cluster, Found, look
 from app.kafka_cluster import kafka_cluster
 from app.settings import Settings
 from app.upkeep import kafka, paths, topic_names
@@ -53,13 +53,13 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 def _in_kafka(settings: Settings) -> Iterator[Finding]:
     changelogs = [table.changelog_topic.get_topic_name() for table in all_tables]
     wanted = {
-        **dict.fromkeys(topic_names.primary(settings).values(), setup.KEPT_FOR_EVER),
-        **dict.fromkeys(changelogs, setup.COMPACTED),
+        **dict.fromkeys(topic_names.primary(settings).values(), KEPT_FOR_EVER),
+        **dict.fromkeys(changelogs, COMPACTED),
     }
     cluster = kafka_cluster(settings, wanted)
     try:
         with kafka.as_command_errors():
-            found = asyncio.run(setup.look(cluster))
+            found = asyncio.run(look(cluster))
     except CommandError as error:
         yield wrong(_KAFKA, error)
         return
@@ -67,7 +67,7 @@ def _in_kafka(settings: Settings) -> Iterator[Finding]:
     yield from _topics(cluster, found)
 
 
-def _topics(cluster: setup.Cluster, found: setup.Found) -> Iterator[Finding]:
+def _topics(cluster: Cluster, found: Found) -> Iterator[Finding]:
     replicas = cluster.replicas(found.brokers)
     in_sync = cluster.in_sync(found.brokers)
     missing = len(cluster.topics) - len(found.topics)

@@ -16,7 +16,7 @@ from app.events import (
     ScorerPublished,
     Target,
 )
-from app.kafka.setup import MESSAGE_BYTES
+from app.kafka.cluster import MESSAGE_BYTES
 from tables import controls, folds, history, provider_requests, scorers, scores
 from tables.at import At
 from tables.base import Table, tables
