@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,11 @@ from app.embedded.log import Log
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app
 from app.instance import AllTaken, FolderUnusable
-from app.kafka.cluster import COMPACTED, KEPT_FOR_EVER
 from app.kafka.setup import Setup
 from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
+from app.upkeep import topic_names
 from app.web.server import WebServer
 from tables.base import tables
 from tables.buffers import Buffers
@@ -131,13 +131,6 @@ async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
             print(f"callscore is ready: {get_settings().url}", flush=True)
 
 
-def kafka_topics() -> dict[str, Mapping[str, str]]:
-    """Every topic in Kafka and its config."""
-    primary = dict.fromkeys((topic.name for topic in topics.ALL), KEPT_FOR_EVER)
-    changelogs = dict.fromkeys((table.changelog_topic.get_topic_name() for table in tables), COMPACTED)
-    return {**primary, **changelogs}
-
-
 app.when_assigned.append(open_partitions)
 app.when_stopping.append(cluster.stop)
 app.when_stopping.append(scoring.stop_all)
@@ -149,7 +142,8 @@ app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.ru
 app.early_services.append(Watchdog(get_settings().stuck_after))
 app.early_services.append(Buffers())
 if not get_settings().embedded:
-    app.early_services.append(Setup(kafka_cluster(get_settings(), kafka_topics()), app, topics.score_events.name))
+    kafka = kafka_cluster(get_settings(), topic_names.in_kafka())
+    app.early_services.append(Setup(kafka, app, topics.score_events.name))
 
 
 def run() -> int:

@@ -3,19 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 
-import tables.folds  # noqa: F401  (so that all tables are known)
 from app.client.errors import CommandError
 from app.client.text import plural
 from app.embedded.errors import EmbeddedLogError, LogLocked, PartitionCountMismatch
 from app.embedded.store import is_log
 from app.embedded.view import View, is_locked
-from app.kafka.cluster import COMPACTED, KEPT_FOR_EVER, Cluster, Found, look
+from app.kafka.cluster import Cluster, Found, look
 from app.kafka_cluster import kafka_cluster
 from app.settings import Settings
 from app.upkeep import kafka, paths, topic_names
 from app.upkeep.doctor import data_dir
 from app.upkeep.doctor.finding import Finding, ok, warning, wrong
-from tables.base import tables as all_tables
 
 _LOG = "log"
 _KAFKA = "Kafka"
@@ -51,12 +49,7 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 
 
 def _in_kafka(settings: Settings) -> Iterator[Finding]:
-    changelogs = [table.changelog_topic.get_topic_name() for table in all_tables]
-    wanted = {
-        **dict.fromkeys(topic_names.primary(settings).values(), KEPT_FOR_EVER),
-        **dict.fromkeys(changelogs, COMPACTED),
-    }
-    cluster = kafka_cluster(settings, wanted)
+    cluster = kafka_cluster(settings, topic_names.in_kafka())
     try:
         with kafka.as_command_errors():
             found = asyncio.run(look(cluster))
