@@ -60,8 +60,8 @@ def open_database(path: Path) -> Rdict:
         found = get(database, keys.VERSION)
         if found is None:
             database.put(keys.VERSION, keys.FORMAT_VERSION)
-        elif found != keys.FORMAT_VERSION:
-            raise LogFormatMismatch(path, found.decode(errors="replace"), keys.FORMAT_VERSION.decode())
+        else:
+            check_version(path, found)
         if get(database, keys.ID) is None:  # it is new, or made by a version that gave it none
             database.put(keys.ID, uuid4().hex.encode())
     except Exception as exc:  # rocksdict raises bare Exception, and again on close if it could not write
@@ -71,6 +71,12 @@ def open_database(path: Path) -> Rdict:
             raise
         raise LogUnavailable(path, exc) from exc
     return database
+
+
+def check_version(path: Path, found: bytes | None) -> None:
+    """Return if this version reads the format version `found`. Raises LogFormatMismatch."""
+    if found != keys.FORMAT_VERSION:
+        raise LogFormatMismatch(path, (found or b"none").decode(errors="replace"), keys.FORMAT_VERSION.decode())
 
 
 def is_log(path: Path) -> bool:
@@ -147,7 +153,7 @@ def last_item(database: Rdict, prefix: bytes, rest: int) -> tuple[bytes, bytes] 
 def _seek_back(database: Rdict, key: bytes) -> tuple[tuple[bytes, bytes] | None, str]:
     at = database.iter()
     at.seek_for_prev(key)
-    return ((at.key(), at.value()), "") if at.valid() else (None, _status(at))
+    return ((at.key(), at.value()), "") if at.valid() else (None, status(at))
 
 
 def _damage_behind(database: Rdict, key: bytes) -> str:
@@ -155,10 +161,11 @@ def _damage_behind(database: Rdict, key: bytes) -> str:
     at.seek(key)
     if at.valid():
         at.next()
-    return _status(at)
+    return status(at)
 
 
-def _status(at: RdictIter) -> str:
+def status(at: RdictIter) -> str:
+    """The damage at which an iterator has ended, or an empty string."""
     try:
         at.status()
     except Exception as exc:  # rocksdict raises bare Exception

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-from rocksdict import AccessType, DBRecoveryMode, Rdict, RdictIter
+from rocksdict import AccessType, DBRecoveryMode, Rdict
 
 from . import keys
-from .errors import LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable, NoLog
+from .errors import LogBlockCorrupt, LogLocked, LogUnavailable, NoLog
 from .record import Record, decode
-from .store import database_options, get, is_log
+from .store import check_version, database_options, get, is_log, scan, status
 from .topic import Partition, Topic, load_committed, load_topics
 
 LOCK = "LOCK"  # RocksDB's own
@@ -69,12 +69,7 @@ class View:
         Raises:
             LogBlockCorrupt: the next block on the disk is damaged.
         """
-        at = self._database.iter()
-        at.seek(prefix if start is None else start)
-        while at.valid() and (key := cast(bytes, at.key())).startswith(prefix):
-            yield key, at.value()
-            at.next()
-        self._check(at)
+        return scan(self._database, prefix if start is None else start, prefix)
 
     def outside(self, partitions: Set[bytes]) -> Iterator[bytes]:
         """All keys except those of records in partitions with these prefixes. Raises LogBlockCorrupt."""
@@ -84,11 +79,13 @@ class View:
             key = cast(bytes, at.key())
             prefix = key[: keys.PREFIX_SIZE]
             if prefix in partitions:
-                at.seek(prefix + b"\xff" * (keys.OFFSET_SIZE + 1))
+                at.seek(keys.after(prefix))
                 continue
             yield key
             at.next()
-        self._check(at)
+        # At a damaged block an iterator looks as if it were at its end.
+        if damage := status(at):
+            raise LogBlockCorrupt(self.path, damage)
 
     def records(self, partition: Partition, start: int = 0, end: int | None = None) -> Iterator[Record]:
         """Records of a partition from offset `start` to before `end`. Raises LogBlockCorrupt."""
@@ -97,13 +94,6 @@ class View:
             if end is not None and offset >= end:
                 return
             yield decode(partition.topic, partition.number, offset, raw)
-
-    def _check(self, at: RdictIter) -> None:
-        # At a damaged block an iterator looks as if it were at its end.
-        try:
-            at.status()
-        except Exception as exc:  # rocksdict raises bare Exception
-            raise LogBlockCorrupt(self.path, exc) from exc
 
 
 def take_lock(path: Path) -> IO[bytes]:
@@ -152,9 +142,7 @@ def _open(path: Path, *, alone: bool) -> Rdict:
     else:
         raise LogUnavailable(path, failure) from failure
     try:
-        found = get(database, keys.VERSION)
-        if found != keys.FORMAT_VERSION:
-            raise LogFormatMismatch(path, (found or b"none").decode(errors="replace"), keys.FORMAT_VERSION.decode())
+        check_version(path, get(database, keys.VERSION))
     except BaseException:
         database.close()
         raise
