@@ -7,8 +7,9 @@ from typing import Any
 
 from app.client.errors import BadInput
 from app.embedded import check as embedded_check
-from app.embedded import stats as embedded_stats
+from app.embedded import keys
 from app.embedded.record import Record
+from app.embedded.topic import Partition
 from app.embedded.view import View
 from app.raw import json_field, text_field
 from app.settings import get_settings
@@ -17,27 +18,33 @@ from app.upkeep.errors import as_command_errors
 
 
 def stats(directory: Path | None) -> list[dict[str, Any]]:
-    """Statistics of each partition, of the log of the settings or in `directory`. The log may be in use.
+    """Statistics of each partition, of the log of the settings or in `directory`. Reads it all; it may be in use.
 
     `bytes` are those of the records before compression; `committed` and `lag` are by consumer group.
 
     Raises:
         CommandError: the log cannot be read.
     """
-    with as_command_errors():
-        return [
-            {
-                "topic": one.topic,
-                "partition": one.partition,
-                "start": one.start,
-                "end": one.end,
-                "records": one.records,
-                "bytes": one.size,
-                "committed": one.committed,
-                "lag": {group: one.end - offset for group, offset in one.committed.items()},
-            }
-            for one in embedded_stats.stats(_path(directory))
-        ]
+    with as_command_errors(), View(_path(directory)) as view:
+        return [_stats(view, found) for name in sorted(view.topics) for found in view.topics[name].partitions]
+
+
+def _stats(view: View, partition: Partition) -> dict[str, Any]:
+    records = size = 0
+    for key, raw in view.scan(partition.prefix, partition.prefix + keys.pack_offset(partition.start)):
+        records += 1
+        size += len(key) + len(raw)
+    committed = {group: offset for (group, *where), offset in view.committed.items() if tuple(where) == partition.tp}
+    return {
+        "topic": partition.topic,
+        "partition": partition.number,
+        "start": partition.start,
+        "end": partition.end,
+        "records": records,
+        "bytes": size,
+        "committed": committed,
+        "lag": {group: partition.end - offset for group, offset in committed.items()},
+    }
 
 
 def check(directory: Path | None) -> Iterator[str]:
