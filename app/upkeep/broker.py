@@ -1,9 +1,10 @@
 """The log of the settings, embedded or Kafka's: reading one, and making a new one."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 from app.settings import Settings
-from app.upkeep import embedded, kafka
+from app.upkeep import embedded, errors, kafka
 
 Source = embedded.EmbeddedSource | kafka.KafkaSource
 
@@ -28,3 +29,10 @@ def target(
         CommandError, EmbeddedLogError, KafkaError: the log has records, is in use, or cannot be written.
     """
     return embedded.target(settings) if settings.embedded else kafka.target(settings)
+
+
+@contextmanager
+def as_command_errors() -> Iterator[None]:
+    """Raise errors of the log, embedded or Kafka's, and of the settings as CommandError."""
+    with errors.as_command_errors(), kafka.as_command_errors():
+        yield

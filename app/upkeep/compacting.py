@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from app.client.errors import BadInput
 from app.embedded.cleaning import CleanedStats
 from app.embedded.errors import NoLog
 from app.embedded.log import Log
 from app.embedded.policy import Policy
 from app.embedded.store import is_log
-from app.settings import get_settings
 from app.upkeep import paths
-from app.upkeep.errors import as_command_errors
+from app.upkeep.errors import as_command_errors, no_topic
 
 
 async def compact(directory: Path | None, topic: str | None) -> dict[str, CleanedStats]:
@@ -21,15 +19,13 @@ async def compact(directory: Path | None, topic: str | None) -> dict[str, Cleane
         BadInput: there is no such topic, or it is not compacted.
     """
     with as_command_errors():
-        path = directory or paths.log_path(get_settings())
+        path = paths.log_at(directory)
         if not is_log(path):
             raise NoLog(path)
         log = Log(path)
         try:
             if topic is not None and topic not in log.topics:
-                raise BadInput(
-                    f"There is no topic {topic} in the log; it has {', '.join(sorted(log.topics)) or 'none'}."
-                )
+                raise no_topic(topic, log.topics)
             compacted = [name for name, found in log.topics.items() if Policy.of(found.config).compact]
             chosen = sorted(compacted) if topic is None else [topic]
             return {name: await log.compact(name) for name in chosen}

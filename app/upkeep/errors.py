@@ -1,6 +1,6 @@
 """Errors of the embedded log and of the settings, as errors that end a command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from app.client.errors import BadInput, CommandError
@@ -19,3 +19,8 @@ def as_command_errors() -> Iterator[None]:
         raise CommandError(f"The log cannot be written ({error.reason}). Check its disk and try again.") from None
     except EmbeddedLogError as error:
         raise CommandError(str(error)) from None
+
+
+def no_topic(name: str, topics: Iterable[str]) -> BadInput:
+    """The error for a topic that a log, which has `topics`, does not have."""
+    return BadInput(f"There is no topic {name} in the log; it has {', '.join(sorted(topics)) or 'none'}.")

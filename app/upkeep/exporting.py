@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from app.settings import get_settings
-from app.upkeep import broker, export_file, kafka
-from app.upkeep.errors import as_command_errors
+from app.upkeep import broker, export_file
 
 
 async def export_log(path: Path) -> dict[str, int]:
@@ -16,7 +15,7 @@ async def export_log(path: Path) -> dict[str, int]:
         OSError: the file cannot be written.
     """
     export_file.check_new(path)
-    with as_command_errors(), kafka.as_command_errors():
+    with broker.as_command_errors():
         async with broker.source(get_settings()) as log:
             ends = await log.ends()
             with export_file.writing(path) as file:

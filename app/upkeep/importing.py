@@ -8,8 +8,7 @@ from typing import NamedTuple
 from app.client.errors import CommandError
 from app.embedded.record import Record
 from app.settings import Settings, get_settings
-from app.upkeep import broker, export_file, kafka, paths, topic_names
-from app.upkeep.errors import as_command_errors
+from app.upkeep import broker, export_file, paths, topic_names
 from app.upkeep.recut import Recut
 
 
@@ -28,7 +27,7 @@ async def import_log(path: Path) -> Imported:
         CommandError: the export is incomplete or damaged, or the log is in use, has records, or cannot be written.
         OSError: the file cannot be read.
     """
-    with as_command_errors(), kafka.as_command_errors():
+    with broker.as_command_errors():
         settings = get_settings()
         paths.check_no_tables(settings)
         if path != export_file.STANDARD:

@@ -12,9 +12,8 @@ from app.embedded.record import Record
 from app.embedded.topic import Partition
 from app.embedded.view import View
 from app.raw import json_field, text_field
-from app.settings import get_settings
 from app.upkeep import paths
-from app.upkeep.errors import as_command_errors
+from app.upkeep.errors import as_command_errors, no_topic
 
 
 def stats(directory: Path | None) -> list[dict[str, Any]]:
@@ -25,7 +24,7 @@ def stats(directory: Path | None) -> list[dict[str, Any]]:
     Raises:
         CommandError: the log cannot be read.
     """
-    with as_command_errors(), View(_path(directory)) as view:
+    with as_command_errors(), View(paths.log_at(directory)) as view:
         return [_stats(view, found) for name in sorted(view.topics) for found in view.topics[name].partitions]
 
 
@@ -50,7 +49,7 @@ def _stats(view: View, partition: Partition) -> dict[str, Any]:
 def check(directory: Path | None) -> Iterator[str]:
     """The problems of a log that is not in use. Raises CommandError if it cannot be checked."""
     with as_command_errors():
-        yield from embedded_check.check(_path(directory))
+        yield from embedded_check.check(paths.log_at(directory))
 
 
 def dump(
@@ -62,9 +61,9 @@ def dump(
         CommandError: the log cannot be read.
         BadInput: there is no such topic or partition.
     """
-    with as_command_errors(), View(_path(directory)) as view:
+    with as_command_errors(), View(paths.log_at(directory)) as view:
         if topic is not None and topic not in view.topics:
-            raise BadInput(f"There is no topic {topic} in the log; it has {', '.join(sorted(view.topics)) or 'none'}.")
+            raise no_topic(topic, view.topics)
         chosen = [view.topics[name] for name in sorted(view.topics) if topic in (None, name)]
         partitions = [found for known in chosen for found in known.partitions if partition in (None, found.number)]
         if not partitions and partition is not None:
@@ -72,10 +71,6 @@ def dump(
         for found in partitions:
             for record in view.records(found, max(start, found.start), end):
                 yield _readable(record)
-
-
-def _path(directory: Path | None) -> Path:
-    return directory or paths.log_path(get_settings())
 
 
 def _readable(record: Record) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.client.errors import BadInput, CommandError
-from app.settings import Settings
+from app.settings import Settings, get_settings
 
 
 def log_path(settings: Settings) -> Path:
@@ -14,6 +14,11 @@ def log_path(settings: Settings) -> Path:
             "use Kafka's own tools for the rest."
         )
     return settings.log_path
+
+
+def log_at(directory: Path | None) -> Path:
+    """The directory of an embedded log: of the settings, unless another is named. Raises as `log_path`."""
+    return directory or log_path(get_settings())
 
 
 def check_no_tables(settings: Settings) -> None:

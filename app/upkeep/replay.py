@@ -10,8 +10,7 @@ from app.client.errors import BadInput, CommandError
 from app.client.http import Service
 from app.embedded.errors import LogLocked
 from app.settings import get_settings
-from app.upkeep import broker, kafka, rebuild, stores, table_copies
-from app.upkeep.errors import as_command_errors
+from app.upkeep import broker, rebuild, stores, table_copies
 from app.upkeep.rebuild import Applied
 from app.upkeep.stores import Compared
 
@@ -44,7 +43,7 @@ def replay(directory: Path, as_of: float | None = None) -> Replayed:
         raise BadInput(f"{directory} is not empty: choose a new directory.")
     tables = directory / "tables"
     tables.mkdir(parents=True)
-    with as_command_errors(), kafka.as_command_errors():
+    with broker.as_command_errors():
         applied = asyncio.run(_replay(tables, as_of))
     return Replayed(applied, stores.count(tables))
 
@@ -66,7 +65,7 @@ def verify(service: Service) -> Verified:
     # On the file system of the tables, so that files can be linked.
     directory = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.data_dir))
     try:
-        with as_command_errors(), kafka.as_command_errors():
+        with broker.as_command_errors():
             return asyncio.run(_verify(directory, service))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
