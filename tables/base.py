@@ -21,8 +21,8 @@ from msgspec.structs import asdict
 from app import open_files
 from app.events import Event
 from app.faust_app import app
+from app.rocks import MIB, block_options
 
-MIB = 1024**2
 _WRITE_BUFFER_BYTES = 4 * MIB
 # New rows are merged with the whole first level. Its default of 256 MiB would rewrite whole tables again and again.
 _FIRST_LEVEL_BYTES = 16 * MIB
@@ -79,14 +79,7 @@ class Store(rocksdb.Store):
         options.set_stats_dump_period_sec(0)
         options.set_max_total_wal_size(16 * MIB)
         options.set_compression_type(rocksdict.DBCompressionType.lz4())
-        blocks = rocksdict.BlockBasedOptions()
-        blocks.set_block_cache(_block_cache)
-        blocks.set_bloom_filter(10, block_based=False)
-        blocks.set_cache_index_and_filter_blocks(True)
-        # In parts, since those of a large file may exceed a shard of the cache, and would be read each time.
-        blocks.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
-        blocks.set_partition_filters(True)
-        options.set_block_based_table_factory(blocks)
+        options.set_block_based_table_factory(block_options(_block_cache))
         path = self.partition_path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         return rocksdict.Rdict(str(path), options=options)

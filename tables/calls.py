@@ -13,7 +13,8 @@ import orjson
 
 from app import ids
 from app.events import CallLogged, Error
-from tables.base import MIB, Table
+from app.rocks import MIB
+from tables.base import Table
 from tables.paging import Page, Slice
 
 MAX_CALL_BYTES = MIB

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 import orjson
 
 from app import ids
+from app.rocks import MIB
 from tables import calls, scores, weave
-from tables.base import MIB
 from tables.paging import Page, Slice
 
 MAX_FEEDBACK_BYTES = 8 * MIB  # with a call, scores included

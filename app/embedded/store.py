@@ -8,8 +8,6 @@ from typing import cast
 from uuid import uuid4
 
 from rocksdict import (
-    BlockBasedIndexType,
-    BlockBasedOptions,
     Cache,
     DBCompressionType,
     DBRecoveryMode,
@@ -19,13 +17,14 @@ from rocksdict import (
     ReadOptions,
 )
 
+from app.rocks import MIB, block_options
+
 from . import keys
 from .errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
 from .wal import find_damage
 
 log = logging.getLogger(__name__)
 
-MIB = 1024 * 1024
 BLOCK_CACHE_BYTES = 24 * MIB
 WRITE_BUFFER_BYTES = 16 * MIB
 WRITE_BUFFERS = 4
@@ -192,14 +191,8 @@ def database_options() -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_max_log_file_size(MIB)
     options.set_keep_log_file_num(3)
-    blocks = BlockBasedOptions()
-    blocks.set_block_cache(Cache(BLOCK_CACHE_BYTES))
+    blocks = block_options(Cache(BLOCK_CACHE_BYTES))
     blocks.set_block_size(16 * 1024)
-    blocks.set_bloom_filter(10, block_based=False)  # cleaning mostly asks for keys that are not there
-    blocks.set_cache_index_and_filter_blocks(True)
-    # Partitioned: the whole filter of a file may exceed a shard of the cache, and would be read again for each key.
-    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
-    blocks.set_partition_filters(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options.set_block_based_table_factory(blocks)
     return options
