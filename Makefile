@@ -78,11 +78,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.judges
 
-# The same on a real Apache Kafka, then several workers, failures and restarts: about an hour, a JDK 17 and Maven.
+# The same on a real Apache Kafka, and several workers, failures and restarts: about an hour, a JDK 17 and Maven.
 bench-kafka: $(VENV)/.bench
 	$(BIN)/python -m bench --kafka
 	$(BIN)/python -m bench.judges --kafka
-	$(BIN)/python -m bench.kafka
 
 # A real Apache Kafka in the foreground, KAFKA_BROKERS=1 or 3; needs a JDK 17 and Maven.
 kafka: $(BIN)/python

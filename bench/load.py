@@ -86,12 +86,18 @@ async def score(service: Service, call_ids: list[str], refs: list[str], pause: f
     async with aiohttp.ClientSession(service.url) as session:
         started = time.perf_counter()
         where = await submit(session, call_ids, refs)
-        while True:
-            async with session.get(where) as answer:
-                request = await answer.json()
-            if request["status"] != "running":
-                return time.perf_counter() - started, request
-            await asyncio.sleep(pause)
+        request = await until_ended(session, where, pause)
+        return time.perf_counter() - started, request
+
+
+async def until_ended(session: aiohttp.ClientSession, where: str, pause: float) -> Any:
+    """Ask for a request every `pause` seconds until it has ended; returns it."""
+    while True:
+        async with session.get(where) as answer:
+            request = await answer.json()
+        if request["status"] != "running":
+            return request
+        await asyncio.sleep(pause)
 
 
 def seconds_of(request: Any) -> float:

@@ -40,7 +40,7 @@ def slow(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
     return one_then_two(workers, "slow", run, row, "tasks_per_second")
 
 
-def no_op(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
+def two_workers(kafka: Cluster, folder: Path) -> list[dict[str, Any]]:
     """Scorers that do next to nothing on one worker, then on two. They share the cores, so compare the CPU time."""
     workers = Workers(kafka, folder, 2)
     refs: list[str] = []

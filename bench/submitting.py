@@ -13,7 +13,6 @@ from bench.workers import Workers, rounded
 from kafka.cluster import Cluster
 from tests.service import Service
 
-SMALL_REFS = 3
 # (clients, submissions of each, seconds between them)
 CLIENTS = ((1, 300, 0.0), (64, 20, 1.0), (64, 30, 0.0))
 LARGE_CALLS, LARGE_REFS = 100_000, 10
@@ -62,8 +61,4 @@ async def cancel(session: aiohttp.ClientSession, where: str) -> None:
     """Cancel a request, and wait until it has ended."""
     async with session.post(f"{where}/cancel") as answer:
         answer.raise_for_status()
-    while True:
-        async with session.get(where) as answer:
-            if (await answer.json())["status"] != "running":
-                return
-        await asyncio.sleep(0.2)
+    await load.until_ended(session, where, pause=0.2)
