@@ -63,9 +63,7 @@ async def claim(wanted: RequestClaimed) -> RequestClaimed:
         ApiError: 422, that claim was for something else; 503, the log or the tables cannot take it now.
     """
     key = wanted.request_id.encode()
-    log_writes.check(topics.score_requests, [topics.partition_of(key)])
-    await log_writes.durable([log_writes.append(topics.score_requests, key, wanted.encode())])
-    await log_writes.seen(topics.score_requests, key)
+    await log_writes.write_seen(topics.score_requests, key, wanted.encode())
     first = msgspec.convert(await cluster.owner(claims.find, key, wanted.request_id), RequestClaimed)
     if first.body != wanted.body:
         raise _used()

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app import cluster, topics
+from app.slices import Turns
 from app.web.errors import unavailable
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,27 @@ async def durable(written: Iterable[Writing]) -> None:
     if failures or pending:
         reason = failures[0] if failures else "it is slow"
         raise unavailable(f"The log cannot take this now; nothing has been accepted, send it again ({reason})")
+
+
+async def write(topic: topics.Topic, records: Collection[tuple[bytes, bytes]]) -> None:
+    """Write records, each a key and a value; return once all are durable.
+
+    Raises:
+        ApiError: 503, the log cannot take them. Nothing was written if one of their partitions is late, as in `check`.
+    """
+    check(topic, {topics.partition_of(key) for key, _ in records})
+    turns = Turns()
+    written = []
+    for key, value in records:
+        written.append(append(topic, key, value))
+        await turns.breathe()
+    await durable(written)
+
+
+async def write_seen(topic: topics.Topic, key: bytes, value: bytes) -> None:
+    """Write a record; return once it is in the tables of the owner of its key. Raises as `write` and `seen`."""
+    await write(topic, [(key, value)])
+    await seen(topic, key)
 
 
 async def everywhere(topic: topics.Topic, key: bytes, value: bytes) -> list[int]:

@@ -112,10 +112,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
         published_by=request[USER].name,
         published_at=time.time(),
     )
-    key = ids.scorer_key(body.project_id, bound.name)
-    log_writes.check(topics.scorers, {topics.partition_of(key)})
-    await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
-    await log_writes.seen(topics.scorers, key)
+    await log_writes.write_seen(topics.scorers, ids.scorer_key(body.project_id, bound.name), encode(event))
     return json_response(_shape(event.as_dict()), status=201)
 
 

@@ -140,15 +140,10 @@ async def _log(request: web.Request, items: Iterable[Item], count: int, project_
         else:
             records.append(event)
         await turns.breathe()
-    log_writes.check(topics.calls, {topics.partition_of(key) for key, _ in records})
-    written = []
-    for key, value in records:
-        written.append(log_writes.append(topics.calls, key, value))
-        await turns.breathe()
-    await log_writes.durable(written)
+    await log_writes.write(topics.calls, records)
     if refused.count:
         more = f"; and {refused.count - _SHOWN} more" if refused.count > _SHOWN else ""
-        kept = f" ({len(written)} of {count} calls were kept)" if count > 1 else ""
+        kept = f" ({len(records)} of {count} calls were kept)" if count > 1 else ""
         raise problem(refused.status, ["body"], f"{'; '.join(refused.reasons)}{more}{kept}", "call_refused")
 
 

@@ -105,7 +105,7 @@ async def purge_feedback(request: web.Request) -> web.Response:
             purged_at=now,
         )
         records.append((partitioning_key(asked.project_id, found["weave_ref"]), event.encode()))
-    await _append(records)
+    await log_writes.write(topics.weave, records)
     return json_response({})
 
 
@@ -137,13 +137,8 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
         records.append((partitioning_key(feedback.project_id, feedback.weave_ref), value))
         made.append({name: row[name] for name in ("id", "created_at", "wb_user_id", "payload")})
         await turns.breathe()
-    await _append(records)
+    await log_writes.write(topics.weave, records)
     return made
-
-
-async def _append(records: list[tuple[bytes, bytes]]) -> None:
-    log_writes.check(topics.weave, {topics.partition_of(key) for key, _ in records})
-    await log_writes.durable([log_writes.append(topics.weave, key, value) for key, value in records])
 
 
 def _check(feedback: Feedback) -> None:

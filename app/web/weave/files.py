@@ -70,13 +70,12 @@ async def read_file(request: web.Request) -> web.Response:
 async def keep(project_id: str, contents: Mapping[str, bytes]) -> None:
     """Store contents by their digests; return once they are durable."""
     turns = Turns()
-    log_writes.check(topics.weave, {topics.partition_of(weave.file_key(project_id, digest)) for digest in contents})
-    written = []
+    records = []
     for digest, content in contents.items():
         event = FileKept(project_id=project_id, digest=digest, content=content)
-        written.append(log_writes.append(topics.weave, weave.file_key(project_id, digest), event.encode()))
+        records.append((weave.file_key(project_id, digest), event.encode()))
         await turns.breathe()
-    await log_writes.durable(written)
+    await log_writes.write(topics.weave, records)
 
 
 async def content_of(project_id: str, digest: str) -> bytes | None:

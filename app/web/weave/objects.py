@@ -72,10 +72,7 @@ async def create_object(request: web.Request) -> web.Response:
         published_by=request[USER].name,
         published_at=time.time(),
     )
-    key = ids.scorer_key(obj.project_id, obj.object_id)
-    log_writes.check(topics.scorers, {topics.partition_of(key)})
-    await log_writes.durable([log_writes.append(topics.scorers, key, encode(event))])
-    await log_writes.seen(topics.scorers, key)
+    await log_writes.write_seen(topics.scorers, ids.scorer_key(obj.project_id, obj.object_id), encode(event))
     return json_response({"digest": digest, "object_id": obj.object_id})
 
 

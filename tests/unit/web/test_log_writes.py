@@ -9,7 +9,7 @@ import pytest
 from app import topics
 from app.web import log_writes
 from app.web.errors import ApiError
-from app.web.log_writes import Writing, check, durable
+from app.web.log_writes import Writing, check, durable, write
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +54,29 @@ async def test_what_was_acknowledged_owes_nothing() -> None:
     done.acknowledged.set_result(None)
     await durable([done])
     check(topics.calls, [0])
+
+
+async def test_nothing_is_written_if_the_partition_of_any_record_owes_an_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    appended: list[bytes] = []
+
+    def append(_topic: topics.Topic, _key: bytes, value: bytes, partition: int) -> "asyncio.Future[Any]":
+        appended.append(value)
+        acknowledged = writing(partition).acknowledged
+        acknowledged.set_result(None)
+        return acknowledged
+
+    monkeypatch.setattr(topics.Topic, "append", append)
+    monkeypatch.setattr(topics, "partition_of", lambda key: key[0])
+    records = [(b"\0a", b"first"), (b"\1b", b"second")]
+    late = writing(1)
+    with pytest.raises(ApiError):
+        await durable([late])
+    with pytest.raises(ApiError):
+        await write(topics.calls, records)
+    assert appended == []
+    late.acknowledged.set_result(None)
+    await asyncio.sleep(0)
+    await write(topics.calls, records)
+    assert appended == [b"first", b"second"]
