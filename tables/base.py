@@ -36,6 +36,7 @@ _OFFSET_KEY = rocksdb.Store.offset_key
 _block_cache = rocksdict.Cache(24 * MIB)
 
 
+T = TypeVar("T")
 R = TypeVar("R", bound=Event)
 Rows = Sequence[tuple[bytes, bytes | None]]  # keys and values; None: the row is deleted
 
@@ -146,6 +147,11 @@ class Table(faust.Table):
         """The row under `key` in `partition`, or None."""
         value: bytes | None = self._db(partition).get(key)
         return value
+
+    def load(self, partition: int, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        """The row under `key` in `partition`, decoded, or None."""
+        value = self.get_row(partition, key)
+        return None if value is None else decode(value)
 
     def put_row(self, partition: int, key: bytes, value: bytes) -> None:
         """Set a row."""

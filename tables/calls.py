@@ -58,8 +58,7 @@ def _adds_nothing(present: dict[str, Any], call: dict[str, Any]) -> bool:
 
 
 def load(partition: int, key: bytes) -> Row | None:
-    value = table.get_row(partition, key)
-    return None if value is None else orjson.loads(value)
+    return table.load(partition, key, orjson.loads)
 
 
 def save(partition: int, key: bytes, row: Row) -> None:

@@ -26,8 +26,7 @@ fold = first_wins(Row)
 
 
 def load(partition: int, request_id: str, chunk: int) -> Row | None:
-    value = table.get_row(partition, ids.chunk_key(request_id, chunk))
-    return None if value is None else _decode(value)
+    return table.load(partition, ids.chunk_key(request_id, chunk), _decode)
 
 
 def save(partition: int, row: Row) -> None:
@@ -59,9 +58,9 @@ def naming(partition: int, project_id: str, scorer_ref: str, first: str, last: s
         if highest < first or lowest > last:
             yield None
         else:
-            value = table.get_row(partition, key.removeprefix(prefix))
-            assert value is not None, "a chunk has all of its rows"
-            yield _decode(value)
+            row = table.load(partition, key.removeprefix(prefix), _decode)
+            assert row is not None, "a chunk has all of its rows"
+            yield row
 
 
 # --- queries -------------------------------------------------------------------------------------

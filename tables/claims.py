@@ -21,8 +21,7 @@ fold = first_wins(Row)
 
 
 def load(partition: int, request_id: str) -> Row | None:
-    value = table.get_row(partition, _key(request_id))
-    return None if value is None else _decode(value)
+    return table.load(partition, _key(request_id), _decode)
 
 
 def save(partition: int, row: Row) -> None:

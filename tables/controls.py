@@ -57,8 +57,7 @@ def save(partition: int, control: Control, offset: int) -> int | None:
         before = [(number, item.control, item.offset) for number, item in enumerate(row.controls, 1)]
         table.write(partition, [put for item in before for put in _rows_of(*item)])
         row = row.replace(controls=[])
-    known = table.get_row(partition, _id_key(control))
-    taken_at, number = (offset, row.number + 1) if known is None else _decode_taken(known)
+    taken_at, number = table.load(partition, _id_key(control), _decode_taken) or (offset, row.number + 1)
     if taken_at != offset:
         return None
     # The head comes last, since it gives the next number: a kill may keep later rows out of the changelog.
@@ -69,10 +68,9 @@ def save(partition: int, control: Control, offset: int) -> int | None:
 
 def load(partition: int, request_id: str) -> Row | None:
     """What the controls of a request amount to, None if it has none."""
-    value = table.get_row(partition, request_id.encode())
-    if value is None:
+    row = head = table.load(partition, request_id.encode(), _decode)
+    if row is None:
         return None
-    row = head = _decode(value)
     for item in row.controls:
         head = fold(head, item.control, item.offset)
     return head
@@ -80,9 +78,9 @@ def load(partition: int, request_id: str) -> Row | None:
 
 def get(partition: int, request_id: str, number: int) -> Control:
     """The control with a number from 1 to that of the last one."""
-    value = table.get_row(partition, _number_key(request_id, number))
-    if value is not None:
-        return _decode_numbered(value).control
+    numbered = table.load(partition, _number_key(request_id, number), _decode_numbered)
+    if numbered is not None:
+        return numbered.control
     row = load(partition, request_id)
     assert row is not None
     return row.controls[number - 1].control

@@ -78,8 +78,7 @@ def fold(row: Row | None, event: LetterEvent, offset: int) -> Row | None:
 
 
 def load(partition: int, letter_id: str) -> Row | None:
-    value = table.get_row(partition, letter_id.encode())
-    return None if value is None else _decode(value)
+    return table.load(partition, letter_id.encode(), _decode)
 
 
 def save(partition: int, row: Row) -> None:

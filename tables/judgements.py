@@ -37,5 +37,4 @@ def encode_new(rows: Mapping[bytes, Row], partition: int) -> Rows:
 
 def find(partition: int, project_id: str, digest: str) -> Row | None:
     """The judgement in this partition."""
-    value = table.get_row(partition, key(project_id, digest))
-    return None if value is None else orjson.loads(value)
+    return table.load(partition, key(project_id, digest), orjson.loads)

@@ -124,8 +124,7 @@ def scorer_of(key: bytes) -> int:
 
 
 def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
-    value = table.get_row(partition, key(request_id, chunk, scorer))
-    return Row() if value is None else decode(value)
+    return table.load(partition, key(request_id, chunk, scorer), decode) or Row()
 
 
 def encode_all(rows: Mapping[tuple[str, int, int], Row], offset: int) -> Rows:

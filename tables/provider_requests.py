@@ -6,12 +6,15 @@ A row that is there when a task starts tells of requests that were cut off, by a
 from collections.abc import Mapping
 
 import orjson
+from msgspec.json import Decoder
 
 from tables.base import Rows, Table
 
 table = Table("begun")
 
 Row = tuple[int, int]  # offset of the last record, number of requests
+
+_decode = Decoder(Row).decode
 
 
 def fold(row: Row | None, number: int, offset: int) -> Row:
@@ -22,11 +25,7 @@ def fold(row: Row | None, number: int, offset: int) -> Row:
 
 
 def load(partition: int, key: bytes) -> Row | None:
-    value = table.get_row(partition, key)
-    if value is None:
-        return None
-    offset, requests = orjson.loads(value)
-    return offset, requests
+    return table.load(partition, key, _decode)
 
 
 def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:

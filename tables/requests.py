@@ -42,8 +42,7 @@ def is_place(text: str) -> bool:
 
 
 def load(partition: int, request_id: str) -> Row | None:
-    value = table.get_row(partition, request_id.encode())
-    return None if value is None else _decode(value)
+    return table.load(partition, request_id.encode(), _decode)
 
 
 def save(partition: int, row: Row) -> None:

@@ -91,8 +91,7 @@ def save(partition: int, event: RuleSet, offset: int) -> None:
     _of_project.pop(partition, None)
     # Sorted by time, then by id: the same order in each partition, in whatever order the copies came.
     key = _rule_key(event.rule_id) + ids.join_key(f"{int(event.asked_at * 1e6):017d}", event.control_id)
-    known = table.get_row(partition, key)
-    table.put_row(partition, key, _fold(None if known is None else _decode(known), event, offset).encode())
+    table.put_row(partition, key, _fold(table.load(partition, key, _decode), event, offset).encode())
 
 
 def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
@@ -135,19 +134,16 @@ def load(partition: int, rule_id: str) -> Rule | None:
 
 
 def load_counts(partition: int, rule_id: str) -> Counts:
-    value = table.get_row(partition, _COUNTS + rule_id.encode())
-    return Counts() if value is None else _decode_counts(value)
+    return table.load(partition, _COUNTS + rule_id.encode(), _decode_counts) or Counts()
 
 
 def load_request(partition: int, request_id: str) -> Request | None:
-    value = table.get_row(partition, _REQUEST + request_id.encode())
-    return None if value is None else _decode_request(value)
+    return table.load(partition, _REQUEST + request_id.encode(), _decode_request)
 
 
 def decision(partition: int, rule_id: str, call_id: str) -> Decided | None:
     """What a rule decided about a call; None if it has not, or does not match it."""
-    value = table.get_row(partition, _call_key(rule_id, call_id))
-    return None if value is None else _decode_decided(value)
+    return table.load(partition, _call_key(rule_id, call_id), _decode_decided)
 
 
 def of_project(partition: int, project_id: str) -> list[Rule]:

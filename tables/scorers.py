@@ -72,7 +72,7 @@ def fold_version(known: Version | None, event: ScorerPublished, offset: int) -> 
 def save(partition: int, event: ScorerPublished, offset: int) -> None:
     """Apply `event` to the rows of its scorer."""
     key = ids.scorer_key(event.project_id, event.name)
-    row = _load(partition, key)
+    row = table.load(partition, key, _decode)
     version = fold_version(_version(partition, key, row, event.digest), event, offset)
     rows = [(key, fold(row, event, offset).encode()), (_version_key(key, event.digest), version.encode())]
     table.write(partition, rows)
@@ -94,7 +94,7 @@ def of_project(partition: int, project_id: str | None) -> Iterator[tuple[Row, li
 def version(partition: int, project_id: str | None, name: str, digest: str) -> dict[str, Any] | None:
     """One version of a scorer (`latest`: the newest), as ScorerPublished has it; None if there is none."""
     key = ids.scorer_key(project_id, name)
-    row = _load(partition, key)
+    row = table.load(partition, key, _decode)
     if row is None:
         return None
     found = _version(partition, key, row, row.latest if digest == "latest" else digest)
@@ -118,15 +118,10 @@ async def find_usable(project_id: str, name: str, digest: str) -> ScorerPublishe
     return own or await find_version(None, name, digest)
 
 
-def _load(partition: int, key: bytes) -> Row | None:
-    value = table.get_row(partition, key)
-    return None if value is None else _decode(value)
-
-
 def _version(partition: int, key: bytes, row: Row | None, digest: str) -> Version | None:
-    value = table.get_row(partition, _version_key(key, digest))
-    if value is not None:
-        return _decode_version(value)
+    found = table.load(partition, _version_key(key, digest), _decode_version)
+    if found is not None:
+        return found
     before = None if row is None else row.versions.get(digest)
     return None if before is None or row is None else Version(offset=-1, published=before)
 
@@ -160,7 +155,7 @@ def listing(partition: int, project_id: str | None) -> list[dict[str, Any]]:
 def versions(partition: int, after: str | None, rows: int, project_id: str, name: str) -> Page:
     """[time of first publication, digest, whether it is `:latest`] of each version of an object, by digest."""
     key = ids.scorer_key(project_id, name)
-    row = _load(partition, key)
+    row = table.load(partition, key, _decode)
     found = Slice(rows)
     if row is None:
         return found.page(None)

@@ -99,8 +99,7 @@ def load(partition: int, key: bytes) -> Row | None:
     if (partition, key) in _missing:
         _missing.remove((partition, key))
         return None
-    value = table.get_row(partition, key)
-    return None if value is None else decode(value)
+    return table.load(partition, key, decode)
 
 
 def decode(value: bytes) -> Row:

@@ -33,8 +33,7 @@ def keys(project_id: str, scorer_ref: str, day: int) -> tuple[bytes, bytes]:
 
 
 def load(partition: int, row_key: bytes) -> Row:
-    value = table.get_row(partition, row_key)
-    return Row() if value is None else _decode(value)
+    return table.load(partition, row_key, _decode) or Row()
 
 
 def encode_all(rows: Mapping[bytes, Row], offset: int) -> Rows:

@@ -147,8 +147,7 @@ def withdraw(row: Row, event: TaskWithdrawn, offset: int) -> Row:
 
 
 def load(partition: int, key: bytes) -> Row | None:
-    value = table.get_row(partition, key)
-    return None if value is None else _decode(value)
+    return table.load(partition, key, _decode)
 
 
 def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:

@@ -42,8 +42,7 @@ def save_file(partition: int, event: FileKept) -> None:
 
 def save_feedback(partition: int, event: FeedbackGiven | FeedbackPurged, offset: int) -> None:
     key = feedback_key(event.project_id, event.weave_ref, event.feedback_id)
-    value = table.get_row(partition, key)
-    table.put_row(partition, key, fold(None if value is None else _decode(value), event, offset).encode())
+    table.put_row(partition, key, fold(table.load(partition, key, _decode), event, offset).encode())
 
 
 def fold(row: Row | None, event: FeedbackGiven | FeedbackPurged, offset: int) -> Row:
@@ -60,8 +59,7 @@ def fold(row: Row | None, event: FeedbackGiven | FeedbackPurged, offset: int) ->
 
 def file(partition: int, project_id: str, digest: str) -> str | None:
     """A file as base64, None if there is none."""
-    content = table.get_row(partition, file_key(project_id, digest))
-    return None if content is None else b64encode(content).decode()
+    return table.load(partition, file_key(project_id, digest), lambda content: b64encode(content).decode())
 
 
 def feedback_of(partition: int, after: str | None, rows: int, project_id: str, weave_ref: str) -> Page:
