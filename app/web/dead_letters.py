@@ -17,7 +17,7 @@ from app.web import log_writes
 from app.web.auth import USER, check_all_projects, check_read
 from app.web.bodies import read_object, validate
 from app.web.errors import not_found
-from app.web.paging import bad_cursor, collect, decode_cursor, encode_cursor, listing
+from app.web.paging import bad_cursor, collect, collect_whole, decode_cursor, encode_cursor, listing
 from app.web.queries import Id, PageQuery, Query, Time, parse
 from app.web.responses import json_response, timestamp
 from tables import dead_letters
@@ -137,10 +137,7 @@ async def _open_letters(request: web.Request) -> _Open:
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
     if order.ids is None:
-        with cluster.noting() as silent:
-            found, next_key = await collect(dead_letters.page, after, _AT_ONCE, True, filters)
-        if silent:  # the order would pass over its letters
-            raise cluster.Unavailable("a worker does not answer")
+        found, next_key = await collect_whole(dead_letters.page, after, _AT_ONCE, True, filters)
         return _Open(found, until, next_key)
     named = [letter for letter in await _named(list(dict.fromkeys(order.ids))) if letter is not None]
     seen = [letter for letter in named if _may_see(request, letter["project_id"])]

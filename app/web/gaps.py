@@ -11,8 +11,8 @@ from app.web.auth import check_read
 from app.web.errors import ApiError
 from app.web.paging import collect, listing, sweep
 from app.web.queries import Id, PageQuery, Query, parse
+from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
-from app.web.scores import resolved
 from tables import chunks, gaps
 
 

@@ -77,14 +77,22 @@ async def collect(
             return items, after
 
 
+async def collect_whole(
+    query: PagedQuery[P], after: str | None, limit: int, backwards: bool = False, *args: P.args, **kwargs: P.kwargs
+) -> tuple[list[Any], str | None]:
+    """As `collect`, for a caller that must pass over nothing. Raises Unavailable if a worker is silent."""
+    with cluster.noting() as silent:
+        page = await collect(query, after, limit, backwards, *args, **kwargs)
+    if silent:
+        raise cluster.Unavailable("a worker does not answer, or is behind")
+    return page
+
+
 async def everything(query: PagedQuery[P], rows: int, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[list[Any]]:
     """The items of all partitions in key order, up to `rows` at a time. Raises Unavailable if a worker is silent."""
     after = None
     while True:
-        with cluster.noting() as silent:
-            found, after = await collect(query, after, rows, False, *args, **kwargs)
-        if silent:
-            raise cluster.Unavailable("a worker does not answer, or is behind")
+        found, after = await collect_whole(query, after, rows, False, *args, **kwargs)
         yield found
         if after is None:
             return

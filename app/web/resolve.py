@@ -2,10 +2,12 @@
 
 from collections import OrderedDict
 
+from aiohttp import web
+
 from app.events import WEAVE_OBJECT
 from app.scorers import BadRef, Registry, ScorerRef, parse_ref
 from app.web.bodies import MAX_ERRORS
-from app.web.errors import Detail, detail
+from app.web.errors import Detail, detail, problem
 from tables import scorers
 
 _CACHED = 10_000
@@ -81,3 +83,19 @@ class Resolver:
                 "RemoteScorer can be run; publish what others do as a scorer of this service."
             )
         return version.ref
+
+
+RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver", Resolver)
+
+
+async def resolved(request: web.Request, project_id: str, scorer_ref: str, where: str = "query") -> str:
+    """The ref that never changes its meaning, of what `scorer_ref` of the query, or of the body, names.
+
+    Raises:
+        ApiError: 422, it names no scorer.
+        cluster.Unavailable: as `resolve_all`.
+    """
+    refs, mistakes = await request.app[RESOLVER].resolve_all(project_id, [scorer_ref], "scorer_ref")
+    if mistakes:
+        raise problem(422, [where, "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
+    return refs[0]

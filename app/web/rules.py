@@ -14,10 +14,10 @@ from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import read_object, validate
 from app.web.errors import ApiError, check_id, not_found, problem
-from app.web.paging import collect, listing, merge
+from app.web.paging import collect, listing, page_of
 from app.web.queries import Id, PageQuery, Query, parse
+from app.web.resolve import RESOLVER
 from app.web.responses import json_response, timestamp
-from app.web.submit import RESOLVER
 from tables import rules
 from tables.calls import encode
 from tables.rules import Decision
@@ -130,8 +130,8 @@ async def list_rules(request: web.Request) -> web.Response:
     for part in (await cluster.everywhere(rules.listing, query.project_id)).values():
         for rule in part:
             found.setdefault(rule["name"], []).append(rule)
-    items = [(name, _shape(copies)) for name, copies in found.items() if query.after is None or name > query.after]
-    return json_response(listing(*merge([{"items": items, "next": None}], query.limit)))
+    keyed = [(name, _shape(copies)) for name, copies in found.items()]
+    return json_response(page_of(keyed, query.after, query.limit))
 
 
 async def get_rule(request: web.Request) -> web.Response:

@@ -10,11 +10,10 @@ from app.scorers import BadRef, parse_ref
 from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.costs import cost_of
-from app.web.errors import problem
 from app.web.paging import collect, listing, merge
 from app.web.queries import Id, PageQuery, parse
+from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
-from app.web.submit import RESOLVER
 from tables import scores
 from tables.scores import Filters, Shown
 
@@ -56,14 +55,6 @@ async def list_scores(request: web.Request) -> web.Response:
         page = await cluster.owner(scores.page, key, query.after, query.limit, query.project_id, filters)
         found, next_key = merge([page], query.limit)
     return json_response(listing([score(query.project_id, shown) for shown in found], next_key))
-
-
-async def resolved(request: web.Request, project_id: str, scorer_ref: str) -> str:
-    """The ref that never changes its meaning. Raises 422 for one that names no scorer."""
-    refs, mistakes = await request.app[RESOLVER].resolve_all(project_id, [scorer_ref], "scorer_ref")
-    if mistakes:
-        raise problem(422, ["query", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
-    return refs[0]
 
 
 async def latest(request: web.Request, project_id: str, scorer_ref: str) -> str:

@@ -17,10 +17,9 @@ from app.web.errors import errors
 from app.web.internal import note_unanswered
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
-from app.web.resolve import Resolver
+from app.web.resolve import RESOLVER, Resolver
 from app.web.routes import INTERNAL, ROUTES
 from app.web.scorers import REGISTRY
-from app.web.submit import RESOLVER
 from app.web.trying import RUNNER
 
 logger = logging.getLogger(__name__)

@@ -14,11 +14,10 @@ from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
 from app.web.bodies import MAX_ERRORS, read_json, validate
 from app.web.errors import ApiError, check_id, problem
-from app.web.resolve import Resolver
+from app.web.resolve import RESOLVER, Resolver
 from app.web.responses import json_response
 from app.web.splitting import check_call_ids, chunk_event, split
 
-RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver", Resolver)
 MAX_SCORERS = 1_000  # so that a chunk with its refs stays far below what a record may hold
 _SLICE = 4_096
 

@@ -20,9 +20,9 @@ from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
 from app.web.errors import ApiError, check_id, not_found, problem
 from app.web.refusals import refused
+from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
 from app.web.scorers import REGISTRY, bind
-from app.web.submit import RESOLVER
 from tables import calls, pauses, scorers, spending
 
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
@@ -74,10 +74,7 @@ async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer,
     if body.scorer_ref is None:
         assert body.kind is not None
         return bind(registry, body.kind, body.kind, body.params), Policy()
-    refs, mistakes = await request.app[RESOLVER].resolve_all(body.project_id, [body.scorer_ref], "scorer_ref")
-    if mistakes:
-        raise problem(422, ["body", "scorer_ref"], mistakes[0]["msg"], mistakes[0]["type"])
-    (ref,) = refs
+    ref = await resolved(request, body.project_id, body.scorer_ref, "body")
     for bound in registry.parameterless():
         if bound.ref == ref:
             return bound, Policy()

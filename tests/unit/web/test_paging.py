@@ -1,12 +1,14 @@
 """Pages of sorted partitions, read one after the other, give every item once and in order."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app import cluster
 from app.web.errors import ApiError
-from app.web.paging import decode_cursor, encode_cursor, merge
+from app.web.paging import collect, collect_whole, decode_cursor, encode_cursor, merge
 from tables import breakers
 from tables.paging import Page
 from tests.unit.web.client import Client
@@ -51,6 +53,26 @@ def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
     with pytest.raises(ApiError) as raised:
         decode_cursor(cursor)
     assert (raised.value.status, raised.value.details[0]["loc"]) == (422, ["query", "cursor"])
+
+
+async def test_what_must_pass_over_nothing_is_refused_while_a_worker_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent: set[int] = set()
+
+    async def everywhere(query: Callable[..., Page], *args: object) -> dict[int, Page]:
+        noted = cluster.unanswered.get()
+        if noted is not None:
+            noted.update(silent)
+        return {partition: query(partition, *args) for partition in {0, 1} - silent}
+
+    def query(partition: int, _after: str | None, _rows: int) -> Page:
+        return {"items": [(str(partition), partition)], "next": None}
+
+    monkeypatch.setattr(cluster, "everywhere", everywhere)
+    assert await collect_whole(query, None, 10) == ([0, 1], None)
+    silent.add(1)
+    with pytest.raises(cluster.Unavailable):
+        await collect_whole(query, None, 10)
+    assert await collect(query, None, 10) == ([0], None)
 
 
 def test_breakers_come_in_pages_open_ones_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
