@@ -95,6 +95,13 @@ class Row:
         """How many of the chunk's calls are queued."""
         return calls - len(self.states) + self.plain().count(State.QUEUED)
 
+    def counts(self) -> Counter[State]:
+        """How many tasks are in each state, queued ones left out."""
+        states = self.plain()
+        return Counter(
+            {state: number for state in State if state is not State.QUEUED and (number := states.count(state))}
+        )
+
     def plain(self) -> bytearray:
         """The states without the upper halves of the bytes."""
         return self.states.translate(_STATE)
@@ -132,16 +139,3 @@ def encode_all(rows: Mapping[tuple[str, int, int], Row], offset: int) -> Rows:
     for row in rows.values():
         row.offset = max(row.offset, offset)
     return [(key(*where), row.encode()) for where, row in rows.items()]
-
-
-def counts(rows: Iterable[Row]) -> tuple[Counter[State], float]:
-    """How many tasks are in each state, queued ones left out, and when the last one became terminal."""
-    total: Counter[State] = Counter()
-    finished_at = 0.0
-    for row in rows:
-        finished_at = max(finished_at, row.finished_at)
-        states = row.plain()
-        for state in State:
-            if state is not State.QUEUED and (number := states.count(state)):
-                total[state] += number
-    return total, finished_at

@@ -54,12 +54,12 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
         prefix = request_ids[index].encode() + ids.SEPARATOR
         for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
             row = progress.decode(value)
-            counted, at = progress.counts([row])
+            counted = row.counts()
             spent = total_usage(spent, row.spent)
             states += counted
             if paused_here and progress.scorer_of(key) in paused_here:
                 held += counted
-            finished_at = max(finished_at, at)
+            finished_at = max(finished_at, row.finished_at)
             if perf_counter() >= deadline:
                 stopped = key.decode()
                 break
