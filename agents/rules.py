@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -43,6 +43,19 @@ class _Match:
     done: Callable[[], None]
 
 
+@dataclass(slots=True)
+class _Queue:
+    """What a rule has matched in a partition and is not written yet."""
+
+    matches: list[_Match] = field(default_factory=list)
+    full: asyncio.Event = field(default_factory=asyncio.Event)  # there are enough for a chunk
+
+    def add(self, match: _Match) -> None:
+        self.matches.append(match)
+        if len(self.matches) >= _MOST_CALLS:
+            self.full.set()
+
+
 _Early = tuple[At, str, str, Callable[[], None]]  # position of a call, its project and id, and what `logged` was given
 
 
@@ -53,8 +66,7 @@ class Rules:
         self._knows_rules: set[int] = set()
         self._open: set[int] = set()
         self._early: dict[int, deque[_Early]] = {}
-        self._pending: dict[tuple[int, str], list[_Match]] = {}  # by partition and rule id
-        self._full: dict[tuple[int, str], asyncio.Event] = {}
+        self._queues: dict[tuple[int, str], _Queue] = {}  # by partition and rule id
         self._background = Background("a rule cannot be applied")
 
     def logged(self, at: At, event: CallLogged, row: calls.Row, done: Callable[[], None]) -> None:
@@ -100,8 +112,7 @@ class Rules:
         self._knows_rules.clear()
         self._open.clear()
         self._early.clear()
-        self._pending.clear()
-        self._full.clear()
+        self._queues.clear()
         table.forget()
 
     async def _apply_early(self, partition: int, early: "deque[_Early]") -> None:
@@ -135,31 +146,26 @@ class Rules:
 
     def _add(self, partition: int, match: _Match) -> None:
         where = partition, match.revision.rule_id
-        pending = self._pending.get(where)
-        if pending is None:
-            pending = self._pending[where] = []
-            self._full[where] = asyncio.Event()
+        if where not in self._queues:
+            self._queues[where] = _Queue()
             self._background.spawn(self._write_all(*where))
-        pending.append(match)
-        if len(pending) >= _MOST_CALLS:
-            self._full[where].set()
+        self._queues[where].add(match)
 
     async def _write_all(self, partition: int, rule_id: str) -> None:
         """Write what a rule decides in a partition, chunk by chunk, as long as there is more."""
-        where = partition, rule_id
-        pending, full = self._pending[where], self._full[where]
-        while pending:
-            if len(pending) < _MOST_CALLS:
-                full.clear()
+        queue = self._queues[partition, rule_id]
+        while queue.matches:
+            if len(queue.matches) < _MOST_CALLS:
+                queue.full.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_linger(partition, pending[0])):
-                        await full.wait()
-            batch = _first_of_one_request(pending)
+                    async with asyncio.timeout(_linger(partition, queue.matches[0])):
+                        await queue.full.wait()
+            batch = _first_of_one_request(queue.matches)
             await _write(partition, batch)
-            del pending[: len(batch)]
+            del queue.matches[: len(batch)]
             for match in batch:
                 match.done()
-        del self._pending[where], self._full[where]
+        del self._queues[partition, rule_id]
 
 
 def _is_whole(event: CallLogged, row: calls.Row) -> bool:
