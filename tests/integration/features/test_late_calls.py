@@ -34,12 +34,13 @@ def test_a_parked_task_starts_within_a_second_of_its_calls_end(service: Service)
     assert sorted(delays)[at_length(5, 9)] < 1.0
 
 
-def test_after_the_limit_the_task_fails_and_says_that_the_call_was_not_found(
+def test_after_the_limit_the_task_fails_with_the_reason_and_asking_again_once_the_call_is_there_scores_it(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service(call_wait=1).start()
     submitted = time.time()
-    request = service.submit(PROJECT, ["never"], service.refs("not_empty"))
+    refs = service.refs("not_empty")
+    request = service.submit(PROJECT, ["never"], refs)
     service.wait_finished(request)
     [task] = tasks(service, request)
     assert (task["status"], task["reason"], task["attempts"]) == ("failed", "call_not_found", 0)
@@ -47,3 +48,12 @@ def test_after_the_limit_the_task_fails_and_says_that_the_call_was_not_found(
     assert 1.0 <= waited < at_length(10, 2)
     [score] = service.items(f"/scores?project_id={PROJECT}")
     assert score["error"]["message"] == "call never did not arrive within 1 s"
+
+    service.log_calls(PROJECT, [{"id": "never", "output": "here after all"}])
+    again = service.submit(PROJECT, ["never"], refs)
+    assert service.wait_finished(again)["tasks"]["succeeded"] == 1
+    [task] = tasks(service, again)
+    assert (task["round"], task["status"]) == (2, "succeeded")
+    [score] = service.items(f"/scores?project_id={PROJECT}")
+    assert score["status"] == "succeeded"
+    assert service.status(request)["tasks"]["failed"] == 1

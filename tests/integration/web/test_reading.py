@@ -108,6 +108,8 @@ def test_a_failed_score_has_an_error_and_no_output(shared: Service) -> None:
     assert score["status"] == "failed"
     assert "output" not in score
     assert sorted(score["error"]) == ["message", "type"]
+    assert score["error"]["type"] == "call_has_no_output"
+    assert score["lineage"].keys() >= {"scorer_kind", "scorer_digest", "input_digest"}
     (summary,) = shared.get("/scores/summary?project_id=acme/failing").json["items"]
     assert (summary["failed"], summary["outputs"]) == (1, {})
     (task,) = shared.items(f"/score-requests/{request_id}/tasks?status=failed")
