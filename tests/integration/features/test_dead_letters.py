@@ -15,6 +15,7 @@ from app import ids
 from app.events import DeadLetter, LetterDismissed, LetterRedriven
 from app.keys import add_key
 from tests import stored
+from tests.brokers import on_both_logs
 from tests.log_command import run, said, verified
 from tests.service import PARTITIONS, Service, attempts, complete_call
 
@@ -132,6 +133,7 @@ def callscore(service: Service, *args: str) -> list[str]:
     return said(run(service, "dead-letters", *args))
 
 
+@on_both_logs
 def test_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_on(
     make_service: Callable[..., Service],
 ) -> None:
@@ -209,10 +211,15 @@ def records(service: Service) -> dict[str, int]:
     return {topic: len(stored.log(service).records(topic)) for topic in TOPICS}
 
 
-def test_what_fails_again_is_a_new_letter_that_names_the_first(service: Service) -> None:
-    service.log_calls(PROJECT, [{"id": "one", "output": "first"}])
-    service.log_calls(PROJECT, [{"id": "one", "output": "second"}])
+def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_is_a_letter_also_if_it_is_tried_again(
+    service: Service,
+) -> None:
+    for output in ("first", "second", "first"):
+        service.log_calls(PROJECT, [{"id": "one", "output": output}])
     [letter] = wait_for_letters(service, 1)
+    [call] = service.items(f"/calls?project_id={PROJECT}")
+    assert call["output"] == "first"
+    assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["status"] == "completed"
     assert (letter["reason"], letter["project_id"], letter["redrive_of"]) == ("call_rewritten", PROJECT, None)
     assert callscore(service, "redrive", letter["id"]) == ["1 record retried."]
     found = again, first = wait_for_letters(service, 2)
