@@ -73,9 +73,11 @@ def test_requests_that_name_the_same_tasks_share_failures_too_and_a_later_reques
 
 def test_asking_again_runs_nothing_and_says_that_it_was_reused(counted: Service, tmp_path: Path) -> None:
     [first] = finished(counted, counted.submit("acme/once", CALLS, [ref(counted)]))
+    before = counted.items("/scores?project_id=acme/once")
     [again] = finished(counted, counted.submit("acme/once", CALLS, [ref(counted)]))
     assert (first["succeeded"], first["reused"]) == (len(CALLS), 0)
     assert (again["succeeded"], again["reused"]) == (len(CALLS), len(CALLS))
+    assert counted.items("/scores?project_id=acme/once") == before
     assert runs(tmp_path) == [1] * len(CALLS)
 
 

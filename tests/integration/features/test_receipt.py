@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.keys import add_key
+from tests.brokers import on_both_logs
 from tests.service import Service
+
+pytestmark = on_both_logs
 
 PROJECT = "acme/receipts"
 STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
@@ -18,10 +21,10 @@ def test_the_answer_is_the_contracts_and_its_location_tells_how_the_request_stan
     log_calls(shared, "a", "b")
     refs = shared.refs("not_empty", "refusal")
     body = {"project_id": PROJECT, "call_ids": ["a", "b", "later"], "scorer_refs": refs}
-    answer = shared.post("/calls/score", body)
+    answer = shared.post("/calls/score", body | {"wb_user_id": "mallory"})
     assert (answer.status, answer.raw) == (200, b"{}")
     request = shared.get(answer.headers["Location"]).json
-    assert (request["project_id"], request["scorer_refs"]) == (PROJECT, refs)
+    assert (request["project_id"], request["scorer_refs"], request["requested_by"]) == (PROJECT, refs, None)
     assert request["tasks"]["total"] == sum(request["tasks"][state] for state in STATES) == 6
     assert request["status"] == "running"  # the call `later` has not come
     log_calls(shared, "later")
@@ -29,14 +32,16 @@ def test_the_answer_is_the_contracts_and_its_location_tells_how_the_request_stan
 
 
 def test_who_prefers_it_gets_the_receipt_as_the_body(shared: Service) -> None:
-    log_calls(shared, "a")
-    body = {"project_id": PROJECT, "call_ids": ["a"], "scorer_refs": shared.refs("not_empty")}
-    answer = shared.post("/calls/score", body, Prefer="return=representation")
+    log_calls(shared, "a", "b")
+    refs = shared.refs("not_empty", "valid_json", "not_empty")
+    body = {"project_id": PROJECT, "call_ids": ["a", "b", "a"], "scorer_refs": refs}
+    answer = shared.post("/calls/score", body, Prefer="respond-async, return=representation")
+    assert answer.headers["Preference-Applied"] == "return=representation"
     receipt = answer.json
     assert receipt == {
         "request_id": receipt["request_id"],
         "status_url": f"/score-requests/{receipt['request_id']}",
-        "tasks": 1,
+        "tasks": 4,
     }
     assert answer.headers["Location"] == receipt["status_url"]
     assert shared.get(receipt["status_url"]).status == 200

@@ -116,25 +116,6 @@ def test_a_failed_score_has_an_error_and_no_output(shared: Service) -> None:
     assert task["reason"].startswith(score["error"]["type"])
 
 
-def test_a_score_of_another_occasion_is_the_next_revision(shared: Service) -> None:
-    shared.log_calls("acme/again", [{"id": "1", "output": "x"}])
-    for token in ("one", "two"):
-        shared.wait_finished(
-            shared.submit("acme/again", ["1"], shared.refs("not_empty"), **{"Callscore-Rescore": token})
-        )
-    (score,) = shared.items("/scores?project_id=acme/again")
-    assert score["revision"] == 2
-
-
-def test_submitting_again_is_complete_at_once_and_changes_no_score(shared: Service, request_id: str) -> None:
-    before = shared.items(f"/scores?project_id={PROJECT}")
-    request = shared.wait_finished(
-        shared.submit(PROJECT, [score["call_id"] for score in before], shared.refs("not_empty", "valid_json"))
-    )
-    assert request["tasks"]["reused"] == request["tasks"]["succeeded"] == 2 * CALLS
-    assert shared.items(f"/scores?project_id={PROJECT}") == before
-
-
 def test_a_summary_has_the_distribution_of_every_leaf(shared: Service, request_id: str) -> None:
     (ref,) = shared.refs("not_empty")
     (item,) = shared.get(f"/scores/summary?project_id={PROJECT}&scorer_ref={ref}").json["items"]

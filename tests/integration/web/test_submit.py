@@ -18,23 +18,6 @@ def body(project: str, call_ids: list[str], refs: list[str]) -> dict[str, object
     return {"project_id": project, "call_ids": call_ids, "scorer_refs": refs}
 
 
-def test_a_submission_is_answered_with_the_empty_object_and_a_location(shared: Service) -> None:
-    refs = shared.refs("not_empty")
-    answer = shared.post("/calls/score", body("acme/submit", ["a"], refs) | {"wb_user_id": "mallory"})
-    assert (answer.status, answer.raw) == (200, b"{}")
-    location = answer.headers["Location"]
-    assert location.startswith("/score-requests/")
-    assert shared.get(location).json["requested_by"] is None
-
-
-def test_the_receipt_is_in_the_body_for_who_prefers_it(shared: Service) -> None:
-    sent = body("acme/receipt", ["a", "b", "a"], shared.refs("not_empty", "valid_json", "not_empty"))
-    answer = shared.post("/calls/score", sent, Prefer="respond-async, return=representation")
-    location = answer.headers["Location"]
-    assert answer.json == {"request_id": location.rsplit("/", 1)[1], "status_url": location, "tasks": 4}
-    assert answer.headers["Preference-Applied"] == "return=representation"
-
-
 def test_a_request_is_found_right_after_its_200_and_its_states_always_sum_up(shared: Service) -> None:
     refs = shared.refs("not_empty", "valid_json", "refusal")
     for number in range(30):
@@ -81,14 +64,6 @@ def test_a_hundred_thousand_calls_by_ten_scorers_are_accepted_in_one_post(make_s
     assert answer.json["tasks"] == 1_000_000
     request = service.status(answer.json["request_id"])
     assert sum(request["tasks"][state] for state in STATES) == 1_000_000
-
-
-def test_a_request_accepted_before_a_kill_is_found_after_it(make_service: Callable[..., Service]) -> None:
-    service = make_service().start()
-    made = [service.submit("acme/killed", [str(number)], service.refs("not_empty")) for number in range(5)]
-    service.kill()
-    service.start()
-    assert [service.status(request_id)["tasks"]["total"] for request_id in made] == [1] * 5
 
 
 texts = st.text(max_size=10)
