@@ -45,8 +45,7 @@ def log_outputs(service: Service, outputs: list[str], prefix: str = "call") -> l
     """Log a call for each output; returns their ids."""
     ids = [f"{prefix}-{n:05d}" for n in range(len(outputs))]
     calls = [{"id": call_id, "output": output} for call_id, output in zip(ids, outputs, strict=True)]
-    for first in range(0, len(calls), 500):
-        service.log_calls(PROJECT, calls[first : first + 500])
+    service.log_calls(PROJECT, calls)
     return ids
 
 

@@ -17,6 +17,7 @@ from kafka import ports
 START_SECONDS = 120.0
 PARTITIONS = 4  # half of the default: each has a file for each table, and is asked for one by one
 ROOT = Path(__file__).parent.parent
+STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")  # of tasks
 
 
 class Answer:
@@ -177,10 +178,11 @@ class Service:
         return answer
 
     def log_calls(self, project: str, calls: list[dict[str, Any]]) -> None:
-        """Log complete calls: `id`, `output` and whatever else a call has."""
-        batch = [complete_call(project, call) for call in calls]
-        answer = self.post(f"/v2/{project}/calls/complete", {"batch": batch})
-        assert answer.status == 200, answer.raw
+        """Log complete calls, 500 at a time: `id`, `output` and whatever else a call has."""
+        for first in range(0, len(calls), 500):
+            batch = [complete_call(project, call) for call in calls[first : first + 500]]
+            answer = self.post(f"/v2/{project}/calls/complete", {"batch": batch})
+            assert answer.status == 200, answer.raw
 
     def submit(self, project: str, call_ids: list[str], scorer_refs: list[str], **headers: str) -> str:
         """Submit a request; returns its id."""

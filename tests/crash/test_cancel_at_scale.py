@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.brokers import embedded_only
-from tests.service import Service, attempts
+from tests.service import STATES, Service, attempts
 
 PROJECT = "acme/scale"
 REFS = 10
-STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
 
 
 @embedded_only
@@ -21,8 +20,7 @@ def test_a_second_after_a_cancel_nothing_starts_and_the_sums_add_up(
     service = make_service(scorers="tests.gated_scorers").start()
     started = tmp_path / "started"
     ids = [f"call-{number}" for number in range(tasks // REFS)]
-    for begin in range(0, len(ids), 500):
-        service.log_calls(PROJECT, [{"id": call_id, "output": str(started)} for call_id in ids[begin : begin + 500]])
+    service.log_calls(PROJECT, [{"id": call_id, "output": str(started)} for call_id in ids])
     refs = []
     for number in range(REFS):
         published = {"name": f"counted-{number}", "kind": "Counted", "params": {"number": number, "takes": 1}}

@@ -78,8 +78,7 @@ def test_a_scorer_cannot_forge_the_lineage_that_is_not_its_own_to_report(shared:
 def test_other_scorers_finish_while_hung_ones_hold_on(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_timeout=150).start()
     ids = [f"call-{n}" for n in range(2000)]
-    for start in range(0, len(ids), 500):
-        service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[start : start + 500]])
+    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids])
     hung = service.submit(PROJECT, ids, service.refs("hangs", "hangs_softly"))
     good = service.submit(PROJECT, ids, service.refs("not_empty", "patient"))
     small = service.submit(PROJECT, ids[:5], service.refs("in_process"))

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.service import Service, attempts
-
-STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
+from tests.service import STATES, Service, attempts
 
 
 def log_calls(service: Service, project: str, call_ids: list[str], output: str = "an output") -> None:
-    for start in range(0, len(call_ids), 500):
-        service.log_calls(project, [{"id": call_id, "output": output} for call_id in call_ids[start : start + 500]])
+    service.log_calls(project, [{"id": call_id, "output": output} for call_id in call_ids])
 
 
 def cancel(service: Service, request_id: str) -> Any:

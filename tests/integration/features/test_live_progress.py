@@ -39,8 +39,7 @@ async def all_events(service: Service, request_id: str, **headers: str) -> list[
 
 def log_calls(service: Service, number: int, output: str = "an output") -> list[str]:
     ids = [f"call-{n}" for n in range(number)]
-    for start in range(0, number, 500):
-        service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in ids[start : start + 500]])
+    service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in ids])
     return ids
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from app.keys import add_key
 from tests.brokers import on_both_logs
-from tests.service import Service
+from tests.service import STATES, Service
 
 pytestmark = on_both_logs
 
 PROJECT = "acme/receipts"
-STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")
 
 
 def log_calls(service: Service, *call_ids: str) -> None:

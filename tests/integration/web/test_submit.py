@@ -7,11 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.brokers import on_both_logs
-from tests.service import Service
+from tests.service import STATES, Service
 
 pytestmark = on_both_logs
-
-STATES = ["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
 
 
 def body(project: str, call_ids: list[str], refs: list[str]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.events import RequestAccepted
-from app.web.progress import TASK_STATES, describe
+from app.web.progress import TASK_STATES, describe, hold_back
 from tables.progress import State
 
 HEADER = RequestAccepted(
@@ -87,3 +87,21 @@ def test_a_request_under_way_says_when_it_will_be_finished() -> None:
 @pytest.mark.parametrize("now", [1000.0, 900.0, 1e9])
 def test_no_clock_breaks_the_rate(now: float) -> None:
     describe(HEADER.replace(calls=10**9), {"SUCCEEDED": 1}, 1000.0, 0, now)
+
+
+STORED = [state.name for state in State if state not in (State.QUEUED, State.PAUSED)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["QUEUED", *STORED])), max_size=60))
+def test_queued_and_retrying_tasks_of_paused_scorers_are_paused_and_no_others(tasks: list[tuple[bool, str]]) -> None:
+    def counts(only_paused: bool) -> dict[str, int]:
+        found = [state for paused, state in tasks if state != "QUEUED" and (paused or not only_paused)]
+        return {state: found.count(state) for state in set(found)}
+
+    paused = [state for is_paused, state in tasks if is_paused]
+    shown = hold_back(counts(False), counts(True), len(paused))
+    assert shown.get("PAUSED", 0) == sum(state in ("QUEUED", "RETRYING") for state in paused)
+    assert shown.get("RETRYING", 0) == sum(state == "RETRYING" for is_paused, state in tasks if not is_paused)
+    for state in STORED:
+        if state != "RETRYING":
+            assert shown.get(state, 0) == counts(False).get(state, 0)
