@@ -25,7 +25,7 @@ install: $(VENV)/.runtime
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "callscore needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.runtime: $(BIN)/python requirements/runtime.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/runtime.txt
@@ -38,7 +38,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 
 # Weave's own SDK, in an environment of its own, as its users have it.
 $(VENV)/.weave: $(BIN)/python requirements/weave.txt
-	$(PYTHON) -m venv $(VENV)/weave
+	$(BIN)/python -m venv $(VENV)/weave
 	$(VENV)/weave/bin/python -m pip install --quiet --require-hashes -r requirements/weave.txt
 	@touch $@
 

@@ -23,8 +23,17 @@ log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 2 * 1024 * 1024 + 64 * 1024
 
-KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-COMPACTED = {"cleanup.policy": "compact"}
+_LARGEST = "max.message.bytes"
+_LARGE = {_LARGEST: str(MESSAGE_BYTES)}
+# With another timestamp type an import would give all records its own time.
+KEPT_FOR_EVER = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "CreateTime",
+    **_LARGE,
+}
+COMPACTED = {"cleanup.policy": "compact", **_LARGE}
 
 
 class TopicMismatch(Exception):
@@ -39,7 +48,7 @@ class TopicMismatch(Exception):
 
 
 class TopicUnsafe(Exception):
-    """Kafka would delete records of these topics that callscore needs; the message says what to do.
+    """Kafka would delete, refuse or change records of these topics that callscore needs; the message says what to do.
 
     `topics` is topic → the settings that it should have, of those that differ.
     """
@@ -49,7 +58,8 @@ class TopicUnsafe(Exception):
         others = f" (and those of {len(topics) - 1} more topics)" if topics.keys() - {first} else ""
         wanted = ",".join(f"{name}={value}" for name, value in topics[first].items())
         super().__init__(
-            f"Kafka deletes records of the topic {first} that callscore needs. Change its settings{others} with: "
+            f"With the settings of the topic {first}, Kafka does not keep all that callscore needs. "
+            f"Change them{others} with: "
             f"kafka-configs.sh --bootstrap-server {servers[0]} --alter --entity-type topics --entity-name {first} "
             f"--add-config {wanted}"
         )
@@ -111,7 +121,7 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
 
     Raises:
         TopicMismatch: a topic has another number of partitions.
-        TopicUnsafe: Kafka would delete records that are needed.
+        TopicUnsafe: Kafka would delete, refuse or change records.
         ImportUnfinished: an import has not been completed, and this is not it (`importing`).
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
@@ -122,7 +132,9 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
         there = await create(admin, cluster, brokers)
         described = await check(admin, cluster)
         if await check_configs(admin, cluster, there):
-            log.warning("this worker may not read the settings of topics, so Kafka may delete records that it needs")
+            log.warning(
+                "this worker may not read the settings of topics, so Kafka may delete or refuse records that it needs"
+            )
     copies = {name: _copies(topic["partitions"]).replicas for name, topic in described.items()}
     few = {name: count for name, count in copies.items() if count < cluster.replicas(brokers)}
     if few:
@@ -201,7 +213,7 @@ async def _raise_cause(cluster: Cluster) -> None:
 async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> list[str]:
     """Create the missing topics; another worker may create them at the same time. Returns those that were there."""
     there = sorted(set(await admin.list_topics()) & set(cluster.topics))
-    common = {"min.insync.replicas": str(cluster.in_sync(brokers)), "max.message.bytes": str(MESSAGE_BYTES)}
+    common = {"min.insync.replicas": str(cluster.in_sync(brokers))}
     missing = [
         NewTopic(name, cluster.partitions, cluster.replicas(brokers), topic_configs={**config, **common})
         for name, config in cluster.topics.items()
@@ -231,11 +243,19 @@ async def check_configs(admin: AIOKafkaAdminClient, cluster: Cluster, there: Seq
         if code:
             raise for_code(code)(f"the settings of topic {topic} cannot be read")
         has = {name: value for name, value, *_ in entries}
-        if wanted := {name: value for name, value in cluster.topics[topic].items() if has.get(name) != value}:
+        config = cluster.topics[topic]
+        if wanted := {name: value for name, value in config.items() if not _serves(name, has.get(name), value)}:
             unsafe[topic] = wanted
     if unsafe:
         raise TopicUnsafe(unsafe, cluster.servers)
     return hidden
+
+
+def _serves(name: str, value: str | None, wanted: str) -> bool:
+    """Whether a setting of a topic is as wanted; records may be larger."""
+    if name == _LARGEST and value is not None:
+        return int(value) >= int(wanted)
+    return value == wanted
 
 
 async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> Mapping[str, Mapping[str, Any]]:

@@ -12,10 +12,12 @@ from app.embedded.record import Record
 from app.embedded.store import is_log
 from app.embedded.view import LOCK, View, take_lock
 from app.fsync import fsync
+from app.rocks import MIB
 from app.settings import Settings
 from app.upkeep import paths, topic_names
 
 _UNSYNCED = 10_000  # records
+_UNSYNCED_BYTES = 8 * MIB
 _OF_NO_LOG = (LOCK, "LOG", "rocksdict-config.json")  # left by a service that could not take the lock
 
 
@@ -67,17 +69,20 @@ class EmbeddedTarget:
     """A log that is being written."""
 
     def __init__(self, log: Log, settings: Settings) -> None:
-        self._log = log
+        self.log = log
         self._names = topic_names.primary(settings)
+        self._unsynced = 0  # bytes
         for name in self._names.values():
             log.create_topic(name, settings.partitions)
 
     async def put(self, record: Record) -> None:
         """Append to the record's topic and partition."""
         name = self._names[record.topic]
-        self._log.append(name, record.partition, record.key, record.value, record.timestamp, record.headers)
-        if self._log.backlog >= _UNSYNCED:
-            await self._log.flush()
+        self.log.append(name, record.partition, record.key, record.value, record.timestamp, record.headers)
+        self._unsynced += len(record.value or b"")
+        if self.log.backlog >= _UNSYNCED or self._unsynced >= _UNSYNCED_BYTES:
+            await self.log.flush()
+            self._unsynced = 0
 
 
 @asynccontextmanager
@@ -85,10 +90,15 @@ async def target(settings: Settings) -> AsyncIterator[EmbeddedTarget]:
     """A new log to write to, which appears at the path of the settings only when it is complete.
 
     Raises:
-        CommandError: the log has records already.
+        CommandError: the log has records already, or its path cannot be replaced.
         EmbeddedLogError: it is in use, or cannot be written.
     """
-    path = paths.log_path(settings)
+    path = paths.log_path(settings).resolve()
+    if path.is_mount():
+        raise CommandError(
+            f"{path} is a mount point, which a new log cannot take the place of: "
+            "mount the disk one folder above, or set CALLSCORE_BROKER to a folder on it, and try again."
+        )
     making = path.with_name(f"{path.name}.importing")
     with _held(path):
         shutil.rmtree(making, ignore_errors=True)  # left by an import that was killed

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
@@ -87,13 +87,14 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
     async with _admin(settings) as admin:
         await cluster.check_no_import(admin, _marker(settings))
         if alone:
-            await _check_nobody_works(admin, settings)
+            await check_nobody_works(admin, settings)
         found = await _ends(admin, settings, topic_names.primary(settings).values())
     if not found:
         raise CommandError("Kafka has no topics of callscore with this CALLSCORE_KAFKA_PREFIX.")
     ends = {topic: found.get(name, []) for topic, name in topic_names.primary(settings).items()}
     consumer = AIOKafkaConsumer(**_arguments(settings), max_partition_fetch_bytes=_LARGEST, auto_offset_reset="none")
     await consumer.start()
+    await asyncio.sleep(0)  # closing it cancels a task of its own, which must have had a turn before
     try:
         yield KafkaSource(consumer, ends, settings)
     finally:
@@ -140,9 +141,9 @@ async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
     """
     async with _admin(settings) as admin:
         await cluster.check_no_import(admin, _marker(settings))
-        await _check_nobody_works(admin, settings)
+        await check_nobody_works(admin, settings)
         await _check_empty(admin, settings)
-        await _create_marker(admin, _marker(settings))
+        await _create_marker(admin, settings)
         topics = dict.fromkeys(topic_names.primary(settings).values(), cluster.KEPT_FOR_EVER)
         await cluster.prepare(kafka_cluster(settings, topics), importing=True)
         producer = AIOKafkaProducer(
@@ -170,21 +171,26 @@ def _admin(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaAdminClien
     return cluster.connected(kafka_cluster(settings, {}))
 
 
-async def _check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+async def check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    """Return once no worker of the settings is connected. Raises CommandError if some stay, KafkaError."""
     group = settings.group
     deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
-    while found := len(await members(admin, group)):
-        if asyncio.get_running_loop().time() > deadline:
-            raise CommandError(
-                f"{found} of the workers of {group} are connected to Kafka: stop all of them, then try again."
-            )
+    while True:
+        is_late = asyncio.get_running_loop().time() > deadline
+        with suppress(*() if is_late else (GroupCoordinatorNotAvailableError,)):  # a new Kafka has none for a moment
+            found = len(await members(admin, group))
+            if not found:
+                return
+            if is_late:
+                raise CommandError(
+                    f"{found} of the workers of {group} are connected to Kafka: stop all of them, then try again."
+                )
         await asyncio.sleep(0.5)
 
 
 async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    ours = set(topic_names.primary(settings).values())
-    changelogs = f"{settings.kafka_prefix}{topic_names.CHANGELOGS}"
-    there = [name for name in await admin.list_topics() if name in ours or name.startswith(changelogs)]
+    ours = topic_names.in_kafka()
+    there = [name for name in await admin.list_topics() if name in ours]
     for name, ends in (await _ends(admin, settings, there)).items():
         if any(ends):
             raise CommandError(
@@ -215,9 +221,11 @@ async def _ends(admin: AIOKafkaAdminClient, settings: Settings, topics: Iterable
     return by_topic
 
 
-async def _create_marker(admin: AIOKafkaAdminClient, name: str) -> None:
+async def _create_marker(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     """Raises TopicAlreadyExistsError if another import has started meanwhile."""
-    _raise_first((await admin.create_topics([NewTopic(name, 1, 1)])).topic_errors)
+    brokers = len((await admin.describe_cluster())["brokers"])
+    marker = NewTopic(_marker(settings), 1, kafka_cluster(settings, {}).replicas(brokers))
+    _raise_first((await admin.create_topics([marker])).topic_errors)
 
 
 async def _delete_marker(admin: AIOKafkaAdminClient, name: str) -> None:

@@ -8,8 +8,6 @@ from app.kafka.cluster import COMPACTED, KEPT_FOR_EVER
 from app.settings import Settings
 from tables.base import tables as all_tables
 
-CHANGELOGS = "callscore-"  # begins the names of changelog topics, after the prefix
-
 
 def primary(settings: Settings) -> dict[str, str]:
     """The name in the log of each primary topic, by its name in an export; causes come before effects."""

@@ -62,12 +62,17 @@ def test_topics_that_are_missing_unsafe_or_not_as_the_settings_say_are_told_and_
     few.stop()
     assert "these topics have fewer replicas than 3" in few.log()
     calls = f"{service.environment['CALLSCORE_KAFKA_PREFIX']}calls"
-    kafka.configure(calls, retention_ms=7 * 86_400_000)
+    kafka.configure(calls, max_message_bytes=4_000_000)
+    assert not lines(service, "wrong")
+    kafka.configure(
+        calls, retention_ms=7 * 86_400_000, message_timestamp_type="LogAppendTime", max_message_bytes=1_048_588
+    )
     [line] = lines(service, "wrong")
-    assert f"--entity-name {calls} --add-config retention.ms=-1" in line
+    wanted = "retention.ms=-1,message.timestamp.type=CreateTime,max.message.bytes=2162688"
+    assert f"--entity-name {calls} --add-config {wanted}" in line
     service.spawn()
     assert service.wait_ended() == EXIT_HOPELESS
-    assert f"Kafka deletes records of the topic {calls} that callscore needs" in service.log()
+    assert f"With the settings of the topic {calls}, Kafka does not keep all that callscore needs" in service.log()
 
 
 @kafka_only

@@ -22,6 +22,13 @@ def test_a_log_moves_from_kafka_to_the_embedded_log_and_back(moved: Moved, broke
 
 
 @kafka_only
+def test_a_log_in_kafka_that_has_no_records_yet_is_exported(broker: OnKafka, tmp_path: Path) -> None:
+    service = target(tmp_path, partitions=PARTITIONS, **broker.settings())
+    broker.kafka.create_topic(f"{service.environment['CALLSCORE_KAFKA_PREFIX']}calls", PARTITIONS)
+    done(callscore(service, "export", str(tmp_path / "empty.jsonl")))
+
+
+@kafka_only
 def test_while_a_worker_is_connected_kafka_is_neither_exported_nor_imported_into(
     moved: Moved, broker: OnKafka, tmp_path: Path
 ) -> None:

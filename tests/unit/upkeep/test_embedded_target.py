@@ -8,6 +8,7 @@ from app.client.errors import CommandError
 from app.embedded.errors import LogNotEmpty
 from app.embedded.log import Log
 from app.embedded.record import Record
+from app.embedded.store import is_log
 from app.settings import Settings
 from app.upkeep import embedded
 
@@ -41,6 +42,28 @@ async def test_a_folder_that_is_no_log_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "log" / "letter").read_text() == "dear"
     (tmp_path / "log" / "letter").unlink()
     assert await imported(tmp_path) == [RECORD]
+
+
+async def test_a_log_behind_a_link_is_made_where_the_link_leads(tmp_path: Path) -> None:
+    disk, data = tmp_path / "disk" / "log", tmp_path / "data"
+    disk.mkdir(parents=True)
+    data.mkdir()
+    (data / "log").symlink_to(disk)
+    assert await imported(data) == [RECORD]
+    assert (data / "log").is_symlink()
+    assert is_log(disk)
+    assert [path.name for path in disk.parent.iterdir()] == ["log"]
+
+
+async def test_large_records_do_not_pile_up_in_memory(tmp_path: Path) -> None:
+    record = RECORD._replace(value=bytes(1024**2))
+    async with embedded.target(Settings(data_dir=tmp_path, partitions=2)) as target:
+        await target.log.flush()  # of its topics
+        owed = 0
+        for _ in range(30):
+            await target.put(record)
+            owed = max(owed, target.log.backlog)
+    assert 1 < owed < 10
 
 
 async def test_what_another_makes_at_the_moment_of_the_swap_stays(
