@@ -5,6 +5,7 @@ A call is decided once: a decision that the log has from another record counts, 
 
 from collections import defaultdict
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any, Literal
 
@@ -148,6 +149,10 @@ def decision(partition: int, rule_id: str, call_id: str) -> Decided | None:
 
 def of_project(partition: int, project_id: str) -> list[Rule]:
     """The rules of a project, removed ones included."""
+    return _by_project(partition).get(project_id, [])
+
+
+def _by_project(partition: int) -> dict[str, list[Rule]]:
     known = _of_project.get(partition)
     if known is None:
         known = _of_project[partition] = defaultdict(list)
@@ -155,7 +160,7 @@ def of_project(partition: int, project_id: str) -> list[Rule]:
         for _, revisions in groupby(rows, key=lambda row: ids.split_key(row[0])[1]):
             rule = Rule([_decode(value) for _, value in revisions])
             known[rule.last.project_id].append(rule)
-    return known.get(project_id, [])
+    return known
 
 
 def forget() -> None:
@@ -190,10 +195,14 @@ def find(partition: int, rule_id: str) -> dict[str, Any] | None:
     return None if rule is None else _shown(partition, rule)
 
 
-def listing(partition: int, project_id: str) -> list[dict[str, Any]]:
-    """The rules of a project in the shape of `find`, without removed ones."""
-    rules = of_project(partition, project_id)
-    return [_shown(partition, rule) for rule in rules if rule.last.status != "removed"]
+def listing(partition: int, project_id: str | None, globs: list[str]) -> list[dict[str, Any]]:
+    """The rules of a project (None: of all that match one of `globs`) as `find` has them, without removed ones."""
+    if project_id is not None:
+        found = of_project(partition, project_id)
+    else:
+        by_project = _by_project(partition).items()
+        found = [rule for name, rules in by_project if any(fnmatchcase(name, glob) for glob in globs) for rule in rules]
+    return [_shown(partition, rule) for rule in found if rule.last.status != "removed"]
 
 
 def number(partition: int, project_id: str) -> int:

@@ -66,12 +66,35 @@ async def collect(
 
     Returns fewer items, and a key to continue after, if finding them takes too long.
     """
+
+    async def ask(after: str | None, limit: int) -> Iterable[Page]:
+        rows = -(-limit // topics.partitions()) + _SPARE_ROWS
+        return (await cluster.everywhere(query, after, rows, *args, **kwargs)).values()
+
+    return await _collect(ask, after, limit, backwards)
+
+
+async def collect_of(
+    query: PagedQuery[P], key: bytes, after: str | None, limit: int, *args: P.args, **kwargs: P.kwargs
+) -> tuple[list[Any], str | None]:
+    """As `collect`, of the partition that owns a partitioning key."""
+
+    async def ask(after: str | None, limit: int) -> Iterable[Page]:
+        return [await cluster.owner(query, key, after, limit, *args, **kwargs)]
+
+    return await _collect(ask, after, limit)
+
+
+async def _collect(
+    ask: Callable[[str | None, int], Awaitable[Iterable[Page]]],
+    after: str | None,
+    limit: int,
+    backwards: bool = False,
+) -> tuple[list[Any], str | None]:
     items: list[Any] = []
     deadline = perf_counter() + _PAGE_SECONDS
     while True:
-        rows = -(-(limit - len(items)) // topics.partitions()) + _SPARE_ROWS
-        pages = list((await cluster.everywhere(query, after, rows, *args, **kwargs)).values())
-        found, after = merge(pages, limit - len(items), backwards)
+        found, after = merge(list(await ask(after, limit - len(items))), limit - len(items), backwards)
         items.extend(found)
         if after is None or len(items) >= limit or perf_counter() >= deadline:
             return items, after

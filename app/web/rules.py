@@ -58,10 +58,10 @@ class RulePublication(BaseModel):
 
 
 class RulesQuery(PageQuery):
-    project_id: Id
+    project_id: Id | None = None
 
     def gave(self, key: str) -> bool:
-        return ids.is_below(key, names=1)
+        return ids.is_below(key, *([] if self.project_id is None else [self.project_id]), names=2)
 
 
 class DecisionsQuery(PageQuery):
@@ -121,16 +121,17 @@ async def remove_rule(request: web.Request) -> web.Response:
 
 
 async def list_rules(request: web.Request) -> web.Response:
-    """The rules of a project by name."""
+    """The rules of a project, or of all that the key may use, by project and name."""
     query = parse(RulesQuery, request)
-    check_read(request, query.project_id)
+    if query.project_id is not None:
+        check_read(request, query.project_id)
     if query.after is None:
         await log_writes.all_seen(topics.controls)
     found: dict[str, list[Copy]] = {}
-    for part in (await cluster.everywhere(rules.listing, query.project_id)).values():
+    for part in (await cluster.everywhere(rules.listing, query.project_id, list(request[USER].projects))).values():
         for rule in part:
-            found.setdefault(rule["name"], []).append(rule)
-    keyed = [(name, _shape(copies)) for name, copies in found.items()]
+            found.setdefault(f"{rule['project_id']}\0{rule['name']}", []).append(rule)
+    keyed = [(key, _shape(copies)) for key, copies in found.items()]
     return json_response(page_of(keyed, query.after, query.limit))
 
 
@@ -180,7 +181,7 @@ async def _check_number(project_id: str) -> None:
     if ever >= _MOST_EVER:
         message = f"The project has had {ever} rules, which are kept; replace one, or give a removed one's name to this"
         raise problem(422, ["body", "name"], message, "too_many")
-    found = await cluster.owner(rules.listing, key, project_id)
+    found = await cluster.owner(rules.listing, key, project_id, [])
     if len(found) >= _MOST:
         message = f"The project has {len(found)} rules already, which each call is judged by; remove one first"
         raise problem(422, ["body", "name"], message, "too_many")

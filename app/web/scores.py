@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from app import cluster, ids
+from app import ids
 from app.scorers import BadRef, parse_ref
 from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.costs import cost_of
-from app.web.paging import collect, listing, merge
+from app.web.paging import collect, collect_of, listing
 from app.web.queries import Id, PageQuery, parse
 from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
@@ -52,8 +52,7 @@ async def list_scores(request: web.Request) -> web.Response:
         found, next_key = await collect(scores.page, query.after, query.limit, False, query.project_id, filters)
     else:
         key = ids.call_key(query.project_id, query.call_id)
-        page = await cluster.owner(scores.page, key, query.after, query.limit, query.project_id, filters)
-        found, next_key = merge([page], query.limit)
+        found, next_key = await collect_of(scores.page, key, query.after, query.limit, query.project_id, filters)
     return json_response(listing([score(query.project_id, shown) for shown in found], next_key))
 
 

@@ -146,7 +146,9 @@ PATHS: dict[str, Any] = with_path_parameters(
             )
         },
         "/rules": {
-            "get": operation("Rules", "The rules of a project, by name", "RulePage", query=rules.RulesQuery),
+            "get": operation(
+                "Rules", "Rules by project and name, but removed ones", "RulePage", query=rules.RulesQuery
+            ),
             "post": operation(
                 "Rules",
                 "Score calls as they are logged, from now on; 200 if it replaced a rule",

@@ -19,6 +19,7 @@ Evaluate = Callable[[Field], Any]
 
 _TIMES = [{"$getField": name} for name in ("started_at", "ended_at", "created_at")]
 _MAX_DEPTH = 50
+_PLAIN = str | int | float | None  # what is equal as JSON if it is as a key, but for true and 1
 
 
 class Condition(BaseModel):
@@ -76,10 +77,7 @@ def _compiled(expression: Any, depth: int) -> Evaluate:
         )
     if operator == "$in":
         needle, choices = _two(operand, operator)
-        wanted, found = inner(needle), [inner(choice) for choice in _list(choices, operator)]
-        return lambda field: any(
-            _equal(one, other) for one in _each(wanted(field)) for choice in found for other in _each(choice(field))
-        )
+        return _in(inner(needle), _list(choices, operator), inner)
     if operator == "$contains":
         return _contains(operand, inner)
     if operator == "$convert":
@@ -155,6 +153,29 @@ _OF_TWO: dict[str, Callable[[Any, Any], bool]] = {
     "$lt": lambda left, right: _above(right, left),
     "$lte": lambda left, right: _above(right, left) or _equal(left, right),
 }
+
+
+def _in(wanted: Evaluate, choices: list[Any], inner: Callable[[Any], Evaluate]) -> Evaluate:
+    """Whether a value is one of the choices: of thousands, which are nearly always literals, at once."""
+    evaluated = [inner(choice) for choice in choices]
+    literals = [choice["$literal"] for choice in choices if "$literal" in choice]
+    plain = {_key(value) for value in literals if isinstance(value, _PLAIN)}
+    others = [
+        evaluate
+        for evaluate, choice in zip(evaluated, choices, strict=True)
+        if not isinstance(choice.get("$literal", ()), _PLAIN)
+    ]
+
+    def is_in(value: Any, field: Field) -> bool:
+        if isinstance(value, _PLAIN) and _key(value) in plain:
+            return True
+        return any(_equal(value, other) for choice in others for other in _each(choice(field)))
+
+    return lambda field: any(is_in(value, field) for value in _each(wanted(field)))
+
+
+def _key(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, bool), value
 
 
 def _contains(operand: Any, inner: Callable[[Any], Evaluate]) -> Evaluate:

@@ -3,7 +3,7 @@
 Only calls that have ended are found. An unknown filter is refused: ignoring it would return the wrong calls.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -131,6 +131,7 @@ class _Asked(NamedTuple):
     filter: CallsFilter
     holds: Evaluate | None
     with_feedback: bool  # whether it needs the feedback on calls
+    is_gone: Callable[[], bool]  # whether nobody waits for the answer any more
 
     @property
     def project_id(self) -> str:
@@ -167,7 +168,8 @@ async def _asked(request: web.Request) -> _Asked:
                 raise bad_request(f"query: {field} needs the digest of the version, or the scorer's name alone")
     # A client that queries right after logging calls expects to find them.
     await log_writes.all_seen_everywhere(topics.calls)
-    return _Asked(query, filter, holds, bool(query.include_feedback) or of_feedback)
+    with_feedback = bool(query.include_feedback) or of_feedback
+    return _Asked(query, filter, holds, with_feedback, lambda: request.transport is None)
 
 
 async def _window(calls: AsyncGenerator[Call], query: CallsQuery) -> AsyncGenerator[Call]:
@@ -198,6 +200,8 @@ async def _found(asked: _Asked) -> AsyncGenerator[Call]:
     turns = Turns()
     async with aclosing(_all(asked) if asked.filter.call_ids is None else _named(asked)) as calls:
         async for call in calls:
+            if asked.is_gone():
+                return
             if _passes(asked.filter, call) and (asked.holds is None or asked.holds(partial(_field, call))):
                 yield call if asked.query.include_feedback else _without_feedback(call)
             await turns.breathe()

@@ -136,5 +136,5 @@ def test_rules_of_a_project_are_known_as_soon_as_they_are_set() -> None:
     [row] = rules.of_project(0, "p")
     assert row.last.status == "active"
     set_rule(a_rule("b", 2.0, status="removed"), offset=1)
-    assert rules.listing(0, "p") == []
+    assert rules.listing(0, "p", []) == []
     assert rules.of_project(0, "other") == []

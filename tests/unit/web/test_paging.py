@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app import cluster
 from app.web.errors import ApiError
-from app.web.paging import collect, collect_whole, decode_cursor, encode_cursor, merge
+from app.web.paging import collect, collect_of, collect_whole, decode_cursor, encode_cursor, merge
 from tables import breakers
 from tables.paging import Page
 from tests.unit.web.client import Client
@@ -73,6 +73,20 @@ async def test_what_must_pass_over_nothing_is_refused_while_a_worker_is_silent(m
     with pytest.raises(cluster.Unavailable):
         await collect_whole(query, None, 10)
     assert await collect(query, None, 10) == ([0], None)
+
+
+async def test_a_page_of_one_partition_is_full_however_few_items_each_answer_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def query(_partition: int, after: str | None, rows: int) -> Page:
+        return page_of(list("abcde"), after, min(rows, 2), backwards=False)
+
+    async def owner(_query: object, _key: bytes, after: str | None, rows: int) -> Page:
+        return query(0, after, rows)
+
+    monkeypatch.setattr(cluster, "owner", owner)
+    assert await collect_of(query, b"key", None, 10) == (list("abcde"), None)
+    assert await collect_of(query, b"key", "a", 3) == (list("bcd"), "d")
 
 
 def test_breakers_come_in_pages_open_ones_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,3 +170,9 @@ def test_what_is_no_expression_is_refused_before_any_field_is_asked_for() -> Non
 
 def test_an_index_of_thousands_of_digits_names_nothing() -> None:
     assert at_path([1, 2], "9" * 5_000) is None
+
+
+@given(json_values, st.lists(json_values))
+def test_a_value_is_in_a_list_if_it_equals_one_of_it(value: Any, choices: list[Any]) -> None:
+    one_by_one = any(true_of_call({"$eq": [literal(value), literal(choice)]}) for choice in choices)
+    assert true_of_call({"$in": [literal(value), [literal(choice) for choice in choices]]}) == one_by_one

@@ -1,17 +1,20 @@
 // What needs attention: scorers that are paused, and records that could not be processed.
 import { make, replace, table } from "./elements.js";
-import { ask, guarded, list, order, orderButton } from "./service.js";
+import { ask, guarded, list, listSome, order, orderButton } from "./service.js";
 import { nameOf, when } from "./words.js";
 
-const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5;
+const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5, PROJECTS_ASKED = 5;
 let state = "[]";
 
-// Only keys of every project may see breakers and letters; for others these are left out.
-const ofAll = path => ask(path).catch(error => {
-  if (error.status === 403) return { items: [], next_cursor: null };
+// Only keys of every project may see breakers, and the letters of all.
+const ifAllowed = (answer, instead) => answer.catch(error => {
+  if (error.status === 403) return instead();
   throw error;
 });
-const openBreakers = async () => (await ofAll("/breakers?limit=1000")).items.filter(({ state }) => state !== "closed");
+const openBreakers = async () => {
+  const { items } = await ifAllowed(ask("/breakers?limit=1000"), () => ({ items: [] }));
+  return items.filter(({ state }) => state !== "closed");
+};
 // Why the scorers of a request are paused, which its tasks say: of those with a spend cap nobody else does.
 const pausesOf = async ({ request_id, project_id, scorer_refs }, breakers) => {
   const known = ref => breakers.some(breaker => breaker.scorer_ref === ref && [undefined, null, project_id].includes(breaker.project_id));
@@ -33,19 +36,14 @@ const pausedInProjects = async (requests, breakers) => {
   const found = (await Promise.all(asked.map(request => pausesOf(request, breakers)))).flat();
   return [...new Map(found.map(pause => [JSON.stringify([pause.project_id, pause.scorer_ref]), pause])).values()];
 };
-// A page ends after half a second of letters that are closed: a few are asked for, and it is said if that was not all.
-const openLetters = async () => {
-  const found = [];
-  let cursor = null;
-  for (let page = 0; page < PAGES && found.length < LETTERS_SHOWN; page++) {
-    const from = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    const answer = await ofAll(`/dead-letters?redriven=false&dismissed=false&limit=${LETTERS_SHOWN}${from}`);
-    found.push(...answer.items);
-    cursor = answer.next_cursor;
-    if (cursor === null) break;
-  }
-  const rows = found.slice(0, LETTERS_SHOWN).map(({ id, topic, reason, detail }) => [id, topic, reason, detail]);
-  return [rows, cursor !== null];
+const lettersOf = project => listSome("/dead-letters",
+  { project_id: project, redriven: false, dismissed: false, limit: LETTERS_SHOWN }, LETTERS_SHOWN);
+const openLetters = async projects => {
+  const found = await ifAllowed(lettersOf(null).then(answer => [answer]), () =>
+    Promise.all(projects.slice(0, PROJECTS_ASKED).map(lettersOf)));
+  const letters = found.flatMap(([items]) => items);
+  const rows = letters.slice(0, LETTERS_SHOWN).map(({ id, topic, reason, detail }) => [id, topic, reason, detail]);
+  return [rows, letters.length > LETTERS_SHOWN || found.some(([, more]) => more)];
 };
 
 const timeOf = time => time && new Date(time).toLocaleTimeString();
@@ -63,7 +61,8 @@ const ofPause = ({ project_id, scorer_ref, reason, next_at }) => [
 ];
 // `requests` gives those that the page shows.
 export const showAttention = async requests => {
-  const [breakers, [letters, more]] = await Promise.all([openBreakers(), openLetters()]);
+  const projects = [...new Set(requests().map(({ project_id }) => project_id))];
+  const [breakers, [letters, more]] = await Promise.all([openBreakers(), openLetters(projects)]);
   const pauses = await pausedInProjects(requests(), breakers);
   const now = JSON.stringify([breakers, pauses, letters, more]);
   if (now === state) return;

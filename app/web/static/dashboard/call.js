@@ -1,6 +1,6 @@
 // One call, in a panel with an address of its own: what was logged, its scores, and what happened to each.
 import { block, facts, foldable, make, replace, table } from "./elements.js";
-import { list, noteIn } from "./service.js";
+import { list, listSome, noteIn } from "./service.js";
 import { briefly, costOf, digestOf, digits, nameOf, plural, spoken, textOf, valueOf, when } from "./words.js";
 
 const panel = document.getElementById("call");
@@ -99,12 +99,13 @@ const showScore = (place, ref, score) => {
   return part.element;
 };
 const showScores = async place => {
-  const { items } = await list("/scores", { project_id: place.project, call_id: place.id, limit: MOST });
+  const [items, more] = await listSome("/scores", { project_id: place.project, call_id: place.id, limit: MOST }, MOST);
   if (shown !== place) return;
   const elements = items.map(score => showScore(place, score.scorer_ref, score));
-  if (place.ref && !items.some(score => score.scorer_ref === place.ref)) elements.push(showScore(place, place.ref, null));
+  if (place.ref && !more && !items.some(score => score.scorer_ref === place.ref)) elements.push(showScore(place, place.ref, null));
   const section = document.getElementById("call-scores");
   const parts = [make("h3", "Scores"), ...elements.length ? elements : [make("div", "None yet.", "dim")]];
+  if (more) parts.push(make("div", "and more", "dim"));
   if (section.children.length !== parts.length || elements.some(element => element.parentNode !== section)) replace(section, parts);
 };
 const open = place => {

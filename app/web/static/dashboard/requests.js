@@ -1,7 +1,7 @@
 // The newest requests, how far they are, and what failed: those of clients, and in a rule those that it made.
 import { linkTo } from "./call.js";
 import { bar, facts, foldable, make, replace, table } from "./elements.js";
-import { ask, guarded, list, order, orderButton, say } from "./service.js";
+import { ask, guarded, list, listSome, order, orderButton, say } from "./service.js";
 import { costOf, count, digestOf, digits, nameOf, plural, spoken, when } from "./words.js";
 
 const SHOWN = ["succeeded", "failed", "cancelled", "running"], FAILED_SHOWN = 10;
@@ -52,12 +52,15 @@ const fill = async shown => {
   if (request.rate) rows.push(["rate", `${digits(request.rate)} tasks/s`]);
   const parts = [facts(rows), make("div", ordersFor(shown))];
   if (tasks.failed) {
-    const { items } = await list(`${pathOf(request.request_id)}/tasks`, { status: "failed", limit: FAILED_SHOWN });
+    const path = `${pathOf(request.request_id)}/tasks`;
+    const [items] = await listSome(path, { status: "failed", limit: FAILED_SHOWN }, FAILED_SHOWN);
     const reasons = await Promise.all(items.map(task => reasonOf(request.project_id, task)));
     const failed = items.map(({ call_id, scorer_ref }, at) =>
       [linkTo(request.project_id, call_id, scorer_ref), nameOf(scorer_ref), reasons[at]]);
-    parts.push(make("h3", "Failed"), table(["call", "scorer", "reason"], ["id", "short", ""], failed));
-    if (tasks.failed > items.length) parts.push(make("div", `and ${count(tasks.failed - items.length)} more`, "dim"));
+    parts.push(make("h3", "Failed"));
+    if (failed.length) parts.push(table(["call", "scorer", "reason"], ["id", "short", ""], failed));
+    const others = tasks.failed - items.length;
+    if (others > 0) parts.push(make("div", failed.length ? `and ${count(others)} more` : `None of the ${count(others)} is among the first tasks. Choose “Failed” at a scorer below, or use: callscore scores --project ${request.project_id} --status failed`, "dim"));
   }
   replace(shown.inside, parts);
   shown.filled = state;

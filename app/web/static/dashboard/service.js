@@ -11,6 +11,19 @@ export const list = (path, query) => {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
   return ask(`${path}?${new URLSearchParams(given)}`);
 };
+const PAGES = 4;
+// At least `enough` items, as a page that takes long to find ends early, and whether there may be more.
+export const listSome = async (path, query, enough) => {
+  const found = [];
+  let cursor = null;
+  for (let page = 0; page < PAGES && found.length < enough; page++) {
+    const answer = await list(path, { ...query, cursor });
+    found.push(...answer.items);
+    cursor = answer.next_cursor;
+    if (cursor === null) break;
+  }
+  return [found, cursor !== null];
+};
 export const order = (path, body = {}) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
