@@ -99,9 +99,12 @@ class CallscoreApp(faust.App):
         log.critical("the log refused a record that is owed, so this worker stops without committing: %s", error)
         die(EXIT_LOST_SEND)
 
-    def on_long_pause(self, seconds: float) -> None:
-        """This process was suspended so long that its partitions may have another owner, so it must not write."""
-        log.critical("this process stood still for %.1f s, so its partitions may have moved: it ends itself", seconds)
+    def on_lost_membership(self, seconds: float) -> None:
+        """Kafka's group has given this worker's partitions to others, so nothing that it still owes may be written."""
+        log.critical(
+            "Kafka did not hear from this worker for %.1f s and its partitions have moved to others, so it ends itself",
+            seconds,
+        )
         die(EXIT_STUCK)
 
     def on_late_stop(self) -> None:

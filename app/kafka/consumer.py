@@ -12,13 +12,30 @@ from faust.types import TP
 
 from app.consumer import Consumer as BaseConsumer
 
+from .membership import Membership, now
+
 # Any request on the fetching connection waits for the fetch before it, and so does the fetch after a seek: with Faust's
 # 1500 ms a worker would take seconds longer to start.
 FETCH_MAX_WAIT_MS = 200
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's thread, with fetches that return soon when there is nothing to fetch."""
+    """Faust's thread, with fetches that return soon when there is nothing to fetch, and a known `Membership`."""
+
+    async def on_start(self) -> None:
+        """Connect, and from now on note what the group says of this member."""
+        await super().on_start()
+        _note_answers(self._consumer._coordinator, self.consumer.membership)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Give partitions back: what is owed for them is in the log afterwards."""
+        await super().on_partitions_revoked(revoked)
+        self.consumer.membership.end()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take partitions: heartbeats start afterwards, and so does everything that is owed for them."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        self.consumer.membership.begin()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -31,11 +48,35 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await super().on_thread_stop()
 
 
+def _note_answers(coordinator: Any, membership: Membership) -> None:
+    do_heartbeat, reset_generation = coordinator._do_heartbeat, coordinator.reset_generation
+
+    async def heartbeat() -> bool:
+        sent = now()
+        known: bool = await do_heartbeat()
+        if known:
+            membership.confirm(sent)
+        return known
+
+    def reset() -> None:
+        if not coordinator._closing.done():
+            membership.deny()
+        reset_generation()
+
+    coordinator._do_heartbeat = heartbeat
+    coordinator.reset_generation = reset
+
+
 class Consumer(BaseConsumer, driver.Consumer):
     """Faust's consumer, whose commits pass neither an unacknowledged record nor a send that failed."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, transport: Any, *args: Any, **kwargs: Any) -> None:
+        app = transport.app
+        # Kafka counts a session from when it received the last heartbeat. Whatever is sent before the doubt begins has
+        # one heartbeat interval to arrive.
+        limit = app.conf.broker_session_timeout - app.conf.broker_heartbeat_interval
+        self.membership = Membership(limit, app.on_lost_membership)
+        super().__init__(transport, *args, **kwargs)
         self._offset_client: aiokafka.AIOKafkaConsumer | None = None
         self._acked_before: dict[TP, list[int]] = {}  # what was acked and not committable the last time
 

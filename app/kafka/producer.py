@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, NodeNotReadyError
 from aiokafka.producer.transaction_manager import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, PidAndEpoch
+from aiokafka.protocol.produce import ProduceRequest
 from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
-from .pulse import Pulse
-
 log = logging.getLogger(__name__)
+
+_DOUBT_PAUSE = 0.1  # seconds between looks at whether the membership is still in doubt
 
 Headers = Sequence[tuple[str, bytes]]
 _Record = tuple[str, int, bytes | None, bytes | None, Headers, "asyncio.Future[Any]"]
@@ -33,27 +36,32 @@ class Producer(driver.Producer):
         self._unsent = asyncio.Event()
         self._all_handed_over = asyncio.Event()
         self._all_handed_over.set()
-        conf = self.app.conf
-        # The last heartbeat may have been sent a whole interval before the process was stopped.
-        self._pulse = Pulse(conf.broker_session_timeout - conf.broker_heartbeat_interval, self.app.on_long_pause)
 
     async def on_start(self) -> None:
-        """Connect, and from now on check before each request that the process was not stopped for too long."""
+        """Connect, and from now on send no record while the membership is in doubt."""
         await super().on_start()
-        self._pulse.start()
-        sender = self._ensure_producer()._sender
-        send = sender._send_produce_req
+        client = self._ensure_producer().client
+        send = client.send
 
-        async def check_and_send(*args: Any) -> None:
-            self._pulse.check()
-            await send(*args)
+        async def fenced(node: int, request: Any, **options: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                await self._wait_for_membership(client, node)
+            return await send(node, request, **options)
 
-        sender._send_produce_req = check_and_send
+        client.send = fenced
 
-    async def on_stop(self) -> None:
-        """Send what was appended, and disconnect."""
-        await super().on_stop()
-        self._pulse.stop()
+    async def _wait_for_membership(self, client: Any, node: int) -> None:
+        """Wait until a connection is there and, at that moment, the membership is not in doubt.
+
+        Raises:
+            NodeNotReadyError: there is no connection.
+        """
+        while True:
+            if not await client.ready(node):
+                raise NodeNotReadyError(f"node {node} cannot be reached")
+            if not self.app.consumer.membership.in_doubt:
+                return
+            await asyncio.sleep(_DOUBT_PAUSE)
 
     def append(
         self,
@@ -78,7 +86,6 @@ class Producer(driver.Producer):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if owed:
-            self._pulse.check()
             future.add_done_callback(self._check_owed)
             self._owed.append((loop.time() + self.request_timeout, future))
         self._records.append((topic, partition, key, value, headers, future))
@@ -128,6 +135,17 @@ class Producer(driver.Producer):
             while owed and (owed[0][1].done() or owed[0][0] <= now):
                 _fail(owed.popleft()[1], KafkaTimeoutError(f"not acknowledged within {self.request_timeout:g} s"))
 
+    @Service.task
+    async def _drop_unsent(self) -> None:
+        # The system would send what it still has of a request once the network is back, even after this process has
+        # ended. So only a request that the broker already has, or the network, can take effect after the session.
+        doubted = False
+        async for _ in self.itertimer(1.0, name="drop-unsent"):
+            before, doubted = doubted, self.app.consumer.membership.in_doubt
+            if doubted and not before:
+                for connection in self._ensure_producer().client._conns.values():
+                    _abort(connection)
+
     def _copy(self, sent: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
         if sent.cancelled():
             future.cancel()
@@ -154,6 +172,15 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+
+def _abort(connection: Any) -> None:
+    """Close a connection of aiokafka, and drop what is not yet sent of its requests, which are tried again."""
+    if connection.connected():
+        transport = connection._writer.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        connection.close()
 
 
 def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:

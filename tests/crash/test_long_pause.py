@@ -1,14 +1,16 @@
-"""A worker that was stopped until others had its partitions writes nothing when it goes on."""
+"""A worker that Kafka did not hear from until others had its partitions writes nothing when it is back."""
 
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.brokers import OnKafka, kafka_only
 from tests.crash.test_workers import PROJECT, SCORERS, Workers, check, finished_all, log_all, whole
+from tests.proxy import Proxy
 from tests.service import Service, attempts
 
 EXIT_STUCK = 75
@@ -16,32 +18,42 @@ EXIT_STUCK = 75
 
 @kafka_only
 @pytest.mark.timeout(600)
-def test_a_worker_that_slept_until_its_partitions_had_moved_ends_and_overwrites_nothing(
+def test_workers_that_were_stopped_or_cut_off_until_their_partitions_had_moved_end_and_write_nothing(
     broker: OnKafka, tmp_path: Path
 ) -> None:
-    workers = Workers(2, tmp_path, broker.kafka.broker)
+    workers = Workers(3, tmp_path, broker.kafka.broker)
+    here, stopped, distant = everyone = workers.all
+    network = Proxy(broker.kafka.address)
+    distant.command = (sys.executable, "-m", "tests.distant_worker")
+    distant.extra_environment = {"PROXY_PORT": str(network.port)}
     try:
         workers.start()
         ids = [f"call-{n}" for n in range(2000)]
         log_all(workers, ids)
-        awake, sleeper = workers.all
         request = workers.ask(lambda worker: worker.submit(PROJECT, ids, worker.refs(*SCORERS)))
-        assert any(begun(awake, request) for _ in attempts(60))
-        os.kill(sleeper.pid, signal.SIGSTOP)
-        workers.all = [awake]
+        assert any(begun(here, request) for _ in attempts(60, 0.02))
+        os.kill(stopped.pid, signal.SIGSTOP)
+        network.cut()
+        workers.all = [here]
         workers.ask(lambda worker: finished_all(worker, [request]), 300)
-        before = scores(awake)
-        os.kill(sleeper.pid, signal.SIGCONT)
-        assert sleeper.wait_ended() == EXIT_STUCK
-        assert "its partitions may have moved" in sleeper.log()
-        awake.kill()
-        shutil.rmtree(awake.data_dir)  # what the log has is all there is
+        before = scores(here)
+        topics = [name for name in broker.kafka.topics() if name.startswith(f"{tmp_path.name}-")]
+        ends = [broker.kafka.ends(topic) for topic in topics]
+        os.kill(stopped.pid, signal.SIGCONT)
+        network.heal()
+        for worker in (stopped, distant):
+            assert worker.wait_ended() == EXIT_STUCK
+            assert "its partitions have moved" in worker.log()
+        assert [broker.kafka.ends(topic) for topic in topics] == ends
+        here.kill()
+        shutil.rmtree(here.data_dir)  # what the log has is all there is
         workers.start()
         assert check(workers, [request], ids) == len(ids) * len(SCORERS)
-        assert scores(awake) == before
+        assert scores(here) == before
     finally:
-        for worker in (awake, sleeper):
+        for worker in everyone:
             worker.kill()
+        network.close()
 
 
 def begun(worker: Service, request_id: str) -> bool:

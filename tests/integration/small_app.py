@@ -45,9 +45,9 @@ class App(faust.App):
         """Remember that an effect of a record could not be written."""
         self.lost.append(error)
 
-    def on_long_pause(self, seconds: float) -> None:
+    def on_lost_membership(self, seconds: float) -> None:
         """Fail the test: a paused one proves nothing."""
-        raise AssertionError(f"stopped for {seconds:.1f} s")
+        raise AssertionError(f"Kafka did not hear from it for {seconds:.1f} s")
 
 
 class Table(faust.Table):
