@@ -25,6 +25,7 @@ from agents.room import Room
 from agents.scheduler import Scheduler
 from agents.steering import Steering
 from app import cluster, events, ids
+from app.faust_app import app
 from app.scorers import Outcome, Runner, ScorerError, ScorerVersionUnavailable
 from app.settings import get_settings
 from app.usage import Usage
@@ -295,6 +296,8 @@ class Scoring:
 
     async def open(self, partition: int) -> None:
         """Start scoring an assigned partition, once the tables have all that the log held at the assignment."""
+        self.outbox.flush()
+        await app.producer.flush()  # so that the log holds the events of the tasks that `reassigned` has forgotten
         if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
             return
         self.scheduler.open(partition)
@@ -313,17 +316,27 @@ class Scoring:
         self.attempts.writable.clear()
         self._forget_all()
 
-    def reassigned(self, owned: set[int]) -> None:
-        """Partitions were assigned anew, `owned` to this worker, and the log delivers again what it still owes.
+    def assigned(self, owned: set[int]) -> None:
+        """Partitions were assigned, `owned` to this worker, and their tables are about to be recovered.
 
-        Attempts on partitions that stayed go on, so that no judge is asked twice; all others are cancelled.
+        Attempts on partitions that stayed go on, so that no judge is asked twice; all others are cancelled, also if
+        their partitions come back before any recovery completes.
         """
-        self.outbox.keep(owned)
         for entry in list(in_flight.entries()):
-            entry.later.clear()
             if entry.task.partition not in owned:
                 in_flight.pop(entry.task.key)
                 self.attempts.cancel(entry.task.key)
+
+    def reassigned(self, owned: set[int]) -> None:
+        """The tables of an assignment are recovered, and the log delivers again what it still owes.
+
+        Tasks whose event was sent are forgotten. If another worker had the partition meanwhile, it may have applied the
+        event, and it is not delivered again; otherwise it is, before anything is started in the partition (`open`).
+        """
+        self.outbox.keep(owned)
+        for entry in in_flight.entries():
+            entry.later.clear()
+        self._forget_sent()
         self._forget_all()
         self.attempts.writable.set()
 
@@ -334,9 +347,7 @@ class Scoring:
         """
         self.attempts.writable.clear()
         self.outbox.keep(set())
-        for entry in list(in_flight.entries()):
-            if not entry.running:
-                in_flight.pop(entry.task.key)
+        self._forget_sent()
         self._forget_all()
 
     def stop_all(self) -> None:
@@ -344,6 +355,11 @@ class Scoring:
         self.outbox.close()
         self.halted()
         self.attempts.cancel_all()
+
+    def _forget_sent(self) -> None:
+        for entry in list(in_flight.entries()):
+            if not entry.running:
+                in_flight.pop(entry.task.key)
 
     def _forget_all(self) -> None:
         calls.forget_recent()

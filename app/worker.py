@@ -94,6 +94,12 @@ async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
     rules.clear()
 
 
+@app.on_partitions_assigned.connect
+async def before_tables_recover(app: Any, *_: Any, **__: Any) -> None:
+    """End what ran on partitions that others have now: a recovery that is interrupted by the next move tells nobody."""
+    scoring.assigned(cluster.partitions_here())
+
+
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Reset what is in memory: records will be delivered again from the committed offsets on."""

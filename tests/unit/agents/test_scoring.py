@@ -13,7 +13,11 @@ from agents import recorder
 from agents.attempt import Attempt
 from agents.parking import Parking
 from agents.scoring import MOST_TARGETS, scoring
-from app import ids
+from app import (
+    cluster,
+    ids,
+    worker,  # noqa: F401 - it says what happens when partitions move
+)
 from app.events import (
     AttemptFailed,
     Error,
@@ -29,6 +33,7 @@ from app.events import (
     TasksReopened,
     decode_score_events,
 )
+from app.faust_app import app
 from app.scorers import Registry, ScorerVersionUnavailable
 from app.usage import Usage
 from tables import calls, folds, in_flight, judgements, progress, provider_requests, scores, spending, tasks
@@ -96,6 +101,50 @@ async def test_an_attempt_goes_on_when_the_failure_of_the_one_before_it_is_deliv
     scoring.reassigned({0})
     deliver(5, failed_attempt(1))
     assert in_flight.get(KEY) is entry
+
+
+async def test_an_attempt_ends_if_its_partition_was_elsewhere_even_before_a_recovery_completed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliver(5, failed_attempt(1))
+    entry = start_attempt()
+    await app.on_partitions_revoked.send(set())
+    for here in ({1}, {0}):
+        monkeypatch.setattr(cluster, "partitions_here", lambda here=here: here)
+        await app.on_partitions_assigned.send(set())
+    scoring.reassigned({0})
+    assert in_flight.get(KEY) is None
+    assert not entry.running
+
+
+async def test_a_task_whose_event_another_worker_has_applied_can_start_again() -> None:
+    deliver(5, failed_attempt(1))
+    entry = start_attempt()
+    event = failed_attempt(2)
+    in_flight.mark_sent(entry, event.at)
+    scoring.revoked()
+    folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[event]))  # by the other worker, which commits it
+    scoring.reassigned({0})
+    assert (in_flight.size(), in_flight.slots()) == (0, 0)
+
+
+async def test_a_partition_is_scored_only_once_it_has_applied_what_was_sent_before_it_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    async def flush() -> None:
+        done.append("all is in the log")
+
+    async def catch_up(_: int) -> bool:
+        done.append("all that the log holds is applied")
+        return False
+
+    monkeypatch.setattr(app, "_producer", SimpleNamespace(flush=flush))
+    monkeypatch.setattr(cluster, "catch_up", catch_up)
+    monkeypatch.setattr(scoring.outbox, "flush", lambda: done.append("all is sent"))
+    await scoring.open(0)
+    assert done == ["all is sent", "all is in the log", "all that the log holds is applied"]
 
 
 async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -> None:
