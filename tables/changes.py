@@ -78,17 +78,13 @@ class Changes:
     def apply(self, event: OfTask) -> None:
         key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
         self.happened.append((key, event.at))
-        score = self._score(key)
-        if isinstance(event, scores.Terminal):
-            score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
-            if scores.outcome_of(score, event.round)["offset"] != self._offset:
-                self._add_history(key, event)
-            if event.parked:
-                self._unpark(key, event.round)
-        else:
+        ended = self._ended(key, event)
+        if ended is None or ended["offset"] != self._offset:
             self._add_history(key, event)
-        if score is not None and score["round"] >= event.round:
-            state: str = scores.outcome_of(score, event.round)["status"]
+        if isinstance(event, scores.Terminal) and event.parked:
+            self._unpark(key, event.round)
+        if ended is not None:
+            state: str = ended["status"]
         else:
             assert isinstance(event, TaskParked | TaskJoined | AttemptFailed)
             task = self._park(key, event)
@@ -154,6 +150,20 @@ class Changes:
 
     def _add_history(self, key: bytes, event: OfTask) -> None:
         self._history.append((key, history.row_of(event, self._at.logged_at)))
+
+    def _ended(self, key: bytes, event: OfTask) -> scores.Row | None:
+        """How the event's round had ended by then, None if it had not.
+
+        When the log delivers the event again, the score may have an outcome of a later offset.
+        """
+        score = self._score(key)
+        if isinstance(event, scores.Terminal):
+            score = self._scores[key] = scores.fold(score, event, self._offset, self._at.logged_at)
+            return scores.outcome_of(score, event.round)
+        if score is None or score["round"] < event.round:
+            return None
+        ended = scores.outcome_of(score, event.round)
+        return ended if ended["offset"] <= self._offset else None
 
     def _score(self, key: bytes) -> scores.Row | None:
         if key not in self._scores:

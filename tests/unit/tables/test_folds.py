@@ -32,6 +32,9 @@ from app.events import (
     ScoreSucceeded,
     Target,
     TaskParked,
+    TasksCancelled,
+    TasksReopened,
+    TaskWithdrawn,
 )
 from tables import (
     calls,
@@ -48,6 +51,7 @@ from tables import (
     weave,
 )
 from tables.at import At
+from tables.base import tables
 from tables.progress import State
 
 TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
@@ -380,6 +384,51 @@ def test_what_comes_from_before_a_retry_changes_nothing_after_it(changes: list[A
     assert [(row.get(call), row.opened(call)) for call in range(10)] == [(s, n % 16) for s, n in model]
     assert progress.decode(row.encode()) == row
     assert row.queued(10) == sum(s is State.QUEUED for s, _ in model)
+
+
+WAITED = AttemptFailed(**TASK, targets=[TARGET], attempts=1, at=1.0, error=ERROR, next_at=2.0)
+ENDED: dict[str, Any] = {**TASK, "attempts": 2, "at": 5.0, "parked": True}
+OTHER = Target("other", 0, 0, 0)
+OF_CHUNK: dict[str, Any] = {"chunk": 0, "scorer": 0, "control": 1, "at": 3.0}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(
+            [
+                WAITED,
+                TasksReopened(request_id="r", statuses=["failed"], calls=None, **OF_CHUNK),
+                ScoreFailed(**ENDED, targets=[TARGET], error=ERROR),
+            ],
+            id="retried",
+        ),
+        pytest.param(
+            [
+                WAITED.replace(targets=[TARGET, OTHER]),
+                TasksCancelled(request_id="other", calls=1, **OF_CHUNK),
+                TaskWithdrawn(**TASK, targets=[OTHER], attempts=1, at=4.0, parked=True),
+                ScoreSucceeded(**ENDED, targets=[TARGET], output=1),
+            ],
+            id="cancelled",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("table_dir")
+def test_progress_that_was_behind_the_scores_becomes_what_it_would_have_been(
+    events: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deliver() -> Any:
+        for offset, event in enumerate(events):
+            folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event]))
+        return list(progress.table.scan(0)), list(tasks.table.scan(0))
+
+    for table in tables:
+        monkeypatch.setattr(table, "has_changelog", False)
+    expected = deliver()
+    progress.table.write(0, [(key, None) for key, _ in expected[0]])  # its changelog had less than that of the scores
+    assert deliver() == expected
+    assert expected[1] == []
 
 
 def test_counts_of_a_row_leave_out_what_is_queued() -> None:
