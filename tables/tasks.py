@@ -103,10 +103,11 @@ def unpark(partition: int, key: bytes, row: Row) -> Task:
 
 
 def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row:
-    """The row after the task began to wait. An event older than the row changes nothing."""
-    if row is not None and (
-        row.offset >= offset or (event.round, event.attempts, event.at) < (row.round, row.attempts, row.since)
-    ):
+    """The row after the task began to wait. An event of an earlier attempt than the row's changes nothing.
+
+    Its time does not matter: the clock may have been set back, and that of another worker may be behind.
+    """
+    if row is not None and (row.offset >= offset or (event.round, event.attempts) < (row.round, row.attempts)):
         return row
     joined = [*row.targets, *event.targets] if row is not None and row.round == event.round else event.targets
     retrying = isinstance(event, AttemptFailed)

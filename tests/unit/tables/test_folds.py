@@ -431,6 +431,15 @@ def test_progress_that_was_behind_the_scores_becomes_what_it_would_have_been(
     assert expected[1] == []
 
 
+def test_a_task_waits_as_its_last_event_says_whatever_the_clock_of_its_worker() -> None:
+    def parked(reason: Any, attempts: int, at: float) -> TaskParked:
+        return TaskParked(**TASK, targets=[TARGET], attempts=attempts, at=at, reason=reason, until=at + 600)
+
+    later = [parked("waiting_for_call", 1, 100.0), parked("scorer_version_unavailable", 1, 90.0)]
+    row = fold_all(tasks.park, [*later, parked("waiting_for_call", 0, 110.0)])
+    assert (row.reason, row.since, row.due) == ("scorer_version_unavailable", 90.0, 690.0)
+
+
 def test_counts_of_a_row_leave_out_what_is_queued() -> None:
     row = progress.Row()
     row.set([0, 1], State.SUCCEEDED, 5.0)
