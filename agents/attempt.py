@@ -16,7 +16,7 @@ _RESERVED = frozenset({"scorer_kind", "scorer_digest", "latency_ms", "question",
 class Attempt:
     """What an attempt is made with, what its scorer reports, and how long it takes."""
 
-    __slots__ = ("_cut_off", "_judgement", "_seconds", "_started", "asked", "bound", "call_row", "report")
+    __slots__ = ("_cut_off", "_judgement", "_seconds", "_started", "asked", "bound", "call_row", "held_back", "report")
 
     def __init__(self, bound: BoundScorer, call_row: calls.Row, cut_off: int = 0) -> None:
         """`cut_off` requests of earlier attempts at the task were cut off by a kill."""
@@ -24,6 +24,7 @@ class Attempt:
         self.call_row = call_row
         self.report = Report()
         self.asked = False  # whether the log says that a request to a provider was about to be sent
+        self.held_back = 0  # requests that wait until the log says that
         self._judgement: dict[str, Any] = {}  # what the lineage says of its question and of an answer used again
         self._cut_off = cut_off
         self._started = time.perf_counter()
@@ -52,6 +53,10 @@ class Attempt:
     def finish(self) -> None:
         """Stop the clock: that the outcome may have to wait for the log is not part of its latency."""
         self._seconds = time.perf_counter() - self._started
+
+    @property
+    def finished(self) -> bool:
+        return self._seconds is not None
 
     def lineage(self) -> dict[str, Any]:
         """What the score was made of, with what, and how fast."""

@@ -14,7 +14,7 @@ from agents.attempt import Attempt
 from agents.outbox import Outbox
 from app import cluster, events
 from app.judges.llm import LlmJudge, made_with
-from app.scorers import BoundScorer, Outcome, Runner, ScorerError
+from app.scorers import BoundScorer, Outcome, RequestHeldBack, Runner, ScorerError, ScorerTimeout
 from tables import calls, judgements, provider_requests
 from tables.in_flight import Entry
 from tables.tasks import Task
@@ -87,7 +87,7 @@ class Attempts:
     def _start_in_host(self, entry: Entry, attempt: Attempt, permit: Permit) -> None:
         """Start a coroutine in its host: without an asyncio task on this side, which would cost more than the rest."""
         on_outcome = partial(self._end, entry, attempt, permit)
-        on_request = partial(self._log_request, entry, attempt)
+        on_request = partial(self._hold_back, entry, attempt)
         call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
         try:
             running = self._runner.begin(attempt.bound, call, timeout, attempt.report, on_outcome, on_request)
@@ -111,7 +111,7 @@ class Attempts:
             if cached is not None:
                 permit.abandon()  # nobody was asked, so it does not show that the provider answers
                 return cached
-            on_request = partial(self._log_request, entry, attempt)
+            on_request = partial(self._hold_back, entry, attempt)
             call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
             return await self._runner.run(attempt.bound, call, timeout, attempt.report, on_request)
         except Exception as error:
@@ -146,6 +146,9 @@ class Attempts:
         """End an attempt. Its permit is released at once, however long its outcome has to wait for the log."""
         attempt.finish()
         self._forget(entry)
+        if isinstance(outcome, ScorerTimeout) and attempt.held_back:
+            permit.abandon()
+            outcome = RequestHeldBack(f"{outcome.message} Its request had to wait for the log.")
         excused = permit.release(outcome if isinstance(outcome, ScorerError) else None)
         if self.writable.is_set():
             self._pass_on(entry, attempt, outcome, excused)
@@ -167,6 +170,16 @@ class Attempts:
 
     # --- requests to providers ---
 
+    def _hold_back(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
+        """Call `may_send` once the log says that a request is about to be sent."""
+        attempt.held_back += 1
+
+        def let_go() -> None:
+            attempt.held_back -= 1
+            may_send()
+
+        self._log_request(entry, attempt, let_go)
+
     def _log_request(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
         """Log that a request is about to be sent, so that one which a kill cuts off is known; then call `may_send`."""
 
@@ -186,7 +199,7 @@ class Attempts:
     def _log_request_when_writable(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
         async def wait() -> None:
             await self.writable.wait()
-            if entry.running and entry.attempt is attempt:  # else it has ended, or the task has a later attempt
+            if entry.running and entry.attempt is attempt and not attempt.finished:  # else nobody waits for it
                 self._log_request(entry, attempt, may_send)
 
         waiting = asyncio.get_running_loop().create_task(wait(), context=contextvars.Context())

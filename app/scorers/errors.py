@@ -107,6 +107,12 @@ class ScorerTimeout(ScorerError):
     type = "scorer_timeout"
 
 
+class RequestHeldBack(ScorerTimeout):
+    """A request of it had to wait for the log until its time-out, so it does not count against this one."""
+
+    failure = Failure.POSTPONED
+
+
 class ScorerDied(ScorerError):
     """The scorer's process, a worker process or a host, ended before the scorer did."""
 

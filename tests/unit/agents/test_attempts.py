@@ -13,7 +13,7 @@ from agents.admission import Permit
 from agents.attempt import Attempt
 from agents.attempts import Attempts
 from agents.outbox import Outbox
-from app.scorers import BoundScorer, Outcome, Policy, Registry, Runner
+from app.scorers import BoundScorer, Failure, Outcome, Policy, Registry, Runner, ScorerError, ScorerTimeout
 from tables import calls, in_flight
 from tables.tasks import Task
 
@@ -25,7 +25,7 @@ class Begun:
     """A runner that begins everything, and ends nothing by itself."""
 
     def __init__(self) -> None:
-        self.on_outcome: list[Callable[[bytes], None]] = []
+        self.on_outcome: list[Callable[[Outcome], None]] = []
         self.on_request: list[Callable[[Callable[[], None]], None]] = []
         self.cancelled: list[int] = []
 
@@ -59,6 +59,11 @@ class Gate:
 
     def __init__(self) -> None:
         self.ends = self.abandons = 0
+        self.failures: list[ScorerError] = []
+
+    def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
+        self.failures.append(error)
+        return False
 
     def succeeded(self, probe: bool) -> None:
         self.ends += 1
@@ -156,6 +161,37 @@ async def test_nobody_is_asked_until_the_log_has_taken_that(scene: Scene) -> Non
     await asyncio.wait_for(asked.wait(), 10)
     while scene.outbox.puts < 3:  # noqa: ASYNC110
         await asyncio.sleep(0)
+
+
+async def test_a_time_out_before_the_log_has_taken_that_somebody_is_asked_counts_neither_for_the_task_nor_its_gate(
+    scene: Scene,
+) -> None:
+    entry, gate = scene.start()
+    asked = asyncio.Event()
+    scene.runner.on_request[0](asked.set)
+    scene.runner.on_outcome[0](ScorerTimeout("It ran longer than its time-out."))
+    scene.outbox.durable = True
+    scene.attempts.writable.set()
+    while not scene.told:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    [(told, outcome)] = scene.told
+    assert told is entry
+    assert isinstance(outcome, ScorerError)
+    assert (outcome.type, outcome.failure) == ("scorer_timeout", Failure.POSTPONED)
+    assert (gate.abandons, gate.ends) == (1, 0)
+    assert (scene.outbox.puts, asked.is_set()) == (1, False)  # it is over, so nobody is asked later
+
+
+async def test_a_time_out_after_somebody_was_asked_counts(scene: Scene) -> None:
+    _, gate = scene.start()
+    scene.outbox.durable = True
+    asked = asyncio.Event()
+    scene.runner.on_request[0](asked.set)
+    late = ScorerTimeout("It ran longer than its time-out.")
+    scene.runner.on_outcome[0](late)
+    assert asked.is_set()
+    assert [outcome for _, outcome in scene.told] == [late]
+    assert (gate.failures, gate.abandons) == ([late], 0)
 
 
 async def test_of_an_attempt_that_is_over_it_is_not_written_later_that_somebody_is_asked(scene: Scene) -> None:
