@@ -183,6 +183,7 @@ class Steering:
         if not on_their_way and not self._parking.any(partition):
             return
         number = 0
+        last: Entry | None = None
         turns = Turns()
         for row in chunks.of_request(partition, request_id):
             for scorer, ref in enumerate(row.scorer_refs):
@@ -192,9 +193,13 @@ class Steering:
                         continue  # never taken up
                     key = ids.task_key(row.project_id, call_id, ref, row.occasion)
                     entry = await self._withdraw_from_task(partition, key, request_id)
-                    if entry is not None and (number := number + 1) % _EVENTS == 0:
-                        await entry.until_applied()
+                    if entry is not None:
+                        last, number = entry, number + 1
+                        if number % _EVENTS == 0:
+                            await entry.until_applied()
                     await turns.breathe()
+        if last is not None:
+            await last.until_applied()  # and so all before it, as events of a partition are applied in order
 
     async def _withdraw_from_task(self, partition: int, key: bytes, request_id: str) -> Entry | None:
         """Withdraw a request from one task; returns its entry if an event for that is on its way."""
@@ -202,7 +207,7 @@ class Steering:
             await entry.until_applied()
         if entry is not None:
             self._withdraw_from_running([(entry, _unwanted(partition, request_id, entry.task.targets))])
-            return None
+            return None if entry.running else entry
         row = tasks.load(partition, key)
         unwanted = [] if row is None else _unwanted(partition, request_id, row.targets)
         if row is None or not unwanted:

@@ -33,6 +33,8 @@ class Entry:
 
     async def until_applied(self) -> None:
         """Wait until the task is no longer in flight."""
+        if get(self.task.key) is not self:
+            return
         if self.left is None:
             self.left = asyncio.get_running_loop().create_future()
         await asyncio.shield(self.left)

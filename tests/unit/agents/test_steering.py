@@ -3,17 +3,30 @@
 import asyncio
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from faust.types import TP
 
-from agents import steering
+from agents import recorder, steering
 from agents.scoring import scoring
-from app import worker  # noqa: F401 - it says what happens when partitions move
-from app.events import RequestRetried, TasksReopened
+from app import topics, worker  # noqa: F401 - the latter says what happens when partitions move
+from app.events import (
+    RequestCancelled,
+    RequestRetried,
+    ScoreEvents,
+    Target,
+    TaskParked,
+    TasksReopened,
+    decode_score_events,
+)
 from app.faust_app import app
+from app.positions import positions
 from app.slices import TURN_SECONDS, Turns
-from tables import chunks, progress
+from tables import chunks, controls, folds, progress, tasks
+from tables.at import At
+from tables.base import tables
 from tables.progress import State
 
 FAILED = 100
@@ -87,3 +100,58 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     assert chunks.load(0, "r", 2) is not None  # as it is again when the partition comes back
     scoring.reassigned({0})
     assert scoring.attempts.writable.is_set()
+
+
+async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_tasks(
+    table_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table in tables:
+        monkeypatch.setattr(table, "has_changelog", False)
+    ref = "callscore:///scorer/judge:1"
+    offset = 0
+
+    def append(partition: int, value: bytes) -> None:
+        nonlocal offset
+        offset += 1
+        recorder.notify(partition, folds.SCORE_EVENTS.apply(At(partition, offset, 1.0), decode_score_events(value)))
+        positions.applied(topics.score_events.name, partition, offset)
+
+    def send(_: object, _key: None, value: bytes, partition: int) -> Any:
+        append(partition, value)
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(SimpleNamespace(offset=offset))
+        return sent
+
+    waits: list[bytes] = []
+    monkeypatch.setattr(topics.Topic, "send", send)
+    monkeypatch.setattr(scoring.outbox, "put", lambda _, event: waits.append(event))
+    monkeypatch.setattr(scoring.outbox, "flush", lambda: None)
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    chunks.save(0, CHUNK.replace(scorer_refs=[ref], call_ids=["a", "b"]))
+    for number, call_id in enumerate(["a", "b"]):
+        parked = TaskParked(
+            project_id="p",
+            call_id=call_id,
+            scorer_ref=ref,
+            targets=[Target("r", 0, 0, number)],
+            at=1.0,
+            reason="waiting_for_call",
+            until=9e9,
+        )
+        append(0, ScoreEvents.join([parked.encode()]))
+    cancel = RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0)
+    controls.save(0, cancel, 0)
+    done = asyncio.Event()
+    scoring.steering.obey(0, "r", 1, done.set)
+    async with asyncio.timeout(10):
+        while len(waits) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not done.is_set()
+        assert len(list(tasks.parked(0))) == 2  # which a kill would leave so
+        append(0, ScoreEvents.join(waits))
+        await done.wait()
+    assert list(tasks.parked(0)) == []
+    scoring._forget_all()
