@@ -29,7 +29,7 @@ from app.usage import Usage
 from tables import in_flight, pauses, spending
 
 _ASK_AGAIN = 0.5  # seconds
-_FORGET = 60.0  # seconds without a task of a scorer after which its budget is no longer followed
+_FORGET = 60.0  # seconds after which the budget of a scorer is no longer followed, if no task of it waits or runs
 _LAST = 64  # recent attempts, of which the dearest counts
 _COST_UNKNOWN = "nobody tells what it cost today"
 
@@ -125,7 +125,7 @@ class Budgets:
         known.held -= usage.cost + usage.unknown_cost * self._dearest(scorer)
 
     async def run(self) -> None:
-        """Ask all workers again and again what was spent, for ever, as long as tasks of a capped scorer wait."""
+        """Ask all workers again and again what was spent, for ever, as long as tasks of a capped scorer wait or run."""
         while True:
             await self._wanted.wait()
             with suppress(cluster.Unavailable):
@@ -146,7 +146,11 @@ class Budgets:
 
     def _forget(self) -> None:
         now = time.monotonic()
-        self._known = {scorer: known for scorer, known in self._known.items() if known.wanted_at + _FORGET > now}
+        self._known = {
+            scorer: known
+            for scorer, known in self._known.items()
+            if known.wanted_at + _FORGET > now or in_flight.of_scorer(*scorer)
+        }
         if not self._known:
             self._wanted.clear()
 

@@ -11,7 +11,7 @@ from app import cluster, topics
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
 from app.usage import Usage
-from tables import pauses, spending
+from tables import in_flight, pauses, spending
 
 PROJECT, CAP, USD = "acme/judging", 100, 10**12
 UNPRICED = Usage(requests=1, unpriced=1)
@@ -162,6 +162,19 @@ async def test_what_may_begin_is_taken_to_cost_what_the_dearest_of_the_last_atte
         budgets.charge(PROJECT, bound.ref, cost(0.1))
     await budgets.ask()
     assert budgets.room(PROJECT, bound) > CAP
+
+
+async def test_what_runs_stays_reserved_when_no_other_task_has_waited_for_long(
+    budgets: Budgets, bound: BoundScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, running = (PROJECT, bound.ref), 5  # of 1 USD each
+    monkeypatch.setattr(in_flight, "of_scorer", lambda *_: running)
+    monkeypatch.setattr("agents.budgets._FORGET", 0.0)
+    await budgets.ask()
+    assert spending.held(0, [where])[0] >= 5 * USD
+    running = 0
+    await budgets.ask()
+    assert spending.held(0, [where]) == [0]
 
 
 async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dearest_of_the_last_attempts(
