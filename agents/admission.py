@@ -34,14 +34,18 @@ _UNASKED = frozenset(
 
 
 class Permit:
-    """Lets one attempt through a gate. The first `release` or `abandon` gives it back; later ones do nothing."""
+    """Lets one attempt through a gate (None: through one without limits).
 
-    __slots__ = ("_counted", "_gate", "_probe")
+    The first `release`, `abandon` or `return_unused` gives it back; later ones do nothing.
+    """
 
-    def __init__(self, gate: "Gate", probe: bool, counted: int) -> None:
-        self._gate: Gate | None = gate
+    __slots__ = ("_counted", "_gate", "_probe", "_tokens")
+
+    def __init__(self, gate: "Gate | None", probe: bool, counted: int, tokens: float = 0.0) -> None:
+        self._gate = gate
         self._probe = probe
         self._counted = counted
+        self._tokens = tokens
 
     def release(self, error: ScorerError | None) -> bool:
         """End the attempt. True if the failure should not count against the task, because other tasks fail as well."""
@@ -57,6 +61,11 @@ class Permit:
         """End the attempt without an outcome that says anything about the provider."""
         if (gate := self._take_gate()) is not None:
             gate.abandoned(self._probe)
+
+    def return_unused(self) -> None:
+        """End the attempt, for which nobody had to be asked: it does not count in any limit."""
+        if (gate := self._take_gate()) is not None:
+            gate.unused(self._probe, self._tokens)
 
     def _take_gate(self) -> "Gate | None":
         gate, self._gate = self._gate, None
@@ -105,7 +114,7 @@ class Gate:
         tokens, now = call_bytes / BYTES_A_TOKEN + self.answer_tokens, limits.now()
         for limiter in self._limiters:
             limiter.take(tokens, now)
-        return Permit(self, self._breaker.enter(), counted)
+        return Permit(self, self._breaker.enter(), counted, tokens)
 
     def succeeded(self, probe: bool) -> None:
         for limiter in self._limiters:
@@ -134,6 +143,12 @@ class Gate:
         self._breaker.abandon(probe)
         self._wake()
 
+    def unused(self, probe: bool, tokens: float) -> None:
+        for limiter in self._limiters:
+            limiter.give_back_unused(tokens, limits.now())
+        self._breaker.abandon(probe)
+        self._wake()
+
     def failure(self, error: ScorerError) -> Failure:
         """The kind of failure. A scorer with a provider that timed out was most likely waiting for the provider."""
         if isinstance(error, ScorerTimeout) and self._asks:
@@ -146,8 +161,7 @@ class _Unlimited(Gate):
 
     def __init__(self) -> None:
         super().__init__(Breaker(""), Limiter(Limits()), None, lambda: None)
-        self._permit = Permit(self, False, 0)
-        self._permit.abandon()
+        self._permit = Permit(None, False, 0)
 
     def room(self) -> int:
         return PLENTY

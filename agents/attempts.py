@@ -109,7 +109,7 @@ class Attempts:
         try:
             cached = await self._cached_judgement(entry.task, attempt)
             if cached is not None:
-                permit.abandon()  # nobody was asked, so it does not show that the provider answers
+                permit.return_unused()  # nobody was asked, so it does not show that the provider answers
                 return cached
             on_request = partial(self._hold_back, entry, attempt)
             call, timeout = attempt.call_row["call"], self._timeout_of(attempt)

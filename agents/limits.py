@@ -94,15 +94,16 @@ class Limiter:
     def take(self, tokens: float, now: float) -> None:
         """An attempt starts."""
         self.held += 1
-        share = self.share * self._factor
-        if self._requests is not None:
-            self._requests.take(1, share, now)
-        if self._tokens is not None:
-            self._tokens.take(tokens, share, now)
+        self._count(1, tokens, now)
 
     def give_back(self) -> None:
         """An attempt has ended."""
         self.held -= 1
+
+    def give_back_unused(self, tokens: float, now: float) -> None:
+        """An attempt has ended, and nobody was asked, so it does not count."""
+        self.held -= 1
+        self._count(-1, -tokens, now)
 
     def refused(self, retry_after: float | None, now: float) -> None:
         """An attempt was refused as one too many; none starts until `retry_after` seconds have passed."""
@@ -119,6 +120,13 @@ class Limiter:
         if self._factor < 1.0 and now >= self._raised_at + SIGNAL:
             self._raised_at = now
             self._factor = min(1.0, self._factor + RECOVERY)
+
+    def _count(self, requests: int, tokens: float, now: float) -> None:
+        share = self.share * self._factor
+        if self._requests is not None and share > 0:
+            self._requests.take(requests, share, now)
+        if self._tokens is not None and share > 0:
+            self._tokens.take(tokens, share, now)
 
     def _at_once(self) -> int:
         most = self.limits.concurrency

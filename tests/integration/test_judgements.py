@@ -26,6 +26,9 @@ def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) 
     other = publish(service, "other", policy={"cache": True})
     more = judged(service, ["two", "TRICK refuses"], other, prefix="more")
     assert (more["tasks"]["succeeded"], more["cost"]["requests"]) == (1, 1)
+    # However many they are, they take none of a limit.
+    limited = publish(service, "limited", policy={"cache": True, "requests_per_minute": 1})
+    assert judged(service, ["one"] * 20, limited, prefix="many")["cost"] is None
     # Another scale or model is another question, and who does not want it is not given it.
     asked = len(judge.bodies)
     judged(service, ["one"], publish(service, "model", policy={"cache": True}, model="judge-2"), prefix="model")

@@ -58,7 +58,7 @@ class Gate:
     """Counts how often an attempt behind it has ended, and how often without an outcome."""
 
     def __init__(self) -> None:
-        self.ends = self.abandons = 0
+        self.ends = self.abandons = self.unused_ends = 0
         self.failures: list[ScorerError] = []
 
     def failed(self, error: ScorerError, probe: bool, counted: int) -> bool:
@@ -70,6 +70,9 @@ class Gate:
 
     def abandoned(self, probe: bool) -> None:
         self.abandons += 1
+
+    def unused(self, probe: bool, tokens: float) -> None:
+        self.unused_ends += 1
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +126,7 @@ async def test_an_attempt_that_is_cancelled_gives_its_gate_back_once(scene: Scen
     assert (scene.runner.cancelled, gate.abandons, gate.ends) == ([0], 1, 0)
 
 
-async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked(
+async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked_and_takes_none_of_its_limits(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def known(*_: object) -> bytes:
@@ -134,7 +137,7 @@ async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked(
     entry, gate = scene.start()
     while not scene.told:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    assert (scene.told, gate.abandons, gate.ends) == ([(entry, b"1")], 1, 0)
+    assert (scene.told, gate.unused_ends, gate.abandons, gate.ends) == ([(entry, b"1")], 1, 0, 0)
 
 
 async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(scene: Scene) -> None:

@@ -63,6 +63,20 @@ def test_there_is_room_when_it_says_that_it_is_ready() -> None:
         now = ready
 
 
+def test_an_attempt_for_which_nobody_was_asked_leaves_its_place_to_another() -> None:
+    limiter = Limiter(Limits(requests_per_minute=60, tokens_per_minute=600, concurrency=1))
+    for _ in range(100):
+        limiter.take(600, 0.0)
+        assert limiter.room(0.0) == 0
+        limiter.give_back_unused(600, 0.0)
+        assert limiter.room(0.0) == 1
+    limiter.give_back_unused(0, 5.0)  # and leaves no more than that one
+    limiter.take(0, 5.0)
+    assert limiter.room(5.5) == 0
+    limiter.share = 0.0
+    limiter.give_back_unused(0, 5.0)
+
+
 def test_so_many_at_once_and_no_more() -> None:
     limiter = Limiter(Limits(concurrency=10), share=0.5)
     assert limiter.room(0) == 5
