@@ -224,9 +224,8 @@ class ScorerLanes:
         """Up to `most` tasks of the lane whose turn it is."""
         self._new_was_last = bool(self._new) and not (self._new_was_last and self._old)
         lanes = self._new if self._new_was_last else self._old
-        where, lane = next(iter(lanes.items()))
-        taken = lane.take(most)  # it keeps its place meanwhile: a chunk that settles may add to it
-        lanes.pop(where, None)
+        where, lane = lanes.popitem(last=False)
+        taken = lane.take(most)
         if not lane.empty:
             self._old[where] = lane
         return taken

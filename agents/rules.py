@@ -22,7 +22,7 @@ from app.rules import is_sampled, matches
 from app.settings import get_settings
 from app.slices import Turns
 from tables import calls, chunks, controls
-from tables import rules as table
+from tables import rules as rules_table
 from tables.at import At
 
 # Seconds that a rule waits for more calls: the longer the more chunks an hour has, so that calls that trickle in do not
@@ -36,7 +36,7 @@ _PERIOD = 3600.0  # seconds of logged calls that one request takes
 class _Match:
     """A call that a rule means, as the revision in force decided."""
 
-    revision: table.Revision
+    revision: rules_table.Revision
     call_id: str
     sampled: bool
     opened: float  # since when its request takes calls
@@ -73,7 +73,7 @@ class Rules:
         """Apply the rules to a call whose record made `row`; `done` is called once what they decided is durable."""
         is_judged = row["offset"] == at.offset and _is_whole(event, row)
         if not is_judged or (
-            at.partition in self._knows_rules and not table.of_project(at.partition, event.project_id)
+            at.partition in self._knows_rules and not rules_table.of_project(at.partition, event.project_id)
         ):
             done()
         elif at.partition in self._open:
@@ -94,7 +94,7 @@ class Rules:
         turns = Turns()
         for _ in range(len(early)):
             at, project_id, call_id, done = early.popleft()
-            if table.of_project(partition, project_id):
+            if rules_table.of_project(partition, project_id):
                 early.append((at, project_id, call_id, done))
             else:
                 done()
@@ -113,7 +113,7 @@ class Rules:
         self._open.clear()
         self._early.clear()
         self._queues.clear()
-        table.forget()
+        rules_table.forget()
 
     async def _apply_early(self, partition: int, early: "deque[_Early]") -> None:
         turns = Turns()
@@ -126,11 +126,11 @@ class Rules:
 
     def _apply(self, at: At, call: dict[str, Any], project_id: str, call_id: str, done: Callable[[], None]) -> None:
         matched = []
-        for rule in table.of_project(at.partition, project_id):
+        for rule in rules_table.of_project(at.partition, project_id):
             revision = rule.at(at.logged_at)
             if revision is None or revision.status != "active" or not matches(revision.where, call):
                 continue
-            if table.decision(at.partition, revision.rule_id, call_id) is None:
+            if rules_table.decision(at.partition, revision.rule_id, call_id) is None:
                 matched.append(revision)
         if not matched:
             done()
@@ -186,7 +186,7 @@ def _first_of_one_request(pending: list[_Match]) -> list[_Match]:
 
 def _linger(partition: int, first: _Match) -> float:
     """Seconds to wait for more calls after the first."""
-    known = table.load_request(partition, _request_id(partition, first)) or table.Request()
+    known = rules_table.load_request(partition, _request_id(partition, first)) or rules_table.Request()
     # The watchdog takes a partition for stuck whose records are not acknowledged for too long.
     longest = min(_LONGEST_LINGER, get_settings().stuck_after / 4)
     return min(longest, _FIRST_LINGER + _LINGER_PER_CHUNK * known.chunks)
@@ -204,7 +204,7 @@ def _request_id(partition: int, match: _Match) -> str:
 
 def _next_number(partition: int, request_id: str) -> int:
     """The number of a request's next chunk in a partition, which no other partition gives out."""
-    known = table.load_request(partition, request_id) or table.Request()
+    known = rules_table.load_request(partition, request_id) or rules_table.Request()
     return known.chunks * topics.partitions() + partition
 
 
@@ -217,7 +217,7 @@ async def _write(partition: int, batch: list[_Match]) -> None:
     revision, opened = batch[0].revision, batch[0].opened
     request_id = _request_id(partition, batch[0])
     while True:
-        left = [match for match in batch if table.decision(partition, revision.rule_id, match.call_id) is None]
+        left = [match for match in batch if rules_table.decision(partition, revision.rule_id, match.call_id) is None]
         if not left:
             return
         number = _next_number(partition, request_id)

@@ -289,7 +289,7 @@ class Scoring:
     def unparked(self, key: bytes) -> None:
         """A parked task has ended: start those with more targets than it had room for, unless they were cancelled."""
         for task in self._overflow.pop(key, ()):
-            if _is_queued(task):
+            if progress.is_wanted(task.partition, task.targets[0]):
                 self.start(task)
 
     # --- partitions come and go ---
@@ -379,12 +379,6 @@ class Scoring:
         if self.attempts.writable.is_set():
             self.outbox.end_turn()
         self.runner.flush()
-
-
-def _is_queued(task: Task) -> bool:
-    """Whether a task that is not parked is still to be scored for its request."""
-    target = task.targets[0]
-    return progress.load(task.partition, *target[:3]).wants(target.call, target.opened)
 
 
 def _description(attempt: Attempt) -> dict[str, Any]:

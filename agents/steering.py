@@ -227,10 +227,7 @@ def _is_for(targets: list[Target], request_id: str) -> bool:
 def _unwanted(partition: int, request_id: str, targets: list[Target]) -> list[Target]:
     """Those targets that the request has cancelled, or had before it was retried."""
     return [
-        target
-        for target in targets
-        if target.request_id == request_id
-        and not progress.load(partition, *target[:3]).wants(target.call, target.opened)
+        target for target in targets if target.request_id == request_id and not progress.is_wanted(partition, target)
     ]
 
 

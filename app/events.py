@@ -180,7 +180,7 @@ class TaskEvent(Event):
     at: float
     earlier: Usage | None = None  # by earlier attempts of this round; None if no provider was asked
     spent: Usage | None = None  # by the attempt whose outcome this is
-    day: int | None = None  # that an attempt with `ProviderAsked` counts for: when it began, Unix seconds
+    day: int | None = None  # when the day began on which `spent` counts, Unix seconds; None if nobody was asked
 
 
 ParkReason = Literal["waiting_for_call", "scorer_version_unavailable"]

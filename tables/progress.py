@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from app import ids
+from app.events import Target
 from app.usage import AMOUNTS, Usage
 from tables.base import Rows, Table
 
@@ -132,6 +133,11 @@ def scorer_of(key: bytes) -> int:
 
 def load(partition: int, request_id: str, chunk: int, scorer: int) -> Row:
     return table.load(partition, key(request_id, chunk, scorer), decode) or Row()
+
+
+def is_wanted(partition: int, target: Target) -> bool:
+    """Whether the task of a target is still to be done for its request."""
+    return load(partition, *target[:3]).wants(target.call, target.opened)
 
 
 def encode_all(rows: Mapping[tuple[str, int, int], Row], offset: int) -> Rows:
