@@ -89,13 +89,8 @@ class Chat:
         return Answer(text, refusal if isinstance(refusal, str) else None, finish)
 
     def _count(self, model: str, usage: Any) -> None:
-        usage = usage if isinstance(usage, dict) else {}
         price = self._provider.prices.get(model)
-        report().asked(
-            _tokens(usage.get("prompt_tokens")),
-            _tokens(usage.get("completion_tokens")),
-            None if price is None else (price.input, price.output),
-        )
+        report().asked(*_usage(usage), None if price is None else (price.input, price.output))
 
 
 def _text(content: Any) -> str:
@@ -105,6 +100,18 @@ def _text(content: Any) -> str:
     if content is not None and not isinstance(content, str):
         raise TypeError
     return content or ""
+
+
+def _usage(usage: Any) -> tuple[int | None, int | None]:
+    """Input and output tokens; None where they are not given."""
+    if not isinstance(usage, dict):
+        return None, None
+    asked, answered = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    total = _tokens(usage.get("total_tokens"))
+    if asked is not None and total is not None:
+        # xAI and some gateways to Gemini count reasoning in the total alone, but bill it as output.
+        answered = max(answered or 0, total - asked) or answered
+    return asked, answered
 
 
 def _tokens(value: Any) -> int | None:

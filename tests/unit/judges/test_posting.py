@@ -12,25 +12,9 @@ from yarl import URL
 from app.judges.posting import MAX_BYTES, BrokenOff, Poster, proxy_for
 from app.scorers import Failure, NoJudgement
 
+from .answering import Asked, answering
+
 HUGE = "x" * (MAX_BYTES + 1)
-
-
-@asynccontextmanager
-async def answering(answer: Callable[[], web.Response]) -> AsyncIterator[URL]:
-    """A server that gives this answer."""
-
-    async def handler(_: web.Request) -> web.Response:
-        return answer()
-
-    app = web.Application()
-    app.router.add_post("/", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield URL(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -42,7 +26,7 @@ async def poster() -> AsyncIterator[Poster]:
         await made.close()
 
 
-async def refusal(answer: Callable[[], web.Response], key: str | None = None) -> NoJudgement:
+async def refusal(answer: Callable[[Asked], web.Response], key: str | None = None) -> NoJudgement:
     async with answering(answer) as url, poster() as asks:
         with pytest.raises(NoJudgement) as refused:
             await asks.post(url, {}, {}, key)
@@ -51,33 +35,33 @@ async def refusal(answer: Callable[[], web.Response], key: str | None = None) ->
 
 @pytest.mark.parametrize("status", [200, 201])
 async def test_what_is_answered_with_a_success_is_the_answer(status: int) -> None:
-    async with answering(lambda: web.Response(status=status, text="so")) as url, poster() as asks:
+    async with answering(lambda _: web.Response(status=status, text="so")) as url, poster() as asks:
         assert await asks.post(url, {}, {}, None) == b"so"
 
 
 async def test_of_an_error_the_status_counts_however_large_its_page_is() -> None:
-    error = await refusal(lambda: web.Response(status=503, text=HUGE, headers={"Retry-After": "7"}))
+    error = await refusal(lambda _: web.Response(status=503, text=HUGE, headers={"Retry-After": "7"}))
     assert (error.type, error.failure, error.retry_after) == ("provider_unavailable", Failure.UNAVAILABLE, 7)
 
 
 async def test_an_answer_that_is_too_large_is_none() -> None:
-    assert (await refusal(lambda: web.Response(text=HUGE))).type == "answer_too_large"
+    assert (await refusal(lambda _: web.Response(text=HUGE))).type == "answer_too_large"
 
 
 @pytest.mark.parametrize(
     "body", ['{"error": {"message": "it loads"}}', '{"error": "it loads"}', '{"message": "it loads", "code": 1}']
 )
 async def test_the_words_of_an_error_are_found_in_whatever_shape_it_has(body: str) -> None:
-    assert (await refusal(lambda: web.Response(status=400, text=body))).message == "it answered 400: it loads"
+    assert (await refusal(lambda _: web.Response(status=400, text=body))).message == "it answered 400: it loads"
 
 
 @pytest.mark.parametrize("body", ["[]", "no", '{"error": {"message": 1}}', '{"error": [1]}', ""])
 async def test_an_error_without_words_is_told_by_its_status(body: str) -> None:
-    assert (await refusal(lambda: web.Response(status=400, text=body))).message == "it answered 400"
+    assert (await refusal(lambda _: web.Response(status=400, text=body))).message == "it answered 400"
 
 
 async def test_a_key_that_no_header_can_carry_is_no_answer_and_is_not_shown() -> None:
-    error = await refusal(web.Response, key="secret\n")
+    error = await refusal(lambda _: web.Response(), key="secret\n")
     assert (error.type, "secret" in error.message) == ("provider_unreachable", False)
 
 

@@ -1,0 +1,60 @@
+"""What is made of the answers of endpoints that follow OpenAI's contract in their own way."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from app.judges.chat import Chat
+from app.providers import Price, Provider
+from app.scorers import Report
+from app.scorers.report import current
+
+from .answering import Asked, answering
+
+ASKED = [{"role": "system", "content": "Judge."}, {"role": "user", "content": "this"}]
+
+
+def completion(content: str | None = "so", **more: Any) -> web.Response:
+    """An answer of a model."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    return web.json_response({"object": "chat.completion", "model": "m", "choices": [choice], **more})
+
+
+@asynccontextmanager
+async def chat(answer: Callable[[Asked], web.Response], **provider: Any) -> AsyncIterator[Chat]:
+    """A client of an endpoint that answers so."""
+    async with answering(answer) as url:
+        asks = Chat("local", Provider.model_validate({"base_url": f"{url}v1", **provider}))
+        try:
+            yield asks
+        finally:
+            await asks._poster.close()
+
+
+@pytest.mark.parametrize(
+    ("usage", "output_tokens", "unpriced"),
+    [
+        ({"completion_tokens": 10, "total_tokens": 110}, 10, 0),
+        ({"completion_tokens": 10, "total_tokens": 1110}, 1010, 0),
+        ({"completion_tokens": 10}, 10, 0),
+        ({"completion_tokens": 10, "total_tokens": 5}, 10, 0),
+        ({"completion_tokens": 10, "total_tokens": "many"}, 10, 0),
+        ({"completion_tokens": 0, "total_tokens": 100}, 0, 0),
+        ({"total_tokens": 110}, 10, 0),
+        ({"total_tokens": 100}, 0, 1),
+    ],
+)
+async def test_reasoning_that_an_endpoint_counts_in_the_total_alone_is_paid_for_as_output(
+    usage: dict[str, Any], output_tokens: int, unpriced: int
+) -> None:
+    report = Report()
+    current.set(report)
+    async with chat(
+        lambda _: completion(usage={"prompt_tokens": 100, **usage}), prices={"m": Price(input=1, output=10)}
+    ) as asks:
+        await asks.ask("m", ASKED, None, {})
+    assert (report.input_tokens, report.output_tokens, report.unpriced) == (100, output_tokens, unpriced)
+    assert report.cost == (0 if unpriced else (100 + 10 * output_tokens) * 1_000_000)
