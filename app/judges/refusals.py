@@ -29,7 +29,7 @@ def refused(who: str, error: Any, status: int, words: object, key: str | None) -
     message = f"{who} answered {status}{detail}"
     if key:
         message = message.replace(key, "…")
-    type_ = _TYPES.get(failure, "provider_refused")
+    type_ = "provider_payment_required" if status == 402 else _TYPES.get(failure, "provider_refused")
     found = Refused(type_, message[:_MESSAGE_CHARACTERS], failure, retry_after=retry_after)
     found.status = status
     return found

@@ -22,11 +22,12 @@ class Failure(StrEnum):
     POSTPONED = "postponed"  # it may succeed later: the scorer asked for that, or another run cut this one off
     THROTTLED = "throttled"  # it may succeed later: the provider has said so
     UNAVAILABLE = "unavailable"  # it may succeed once the provider is available again
-    UNAUTHORIZED = "unauthorized"  # none will succeed until somebody corrects the credentials
+    UNAUTHORIZED = "unauthorized"  # none will succeed until somebody corrects the credentials, or pays
 
 
 _BY_STATUS = {
     401: Failure.UNAUTHORIZED,
+    402: Failure.UNAUTHORIZED,
     403: Failure.UNAUTHORIZED,
     408: Failure.TRANSIENT,
     409: Failure.TRANSIENT,

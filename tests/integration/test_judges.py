@@ -81,6 +81,7 @@ def test_an_error_that_may_pass_waits_with_its_reason_and_then_succeeds(judging:
             (500, "retrying", "provider_unavailable"),
             (503, "retrying", "provider_unavailable"),
             (401, "paused", "provider_unauthorized: provider local answered 401"),
+            (402, "paused", "provider_payment_required: provider local answered 402"),
             (403, "paused", "provider_unauthorized: provider local answered 403"),
         ]
     ):

@@ -23,6 +23,7 @@ Bind = Callable[..., BoundScorer]
 STATUSES = {
     400: Failure.TERMINAL,
     401: Failure.UNAUTHORIZED,
+    402: Failure.UNAUTHORIZED,
     403: Failure.UNAUTHORIZED,
     404: Failure.TERMINAL,
     408: Failure.TRANSIENT,
