@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import orjson
 from yarl import URL
 
+from app.judges.http_errors import HttpError
 from app.judges.posting import BrokenOff, Poster, proxy_for
-from app.judges.refusals import Refused
 from app.providers import Provider
 from app.scorers import MOST_TOKENS, Failure, NoJudgement, report
 from app.settings import SettingsError, get_settings
@@ -49,7 +49,7 @@ class Chat:
             return await self._post(body)
         try:
             return await self._post({**body, "response_format": form})
-        except Refused as error:
+        except HttpError as error:
             if error.status not in _NO_SUCH_FIELD:
                 raise
         # Each endpoint words this refusal in its own way: try without, to see whether it was that.

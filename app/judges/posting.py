@@ -8,7 +8,7 @@ import orjson
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from app.judges.refusals import refused
+from app.judges.http_errors import http_error
 from app.scorers import Failure, NoJudgement
 
 MAX_BYTES = 1024**2  # of an answer
@@ -32,7 +32,7 @@ class Poster:
     async def post(self, url: URL, body: object, headers: Mapping[str, str], key: str | None) -> bytes:
         """The body of a 2xx answer. The limits of providers and scorers bound the number of connections.
 
-        Raises NoJudgement: Refused for any other status, BrokenOff, and if no connection is made, or the answer is
+        Raises NoJudgement: HttpError for any other status, BrokenOff, and if no connection is made, or the answer is
         larger than `MAX_BYTES`.
         """
         sent = {"Content-Type": "application/json", **headers}
@@ -51,7 +51,7 @@ class Poster:
         if not _is_fine(answer):
             status = answer.status
             failure = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=answer.headers)
-            raise refused(self._who, failure, status, _words(raw), key)
+            raise http_error(self._who, failure, status, raw, [key] if key else [])
         return raw
 
     async def close(self) -> None:
@@ -111,13 +111,3 @@ def _cause(error: Exception) -> str:
 
 def _is_fine(answer: aiohttp.ClientResponse) -> bool:
     return 200 <= answer.status < 300
-
-
-def _words(raw: bytes) -> object:
-    """The message of an error: `{"error": {"message": …}}`, as of OpenAI, or without one or the other level."""
-    try:
-        answer = orjson.loads(raw)
-        error = answer.get("error", answer)
-    except (ValueError, AttributeError):
-        return None
-    return error.get("message") if isinstance(error, dict) else error

@@ -49,15 +49,36 @@ async def test_an_answer_that_is_too_large_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ['{"error": {"message": "it loads"}}', '{"error": "it loads"}', '{"message": "it loads", "code": 1}']
+    "body",
+    [
+        '{"error": {"message": "it loads"}}',
+        '{"error": "it loads"}',
+        '{"message": "it loads", "code": 1}',
+        '[{"error": {"code": 503, "message": "it loads"}}]',
+        '{"detail": "it loads"}',
+        "it loads",
+        " it\r\n\x1b\u202eloads\x00\n",
+    ],
 )
 async def test_the_words_of_an_error_are_found_in_whatever_shape_it_has(body: str) -> None:
     assert (await refusal(lambda _: web.Response(status=400, text=body))).message == "it answered 400: it loads"
 
 
-@pytest.mark.parametrize("body", ["[]", "no", '{"error": {"message": 1}}', '{"error": [1]}', ""])
+@pytest.mark.parametrize("body", ['{"error": {"message": 1}}', '{"error": [1]}', '{"detail": [{"msg": "no"}]}', "[]"])
+async def test_an_error_of_an_unknown_shape_is_shown_as_it_is(body: str) -> None:
+    assert (await refusal(lambda _: web.Response(status=400, text=body))).message == f"it answered 400: {body}"
+
+
+@pytest.mark.parametrize("body", ["", " ", "\n<!DOCTYPE html><html>busy</html>", '{"error": "<html>busy</html>"}'])
 async def test_an_error_without_words_is_told_by_its_status(body: str) -> None:
     assert (await refusal(lambda _: web.Response(status=400, text=body))).message == "it answered 400"
+
+
+async def test_an_error_is_cut_and_never_shows_the_key() -> None:
+    text = "x" * 400 + " " * 3_590 + "sk-0123456789abcdef " + "x" * 500_000
+    message = (await refusal(lambda _: web.Response(status=400, text=text), key="sk-0123456789abcdef")).message
+    assert len(message) <= 500
+    assert "sk-" not in message
 
 
 async def test_a_key_that_no_header_can_carry_is_no_answer_and_is_not_shown() -> None:
@@ -91,7 +112,7 @@ async def test_a_connection_that_breaks_once_the_question_was_read_may_have_cost
 
 async def test_an_error_whose_page_breaks_off_is_told_by_its_status() -> None:
     error = await scripted(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\n{")
-    assert (error.type, error.message) == ("provider_unavailable", "it answered 503")
+    assert (error.type, error.message) == ("provider_unavailable", "it answered 503: {")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nobody.invalid"])
