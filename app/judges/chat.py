@@ -4,6 +4,7 @@ Contract: platform.openai.com/docs/api-reference/chat/create, as far as compatib
 client took more time for a request than the rest of a judgement (docs/dependencies.md).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ from app.settings import SettingsError, get_settings
 
 RAW_CHARACTERS = 4_000
 _NO_SUCH_FIELD = (400, 415, 422, 501)  # what endpoints answer to a `response_format` that they do not know
+_NO_SUCH_FORM = 2  # refusals; one may be of an answer that the endpoint could not make fit
 
 Message = dict[str, str]
+_Form = tuple[str, str]  # a model, and the type of a `response_format`
 
 
 class Answer(NamedTuple):
@@ -38,24 +41,32 @@ class Chat:
         self._provider = provider
         self._url = URL(f"{provider.base_url.rstrip('/')}/chat/completions")
         self._poster = Poster(f"provider {name}", proxy=proxy_for(self._url))
-        self._without_schema: set[str] = set()  # models whose endpoint refused `response_format`
+        self._accepted: set[_Form] = set()
+        self._refusals: Counter[_Form] = Counter()  # without which the request was answered
 
     async def ask(
         self, model: str, messages: list[Message], form: Mapping[str, Any] | None, parameters: Mapping[str, Any]
     ) -> Answer:
         """The answer of a model, in this `response_format` if the endpoint supports it. Raises NoJudgement."""
         body = {"model": model, "messages": messages, **parameters}
-        if form is None or model in self._without_schema:
+        if form is None or self._refuses(model, form):
             return await self._post(body)
         try:
-            return await self._post({**body, "response_format": form})
+            answer = await self._post({**body, "response_format": form})
+            self._accepted.add((model, form["type"]))
+            return answer
         except HttpError as error:
             if error.status not in _NO_SUCH_FIELD:
                 raise
         # Each endpoint words this refusal in its own way: try without, to see whether it was that.
         answer = await self._post(body)
-        self._without_schema.add(model)
+        self._refusals[model, form["type"]] += 1
         return answer
+
+    def _refuses(self, model: str, form: Mapping[str, Any]) -> bool:
+        """Whether the endpoint supports no such `response_format` with this model, as far as its answers show."""
+        asked = (model, form["type"])
+        return asked not in self._accepted and self._refusals[asked] >= _NO_SUCH_FORM
 
     async def _post(self, body: dict[str, Any]) -> Answer:
         # As late as possible, so that a kill rarely falls between this and the request.

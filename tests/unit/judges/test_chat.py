@@ -58,3 +58,40 @@ async def test_reasoning_that_an_endpoint_counts_in_the_total_alone_is_paid_for_
         await asks.ask("m", ASKED, None, {})
     assert (report.input_tokens, report.output_tokens, report.unpriced) == (100, output_tokens, unpriced)
     assert report.cost == (0 if unpriced else (100 + 10 * output_tokens) * 1_000_000)
+
+
+FORMS: dict[str, Any] = {type_: {"type": type_} for type_ in ("json_schema", "json_object")}
+
+
+async def test_structured_output_is_given_up_after_two_refusals_for_that_form_and_model_alone() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def answer(request: Asked) -> web.Response:
+        form = request.body.get("response_format", {}).get("type")
+        asked.append((request.body["model"], form))
+        refused = (request.body["model"], form) == ("small", "json_schema")
+        return web.json_response({"error": "unknown field"}, status=400) if refused else completion()
+
+    async with chat(answer) as asks:
+        for _ in range(3):
+            await asks.ask("small", ASKED, FORMS["json_schema"], {})
+        await asks.ask("small", ASKED, FORMS["json_object"], {})
+        await asks.ask("large", ASKED, FORMS["json_schema"], {})
+    without = ("small", None)
+    refused = ("small", "json_schema")
+    assert asked == [refused, without, refused, without, without, ("small", "json_object"), ("large", "json_schema")]
+
+
+async def test_structured_output_that_was_given_once_is_asked_for_however_often_it_fails() -> None:
+    statuses = iter([400, 200, 200, 400, 200, 400, 200, 400, 200])  # with a schema, and without after each 400
+    with_schema: list[bool] = []
+
+    def answer(request: Asked) -> web.Response:
+        with_schema.append("response_format" in request.body)
+        status = next(statuses)
+        return completion() if status == 200 else web.json_response({"error": "json_validate_failed"}, status=status)
+
+    async with chat(answer) as asks:
+        for _ in range(5):
+            await asks.ask("m", ASKED, FORMS["json_schema"], {})
+    assert with_schema == [True, False, True, True, False, True, False, True, False]
