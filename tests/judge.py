@@ -81,6 +81,8 @@ class Judge(OnThread):
                 self.hanging -= 1
         if self.takes:
             await asyncio.sleep(self.takes)
+        if not all(message["content"].strip() for message in body["messages"]):
+            return _error(400, "all messages must have non-empty content")
         text = judged(body)
         found = _TRICK.search(text)
         trick = found[1] if found else ""

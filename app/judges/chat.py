@@ -48,7 +48,7 @@ class Chat:
         self, model: str, messages: list[Message], form: Mapping[str, Any] | None, parameters: Mapping[str, Any]
     ) -> Answer:
         """The answer of a model, in this `response_format` if the endpoint supports it. Raises NoJudgement."""
-        body = {"model": model, "messages": messages, **parameters}
+        body = {"model": model, "messages": [_with_content(message) for message in messages], **parameters}
         if form is None or self._refuses(model, form):
             return await self._post(body)
         try:
@@ -111,6 +111,11 @@ def _text(content: Any) -> str:
     if content is not None and not isinstance(content, str):
         raise TypeError
     return content or ""
+
+
+def _with_content(message: Message) -> Message:
+    """The message, never empty: Anthropic and Mistral refuse a conversation with an empty answer."""
+    return message if message["content"].strip() else {**message, "content": "(nothing)"}
 
 
 def _usage(usage: Any) -> tuple[int | None, int | None]:

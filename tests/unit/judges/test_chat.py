@@ -60,6 +60,20 @@ async def test_reasoning_that_an_endpoint_counts_in_the_total_alone_is_paid_for_
     assert report.cost == (0 if unpriced else (100 + 10 * output_tokens) * 1_000_000)
 
 
+@pytest.mark.parametrize("empty", ["", " \n"])
+async def test_no_message_that_an_endpoint_is_sent_is_empty(empty: str) -> None:
+    bodies: list[Any] = []
+
+    def answer(request: Asked) -> web.Response:
+        bodies.append(request.body)
+        return completion()
+
+    repair = [{"role": "assistant", "content": empty}, {"role": "user", "content": "Answer again."}]
+    async with chat(answer) as asks:
+        await asks.ask("m", [*ASKED, *repair], None, {})
+    assert bodies[0]["messages"] == [*ASKED, {"role": "assistant", "content": "(nothing)"}, repair[1]]
+
+
 FORMS: dict[str, Any] = {type_: {"type": type_} for type_ in ("json_schema", "json_object")}
 
 
