@@ -21,6 +21,8 @@ RAW_CHARACTERS = 4_000
 _NO_SUCH_FIELD = (400, 415, 422, 501)  # what endpoints answer to a `response_format` that they do not know
 _NO_SUCH_FORM = 2  # refusals; one may be of an answer that the endpoint could not make fit
 
+_NO_TEMPERATURE = "; publish the judge with `parameters` that have no temperature, such as {}"
+
 Message = dict[str, str]
 _Form = tuple[str, str]  # a model, and the type of a `response_format`
 
@@ -76,6 +78,8 @@ class Chat:
         except BrokenOff:
             raise  # the request counts as unanswered
         except NoJudgement as error:
+            if isinstance(error, HttpError) and "temperature" in body and "temperature" in error.message:
+                error.message += _NO_TEMPERATURE
             if error.type == "answer_too_large":
                 self._count(body["model"], None)
             else:

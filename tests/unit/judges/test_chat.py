@@ -9,7 +9,7 @@ from aiohttp import web
 
 from app.judges.chat import Chat
 from app.providers import Price, Provider
-from app.scorers import Report
+from app.scorers import NoJudgement, Report
 from app.scorers.report import current
 
 from .answering import Asked, answering
@@ -58,6 +58,15 @@ async def test_reasoning_that_an_endpoint_counts_in_the_total_alone_is_paid_for_
         await asks.ask("m", ASKED, None, {})
     assert (report.input_tokens, report.output_tokens, report.unpriced) == (100, output_tokens, unpriced)
     assert report.cost == (0 if unpriced else (100 + 10 * output_tokens) * 1_000_000)
+
+
+async def test_where_a_model_takes_no_temperature_the_error_says_what_to_publish() -> None:
+    error = {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}
+    async with chat(lambda _: web.json_response(error, status=400)) as asks:
+        with pytest.raises(NoJudgement, match=r"with this model.; publish .* no temperature, such as {}$"):
+            await asks.ask("m", ASKED, FORMS["json_schema"], {"temperature": 0.0})
+        with pytest.raises(NoJudgement, match=r"with this model.$"):
+            await asks.ask("m", ASKED, FORMS["json_schema"], {})
 
 
 @pytest.mark.parametrize("empty", ["", " \n"])
