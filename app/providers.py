@@ -4,6 +4,8 @@
 base_url = "http://127.0.0.1:8000/v1"
 key = "LOCAL_API_KEY"                 # the environment variable that has the key
 limits = { concurrency = 20, requests_per_minute = 600, tokens_per_minute = 100000 }
+headers = { api-key = "LOCAL_GATEWAY_KEY" }   # further headers: the environment variables that have their values
+body = { chat_template_kwargs = { enable_thinking = false } }   # further fields of what judges send
 prices.small = { input = 0.1, output = 0.4 }   # of the model `small`: USD for a million tokens
 """
 
@@ -11,8 +13,18 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from yarl import URL
 
 
@@ -36,15 +48,20 @@ class Price(BaseModel):
 
 
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OUR_HEADERS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
+_OUR_FIELDS = frozenset({"messages", "model", "response_format", "stream"})
 
 
 class Provider(BaseModel):
-    """One provider. `key` names the environment variable that has its key."""
+    """One provider. `key` and `headers` name the environment variables that have their values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str
     key: str | None = None
+    headers: dict[str, str] = {}
+    body: dict[str, JsonValue] = {}
     limits: Limits = Limits()
     prices: dict[str, Price] = {}
 
@@ -63,10 +80,65 @@ class Provider(BaseModel):
             raise ValueError("key is the name of an environment variable, such as MY_KEY, and not the key itself")
         return text
 
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        names = [name.lower() for name in headers]
+        for name, variable in headers.items():
+            if not _HEADER.fullmatch(name) or name.lower() in _OUR_HEADERS or names.count(name.lower()) > 1:
+                raise ValueError(f"{name!r} cannot be the name of a header, or is given twice")
+            if not _VARIABLE.fullmatch(variable):
+                raise ValueError(f"{name} takes the name of an environment variable, and not the value itself")
+        return headers
+
+    @field_validator("body")
+    @classmethod
+    def _are_further_fields(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if not _OUR_FIELDS.isdisjoint(body):
+            raise ValueError(f"body cannot have {', '.join(sorted(_OUR_FIELDS & body.keys()))}, which callscore sets")
+        return body
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        if self.key is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("the key is sent as the header Authorization, so give only one of the two")
+        for variable in self.variables.values():
+            value = _value(variable) or ""
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the environment variable {variable} has characters that no header can carry")
+        return self
+
     @property
     def api_key(self) -> str | None:
         """The key itself; None if there is none."""
-        return None if self.key is None else os.environ.get(self.key)
+        return None if self.key is None else _value(self.key)
+
+    @property
+    def header_values(self) -> dict[str, str]:
+        """The headers with their values, without those whose variable is not set."""
+        values = {name: _value(variable) for name, variable in self.headers.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables by what they are for: `a key`, `the header …`."""
+        headers = {f"the header {name}": variable for name, variable in self.headers.items()}
+        return headers if self.key is None else {"a key": self.key, **headers}
+
+    @property
+    def unset(self) -> dict[str, str]:
+        """Those of the variables that are not set."""
+        return {what: variable for what, variable in self.variables.items() if _value(variable) is None}
+
+    def url(self, path: str) -> URL:
+        """The URL of a path below `base_url`, with the query of `base_url`."""
+        base = URL(self.base_url)
+        return base.with_path(f"{base.raw_path.rstrip('/')}/{path}", encoded=True, keep_query=True)
+
+
+def _value(variable: str) -> str | None:
+    # Secrets that are kept in files often end with a newline.
+    return os.environ.get(variable, "").strip() or None
 
 
 _providers = TypeAdapter(dict[str, Provider])

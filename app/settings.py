@@ -220,9 +220,9 @@ class Settings(BaseSettings):
         return url_of(host_if_any if binds_all else self.web_host, self.web_port)
 
     @property
-    def missing_keys(self) -> dict[str, str]:
-        """The variables of API keys that are not set, by provider."""
-        return {name: found.key for name, found in self.providers.items() if found.key and not found.api_key}
+    def unset_keys(self) -> list[tuple[str, str, str]]:
+        """What providers are called without: provider, `a key` or `the header …`, and the variable that is not set."""
+        return [(name, *unset) for name, provider in self.providers.items() for unset in provider.unset.items()]
 
     @property
     def kafka_servers(self) -> list[str]:
@@ -276,7 +276,7 @@ def _host(entry: str) -> str:
 def unknown_variables(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     """The names that look like a misspelled setting, each with the setting it resembles."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    others = _CLIENT_VARIABLES | {provider.key for provider in settings.providers.values() if provider.key}
+    others = _CLIENT_VARIABLES.union(*(provider.variables.values() for provider in settings.providers.values()))
     found = {}
     for name in sorted(set(names) - known - others):
         similar = get_close_matches(name, known, 1, cutoff=0.85) if name.startswith(PREFIX) else []

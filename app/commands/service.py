@@ -80,8 +80,8 @@ def _greet(settings: Settings) -> None:
             "CALLSCORE_API_KEYS is not set: anyone on this machine can use the service, other machines cannot."
         )
     lines.extend(
-        f"The provider {name} is used without a key until {variable} is set."
-        for name, variable in settings.missing_keys.items()
+        f"The provider {name} is used without {what} until {variable} is set."
+        for name, what, variable in settings.unset_keys
     )
     lines.extend(
         f"{name} is not a setting and is ignored. Did you mean {similar}?"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
-from yarl import URL
 
 from app.judges.http_errors import HttpError
 from app.judges.posting import BrokenOff, Poster, proxy_for
@@ -41,8 +40,8 @@ class Chat:
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
         self._provider = provider
-        self._url = URL(f"{provider.base_url.rstrip('/')}/chat/completions")
-        self._poster = Poster(f"provider {name}", proxy=proxy_for(self._url))
+        self._url = provider.url("chat/completions")
+        self._poster = Poster(f"provider {name}", proxy=proxy_for(self._url), headers=provider.header_values)
         self._accepted: set[_Form] = set()
         self._refusals: Counter[_Form] = Counter()  # without which the request was answered
 
@@ -74,7 +73,7 @@ class Chat:
         # As late as possible, so that a kill rarely falls between this and the request.
         await report().asking()
         try:
-            content = await self._poster.post(self._url, body, {}, self._provider.api_key)
+            content = await self._poster.post(self._url, {**self._provider.body, **body}, {}, self._provider.api_key)
         except BrokenOff:
             raise  # the request counts as unanswered
         except NoJudgement as error:

@@ -22,9 +22,16 @@ class BrokenOff(NoJudgement):
 class Poster:
     """Connections of this process to an endpoint. `who` is its name in errors."""
 
-    def __init__(self, who: str, resolver: AbstractResolver | None = None, proxy: str | None = None) -> None:
-        """`resolver` resolves names of hosts, aiohttp's own by default."""
+    def __init__(
+        self,
+        who: str,
+        resolver: AbstractResolver | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`resolver` resolves names of hosts, aiohttp's own by default. `headers` of all requests are secret."""
         self._who = who
+        self._headers = headers or {}
         self._resolver = resolver
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
@@ -35,7 +42,7 @@ class Poster:
         Raises NoJudgement: HttpError for any other status, BrokenOff, and if no connection is made, or the answer is
         larger than `MAX_BYTES`.
         """
-        sent = {"Content-Type": "application/json", **headers}
+        sent = {"Content-Type": "application/json", **self._headers, **headers}
         if key:
             sent["Authorization"] = f"Bearer {key}"
         data = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -51,8 +58,12 @@ class Poster:
         if not _is_fine(answer):
             status = answer.status
             failure = aiohttp.ClientResponseError(answer.request_info, (), status=status, headers=answer.headers)
-            raise http_error(self._who, failure, status, raw, [key] if key else [])
+            raise http_error(self._who, failure, status, raw, self._secrets(key))
         return raw
+
+    def _secrets(self, key: str | None) -> list[str]:
+        values = [*self._headers.values(), *([key] if key else [])]
+        return [secret for value in values for secret in (value, value.rpartition(" ")[2])]  # also without `Bearer`
 
     async def close(self) -> None:
         """Close the connections."""

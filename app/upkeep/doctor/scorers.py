@@ -21,10 +21,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
-    """Check that the API keys of providers are set; they are not shown."""
-    for name, variable in settings.missing_keys.items():
-        yield warning("providers", f"{name} is used without a key. Set {variable} to its key.")
-    if not settings.missing_keys:
+    """Check that the keys and headers of providers are set; they are not shown."""
+    for name, what, variable in settings.unset_keys:
+        yield warning("providers", f"{name} is used without {what}. Set {variable}.")
+    if not settings.unset_keys:
         yield ok("providers", f"CALLSCORE_PROVIDERS: {_listed(settings.providers)}.")
 
 

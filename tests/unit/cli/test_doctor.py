@@ -181,8 +181,13 @@ async def test_a_providers_file_must_parse_and_its_keys_be_set_and_none_is_shown
     path.write_text("[mine")
     assert "cannot be read as TOML" in await only_wrong(doctor)
     path.write_text('[mine]\nbase_url = "http://127.0.0.1:1"\nkey = "KEY_OF_MINE"\n')
-    assert "Set KEY_OF_MINE to its key" in await only_warning(doctor)
-    doctor.env["KEY_OF_MINE"] = "sk-0123456789"
+    assert "mine is used without a key. Set KEY_OF_MINE." in await only_warning(doctor)
+    doctor.env["KEY_OF_MINE"] = "sk-012345\n6789"
+    assert "the environment variable KEY_OF_MINE has characters that no header can carry" in await only_wrong(doctor)
+    doctor.env["KEY_OF_MINE"] = "sk-0123456789\n"
+    path.write_text(f'{path.read_text()}headers = {{ api-key = "OTHER_KEY" }}\n')
+    assert "mine is used without the header api-key. Set OTHER_KEY." in await only_warning(doctor)
+    doctor.env["OTHER_KEY"] = "other"
     said = await all_ok(doctor)
     assert "CALLSCORE_PROVIDERS: mine." in said
     assert "sk-0123456789" not in said

@@ -69,6 +69,34 @@ async def test_where_a_model_takes_no_temperature_the_error_says_what_to_publish
             await asks.ask("m", ASKED, FORMS["json_schema"], {})
 
 
+async def test_an_endpoint_is_sent_its_query_headers_and_fields_and_none_of_the_secrets_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_KEY", "secret-1")
+    monkeypatch.setenv("GATEWAY", "Basic secret-2")
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> web.Response:
+        asked.append(request)
+        return web.json_response({"error": f"not with {request.headers}, secret-2"}, status=404)
+
+    provider: dict[str, Any] = {
+        "headers": {"api-key": "AZURE_KEY", "Authorization": "GATEWAY"},
+        "body": {"seed": 1, "temperature": 1, "chat_template_kwargs": {"enable_thinking": False}},
+    }
+    async with answering(answer) as url:
+        asks = Chat("azure", Provider.model_validate({"base_url": f"{url}openai?api-version=1", **provider}))
+        with pytest.raises(NoJudgement) as refused:
+            await asks.ask("m", ASKED, None, {"temperature": 0.0})
+        await asks._poster.close()
+    [request] = asked
+    assert request.path == "/openai/chat/completions?api-version=1"
+    assert (request.headers["api-key"], request.headers["Authorization"]) == ("secret-1", "Basic secret-2")
+    assert request.body == {**provider["body"], "model": "m", "messages": ASKED, "temperature": 0.0}
+    assert "answered 404: not with" in refused.value.message
+    assert "secret" not in refused.value.message
+
+
 @pytest.mark.parametrize("empty", ["", " \n"])
 async def test_no_message_that_an_endpoint_is_sent_is_empty(empty: str) -> None:
     bodies: list[Any] = []
