@@ -3,6 +3,7 @@
 The contract: github.com/wandb/weave, examples/remote_scorer/README.md.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from app.settings import get_settings
 
 SCHEMA_VERSION = 1
 _RAW_CHARACTERS = 4_000
+_CLIMBS = re.compile(r"[/\\]\.\.(?![^/\\;])")  # in a decoded path, as some servers read `..%2f` and `..;`
 _OF_CALL = ("trace_id", "op_name", "inputs", "started_at", "ended_at", "output")
 
 
@@ -90,8 +92,12 @@ class RemoteScorer(Scorer):
 
 
 def _is_at(url: str, provider: Provider) -> bool:
-    base = provider.base_url.rstrip("/")
-    return url == base or url.startswith((f"{base}/", f"{base}?"))
+    """Whether what is sent to the url arrives below the base_url of the provider."""
+    asked, base = URL(url), URL(provider.base_url)  # without the `.` and `..` in their paths
+    root = base.raw_path.rstrip("/")
+    same = (asked.scheme, asked.host, asked.port) == (base.scheme, base.host, base.port)
+    below = asked.raw_path == root or asked.raw_path.startswith(f"{root}/")
+    return same and below and not _CLIMBS.search(asked.path)
 
 
 def _result(raw: bytes) -> Any:
