@@ -49,11 +49,11 @@ class ScorerTrial(BaseModel):
 async def try_scorer(request: web.Request) -> web.Response:
     """Run a scorer once, outside limits, breakers and budgets, but not beyond its spend cap."""
     body = validate(ScorerTrial, await read_object(request, decode_exactly), _refused)
+    check_id(body.project_id, "Project id", "body", "project_id")
+    check_id(body.call_id, "Call id", "body", "call_id")
     check_write(request, body.project_id, "body", "project_id")
     bound, policy = await _scorer(request, body)
     await _check_cap(body.project_id, bound, policy)
-    check_id(body.project_id, "Project id", "body", "project_id")
-    check_id(body.call_id, "Call id", "body", "call_id")
     key = ids.call_key(body.project_id, body.call_id)
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:  # perhaps it was logged just now

@@ -258,6 +258,16 @@ def test_a_call_of_a_project_whose_id_is_no_text_in_utf_8_is_refused(client: Cli
     assert client.post("/v2/acme/%EF%BF%BD/calls/complete", body).status == 400
 
 
+@pytest.mark.parametrize("field", ["project_id", "call_id"])
+@pytest.mark.parametrize("bad_id", BAD_IDS)
+def test_a_trial_with_an_id_that_is_no_text_in_utf_8_is_refused(client: Client, field: str, bad_id: bytes) -> None:
+    ids = {b"project_id": b'"p"', b"call_id": b'"c"', field.encode(): bad_id}
+    trial = b", ".join(b'"%s": %s' % item for item in ids.items())
+    answer = client.post("/scorers/try", b'{"scorer_ref": "callscore:///scorer/x:latest", ' + trial + b"}")
+    [detail] = answer.json["detail"]
+    assert (answer.status, detail["loc"], detail["type"]) == (422, ["body", field], "invalid_id")
+
+
 def test_a_single_call_is_named_as_what_it_is_and_not_as_one_of_a_batch(client: Client) -> None:
     for part in ("start", "end"):
         answer = client.post(f"/v2/acme/flow/call/{part}", {part: {"id": "x"}})
