@@ -9,6 +9,7 @@ from typing import Any
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
+from app.judges.askable import own_provider
 from app.scorers import BadRef, BoundScorer, Policy, Registry, ScorerKey, parse_ref
 from app.settings import Settings, get_settings
 from app.slices import Turns
@@ -140,7 +141,9 @@ class Catalog:
 
     def _complete(self, bound: BoundScorer, published: Policy | None = None) -> BoundScorer:
         """The scorer with its full policy: as published, else as in its code, else as in the settings."""
-        policy = (published or Policy()).over(bound.policy).over(self._defaults)
+        # A judge's own provider first: policies of older versions may name another, whose limits would not hold for it.
+        own = Policy(provider=own_provider(bound))
+        policy = own.over(published or Policy()).over(bound.policy).over(self._defaults)
         return dataclasses.replace(bound, policy=policy)
 
 

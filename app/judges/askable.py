@@ -25,6 +25,20 @@ def refusal(bound: BoundScorer) -> NoJudgement | None:
     return unknown(bound.policy) if isinstance(bound.scorer, LlmJudge | AutoEvals | RemoteScorer) else None
 
 
+def own_provider(bound: BoundScorer) -> str | None:
+    """The provider that a judge calls whatever its policy says; None if its parameters name none."""
+    return bound.scorer.provider if isinstance(bound.scorer, LlmJudge | AutoEvals | RemoteScorer) else None
+
+
+def wrong_provider(bound: BoundScorer, policy: Policy) -> NoJudgement | None:
+    """Why a policy that is published for the scorer cannot have this provider; None if it can."""
+    own = own_provider(bound)
+    if own is not None and policy.provider not in (None, own):
+        message = f"its parameters say that it calls provider {own!r}, whose limits hold: leave `provider` out"
+        return NoJudgement("provider_differs", message)
+    return unknown(policy.over(bound.policy))
+
+
 def unknown(policy: Policy) -> NoJudgement | None:
     """Why the provider of a policy is unknown; None if settings have it, or the policy has none."""
     try:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
-from app.judges.askable import refusal, unknown
+from app.judges.askable import refusal, wrong_provider
 from app.judges.prices import lacks_price, never_tells_cost
 from app.scorers import BadRef, BoundScorer, InvalidOutput, Policy, Registry, UnknownKind
 from app.scorers.outputs import TooLong
@@ -178,19 +178,19 @@ def _check_cache(bound: BoundScorer, policy: Policy) -> None:
 
 
 async def check_askable(bound: BoundScorer, policy: Policy, project_id: str | None, digest: str, *loc: str) -> None:
-    """Return unless the scorer could ask nobody, by settings or by itself, or they do not name its policy's provider.
+    """Return unless the scorer could ask nobody, by settings or by itself, or its policy cannot have that provider.
 
     What was published so may be published again, as programs do at each start. Workers have the same settings, or one
     would fail what another one scores: so this one speaks for all. Raises ApiError, 422.
     """
     refused = await asyncio.to_thread(refusal, bound)  # which may load a package
     if refused is None:
-        refused, loc = unknown(policy.over(bound.policy)), ("body", "policy", "provider")
+        refused, loc = wrong_provider(bound, policy), ("body", "policy", "provider")
     if refused is None:
         return
     known = await scorers.find_version(project_id, bound.name, digest)
     if known is None or known.policy.get("provider") != policy.provider:
-        raise problem(422, loc, f"It could never run: {refused}", refused.type)
+        raise problem(422, loc, f"It cannot be published: {refused}", refused.type)
 
 
 def encode(event: ScorerPublished) -> bytes:

@@ -145,7 +145,6 @@ def test_a_provider_that_settings_do_not_name_is_refused_at_publishing(judging: 
     contains = {"name": "x", "kind": "contains", "params": {"text": "x"}}
     for body, loc in (
         (judge | {"params": params | {"provider": "nobody"}}, ["body", "params"]),
-        (judge | {"policy": {"provider": "nobody"}}, ["body", "policy", "provider"]),
         (contains | {"policy": {"provider": "nobody"}}, ["body", "policy", "provider"]),
     ):
         answer = service.post("/scorers", body)
@@ -153,3 +152,7 @@ def test_a_provider_that_settings_do_not_name_is_refused_at_publishing(judging: 
         assert (answer.status, detail["type"], detail["loc"]) == (422, "provider_unknown", loc)
         assert "CALLSCORE_PROVIDERS of this worker names no provider 'nobody'; it names: local" in detail["msg"]
     assert service.post("/scorers", contains | {"policy": {"provider": "local"}}).status == 201
+    # A judge calls the provider of its parameters, so another one's limits would not hold.
+    [detail] = service.post("/scorers", judge | {"policy": {"provider": "other"}}).json["detail"]
+    assert (detail["type"], detail["loc"]) == ("provider_differs", ["body", "policy", "provider"])
+    assert service.post("/scorers", judge | {"policy": {"provider": "local"}}).status == 201
