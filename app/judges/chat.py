@@ -82,7 +82,7 @@ class Chat:
             if error.type == "answer_too_large":
                 self._count(body["model"], None)
             else:
-                report().refused()
+                report().cost_nothing()
             raise
         return self._read(body["model"], content)
 

@@ -9,9 +9,7 @@ from app.scorers.bound import BoundScorer
 from app.scorers.errors import ScorerVersionUnavailable
 from app.scorers.kinds import Kind
 from app.scorers.plugins import builtin_kinds, installed_kinds, module_kinds
-from app.scorers.refs import BadRef, ScorerRef, parse_ref
-
-__all__ = ["BadRef", "Registry", "ScorerRef", "UnknownKind", "parse_ref"]
+from app.scorers.refs import parse_ref
 
 
 class Published(Protocol):

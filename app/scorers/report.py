@@ -85,8 +85,8 @@ class Report:
             await self.before_request()
         self.unanswered += 1
 
-    def refused(self) -> None:
-        """The request was refused, and so costs nothing."""
+    def cost_nothing(self) -> None:
+        """The request was refused, or not sent, and so costs nothing."""
         self.unanswered = max(0, self.unanswered - 1)
 
     def asked(self, input_tokens: int | None, output_tokens: int | None, usd: tuple[float, float] | None) -> None:
