@@ -17,6 +17,7 @@ from app.web.errors import errors
 from app.web.internal import note_unanswered
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
+from app.web.origins import refuse_other_pages
 from app.web.resolve import RESOLVER, Resolver
 from app.web.routes import INTERNAL, ROUTES
 from app.web.scorers import REGISTRY
@@ -30,7 +31,8 @@ _BACKLOG = 4_096  # connections not taken yet: a client whose attempt is dropped
 
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
     """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
-    app = web.Application(middlewares=[measure, note_unanswered, errors, authenticate], client_max_size=MAX_BODY_BYTES)
+    middlewares = [measure, note_unanswered, errors, refuse_other_pages, authenticate]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry
     app[RESOLVER] = Resolver(registry)
     app[KEYS] = keys
