@@ -4,21 +4,27 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.message import Message
 from itertools import islice
 from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.structs import MAX_DEPTH, is_deep
 from app.web.errors import ApiError, invalid, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
+_MAX_CONTAINERS = 1_000_000
 _INT64 = range(-(2**63), 2**64)
 _LONG_NUMBER = re.compile(rb"\d{20}")
+
+TOO_MANY = "too_many"
 
 Model = TypeVar("Model", bound=BaseModel)
 Decode = Callable[[bytes], Any]
@@ -41,11 +47,24 @@ def decode_exactly(raw: bytes) -> Any:
     return _decode_slowly(raw) if _LONG_NUMBER.search(raw) else decode(raw)
 
 
+def count_containers(raw: bytes) -> int:
+    """How many objects and arrays JSON has, or a few more: braces and brackets in texts count too.
+
+    Raises:
+        ApiError: 413, more than 1,000,000, which take half a second to decode.
+    """
+    found = raw.count(b"{") + raw.count(b"[")
+    if found > _MAX_CONTAINERS:
+        message = f"The body has {found} opening braces and brackets, more than {_MAX_CONTAINERS}"
+        raise problem(413, ["body"], message, "body_too_large")
+    return found
+
+
 async def read_json(request: web.Request, decode: Decode = decode) -> Any:
     """The decoded body; bytes if it does not say that it is JSON, which no model accepts.
 
     Raises:
-        ApiError: 422, the body is missing or no JSON.
+        ApiError: 422, the body is missing or no JSON; 413, as `count_containers`.
         web.HTTPRequestEntityTooLarge: it is over 32 MiB.
     """
     raw = await request.read()
@@ -53,8 +72,9 @@ async def read_json(request: web.Request, decode: Decode = decode) -> Any:
         raise problem(422, ["body"], "Field required", "missing")
     if not says_json(request.headers.get("Content-Type", "")):
         return raw
+    containers = count_containers(raw)
     body = decode(raw)
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deep(body):
+    if containers > MAX_DEPTH and is_deep(body):
         raise problem(422, ["body", 0], f"The body is nested more than {MAX_DEPTH} levels deep", "json_invalid")
     return body
 
@@ -84,16 +104,19 @@ def validate(model: type[Model], body: Any, refuse: Callable[[ValidationError, s
     """`body` as `model`, checked the way FastAPI checks a body (pydantic in Python mode, attributes allowed).
 
     Raises:
-        ApiError: 422 with all that is wrong; of fields that the model does not know, with the first 1,000.
+        ApiError: 422 with all that is wrong, but see `with_fewer_mistakes`.
     """
     try:
-        return model.model_validate(with_fewer_fields(model, body), from_attributes=True)
+        return model.model_validate(with_fewer_mistakes(model, body), from_attributes=True)
     except ValidationError as error:
         raise refuse(error, "body") from None
 
 
-def with_fewer_fields(model: type[BaseModel], body: Any) -> Any:
-    """`body` with at most 1,000 fields that the model refuses: each is a mistake, which takes long to tell."""
+def with_fewer_mistakes(model: type[BaseModel], body: Any) -> Any:
+    """`body` with at most 1,000 fields that the model refuses, and 1,000 items that are no text in a list of texts.
+
+    Each is a mistake, which takes long to tell.
+    """
     if not isinstance(body, dict):
         return body
     known = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -104,8 +127,38 @@ def with_fewer_fields(model: type[BaseModel], body: Any) -> Any:
     for name, field in known.items():
         for part in (field.annotation, *get_args(field.annotation)):
             if name in cut and isinstance(part, type) and issubclass(part, BaseModel):
-                cut[name] = with_fewer_fields(part, cut[name])
+                cut[name] = with_fewer_mistakes(part, cut[name])
+            elif name in cut and part == list[str]:
+                cut[name] = _up_to_mistakes(cut[name])
     return cut
+
+
+def _up_to_mistakes(texts: Any) -> Any:
+    if not isinstance(texts, list) or set(map(type, texts)) <= {str}:
+        return texts
+    wrong = (index for index, text in enumerate(texts) if type(text) is not str)
+    last = next(islice(wrong, MAX_ERRORS - 1, None), len(texts))
+    return texts[: last + 1]
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """Refuses a longer list, or an object with more fields, before anything in it is validated."""
+
+    limit: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(schema)
+        return described | {"maxProperties" if described.get("type") == "object" else "maxItems": self.limit}
+
+    def _check(self, value: Any) -> Any:
+        if isinstance(value, list | dict) and len(value) > self.limit:
+            message = f"it has {len(value)} items, more than {self.limit}; nothing was kept"
+            raise PydanticCustomError(TOO_MANY, message)
+        return value
 
 
 def printable(value: Any) -> Any:
@@ -143,7 +196,8 @@ class Sent(NamedTuple):
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
-        """As `decode`."""
+        """As `decode`. Raises ApiError, also 413, as `count_containers`."""
+        count_containers(raw)
         try:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError:

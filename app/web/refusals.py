@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.web.errors import ApiError, detail
 
 _SHOWN_CHARACTERS = 60
+_MOST_LISTED = 5_000
 _WANTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -38,7 +39,13 @@ Known = Mapping[tuple[str, ...], Collection[str]]  # the fields there are, by th
 
 
 def refused(error: ValidationError, known: Known, *prefix: str | int) -> ApiError:
-    """422 with a sentence for every error of pydantic's, in FastAPI's shape, each `loc` behind `prefix`."""
+    """422 with a sentence for every error of pydantic's, in FastAPI's shape, each `loc` behind `prefix`.
+
+    Only their number, if there are more than 5,000.
+    """
+    if error.error_count() > _MOST_LISTED:
+        message = f"There are {error.error_count()} mistakes, too many to list"
+        return ApiError(422, [detail(prefix, message, "too_many")])
     errors = error.errors(include_url=False)
     return ApiError(422, [detail([*prefix, *one["loc"]], _sentence(dict(one), known), one["type"]) for one in errors])
 

@@ -1,6 +1,7 @@
 """Which published scorer a ref means."""
 
 from collections import OrderedDict
+from itertools import islice
 
 from aiohttp import web
 
@@ -26,7 +27,7 @@ class Resolver:
         self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def resolve_all(self, project_id: str, refs: list[str], loc: str) -> tuple[list[str], list[Detail]]:
-        """The distinct refs that `refs` resolve to, in order, and a detail for each that does not.
+        """The distinct refs that `refs` resolve to, in order, and a detail for the first 1,000 that do not.
 
         Raises:
             cluster.Unavailable: if the owner of a name cannot be asked now.
@@ -41,8 +42,8 @@ class Resolver:
         if not wrong:
             return list(resolved), []
         where = ((index, ref) for index, ref in enumerate(refs) if ref in wrong)
-        mistakes = [detail(["body", loc, index], wrong[ref], "scorer_ref_not_found") for index, ref in where]
-        return list(resolved), mistakes[:MAX_ERRORS]
+        mistakes = (detail(["body", loc, index], wrong[ref], "scorer_ref_not_found") for index, ref in where)
+        return list(resolved), list(islice(mistakes, MAX_ERRORS))
 
     async def _resolve(self, project_id: str, ref: str) -> str:
         known = self._known.get((project_id, ref))

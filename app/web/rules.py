@@ -12,7 +12,7 @@ from app.events import RuleSet
 from app.rules import PATH, rule_id
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
-from app.web.bodies import read_object, validate
+from app.web.bodies import AtMost, read_object, validate
 from app.web.errors import ApiError, check_id, not_found, problem
 from app.web.paging import collect, listing, page_of
 from app.web.queries import Id, PageQuery, Query, parse
@@ -53,7 +53,7 @@ class RulePublication(BaseModel):
     name: str
     project_id: str
     scorer_refs: Annotated[list[str], Field(min_length=1, max_length=_MOST)]
-    where: Annotated[dict[ConditionName, JsonValue], Field(max_length=_MOST)] = {}
+    where: Annotated[dict[ConditionName, JsonValue], AtMost(_MOST)] = {}
     sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 

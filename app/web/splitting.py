@@ -3,6 +3,7 @@
 from app import ids, topics
 from app.events import ScoreRequested
 from app.slices import Turns
+from app.web.bodies import MAX_ERRORS
 from app.web.errors import Detail, detail
 
 CHUNK_CALLS = 500
@@ -11,15 +12,15 @@ _BATCH = 256  # ids between two looks at the clock
 Chunk = tuple[int, list[str]]  # partition, call ids
 
 
-async def check_call_ids(call_ids: list[str], turns: Turns, most: int = 1_000) -> list[Detail]:
-    """What is wrong with call ids, at most `most` mistakes."""
+async def check_call_ids(call_ids: list[str], turns: Turns) -> list[Detail]:
+    """What is wrong with call ids, at most 1,000 mistakes."""
     mistakes: list[Detail] = []
     for index, call_id in enumerate(call_ids):
         try:
             ids.check_id(call_id)
         except ids.BadId as error:
             mistakes.append(detail(["body", "call_ids", index], f"Call id {error}", "invalid_id"))
-            if len(mistakes) >= most:
+            if len(mistakes) >= MAX_ERRORS:
                 break
         if index % _BATCH == 0:
             await turns.breathe()

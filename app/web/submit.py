@@ -12,14 +12,13 @@ from app.slices import Turns
 from app.web import idempotency, log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_write
-from app.web.bodies import MAX_ERRORS, read_json, validate
+from app.web.bodies import read_json, validate
 from app.web.errors import ApiError, check_id, problem
 from app.web.resolve import RESOLVER, Resolver
 from app.web.responses import json_response
 from app.web.splitting import check_call_ids, chunk_event, split
 
 MAX_SCORERS = 1_000  # so that a chunk with its refs stays far below what a record may hold
-_SLICE = 4_096
 
 
 class CallsScoreReq(BaseModel):
@@ -36,11 +35,11 @@ class CallsScoreReq(BaseModel):
 async def score_calls(request: web.Request) -> web.Response:
     """200 once the request with all its chunks is durable in the log."""
     turns = Turns()
-    body = validate(CallsScoreReq, await bounded(await read_json(request), turns))
+    body = validate(CallsScoreReq, await read_json(request))
     check_id(body.project_id, "Project id", "body", "project_id")
     check_write(request, body.project_id, "body", "project_id")
     occasion, key = occasion_in(request), idempotency.key_in(request)
-    mistakes = await check_call_ids(body.call_ids, turns, MAX_ERRORS)
+    mistakes = await check_call_ids(body.call_ids, turns)
     if mistakes or key is None:
         request_id, digest = ids.new_request_id(), None
     else:
@@ -133,33 +132,6 @@ def occasion_in(request: web.Request) -> str:
     """
     token = request.headers.get("Callscore-Rescore")
     return "" if token is None else check_id(token, "Token", "header", "Callscore-Rescore")
-
-
-async def bounded(body: Any, turns: Turns) -> Any:
-    """`body` cut so that its validation finds at most 1,000 mistakes in each list.
-
-    Without it a body of millions of mistakes would be answered with as many.
-    """
-    if not isinstance(body, dict):
-        return body
-    cut = {}
-    for name in ("call_ids", "scorer_refs"):
-        items = body.get(name)
-        if isinstance(items, list) and len(items) > MAX_ERRORS:
-            cut[name] = await _cut(items, turns)
-    return {**body, **cut}
-
-
-async def _cut(items: list[Any], turns: Turns) -> list[Any]:
-    wrong = 0
-    for begin in range(0, len(items), _SLICE):
-        for index, item in enumerate(items[begin : begin + _SLICE], begin):
-            if type(item) is not str:
-                wrong += 1
-                if wrong >= MAX_ERRORS:
-                    return items[: index + 1]
-        await turns.breathe()
-    return items
 
 
 async def _resolve(resolver: Resolver, body: CallsScoreReq) -> tuple[list[str], list[Any]]:

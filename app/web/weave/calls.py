@@ -19,7 +19,7 @@ from app.slices import Turns
 from app.structs import MAX_DEPTH, is_deep
 from app.web import log_writes
 from app.web.auth import USER, check_write
-from app.web.bodies import Sent, decode, says_json
+from app.web.bodies import Sent, count_containers, decode, says_json
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
 from app.web.weave.bodies import bad_request
@@ -194,7 +194,8 @@ async def _read_batch(request: web.Request) -> list[Any]:
     """The calls of a body, each as `msgspec.Raw`, or decoded if only Python's parser accepts the body.
 
     Raises:
-        ApiError: 413, there are too many; Weave's SDK then sends them in halves. 422, there is no list of calls.
+        ApiError: 413, there are too many, or as `count_containers`; Weave's SDK then sends them in halves. 422, there
+            is no list of calls.
     """
     raw = await _read(request)
     try:
@@ -202,6 +203,7 @@ async def _read_batch(request: web.Request) -> list[Any]:
     except msgspec.ValidationError:
         batch = None
     except (msgspec.DecodeError, RecursionError):
+        count_containers(raw)
         body = _valid(decode, raw)
         batch = body.get("batch") if isinstance(body, dict) else None
     if not isinstance(batch, list):
@@ -220,7 +222,9 @@ def _each(batch: list[Any]) -> Iterator[Sent]:
 def _valid(make: Callable[[T], Made], source: T) -> Made:
     try:
         return make(source)
-    except ApiError:
+    except ApiError as error:
+        if error.status == 413:
+            raise
         raise bad_request("the body is not valid JSON", 422) from None
 
 

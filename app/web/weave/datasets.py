@@ -14,11 +14,11 @@ from app import topics
 from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import check_read, check_write
-from app.web.bodies import decode_exactly
+from app.web.bodies import AtMost, decode_exactly
 from app.web.errors import not_found, problem
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.weave.bodies import AtMost, Listed, bad_request, read
+from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.files import MAX_FILE_BYTES, content_of, digest_of_bytes, keep
 
 _DIGEST = 43  # characters of a row's digest

@@ -18,12 +18,12 @@ from app.events import FeedbackGiven, FeedbackPurged
 from app.slices import Turns
 from app.web import log_writes
 from app.web.auth import USER, check_read, check_write
-from app.web.bodies import printable
+from app.web.bodies import AtMost, printable
 from app.web.errors import problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave.bodies import AtMost, Listed, bad_request, checked_id, read
+from app.web.weave.bodies import Listed, bad_request, checked_id, read
 from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
 from app.web.weave.feedback_rows import RUNNABLE, of_score
 from app.web.weave.order import Key, SortBy, in_order, key_of

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from app.scorers import Registry
 from app.web import health, metrics, pages
 from app.web.dead_letters import LettersQuery
-from app.web.errors import is_weave_path
+from app.web.errors import Detail, is_weave_path
 from app.web.openapi.document import PATHS
 from app.web.paging import encode_cursor
 from app.web.routes import ROUTES
@@ -312,6 +313,72 @@ def test_of_very_many_fields_that_are_not_known_the_first_thousand_are_named(
     answer = client.post(path, body)
     assert answer.status == 422
     assert [item["loc"] for item in answer.json["detail"]] == [[*where, name] for name in list(UNKNOWN)[:1_000]]
+
+
+MANY = 50_000
+RULE = {"name": "a", "project_id": "acme/flow", "scorer_refs": ["s"]}
+JUDGE = {"provider": "p", "model": "m", "prompt": "{output}", "scale": {"type": "boolean"}}
+SUBMISSION = {"project_id": "acme/flow", "call_ids": [], "scorer_refs": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "found"),
+    [
+        ("/calls/score", SUBMISSION | {"call_ids": ["ok", *range(MANY)]}, 1_000),
+        ("/calls/score", SUBMISSION | {"call_ids": [""] * MANY}, 1_000),
+        ("/calls/score", SUBMISSION | {"scorer_refs": ["s:", *([1] * MANY)]}, 1_000),
+        ("/calls/score", SUBMISSION | {"scorer_refs": ["s:"] * MANY}, 1_000),
+        ("/rules", RULE | {"where": UNKNOWN}, 1),
+        ("/rules", RULE | {"scorer_refs": [1] * MANY}, 1),
+        ("/dead-letters/dismiss", {"ids": [1] * MANY}, 1),
+        ("/scorers", {"name": "a", "kind": "llm_judge", "params": JUDGE | {"parameters": {"stop": [1] * MANY}}}, 1),
+    ],
+)
+def test_of_a_body_with_any_number_of_mistakes_few_are_described(
+    path: str, body: dict[str, object], found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = []
+
+    def detail(loc: Iterable[str | int], msg: str, type: str) -> Detail:
+        described.append(msg)
+        return {"loc": list(loc), "msg": msg, "type": type}
+
+    for module in ("errors", "refusals", "resolve", "splitting"):
+        monkeypatch.setattr(f"app.web.{module}.detail", detail)
+    with running(Registry.load(["app.judges"])) as client:
+        answer = client.post(path, body)
+    assert answer.status == 422
+    assert len(answer.json["detail"]) == len(described) == found
+
+
+def empties(number: int) -> bytes:
+    return b"[" + b",".join([b"{}"] * (number - 1)) + b"]"
+
+
+MOST = 1_000_000
+
+
+@pytest.mark.parametrize("path", ["/calls/score", "/scorers", "/table/create", "/graphql"])
+def test_a_body_that_would_take_long_to_decode_is_413(client: Client, path: str) -> None:
+    answer = client.post(path, b'{"x": ' + empties(MOST) + b"}")
+    assert (answer.status, b"1000001 opening braces and brackets, more than 1000000" in answer.raw) == (413, True)
+
+
+def test_a_batch_may_take_long_to_decode_but_none_of_its_calls(client: Client) -> None:
+    def batch(*outputs: bytes) -> bytes:
+        calls = (b'{"id": "%d", "project_id": "acme/flow", "output": %s}' % one for one in enumerate(outputs))
+        return b'{"batch": [' + b",".join(calls) + b"]}"
+
+    path = "/v2/acme/flow/calls/complete"
+    assert client.post(path, batch(*[empties(12_000)] * 100)).status == 503  # there is no log here
+    assert client.post(path, batch(b"1", empties(MOST))).status == 413
+
+
+def test_the_largest_submission_is_taken(client: Client) -> None:
+    refs = ["callscore:///scorer/not_empty:latest"]
+    call_ids = [f"{number:029x}" for number in range(1_000_000)]
+    answer = client.post("/calls/score", {"project_id": "a", "call_ids": call_ids, "scorer_refs": refs})
+    assert answer.status == 503  # there is no log here: it got as far as being written
 
 
 NOT_KEPT = [

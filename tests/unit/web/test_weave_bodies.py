@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from app.web.bodies import MAX_ERRORS, with_fewer_fields
+from app.web.bodies import MAX_ERRORS, with_fewer_mistakes
 from app.web.weave import datasets, feedback, queries, refs
 from tests.unit.web.client import Client
 
@@ -36,7 +36,7 @@ WRONG = [None] * MANY
 )
 def test_a_body_with_any_number_of_mistakes_has_few_that_are_found(model: type[BaseModel], body: Any) -> None:
     with pytest.raises(ValidationError) as found:
-        model.model_validate(with_fewer_fields(model, body))
+        model.model_validate(with_fewer_mistakes(model, body))
     assert found.value.error_count() == (MAX_ERRORS if "field 0" in str(found.value) else 1)
 
 
@@ -60,5 +60,5 @@ def test_unknown_fields_are_told_only_where_they_are_refused_and_the_first_is(cl
     answer = client.post("/table/query", {**P, "digest": "d", "filter": UNKNOWN})
     assert (answer.status, answer.json) == (422, {"reason": "filter.field 0: Extra inputs are not permitted"})
     given = {**P, "weave_ref": "r", "feedback_type": "t", "payload": {}, **UNKNOWN}
-    kept = feedback.Feedback.model_validate(with_fewer_fields(feedback.Feedback, given))
+    kept = feedback.Feedback.model_validate(with_fewer_mistakes(feedback.Feedback, given))
     assert (kept.model_extra or {}) == UNKNOWN
