@@ -31,6 +31,11 @@ def check_id(value: str) -> str:
         raise BadId("must be valid UTF-8") from None
     if size > MAX_ID_BYTES:
         raise BadId(f"must be at most {MAX_ID_BYTES} bytes long, this one has {size}")
+    return without_control(value)
+
+
+def without_control(value: str) -> str:
+    """`value` if it contains no control characters, and so can be a part of a key. Raises BadId otherwise."""
     if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
         raise BadId("must not contain control characters")
     return value

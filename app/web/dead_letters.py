@@ -69,7 +69,7 @@ class LetterOrder(Which):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: Annotated[list[str], Field(max_length=_AT_ONCE)] | None = None
+    ids: Annotated[list[Id], Field(max_length=_AT_ONCE)] | None = None
     cursor: str | None = None
 
 

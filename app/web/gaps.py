@@ -10,7 +10,7 @@ from app.web import log_writes
 from app.web.auth import check_read
 from app.web.errors import ApiError
 from app.web.paging import collect, listing, sweep
-from app.web.queries import Id, PageQuery, Query, parse
+from app.web.queries import Id, PageQuery, Query, Ref, parse
 from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
 from tables import chunks, gaps
@@ -18,7 +18,7 @@ from tables import chunks, gaps
 
 class GapsQuery(PageQuery):
     project_id: Id
-    scorer_ref: str
+    scorer_ref: Ref
     reason: gaps.Reason | None = None
 
     def gave(self, key: str) -> bool:
@@ -27,7 +27,7 @@ class GapsQuery(PageQuery):
 
 class CountQuery(Query):
     project_id: Id
-    scorer_ref: str
+    scorer_ref: Ref
 
 
 async def list_gaps(request: web.Request) -> web.Response:

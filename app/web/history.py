@@ -7,7 +7,7 @@ from aiohttp import web
 from app import cluster, ids
 from app.web.auth import check_read
 from app.web.paging import listing, merge
-from app.web.queries import Id, PageQuery, parse
+from app.web.queries import Id, PageQuery, Ref, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import error_of, latest
 from tables import history
@@ -18,7 +18,7 @@ _EVENTS = {"succeeded": "ScoreSucceeded", "failed": "ScoreFailed", "cancelled": 
 class HistoryQuery(PageQuery):
     project_id: Id
     call_id: Id
-    scorer_ref: str
+    scorer_ref: Ref
 
     def gave(self, key: str) -> bool:
         return history.is_place(key)

@@ -29,6 +29,7 @@ def _midnight(value: object) -> object:
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 Id = Annotated[str, AfterValidator(ids.check_id)]
+Ref = Annotated[str, AfterValidator(ids.without_control)]  # or what may have been one: scorers come and go
 Time = Annotated[AwareDatetime, BeforeValidator(_midnight), AfterValidator(_in_utc)]
 
 

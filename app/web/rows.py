@@ -33,8 +33,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     _check_operator(request)
     cluster.check_ready()
     found = request.match_info["partition"]
-    partition = int(found) if found.isdecimal() else -1
-    if partition not in cluster.partitions_here():
+    partition = next((here for here in cluster.partitions_here() if str(here) == found), None)
+    if partition is None:
         raise cluster.Unavailable("the partition has moved to another worker")
     parts = _parts(partition)  # every agent applies a record in one turn of the event loop, so this is between two
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})

@@ -11,7 +11,7 @@ from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.costs import cost_of
 from app.web.paging import collect, collect_of, listing
-from app.web.queries import Id, PageQuery, parse
+from app.web.queries import Id, PageQuery, Ref, parse
 from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
 from tables import scores
@@ -21,7 +21,7 @@ from tables.scores import Filters, Shown
 class ScoresQuery(PageQuery):
     project_id: Id
     call_id: Id | None = None
-    scorer_ref: str | None = None
+    scorer_ref: Ref | None = None
     status: Literal["succeeded", "failed", "cancelled"] | None = None
     op_name: str | None = None
     as_of: AsOf = None

@@ -14,7 +14,7 @@ from app.web.auth import check_read
 from app.web.distributions import StringBudget, Summary, describe_numbers
 from app.web.errors import problem
 from app.web.paging import sweep
-from app.web.queries import Id, Query, parse
+from app.web.queries import Id, Query, Ref, parse
 from app.web.responses import json_response
 from app.web.scores import latest, scorer_name
 from tables import scores
@@ -28,7 +28,7 @@ Groups = dict[tuple[str, str | None], Summary]
 
 class SummaryQuery(Query):
     project_id: Id
-    scorer_ref: str | None = None
+    scorer_ref: Ref | None = None
     op_name: str | None = None
     as_of: AsOf = None
     group_by: Annotated[str, StringConstraints(pattern=re.compile(r"^(op_name|(attributes|inputs)\..+)$"))] | None = (

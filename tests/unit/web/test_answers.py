@@ -40,6 +40,11 @@ from tests.unit.web.client import Client, running
         ("GET", "/score-requests?limit=0", 422, "greater_than_equal"),
         ("GET", "/scores/history?project_id=a&call_id=c", 422, "missing"),
         ("GET", "/scores/gaps?project_id=a", 422, "missing"),
+        ("GET", "/scores?project_id=a&scorer_ref=s%00r", 422, "value_error"),
+        ("GET", "/scores/history?project_id=a&call_id=c&scorer_ref=s%00r", 422, "value_error"),
+        ("GET", "/scores/summary?project_id=a&scorer_ref=s%00r", 422, "value_error"),
+        ("GET", "/scores/gaps?project_id=a&scorer_ref=s%00r", 422, "value_error"),
+        ("GET", "/scores/gaps/summary?project_id=a&scorer_ref=s%00r", 422, "value_error"),
         ("GET", "/scores/gaps?project_id=a&scorer_ref=s&reason=lost", 422, "literal_error"),
         ("GET", "/scores?project_id=a&as_of=2026-01-01T00:00:00", 422, "timezone_aware"),
         ("GET", "/dead-letters?since=yesterday", 422, "datetime_from_date_parsing"),
@@ -169,6 +174,20 @@ def test_an_order_up_to_a_time_that_has_no_name_is_refused_before_it_is_carried_
     for until in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999Z"):
         answer = client.post(f"/dead-letters/{order}", {"until": until})
         assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["body", "until"])
+
+
+@pytest.mark.parametrize("order", ["redrive", "dismiss"])
+def test_an_order_for_letters_whose_ids_cannot_be_ids_is_refused(client: Client, order: str) -> None:
+    answer = client.post(f"/dead-letters/{order}", rb'{"ids": ["000000000000000.calls.0.0", "0\ud800.0.0"]}')
+    assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["body", "ids", 1])
+
+
+def test_a_partition_that_cannot_be_is_not_here(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cluster.check_ready", lambda: None)
+    monkeypatch.setattr("app.cluster.partitions_here", lambda: {7})
+    for partition in ("1", "-7", "x", "7" * 5_000):
+        answer = client.get(f"/internal/rows/{partition}")
+        assert (answer.status, answer.json["detail"][0]["type"]) == (503, "unavailable")
 
 
 def test_a_redrive_of_letters_that_cannot_be_is_refused_with_what_there_is(client: Client) -> None:
