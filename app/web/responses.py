@@ -10,11 +10,15 @@ from aiohttp import web
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON. What a client sent may hold lone surrogates, which only the standard library can write."""
+    """`value` as JSON. What a client sent may hold lone surrogates, which only the standard library can write.
+
+    Raises:
+        ValueError: it holds them, or numbers beyond 64 bits, and NaN as well.
+    """
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+        return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -122,16 +122,12 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
     for feedback in batch:
         check_write(request, feedback.project_id, "body", "project_id")
         _check(feedback)
-        row = {name: value for name, value in feedback.model_dump().items() if value is not None}
+        row = printable({name: value for name, value in feedback.model_dump().items() if value is not None})
         row |= {"id": feedback.id or ids.new_request_id(), "created_at": now, "wb_user_id": user}
         event = FeedbackGiven(
             project_id=feedback.project_id, weave_ref=feedback.weave_ref, feedback_id=row["id"], feedback=row
         )
-        try:
-            value = event.encode()
-        except TypeError:  # half an emoji in a string, which calls may have too
-            row = printable(row)
-            value = event.replace(feedback=row).encode()
+        value = event.encode()
         if len(value) > 1024**2:
             raise problem(413, ["body", "payload"], "feedback may have at most 1 MiB", "feedback_too_large")
         records.append((partitioning_key(feedback.project_id, feedback.weave_ref), value))

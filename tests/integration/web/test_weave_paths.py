@@ -260,12 +260,15 @@ def test_feedback_with_what_utf_8_or_json_cannot_hold_is_kept_as_calls_with_it_a
     odd = {"note": "\ud83d", "\ud83d": ["\ud83d\ude00", float("nan"), float("inf"), 2**64]}
     kept = {"note": "\ufffd", "\ufffd": ["\U0001f600", None, None, float(2**64)]}
     assert filled.post("/feedback/create", feedback("\ud83d")).status == 422  # two ids must not become one
-    made = filled.post("/feedback/batch/create", {"batch": [feedback("odd", payload=odd, creator="\udfff")]})
-    assert [one["payload"] for one in made.json["res"]] == [kept]
+    numbers = feedback("odd number", payload={"a": float("nan"), "b": 10**29})
+    made = filled.post("/feedback/batch/create", {"batch": [feedback("odd", payload=odd, creator="\udfff"), numbers]})
+    assert [one["payload"] for one in made.json["res"]] == [kept, {"a": None, "b": 1e29}]
     asked = {"project_id": PROJECT, "query": of_field("id", "odd")}
     [row] = filled.post("/feedback/query", asked).json["result"]
     assert (row["payload"], row["creator"]) == (kept, "\ufffd")
-    assert filled.post("/feedback/purge", asked).status == 200
+    for odd_id in ("odd", "odd number"):
+        asked = {"project_id": PROJECT, "query": of_field("id", odd_id)}
+        assert filled.post("/feedback/purge", asked).status == 200
 
 
 def test_a_batch_of_feedback_that_is_too_long_and_a_ref_that_is_no_text_are_refused(filled: Service) -> None:
