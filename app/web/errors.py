@@ -148,8 +148,7 @@ async def _answer_and_close(request: web.Request, error: ApiError) -> web.Respon
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ApiError:
     headers = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        limit = request.client_max_size // 1024**2
-        return problem(413, ["body"], f"The body is larger than {limit} MiB", "body_too_large")
+        return problem(413, ["body"], error.text or error.reason, "body_too_large")  # also for too many form fields
     if isinstance(error, web.HTTPNotFound) and is_weave_path(request.path):
         message = f"callscore does not serve {request.path:.100} of Weave's; docs/weave.md says what it serves"
         return problem(404, ["path"], message, "not_served")

@@ -3,6 +3,8 @@
 import logging
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from mode import Service
 
 from app import peers
@@ -29,8 +31,18 @@ _SHUTDOWN_SECONDS = 2.0  # for what is being answered, and as long again for wha
 _BACKLOG = 4_096  # connections not taken yet: a client whose attempt is dropped comes back after 1 s, 3 s, 7 s …
 
 
+def _is_of_service(record: logging.LogRecord) -> bool:
+    """Whether what aiohttp logs is about the service; one line is enough about a client that sends no valid HTTP."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        logger.info("refused what is not valid HTTP: %.200s", " ".join(error.message.split()))
+        return False
+    return True
+
+
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
     """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
+    server_logger.addFilter(_is_of_service)
     middlewares = [measure, note_unanswered, errors, refuse_other_pages, authenticate]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry

@@ -535,6 +535,36 @@ def test_a_body_over_the_limit_is_413(client: Client) -> None:
     assert (answer.status, answer.json["detail"][0]["type"]) == (413, "body_too_large")
 
 
+def test_a_form_of_too_many_fields_is_413_and_says_so(client: Client) -> None:
+    fields = b"".join(b'--x\r\nContent-Disposition: form-data; name="%d"\r\n\r\n1\r\n' % n for n in range(1_001))
+    answer = client.post("/file/create", fields + b"--x--\r\n", Content_Type="multipart/form-data; boundary=x")
+    assert (answer.status, answer.json) == (413, {"reason": "Maximum number of form fields 1000 exceeded."})
+
+
+_TO_US = b" HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 9_000 + _TO_US + b"\r\n",
+        b"GET /" + _TO_US + b"X: " + b"a" * 9_000 + b"\r\n\r\n",
+        b"GET /\xff" + _TO_US + b"\r\n",
+        b"FOO /" + _TO_US + b"\r\n",
+        b"POST /calls/score" + _TO_US + b"Transfer-Encoding: chunked\r\n\r\nz\r\n",
+    ],
+    ids=["long-url", "long-header", "byte-in-url", "unknown-method", "no-chunk-size"],
+)
+async def test_what_is_not_valid_http_is_400_and_fills_no_log(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with TestServer(create_app(Registry.load())) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(sent)
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert caplog.records == []
+
+
 def paths_that_take_a_body() -> list[str]:
     taking = (route for route in ROUTES if isinstance(route, web.RouteDef) and route.method == "POST")
     return [re.sub(r"\{\w+\}", "x", route.path) for route in taking if route.path not in _BODILESS]
