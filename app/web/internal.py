@@ -11,7 +11,7 @@ from app.embedded.errors import EmbeddedLogError
 from app.faust_app import app
 from app.settings import get_settings
 from app.web.auth import check_all_projects
-from app.web.errors import Handler, not_found, unavailable
+from app.web.errors import not_found, unavailable
 from app.web.responses import json_response
 
 
@@ -37,13 +37,3 @@ async def back_up(request: web.Request) -> web.Response:
     except EmbeddedLogError as error:
         raise unavailable(str(error)) from None
     return json_response({"checkpoint": place.name})
-
-
-@web.middleware
-async def note_unanswered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say in a header which partitions are missing from an answer that was gathered from all workers."""
-    with cluster.noting() as noted:
-        response = await handler(request)
-    if noted:
-        response.headers["Callscore-Unanswered-Partitions"] = ",".join(str(partition) for partition in sorted(noted))
-    return response

@@ -16,7 +16,6 @@ from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
 from app.web.errors import errors
-from app.web.internal import note_unanswered
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
 from app.web.origins import refuse_other_pages
@@ -24,6 +23,7 @@ from app.web.resolve import RESOLVER, Resolver
 from app.web.routes import INTERNAL, ROUTES
 from app.web.scorers import REGISTRY
 from app.web.trying import RUNNER
+from app.web.unanswered import note_unanswered
 
 logger = logging.getLogger(__name__)
 
