@@ -12,6 +12,9 @@ from app.web.errors import ApiError, Handler, not_found, problem
 KEYS: web.AppKey[KeyFile | None] = web.AppKey("keys")
 USER: web.RequestKey[User] = web.RequestKey("user", User)
 
+Loc = Sequence[str]
+"""Where something is named, as in the details of errors."""
+
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/metrics", peers.PATH})
 
 
@@ -45,8 +48,8 @@ def key_in(authorization: str) -> str | None:
     return decoded.partition(":")[2] or None
 
 
-def check_write(request: web.Request, project_id: str, *loc: str | int) -> None:
-    """Return if the caller may write to the project.
+def check_write(request: web.Request, project_id: str, loc: Loc = ("body", "project_id")) -> None:
+    """Return if the caller may write to the project that is named at `loc`.
 
     Raises:
         ApiError: 403.
@@ -56,7 +59,7 @@ def check_write(request: web.Request, project_id: str, *loc: str | int) -> None:
 
 
 def check_read(
-    request: web.Request, project_id: str, what: str = "Project", loc: Sequence[str] = ("query", "project_id")
+    request: web.Request, project_id: str, what: str = "Project", loc: Loc = ("query", "project_id")
 ) -> None:
     """Return if the caller may read the project that is named, or has what is named, at `loc`.
 
@@ -67,7 +70,7 @@ def check_read(
         raise not_found(what, *loc)
 
 
-def check_all_projects(request: web.Request, message: str, *loc: str) -> None:
+def check_all_projects(request: web.Request, message: str, loc: Loc = ()) -> None:
     """Return if the caller may use every project.
 
     Raises:

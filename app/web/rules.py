@@ -76,7 +76,7 @@ async def set_rule(request: web.Request) -> web.Response:
     body = validate(RulePublication, await read_object(request))
     check_id(body.name, "Name", "body", "name")
     check_id(body.project_id, "Project id", "body", "project_id")
-    check_write(request, body.project_id, "body", "project_id")
+    check_write(request, body.project_id)
     _check_values(body.where)
     refs, unresolved = await request.app[RESOLVER].resolve_all(body.project_id, body.scorer_refs, "scorer_refs")
     if unresolved:

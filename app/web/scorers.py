@@ -87,10 +87,10 @@ async def publish_scorer(request: web.Request) -> web.Response:
     body = validate(ScorerPublication, await read_object(request, decode_exactly), _refused)
     _check_names(body)
     if body.project_id is not None:
-        check_write(request, body.project_id, "body", "project_id")
+        check_write(request, body.project_id)
     else:
         message = "Publishing for every project takes a key for every project; name a project_id"
-        check_all_projects(request, message, "body", "project_id")
+        check_all_projects(request, message, ("body", "project_id"))
     registry = request.app[REGISTRY]
     if any(body.name == bound.name for bound in registry.parameterless()):
         message = f"Scorer {body.name!r} needs no publishing and must mean the same to all; take another name"

@@ -37,7 +37,7 @@ async def score_calls(request: web.Request) -> web.Response:
     turns = Turns()
     body = validate(CallsScoreReq, await read_json(request))
     check_id(body.project_id, "Project id", "body", "project_id")
-    check_write(request, body.project_id, "body", "project_id")
+    check_write(request, body.project_id)
     occasion, key = occasion_in(request), idempotency.key_in(request)
     mistakes = await check_call_ids(body.call_ids, turns)
     if mistakes or key is None:

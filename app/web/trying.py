@@ -51,7 +51,7 @@ async def try_scorer(request: web.Request) -> web.Response:
     body = validate(ScorerTrial, await read_object(request, decode_exactly), _refused)
     check_id(body.project_id, "Project id", "body", "project_id")
     check_id(body.call_id, "Call id", "body", "call_id")
-    check_write(request, body.project_id, "body", "project_id")
+    check_write(request, body.project_id)
     bound, policy = await _scorer(request, body)
     await _check_cap(body.project_id, bound, policy)
     key = ids.call_key(body.project_id, body.call_id)

@@ -153,7 +153,7 @@ def _check_place(request: web.Request, item: Any, project_id: str | None) -> Non
         return  # reported when the call itself is validated
     if project_id is not None and given != project_id:
         raise problem(400, ["body"], f"project_id {given!a} is not {project_id!a}, as the path says", "project")
-    check_write(request, given, "body")
+    check_write(request, given, ("body",))
 
 
 def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> tuple[bytes, bytes] | _Refused:

@@ -71,7 +71,7 @@ class TableQuery(TableKey):
 async def create_table(request: web.Request) -> web.Response:
     """Store rows as a table. Answers the digests of table and rows once all is durable."""
     table = (await read(request, TableCreation, decode_exactly)).table
-    check_write(request, table.project_id, "body", "project_id")
+    check_write(request, table.project_id)
     digests: list[str] = []
     kept: dict[str, bytes] = {}
     turns = Turns()
@@ -85,7 +85,7 @@ async def create_table(request: web.Request) -> web.Response:
 async def create_table_of_digests(request: web.Request) -> web.Response:
     """Make a table of rows that are already stored, which is how the SDK sends large tables."""
     asked = await read(request, TableOfDigests)
-    check_write(request, asked.project_id, "body", "project_id")
+    check_write(request, asked.project_id)
     if any(len(digest) != _DIGEST or not digest.isascii() for digest in asked.row_digests):
         raise bad_request("row_digests: these are not digests of rows")
     return json_response({"digest": await _keep(asked.project_id, asked.row_digests, {}, asked.expected_digest)})
@@ -94,7 +94,7 @@ async def create_table_of_digests(request: web.Request) -> web.Response:
 async def update_table(request: web.Request) -> web.Response:
     """Make a table from another, with rows appended, inserted or removed."""
     asked = await read(request, TableUpdate, decode_exactly)
-    check_write(request, asked.project_id, "body", "project_id")
+    check_write(request, asked.project_id)
     digests = await _digests(asked.project_id, asked.base_digest)
     kept: dict[str, bytes] = {}
     updated, turns = [], Turns()

@@ -93,7 +93,7 @@ async def query_feedback(request: web.Request) -> web.Response:
 async def purge_feedback(request: web.Request) -> web.Response:
     """Delete the feedback that matches a query. Scores stay, since nobody sent them as feedback."""
     asked = await read(request, FeedbackPurge)
-    check_write(request, asked.project_id, "body", "project_id")
+    check_write(request, asked.project_id)
     user, now = request[USER].name, time.time()
     records = []
     for found in (await _matching(asked.project_id, asked.query, scored=False))[0]:
@@ -120,7 +120,7 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
     user, now = request[USER].name, timestamp(time.time())
     records, made, turns = [], [], Turns()
     for feedback in batch:
-        check_write(request, feedback.project_id, "body", "project_id")
+        check_write(request, feedback.project_id)
         _check(feedback)
         row = printable({name: value for name, value in feedback.model_dump().items() if value is not None})
         row |= {"id": feedback.id or ids.new_request_id(), "created_at": now, "wb_user_id": user}

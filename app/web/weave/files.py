@@ -32,7 +32,7 @@ async def create_file(request: web.Request) -> web.Response:
     """A form with `project_id`, `file` and, optionally `expected_digest` → `{"digest"}`, once durable."""
     form = await _form(request)
     project_id = checked_id(form.get("project_id"), "project_id")
-    check_write(request, project_id, "body", "project_id")
+    check_write(request, project_id)
     file = form.get("file")
     if not isinstance(file, web.FileField):
         raise problem(422, ["body", "file"], "the body must be a form with a file named 'file'", "invalid")

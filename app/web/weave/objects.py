@@ -50,7 +50,7 @@ class ObjectKey(BaseModel):
 async def create_object(request: web.Request) -> web.Response:
     """Publish a version of an object. Its digest is the one that Weave computes."""
     obj = (await read(request, ObjectCreation, decode_exactly)).obj
-    check_write(request, obj.project_id, "body", "project_id")
+    check_write(request, obj.project_id)
     check_kept(obj.val, "The val is", "body", "obj", "val")
     digest = digest_of(obj.val)
     if obj.expected_digest not in (None, "", digest):
