@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from app.commands.lazy import Entry, LazyGroup
-from app.commands.options import client_options, json_lines_option
+from app.commands.options import bad_usage, client_options, json_lines_option
 from app.commands.types import Project
 
 if TYPE_CHECKING:  # importing it takes longer than all of help
@@ -68,10 +69,13 @@ def calls() -> None:
 @client_options
 async def scorers(project: str | None, kinds: bool, as_json: bool, client: "Client") -> None:
     """List, publish, try and compare scorers. Without a command, list them."""
-    if click.get_current_context().invoked_subcommand is None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
         from app.commands.scorers import list_
 
         await list_(client, project, kinds, as_json)
+    elif any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+        raise bad_usage(f"Put the options after the command: callscore scorers {context.invoked_subcommand} …")
 
 
 @click.group(cls=LazyGroup, entries=_RULES)

@@ -75,6 +75,19 @@ async def test_publishing_for_all_projects_is_said(callscore: Command) -> None:
     assert (await callscore(*arguments, "--project", "a/b")).err == ""
 
 
+async def test_options_before_a_command_of_scorers_are_refused_and_not_ignored(
+    callscore: Command, service: FakeService
+) -> None:
+    publish = ("publish", "s", "--kind", "contains")
+    for options in (("--project", "a/b"), ("--url", service.url), ("--json",)):
+        ended = await callscore("scorers", *options, *publish)
+        assert (ended.code, service.scorers) == (2, [])
+        assert ended.err == (
+            "Put the options after the command: callscore scorers publish …; see: callscore scorers --help\n"
+        )
+    assert (await callscore("scorers", *publish)).code == 0
+
+
 async def test_publishing_reads_parameters_as_json_else_as_text(callscore: Command, service: FakeService) -> None:
     arguments = ("scorers", "publish", "s", "--kind", "contains", "--param", "text=refund", "--param", "n=3")
     ended = await callscore(*arguments, "--param", 'q="42"', "--param", "e=a=b")
