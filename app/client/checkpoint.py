@@ -20,6 +20,8 @@ class Progress:
     line: int = 0
     imported: int = 0
     rejected: int = 0
+    last_call: str | None = None
+    """The id of the last call that the service took."""
 
 
 class Checkpoint:

@@ -45,6 +45,27 @@ async def rewrites(client: Client, project: str, since: str) -> bool:
     return False
 
 
+async def continued(client: Client, project: str, checkpoint: Checkpoint) -> Progress:
+    """Where to continue an interrupted import: where it stopped, or at the start if the service lacks what was sent.
+
+    The data of the service may have been deleted since, or restored from a backup.
+    """
+    progress = checkpoint.load()
+    if progress.imported and not await _has(client, project, progress.last_call):
+        note("The service does not have the calls that the interrupted import sent, so the import starts over.")
+        return Progress()
+    if progress.line:
+        note(f"Continuing after line {number(progress.line)}. Use --restart to start over.")
+    return progress
+
+
+async def _has(client: Client, project: str, call_id: str | None) -> bool:
+    if call_id is None:  # stored by an earlier version
+        return False
+    params = {"project_id": project, "call_id": call_id, "ids_only": "true"}
+    return [call async for call in client.items("/calls", params, 1)] != []
+
+
 def path_of(project: str) -> str:
     """Where complete calls of a project are posted to."""
     entity, _, name = project.partition("/")
@@ -153,11 +174,17 @@ class Complaints:
 
 
 class Import:
-    """Importing one source. `progress` includes earlier, interrupted runs."""
+    """Importing one source from where `progress` says, which then includes earlier, interrupted runs."""
 
-    def __init__(self, client: Client, source: Source, fields: Fields, checkpoint: Checkpoint | None = None) -> None:
-        self.progress = checkpoint.load() if checkpoint else Progress()
-        self.resumed_at = self.progress.line
+    def __init__(
+        self,
+        client: Client,
+        source: Source,
+        fields: Fields,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.progress = progress or Progress()
         self._client = client
         self._source = source
         self._fields = fields
@@ -217,6 +244,9 @@ class Import:
         done.offset, done.line = batch.last.offset, batch.last.number
         done.rejected += len(batch.bad) + len(refused)
         done.imported += len(batch.calls) - len(refused)
+        not_taken = dict(refused)
+        if (last := next((call for line, call in reversed(batch.calls) if line not in not_taken), None)) is not None:
+            done.last_call = orjson.loads(last)["id"]
         if done.imported:
             complaints.print()
         rate = (done.imported + done.rejected - before) / max(time.monotonic() - started, 1e-6)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -11,11 +12,11 @@ from typing import IO
 import click
 
 from app.client.calls import HEADINGS, row
-from app.client.checkpoint import Checkpoint
+from app.client.checkpoint import Checkpoint, Progress
 from app.client.errors import CommandError
 from app.client.fields import Fields
 from app.client.http import Client
-from app.client.importing import Import, rewrites
+from app.client.importing import Import, continued, rewrites
 from app.client.lines import Source
 from app.client.output import note, print_json, print_line
 from app.client.preview import look_at
@@ -91,22 +92,25 @@ async def import_(
     checkpoint = None if source.size is None else Checkpoint.of(Path(file), repr(fields), limit, client.service.url)
     if checkpoint and restart:
         checkpoint.remove()
-    run = Import(client, source, fields, checkpoint)
-    if run.resumed_at:
-        note(f"Continuing after line {number(run.resumed_at)}. Use --restart to start over.")
-    started, before = time.monotonic(), run.progress.imported
+    progress = Progress() if checkpoint is None else await continued(client, project, checkpoint)
+    before = replace(progress)
+    run = Import(client, source, fields, checkpoint, progress)
+    started = time.monotonic()
     since = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    with _opened(rejected, run.resumed_at > 0) as opened:
+    with _opened(rejected, before.line > 0) as opened:
         done = await run.run(limit, opened)
     elapsed = time.monotonic() - started
-    rewritten = done.imported > before and await rewrites(client, project, since)
-    rate = round((done.imported - before) / elapsed)
-    sent = plural(done.imported, "call")
-    print_line(f"{sent} sent, {number(done.rejected)} rejected, in {seconds(elapsed)} ({number(rate)}/s).")
+    sent = done.imported - before.imported
+    rewritten = sent and await rewrites(client, project, since)
+    earlier = f"; before: {number(before.imported)} sent, {number(before.rejected)} rejected" if before.line else ""
+    print_line(
+        f"{plural(sent, 'call')} sent, {number(done.rejected - before.rejected)} rejected, "
+        f"in {seconds(elapsed)} ({number(round(sent / elapsed))}/s){earlier}."
+    )
     if repeated:
         hint = " Use --id if the lines have a field with an id." if id_field is None else ""
         note(f"{plural(repeated, 'line')} repeated an earlier one and did not become a separate call.{hint}")
-    if done.imported and not run.resumed_at:
+    if done.imported and not before.line:
         for path in sorted(fields.unseen):
             note(f"No line has the field {path!r}.")
     if rewritten:

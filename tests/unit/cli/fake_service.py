@@ -57,7 +57,7 @@ class FakeService:
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._as_told], client_max_size=32 << 20)
         app.router.add_post("/v2/{entity}/{project}/calls/complete", self._complete)
-        app.router.add_get("/calls", lambda request: self._list(request, list(self.calls.values())))
+        app.router.add_get("/calls", self._calls)
         app.router.add_get("/scorers", lambda request: self._list(request, self.scorers))
         app.router.add_get("/scorers/kinds", lambda request: self._whole({"items": self.kinds, "next_cursor": None}))
         app.router.add_get("/scorers/costs", lambda request: self._whole(self.costs))
@@ -108,6 +108,10 @@ class FakeService:
         return await self._whole(
             {"items": self.summary + ([] if "as_of" in request.query else self.summary_of_other_times)}
         )
+
+    async def _calls(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("call_id")
+        return await self._list(request, [call for name, call in self.calls.items() if wanted in (None, name)])
 
     async def _list(self, request: web.Request, items: list[dict[str, Any]]) -> web.Response:
         start = int(request.query.get("cursor", "0"))

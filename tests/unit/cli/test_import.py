@@ -207,10 +207,27 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     # Batches overtake each other, so that the one held back may be any from the third on.
     resumed_at = int(ended.err.split()[3].strip(".").replace(",", ""))
     assert resumed_at in (400, 600, 800, 1000)
-    assert ended.out.startswith("2,000 calls sent")
+    assert ended.out.startswith(f"{2000 - resumed_at:,} calls sent, 0 rejected, in ")
+    assert ended.out.endswith(f"/s); before: {resumed_at:,} sent, 0 rejected.\n")
     assert len(service.batches) - sent == (2000 - resumed_at) // 200
     assert len(service.calls) == 2000
     assert list((tmp_path / "state" / "callscore").iterdir()) == []
+
+
+async def test_an_interrupted_import_starts_over_if_the_service_has_lost_what_was_sent(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "calls.jsonl", 2000)
+    service.hold_after = 4
+    await interrupted(callscore, service, "calls", "import", str(path), "--project", "a/b")
+    service.hold_after = None
+    service.calls.clear()
+    ended = await callscore("calls", "import", str(path), "--project", "a/b")
+    assert (ended.code, len(service.calls)) == (0, 2000)
+    assert ended.out.startswith("2,000 calls sent, 0 rejected, in ")
+    assert ended.err == (
+        "The service does not have the calls that the interrupted import sent, so the import starts over.\n"
+    )
 
 
 async def test_restart_ignores_what_was_done(callscore: Command, service: FakeService, tmp_path: Path) -> None:
