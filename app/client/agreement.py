@@ -9,12 +9,14 @@ from typing import Any, Literal
 from app.client import scores
 from app.client.errors import CommandError
 from app.client.http import Client
+from app.client.output import Table
 from app.client.text import clean, plural
 
 Value = float | str | bool
 Readings = Mapping[str, Value]  # of a score, by "label", "number" and "passed"
 Pair = tuple[str, Value, Value]  # call id, and the reading of each scorer
 
+MOST_KINDS = 30  # in a table of counts
 _PLURALS = {"label": "labels", "number": "numbers", "passed": "whether calls passed"}
 
 
@@ -224,11 +226,13 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         )
     else:
         sentences.append(f"They agree on {found['agreement']:.1%} of the calls; kappa {_number(found['kappa'])}.")
+    if (kinds := len(_kinds_in(found))) > MOST_KINDS:
+        sentences.append(f"They gave {kinds:,} different labels, too many for a table. Use --json for the counts.")
     return sentences
 
 
-def table(found: Mapping[str, Any], one: str, other: str) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the counts for two scorers with these names; no rows if there are none."""
+def tables(found: Mapping[str, Any], one: str, other: str) -> list[Table]:
+    """The counts for two scorers with these names, in one form or two, the wider first; none if there are none."""
     if found["by_passed"]:
         judge, scale = (one, other) if found["passed_by"] == "one" else (other, one)
         parts = [
@@ -239,11 +243,19 @@ def table(found: Mapping[str, Any], one: str, other: str) -> tuple[list[str], li
             ]
             for part in found["by_passed"]
         ]
-        return [f"PASSED {judge}", "CALLS", f"MEAN OF {scale}"], parts
-    kinds = sorted({str(cell[name]) for cell in found["confusion"] for name in ("one", "other")})
+        return [([f"PASSED {judge}", "CALLS", f"MEAN OF {scale}"], parts)]
+    kinds = _kinds_in(found)
+    if not kinds or len(kinds) > MOST_KINDS:
+        return []
     counts = {(str(cell["one"]), str(cell["other"])): str(cell["calls"]) for cell in found["confusion"]}
     rows = [[clean(mine), *(counts.get((mine, yours), "0") for yours in kinds)] for mine in kinds]
-    return [f"{one} \\ {other}", *kinds], rows
+    frequent = sorted(found["confusion"], key=lambda cell: -cell["calls"])
+    listed = [[str(cell["calls"]), clean(cell["one"]), clean(cell["other"])] for cell in frequent]
+    return [([f"{one} \\ {other}", *kinds], rows), (["CALLS", one, other], listed)]
+
+
+def _kinds_in(found: Mapping[str, Any]) -> list[str]:
+    return sorted({str(cell[name]) for cell in found["confusion"] for name in ("one", "other")})
 
 
 def _number(value: float | None) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from app.client.text import clean, json_line
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings and rows
 
 _WIDE = 100_000
 _GAP = 2
@@ -72,7 +74,7 @@ def table(
     console = stdout()
     shown = [clean(heading) for heading in headings]
     cells = [[Text("\n".join(clean(line) for line in cell.split("\n"))) for cell in row] for row in rows]
-    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     widths = [
         max(cell_len(line) for text in [heading, *(row[number].plain for row in cells)] for line in text.split("\n"))
         for number, heading in enumerate(shown)
@@ -96,3 +98,15 @@ def table(
     # Rich fills every line with spaces up to the width of the table.
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     sys.stdout.flush()
+
+
+def fitting_table(tables: Sequence[Table]) -> None:
+    """Print the first table whose columns fit on the terminal, with their words whole, else the last."""
+    headings, rows = next((one for one in tables if _fits(*one)), tables[-1])
+    table(headings, rows, fold=True)
+
+
+def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    columns = zip(headings, *rows, strict=True)
+    longest = [max(cell_len(word) for cell in column for word in clean(cell).split() or [""]) for column in columns]
+    return sum(longest) + _GAP * (len(longest) - 1) <= stdout().width

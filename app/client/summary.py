@@ -1,10 +1,11 @@
-"""The summary of scores as a table: a row for each scorer, a column for each group of calls."""
+"""The summary of scores as a table."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.client.http import Client
+from app.client.output import Table
 from app.client.text import clean, number
 
 _HEADING_CHARACTERS = 30
@@ -21,22 +22,48 @@ async def fetch(
     return found
 
 
-def comparison(items: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, scorers in the order of `items`; cells show the pass rate or mean score, and of how many."""
+def comparison(items: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each scorer, in the order of `items`, and a column for each group of calls.
+
+    Cells show the pass rate or mean score, and of how many.
+    """
+    groups = _groups(items)
+    headings = (clean(name, _HEADING_CHARACTERS) for name in groups.values())
+    rows = [[name, shown, *(cells.get(group, "-") for group in groups)] for name, shown, cells in _scorers(items)]
+    return ["SCORER", "SHOWN", *headings], rows
+
+
+def by_group(items: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each scorer and group, with the cells of `comparison`."""
+    groups = _groups(items)
+    rows = [
+        [name, clean(groups[group]), shown, cells[group]]
+        for name, shown, cells in _scorers(items)
+        for group in groups
+        if group in cells
+    ]
+    return ["SCORER", "GROUP", "SHOWN", "RESULT"], rows
+
+
+def _groups(items: Sequence[Mapping[str, Any]]) -> dict[str | None, str]:
+    """The groups in order, each with its name."""
     groups = sorted({item["group"] for item in items}, key=lambda group: (group is None, group or ""))
+    unnamed = "ALL" if groups == [None] else "(none)"
+    return {group: unnamed if group is None else group for group in groups}
+
+
+def _scorers(items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, dict[str | None, str]]]:
+    """The name of each scorer, what its cells show, and its cell for each group."""
     of_scorer: dict[str, dict[str | None, Mapping[str, Any]]] = defaultdict(dict)
     for item in items:
         of_scorer[item["scorer_ref"]][item["group"]] = item
     names = {item["scorer_ref"]: item["scorer_name"] for item in items}
-    rows = []
-    for ref, cells in of_scorer.items():
+    for ref, found in of_scorer.items():
         name = names[ref]
         if list(names.values()).count(name) > 1:
             name = f"{name}:{ref.rpartition(':')[2][:_DIGEST_CHARACTERS]}"
-        shown = _shown(cells.values())
-        rows.append([name, shown, *(_cell(cells[group], shown) if group in cells else "-" for group in groups)])
-    headings = ["ALL"] if groups == [None] else ["(none)" if group is None else group for group in groups]
-    return ["SCORER", "SHOWN", *(clean(heading, _HEADING_CHARACTERS) for heading in headings)], rows
+        shown = _shown(found.values())
+        yield name, shown, {group: _cell(item, shown) for group, item in found.items()}
 
 
 def _shown(cells: Iterable[Mapping[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from app.client import agreement
 from app.client import costs as client_costs
 from app.client import scorers as client_scorers
 from app.client.http import Client
-from app.client.output import note, print_all, print_json, print_line, stdout, table
+from app.client.output import fitting_table, note, print_all, print_json, print_line, stdout, table
 from app.client.scores import brief
 from app.client.text import clean, json_line
 from app.commands.options import bad_usage, client_options, json_lines_option, json_option, limit_option, project_option
@@ -146,9 +146,8 @@ async def compare(one: str, other: str, project: str, limit: int, as_json: bool,
         return
     for line in agreement.lines(found):
         print_line(line)
-    headings, rows = agreement.table(found, one, other)
-    if rows:
-        table(headings, rows)
+    if counts := agreement.tables(found, one, other):
+        fitting_table(counts)
     if found["disagreements"]:
         rows = [[item["call_id"], json_line(item["one"]), json_line(item["other"])] for item in found["disagreements"]]
         table(["CALL", one, other], rows, fold=True)

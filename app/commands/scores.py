@@ -8,7 +8,7 @@ import click
 
 from app.client import summary as client_summary
 from app.client.http import Client
-from app.client.output import note, print_all, print_line, table
+from app.client.output import fitting_table, note, print_all, print_line, table
 from app.client.scorers import ref_of_scores, refs
 from app.client.scores import CSV_COLUMNS, brief, brief_error, csv_row, why_none
 from app.client.text import number, plural
@@ -28,7 +28,7 @@ _STATUSES = ("succeeded", "failed", "cancelled")
 @click.option("--summary", is_flag=True, help="Show the pass rate or mean score of each scorer.")
 @click.option(
     "--by", metavar="PATH",
-    help="With --summary: a column for each value of PATH, which is op_name, attributes.NAME or inputs.NAME.",
+    help="With --summary: group calls by PATH, which is op_name, attributes.NAME or inputs.NAME.",
 )  # fmt: skip
 @click.option("--gaps", is_flag=True, help="Show the calls without a succeeded score by --scorer, and why.")
 @click.option("--as-of", type=Time(), metavar="TIME", help=f"Show scores as they were at TIME, {TIMES}.")
@@ -109,7 +109,7 @@ async def _summary(
     if as_json:
         print_all(found)
     elif found:
-        table(*client_summary.comparison(found), fold=True)
+        fitting_table([client_summary.comparison(found), client_summary.by_group(found)])
         if by is not None and all(item["group"] is None for item in found):
             note(f"No call has {by}.")
     else:

@@ -1,5 +1,6 @@
 """How far two scorers agree is counted right."""
 
+import json
 import math
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.client.agreement import Pair, Readings, compare, correlation, lines, paired, ranks, readings, table
+from app.client.agreement import Pair, Readings, compare, correlation, lines, paired, ranks, readings, tables
 
 from .command import Command
 from .fake_service import FakeService, score
@@ -78,10 +79,9 @@ def test_numbers_are_told_by_whether_the_calls_passed(passed_by: str) -> None:
     assert [item["call_id"] for item in found["disagreements"]] == ["c", "f"]
     assert [item["call_id"] for item in compare(pairs, 1)["disagreements"]] == ["c"]
     names = ("lengthy", "refusal") if swapped else ("refusal", "lengthy")
-    assert table(found, *names) == (
-        ["PASSED refusal", "CALLS", "MEAN OF lengthy"],
-        [["yes", "3", "6.33"], ["no", "3", "3.67"]],
-    )
+    assert tables(found, *names) == [
+        (["PASSED refusal", "CALLS", "MEAN OF lengthy"], [["yes", "3", "6.33"], ["no", "3", "3.67"]])
+    ]
     assert lines(found)[1].endswith("(Spearman).")
     first, second = ("numbers", "whether calls passed")[:: 1 if swapped else -1]
     assert lines(found)[0] == f"6 calls were scored by both; compared: {first} of the first with {second} of the other."
@@ -89,7 +89,7 @@ def test_numbers_are_told_by_whether_the_calls_passed(passed_by: str) -> None:
 
 def test_where_all_calls_passed_there_is_no_mean_of_others() -> None:
     found = compare([("a", True, 0.5), ("b", True, 0.1)], 10)
-    assert table(found, "x", "y")[1] == [["yes", "2", "0.3"], ["no", "0", "-"]]
+    assert tables(found, "x", "y")[0][1] == [["yes", "2", "0.3"], ["no", "0", "-"]]
     assert (found["pearson"], found["disagreements"]) == (None, [])
 
 
@@ -153,6 +153,21 @@ async def test_a_judge_of_labels_that_says_what_passes_agrees_with_one_who_says_
             "They agree on 100.0% of the calls; kappa 1.000.",
         ],
     )
+
+
+async def test_free_text_is_compared_at_once_without_a_table_of_its_kinds(
+    callscore: Command, service: FakeService
+) -> None:
+    texts = [score(f"c{place}", output=f"text {place}") for place in range(10_000)]
+    service.scores_by = {ONE: texts, OTHER: [*texts[1:], score("c0", output="text 1")]}
+    ended = await callscore("scorers", "compare", ONE, OTHER, "--project", "a/b")
+    assert ended.out.splitlines()[1:3] == [
+        "They agree on 100.0% of the calls; kappa 1.000.",
+        "They gave 10,000 different labels, too many for a table. Use --json for the counts.",
+    ]
+    assert ended.out.splitlines()[4:] == [f'c0    "text 0"{" " * (len(ONE) - 6)}"text 1"']
+    listed = json.loads((await callscore("scorers", "compare", ONE, OTHER, "--project", "a/b", "--json")).out)
+    assert len(listed["confusion"]) == 10_000
 
 
 async def test_what_cannot_be_compared_is_refused_and_says_why(callscore: Command, service: FakeService) -> None:

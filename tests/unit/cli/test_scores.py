@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from app.client import output
-from app.client.summary import comparison
+from app.client.summary import by_group, comparison
 
 from .command import Command
 from .fake_service import REFUSAL, FakeService, score, scorer, summarized
@@ -201,15 +201,28 @@ def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
     assert shown == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
 
 
+@pytest.mark.parametrize("groups", [3, 50])
 def test_a_summary_loses_nothing_on_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], groups: int
 ) -> None:
     passed: dict[str, object] = {"passed": {"type": "boolean", "n": 1040, "true": 0.5}}
-    items = [summarized(REFUSAL, group, passed, 17) for group in ("model-1", "model-2", "z")]
-    for width in range(40, 100, 3):
+    named = [f"model-{number}" for number in range(groups)]
+    items = [summarized(REFUSAL, group, passed, 17) for group in named]
+    for width in (40, 47, 60, 80, 100):
         monkeypatch.setattr(output, "stdout", lambda width=width: Console(width=width, soft_wrap=True))
-        output.table(*comparison(items), fold=True)
+        output.fitting_table([comparison(items), by_group(items)])
         lines = capsys.readouterr().out.splitlines()
         assert max(map(len, lines)) <= width
         words = " ".join(lines).split()
-        assert (words.count("50%"), words.count("1,040,"), words.count("failed")) == (3, 3, 3), lines
+        assert (words.count("50%"), words.count("1,040,"), words.count("failed")) == (groups,) * 3, lines
+        assert set(named) < set(words)
+
+
+def test_a_summary_has_a_column_for_each_group_where_they_fit_and_else_a_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [summarized(REFUSAL, group, {"": {"type": "string", "n": 2}}) for group in ("a" * 20, "b" * 20)]
+    for width, shown in ((80, 2), (50, 3)):
+        monkeypatch.setattr(output, "stdout", lambda width=width: Console(width=width, soft_wrap=True))
+        output.fitting_table([comparison(items), by_group(items)])
+        assert len(capsys.readouterr().out.splitlines()) == shown
