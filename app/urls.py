@@ -14,13 +14,13 @@ def url_of(host: str, port: int | str) -> str:
 
 
 def is_base_url(text: str) -> bool:
-    """Whether paths of a service can follow this http or https URL."""
+    """Whether paths of a service can follow this http or https URL, which has no user or password in it."""
     try:
         parts = urlsplit(text)
-        is_whole = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+        is_whole = is_host(parts.hostname or "") and parts.port != 0 and not (parts.query or parts.fragment)
     except ValueError:
         return False
-    return is_whole and parts.scheme in ("http", "https") and text.isprintable() and " " not in text
+    return is_whole and "@" not in text and parts.scheme in ("http", "https") and text.isprintable() and " " not in text
 
 
 def is_key(text: str) -> bool:

@@ -79,6 +79,8 @@ def bad_usage(sentence: str) -> click.UsageError:
 
 
 def _checked_url(url: str) -> str:
+    if "@" in url:  # and so perhaps a key, which is not to be shown
+        raise click.UsageError("The URL of the service must not contain an API key; set CALLSCORE_API_KEY instead.")
     if not is_base_url(url):
         raise click.UsageError(f"The URL of the service must look like {DEFAULT_URL}, not {url!r}.")
     return url.rstrip("/")

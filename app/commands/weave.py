@@ -28,7 +28,7 @@ _PAUSE, _REST = 10.0, 4.0
 
 def _checked_url(ctx: click.Context, param: click.Parameter, url: str) -> str:
     """The URL of a Weave, to which the key may be sent."""
-    if not is_base_url(url) or "@" in url:
+    if not is_base_url(url):
         raise click.BadParameter(f"It must look like {HOSTED}.", ctx, param)
     parts = urlsplit(url)
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):

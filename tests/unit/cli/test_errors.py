@@ -101,6 +101,7 @@ async def test_a_wrong_key_is_told_from_a_missing_one(callscore: Command, servic
         ("status", "--url", "ftp://x"),
         ("status", "--url", "http://"),
         ("status", "--url", "http://h:99999"),
+        ("status", "--url", "http://worker..svc:6066"),
         ("status", "--api-key", "ä"),
         ("scores",),
         ("scores", "--project", "noslash"),
@@ -134,6 +135,13 @@ async def test_wrong_usage_exits_2_with_one_sentence(callscore: Command, argumen
     ended = await callscore(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.count("\n") == 1
+
+
+async def test_a_key_in_the_url_is_refused_and_not_shown(callscore: Command) -> None:
+    ended = await callscore("status", "--url", "http://api:cs_secret@127.0.0.1:6066", "--api-key", "cs_secret")
+    assert (ended.code, ended.out) == (2, "")
+    assert "set CALLSCORE_API_KEY instead" in ended.err
+    assert "cs_secret" not in ended.err
 
 
 async def test_wrong_usage_names_the_help_of_the_command(callscore: Command) -> None:
