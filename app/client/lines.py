@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -29,10 +31,10 @@ class Line(NamedTuple):
 
 @dataclass
 class Source:
-    """A file, gzipped or not, or stdin for `-`, read in constant memory."""
+    """A file, gzipped or not, a pipe, or stdin for `-`, read in constant memory."""
 
     name: str
-    size: int | None
+    size: int | None  # of a file that can be read again from any offset
     _raw: BufferedReader
 
     @classmethod
@@ -43,7 +45,8 @@ class Source:
             raw = open(0, "rb", closefd=False) if path == "-" else Path(path).open("rb")  # noqa: SIM115
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-        size = None if path == "-" else os.fstat(raw.fileno()).st_size
+        status = os.fstat(raw.fileno())
+        size = status.st_size if path != "-" and stat.S_ISREG(status.st_mode) else None
         return cls("stdin" if path == "-" else path, size, raw)
 
     def lines(self, offset: int = 0, number: int = 0) -> Iterator[Line]:
@@ -71,7 +74,7 @@ class Source:
                     if not whole.strip():
                         continue
                 yield Line(number, whole, offset, offset if self.size is None else self._raw.tell())
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise CommandError(f"{self.name} cannot be read beyond line {number:,}: {error}.") from None
 
     def close(self) -> None:

@@ -46,14 +46,15 @@ async def test_importing_again_sends_the_same_bytes(callscore: Command, service:
     assert sorted(service.batches[:3]) == sorted(service.batches[3:])
 
 
-@pytest.mark.parametrize("source", ["stdin", "gz"])
-async def test_stdin_and_gzip_are_read_like_a_file(
+@pytest.mark.parametrize("source", ["stdin", "pipe", "gz"])
+async def test_stdin_pipes_and_gzip_are_read_like_a_file(
     callscore: Command, service: FakeService, tmp_path: Path, source: str
 ) -> None:
     data = write(tmp_path / "plain", 3).read_bytes()
     packed = tmp_path / "calls.jsonl.gz"
     packed.write_bytes(gzip.compress(data))
-    name, given = ("-", data) if source == "stdin" else (str(packed), b"")
+    # By its path stdin is a pipe like that of a shell's <(…).
+    name, given = {"stdin": ("-", data), "pipe": ("/dev/stdin", data), "gz": (str(packed), b"")}[source]
     ended = await callscore("calls", "import", name, "--project", "a/b", given=given)
     assert (ended.code, len(service.calls)) == (0, 3)
 

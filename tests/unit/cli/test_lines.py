@@ -41,6 +41,8 @@ def test_a_line_without_end_is_skipped_in_flat_memory(tmp_path: Path, monkeypatc
 
 def test_a_damaged_gzip_file_says_how_far_it_was_read(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl.gz"
-    path.write_bytes(gzip.compress(b"{1}\n" * 1000)[:-12])
-    with pytest.raises(CommandError, match=r"beyond line [\d,]+"):
-        read(path)
+    whole = gzip.compress(b"{1}\n" * 1000)
+    for damaged in (whole[:-12], whole[:12] + b"\xff" * 4 + whole[16:]):
+        path.write_bytes(damaged)
+        with pytest.raises(CommandError, match=r"beyond line [\d,]+"):
+            read(path)
