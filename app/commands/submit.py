@@ -28,7 +28,9 @@ Work = list[tuple[list[str], list[str]]]  # call ids and scorer refs of each req
     "--scorer", "scorers", metavar="REF_OR_NAME", multiple=True, required=True,
     help="Scorer to apply; a name means its latest version. Repeatable.",
 )  # fmt: skip
-@click.option("--calls-from", type=click.File(encoding="utf-8"), help="File with one call id per line; - for stdin.")
+@click.option(
+    "--calls-from", type=click.File(encoding="utf-8-sig"), help="File with one call id per line; - for stdin."
+)
 @click.option("--gaps", is_flag=True, help="Score the calls that have no succeeded score by the scorer.")
 @click.option("--rescore", metavar="TOKEN", help="Score calls again that have a score; once for the same token.")
 @click.option("--wait/--no-wait", default=True, help="Wait until every task has ended. Default: wait.")
@@ -60,7 +62,7 @@ async def submit(
     if gaps:
         work = await requests.gaps(client, project, scorer_refs)
         if not work:
-            print_line("There are no gaps.")
+            note("There are no gaps.")
             return 0
     else:
         work = await _work(client, project, scorer_refs, chosen)

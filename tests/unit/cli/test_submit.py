@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -37,8 +38,9 @@ async def test_submit_gaps_scores_exactly_what_each_scorer_lacks(callscore: Comm
         {"project_id": "a/b", "call_ids": ["c1", "c3"], "scorer_refs": [REFUSAL]},
         {"project_id": "a/b", "call_ids": ["c2"], "scorer_refs": ["callscore:///scorer/a:1"]},
     ]
-    ended = await callscore("submit", "--project", "a/b", *scorers[4:], "--gaps")
-    assert (ended.code, ended.out.strip(), len(service.submitted)) == (0, "There are no gaps.", 2)
+    for form in ((), ("--json",)):
+        ended = await callscore("submit", "--project", "a/b", *scorers[4:], "--gaps", *form)
+        assert (ended.code, ended.out, ended.err, len(service.submitted)) == (0, "", "There are no gaps.\n", 2)
     ended = await callscore("submit", "--project", "a/b", *scorers, "--gaps", "c1")
     assert ended.code == 2
 
@@ -120,6 +122,18 @@ async def test_ids_come_from_stdin_and_count_once(callscore: Command, service: F
     posted = next(request for request in service.seen if request.method == "POST")
     assert posted.headers["Callscore-Rescore"] == "again"
     assert posted.headers["Idempotency-Key"]
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_first_id(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    service.counts = {"succeeded": 1}
+    ids = tmp_path / "ids"
+    ids.write_bytes(b"\xef\xbb\xbfc1\n")
+    for given in ("-", str(ids)):
+        arguments = ("submit", "--project", "a/b", "--scorer", REFUSAL, "--calls-from", given)
+        assert (await callscore(*arguments, given=ids.read_bytes())).code == 0
+        assert service.submitted.pop()["call_ids"] == ["c1"]
 
 
 async def test_lines_of_calls_are_not_taken_for_ids_of_calls(callscore: Command, service: FakeService) -> None:
