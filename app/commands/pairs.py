@@ -30,6 +30,13 @@ def pair(text: str, option: str) -> tuple[str, Any]:
         return name, value
 
 
+def readings(text: str, option: str) -> tuple[str, list[Any]]:
+    """Name and values of NAME=VALUE: of a value such as 1.10 or true both what it is as JSON and the plain text."""
+    name, value = pair(text, option)
+    plain = text.partition("=")[2]
+    return name, [value] if isinstance(value, str | list | dict) else [value, plain]
+
+
 def decoded(text: str, option: str) -> Any:
     """The value of JSON without NaN and Infinity. Raises ValueError."""
     value = json.loads(text, parse_constant=_not_json, parse_float=_finite)

@@ -19,7 +19,7 @@ from app.commands.options import (
     project_option,
     table_limit_option,
 )
-from app.commands.pairs import pair
+from app.commands.pairs import readings
 from app.commands.status import show_requests
 
 
@@ -64,7 +64,7 @@ async def list_(project: str, as_json: bool, client: Client) -> None:
 @click.option(
     "--where", "pairs", metavar="K=V", multiple=True,
     help="Only calls with this op_name, or this value at a path such as attributes.env. Repeatable; of the values for "
-    "one path a call needs any.",
+    "one path a call needs any. 1.10 means the number and the text, '\"1.10\"' only the text.",
 )  # fmt: skip
 @click.option(
     "--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, metavar="SHARE", show_default=True,
@@ -86,8 +86,8 @@ async def set_(
     A rule of the same name is replaced. A name of a scorer means its latest version now.
     """
     where: dict[str, list[Any]] = {}
-    for path, value in (pair(text, "--where") for text in pairs):
-        where.setdefault(path, []).append(value)
+    for path, values in (readings(text, "--where") for text in pairs):
+        where.setdefault(path, []).extend(values)
     refs = await client_scorers.refs(client, project, scorers)
     _show(await rules.put(client, project, name, refs, where, sample), as_json)
 

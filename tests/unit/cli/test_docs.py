@@ -42,7 +42,7 @@ async def test_every_client_command_that_is_shown_can_be_typed_so(
 ) -> None:
     lines = tmp_path / "answers.jsonl"
     lines.write_text('{"question": "q", "answer": "a", "model": "m"}\n')
-    names = ("refusal", "not_empty", "cites_a_source", "mentions_refund", "short", "polite")
+    names = ("refusal", "not_empty", "cites_a_source", "mentions_refund", "short")
     service.scorers = [
         {"name": name, "kind": "k", "description": "", "ref": f"callscore:///scorer/{name}:1"} for name in names
     ]
