@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from app.client import summary
+from app.client.defaults import url_option
 from app.client.errors import BadInput, Refused, UnknownScorer
 from app.client.http import Client
 from app.client.text import clean, json_line
@@ -167,6 +168,7 @@ async def _unknown(client: Client, project: str | None, name: str, known: Iterab
             return (
                 f"{name!r} is a kind of scorer. Publish it with its parameters first: "
                 f"callscore scorers publish NAME --kind {name}{params} --project {project or 'ENTITY/NAME'}"
+                f"{url_option(client.service.url)}"
             )
     names = ", ".join(sorted(known)[:20]) or "none"
     where = "for all projects" if project is None else f"in {project}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app.client.defaults import url_option
 from app.client.http import Client
 from app.client.scorers import refs_with_scores
 from app.client.text import bare, clean, json_line
@@ -25,7 +26,8 @@ async def why_none(
         others = [] if ref in refs else refs
         return f"{otherwise} Other versions of {scorer} have scores: {', '.join(others)}" if others else otherwise
     if await _has_any(client, "/calls", project):
-        return f"No call of {project} has a score yet. Submit calls with: callscore submit --project {project}"
+        command = f"callscore submit --project {project} --scorer {scorer or 'NAME'}{url_option(client.service.url)}"
+        return f"No call of {project} has a score yet. Submit calls with: {command}"
     return f"The project {project} has no calls. Import some with: callscore calls import"
 
 

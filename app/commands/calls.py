@@ -13,6 +13,7 @@ import click
 
 from app.client.calls import HEADINGS, row
 from app.client.checkpoint import Checkpoint, Progress
+from app.client.defaults import url_option
 from app.client.errors import CommandError
 from app.client.fields import Fields
 from app.client.http import Client
@@ -118,6 +119,7 @@ async def import_(
             "Some of these calls already existed with different content, which was kept. To import the new content, "
             "use other ids or another project. To see these calls, run: "
             f"callscore dead-letters list --project {project} --reason call_rewritten --since {since}"
+            f"{url_option(client.service.url)}"
         )
     return 1 if done.rejected or rewritten else 0
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from app.client import summary as client_summary
+from app.client.defaults import url_option
 from app.client.http import Client
 from app.client.output import fitting_table, note, print_all, print_line, table
 from app.client.scorers import ref_of_scores, refs
@@ -80,7 +81,7 @@ async def scores(
     if status == "cancelled":
         note(
             "Tasks that were cancelled before they started have no score. To list them, run: "
-            f"callscore scores --project {project} --scorer {scorer or 'NAME'} --gaps"
+            f"callscore scores --project {project} --scorer {scorer or 'NAME'} --gaps{url_option(client.service.url)}"
         )
 
 

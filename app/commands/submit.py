@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 
 from app.client import requests
+from app.client.defaults import url_option
 from app.client.errors import BadInput, CommandError, Unreachable
 from app.client.http import Client
 from app.client.output import note, print_all, print_json, print_line
@@ -107,7 +108,7 @@ async def _submit(client: Client, project: str, work: Work, rescore: str | None,
     except (asyncio.CancelledError, Unreachable):
         if request_ids:
             one = f" {request_ids[0]}" if len(request_ids) == 1 else ""
-            note(f"Scoring continues. Follow it with: callscore status{one}")
+            note(f"Scoring continues. Follow it with: callscore status{one}{url_option(client.service.url)}")
         raise
     elapsed = time.monotonic() - started
     if as_json:
@@ -128,4 +129,4 @@ async def _print_receipts(client: Client, request_ids: Sequence[str], as_json: b
         else:
             print_line(request_id)
     if not as_json:
-        note(f"Check its progress with: callscore status {request_ids[0]}")
+        note(f"Check its progress with: callscore status {request_ids[0]}{url_option(client.service.url)}")

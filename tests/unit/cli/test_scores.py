@@ -64,7 +64,7 @@ async def test_why_there_are_no_scores_is_said(
     nothing = "The project a/b has no calls. Import some with: callscore calls import\n"
     assert (ended.code, ended.out) == (0, nothing)
     service.calls = {"c1": {"id": "c1"}}
-    unscored = "No call of a/b has a score yet. Submit calls with: callscore submit --project a/b\n"
+    unscored = "No call of a/b has a score yet. Submit calls with: callscore submit --project a/b --scorer NAME\n"
     assert (await callscore(*asked)).out == unscored
     service.of_other_times = [score("c1")]
     assert (await callscore(*asked)).out == "No scores match.\n"

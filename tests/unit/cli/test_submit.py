@@ -62,7 +62,8 @@ async def test_submit_says_that_the_work_goes_on_if_the_service_is_lost(
     async with Client(Service(service.url), patience=0.5) as client:
         with pytest.raises(Unreachable, match="ended the stream"):
             await _submit(client, "a/b", [(["c1"], [REFUSAL])], None, wait=True, as_json=False)
-    assert "Scoring continues. Follow it with: callscore status r0" in capsys.readouterr().err.splitlines()
+    continues = f"Scoring continues. Follow it with: callscore status r0 --url {service.url}"
+    assert continues in capsys.readouterr().err.splitlines()
 
 
 def test_the_rate_counts_only_what_was_run() -> None:
@@ -111,6 +112,13 @@ async def test_submit_json_prints_the_final_request(callscore: Command, service:
 async def test_no_wait_prints_the_request_id(callscore: Command, service: FakeService) -> None:
     ended = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL, "--no-wait", "c1")
     assert (ended.code, ended.out) == (0, "r0\n")
+    assert ended.err.splitlines()[-1] == "Check its progress with: callscore status r0"
+
+
+async def test_a_command_to_copy_reaches_the_same_service(command: Command, service: FakeService) -> None:
+    asked = ("submit", "--project", "a/b", "--scorer", REFUSAL, "--no-wait", "c1", "--url", service.url)
+    ended = await command(*asked)
+    assert ended.err.splitlines()[-1] == f"Check its progress with: callscore status r0 --url {service.url}"
 
 
 async def test_ids_come_from_stdin_and_count_once(callscore: Command, service: FakeService) -> None:
