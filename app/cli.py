@@ -20,7 +20,7 @@ COMMANDS = {
     "scorers": Entry("app.commands.groups:scorers", "List, publish, try and compare scorers."),
     "rules": Entry("app.commands.groups:rules", "Score calls as they are logged."),
     "weave": Entry("app.commands.groups:weave", "Pull calls from W&B Weave, push scores to it."),
-    "keys": Entry("app.commands.groups:keys", "Create API keys."),
+    "keys": Entry("app.commands.groups:keys", "Create, list and withdraw API keys."),
     "log": Entry("app.commands.groups:log", "Inspect, back up, export and import the log."),
     "dead-letters": Entry("app.commands.groups:dead_letters", "Show, retry or dismiss records that failed."),
     "replay": Entry("app.commands.replay:replay", "Rebuild all tables from the log, or verify them."),

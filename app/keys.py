@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,7 @@ from app import ids
 logger = logging.getLogger(__name__)
 
 _PREFIX = "cs_"
+_ID_CHARACTERS = 12
 
 
 class KeyFileError(Exception):
@@ -49,12 +51,24 @@ class User:
 ANYONE = User(None, ("*",))
 
 
+class Key(NamedTuple):
+    """A key of the file. The id, the start of its hash, names it without telling it."""
+
+    id: str
+    user: str
+    projects: tuple[str, ...]
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     user: str = Field(min_length=1)
     projects: list[str] = Field(min_length=1)
     sha256: str = Field(pattern=re.compile(r"^[0-9a-f]{64}$"))
+
+    @property
+    def key(self) -> Key:
+        return Key(self.sha256[:_ID_CHARACTERS], self.user, tuple(self.projects))
 
 
 def add_key(path: Path, user: str, projects: Iterable[str]) -> str:
@@ -94,6 +108,35 @@ def _append(path: Path, line: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def list_keys(path: Path) -> list[Key]:
+    """The keys of the file, in its order. Raises KeyFileError."""
+    return [entry.key for entry in _read(path)]
+
+
+def remove_key(path: Path, key_id: str) -> Key:
+    """Withdraw the key with an id.
+
+    Raises:
+        KeyFileError: there is no such key, or the file cannot be used.
+    """
+    found = [(offset, line, entry.key) for offset, line, entry in _lines(path) if entry.key.id == key_id]
+    if not found:
+        raise KeyFileError(f"The key file {path} has no key {key_id!r}.")
+    for offset, line, _ in found:
+        # Blank lines are skipped. Nothing moves, so a key that is added meanwhile is not lost.
+        _overwrite(path, offset, b" " * len(line))
+    return found[0][2]
+
+
+def _overwrite(path: Path, offset: int, line: bytes) -> None:
+    try:
+        with path.open("r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), line, offset)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be written: {error.strerror}.") from error
 
 
 class KeyFile:
@@ -137,21 +180,27 @@ class KeyFile:
 
 
 def _read(path: Path) -> list[_Entry]:
+    return [entry for _, _, entry in _lines(path)]
+
+
+def _lines(path: Path) -> list[tuple[int, bytes, _Entry]]:
+    """The offset, the text without its end, and the entry of each line that is not blank."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
-    entries = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            entries.append(_Entry.model_validate(orjson.loads(line)))
-        except (orjson.JSONDecodeError, ValidationError):
-            raise KeyFileError(
-                f'Line {number} of the key file {path} is not {{"user", "projects", "sha256"}}.'
-            ) from None
-    return entries
+    found, offset = [], 0
+    for number, whole in enumerate(lines, 1):
+        line = whole.rstrip(b"\r\n")
+        if line.strip():
+            try:
+                found.append((offset, line, _Entry.model_validate(orjson.loads(line))))
+            except (orjson.JSONDecodeError, ValidationError):
+                raise KeyFileError(
+                    f'Line {number} of the key file {path} is not {{"user", "projects", "sha256"}}.'
+                ) from None
+        offset += len(whole)
+    return found
 
 
 def _hash(key: str) -> str:

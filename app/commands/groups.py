@@ -39,6 +39,8 @@ _WEAVE = {
 }
 _KEYS = {
     "add": Entry("app.commands.keys:add", "Create an API key."),
+    "list": Entry("app.commands.keys:list_", "List the API keys of a file."),
+    "remove": Entry("app.commands.keys:remove", "Withdraw an API key."),
 }
 _LOG = {
     "stats": Entry("app.commands.log:stats", "Show what each partition contains."),
@@ -90,7 +92,7 @@ def weave() -> None:
 
 @click.group(cls=LazyGroup, entries=_KEYS)
 def keys() -> None:
-    """Create API keys."""
+    """Create, list and withdraw API keys."""
 
 
 @click.group(cls=LazyGroup, entries=_LOG)
