@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,9 +41,6 @@ class Fields:
     attributes: tuple[str, ...] = ()
     started_at: str | None = None
     ended_at: str | None = None
-    unseen: set[str] = field(default_factory=set, compare=False, repr=False)
-    first: list[str] = field(default_factory=list, compare=False, repr=False)
-    """The field names of the first line, for error messages."""
 
     def __post_init__(self) -> None:
         for what, paths in (("--input", self.inputs), ("--attribute", self.attributes)):
@@ -51,13 +48,12 @@ class Fields:
             for name in names:
                 if names.count(name) > 1:
                     raise BadInput(f"Two fields of {what} would both be named {name!r}.")
-        self.unseen.update(self.inputs, self.attributes)
 
-    def call(self, line: bytes) -> bytes:
-        """The call of one line, as JSON for `calls/complete`. Raises BadLine."""
+    def call(self, line: bytes, seen: "Seen | None" = None) -> bytes:
+        """The call of one line, as JSON for `calls/complete`. Adds the line to `seen`. Raises BadLine."""
         row = _row(line)
-        if not self.first:
-            self.first.extend(row)
+        if seen is not None:
+            seen.add(row)
         call_id = self._id(row, line)
         output = at(row, self.output)
         if output is ABSENT:
@@ -121,7 +117,6 @@ class Fields:
             value = at(row, path)
             if value is not ABSENT:
                 picked[_name(path)] = value
-                self.unseen.discard(path)
         return picked
 
     def _times(self, row: dict[str, Any]) -> tuple[str, str]:
@@ -129,6 +124,21 @@ class Fields:
         started = EPOCH if self.started_at is None else _time(row, self.started_at)
         ended = started if self.ended_at is None else _time(row, self.ended_at)
         return (ended if self.started_at is None else started), ended
+
+
+class Seen:
+    """Which fields the lines of a run have had."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.missing = {*fields.inputs, *fields.attributes}
+        """Those of the inputs and attributes that no line has had."""
+        self.first: list[str] = []
+        """Those of the first line."""
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.first = self.first or list(row)
+        if self.missing:
+            self.missing = {path for path in self.missing if at(row, path) is ABSENT}
 
 
 def _name(path: str) -> str:

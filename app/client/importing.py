@@ -15,7 +15,7 @@ import orjson
 from app.client.checkpoint import Checkpoint, Progress
 from app.client.errors import Refused, Unreachable
 from app.client.feed import feed
-from app.client.fields import BadLine, Fields, NoOutput
+from app.client.fields import BadLine, Fields, NoOutput, Seen
 from app.client.http import Client
 from app.client.lines import MAX_LINE_BYTES, Line, Source
 from app.client.output import note
@@ -104,14 +104,14 @@ class Batch:
     last: Line = _NOWHERE
 
 
-def batches(lines: Iterator[Line], fields: Fields) -> Iterator[Batch]:
+def batches(lines: Iterator[Line], fields: Fields, seen: Seen) -> Iterator[Batch]:
     """Group lines into batches of at most MAX_BATCH_CALLS lines and MAX_BATCH_BYTES of calls."""
     batch = Batch()
     for line in lines:
         try:
             if line.data is None:
                 raise BadLine(f"too large: the line has more than {MAX_LINE_BYTES:,} bytes")
-            call = fields.call(line.data)
+            call = fields.call(line.data, seen)
         except BadLine as error:
             batch.bad.append((line.number, str(error)))
             batch.without_output += isinstance(error, NoOutput)
@@ -135,8 +135,9 @@ class Complaints:
     All of them go to `file`, if there is one, as JSON lines with `line` and `reason`.
     """
 
-    def __init__(self, fields: Fields, file: IO[bytes] | None) -> None:
+    def __init__(self, fields: Fields, seen: Seen, file: IO[bytes] | None) -> None:
         self._fields = fields
+        self._seen = seen
         self._file = file
         self._pending: list[str] = []
         self._lines = 0
@@ -163,7 +164,7 @@ class Complaints:
     def end(self, none_sent: bool) -> None:
         """Print the rest; if no line has the output field, print only that and what to do."""
         if none_sent and self._lines and self._without_output == self._lines:
-            names = clean(", ".join(self._fields.first), 500) or "none"
+            names = clean(", ".join(self._seen.first), 500) or "none"
             output = repr(self._fields.output)
             note(f"No line has the field {output}. Name the output field with --output. The first line has: {names}.")
             return
@@ -185,6 +186,7 @@ class Import:
         progress: Progress | None = None,
     ) -> None:
         self.progress = progress or Progress()
+        self.seen = Seen(fields)
         self._client = client
         self._source = source
         self._fields = fields
@@ -199,7 +201,7 @@ class Import:
         Raises:
             CommandError: the service or the source fails; the progress is stored for the next run.
         """
-        complaints = Complaints(self._fields, rejected)
+        complaints = Complaints(self._fields, self.seen, rejected)
         before = self.progress.imported + self.progress.rejected
         lines = self._source.lines(self.progress.offset, self.progress.line)
         if limit is not None:
@@ -208,7 +210,7 @@ class Import:
         window: deque[tuple[Batch, asyncio.Task[list[tuple[int, str]]]]] = deque()
         try:
             with bar("Importing") as shown:
-                async for batch in feed(batches(lines, self._fields)):
+                async for batch in feed(batches(lines, self._fields, self.seen)):
                     window.append((batch, asyncio.create_task(self._send(batch.calls))))
                     if len(window) >= _IN_FLIGHT:
                         await self._settle(window, complaints, shown, started, before)

@@ -1,13 +1,12 @@
 """Checking a small file before any of it is imported."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
 from app.client.errors import BadInput, CommandError
-from app.client.fields import Fields
+from app.client.fields import Fields, Seen
 from app.client.importing import batches
 from app.client.lines import Line, Source
 from app.client.text import clean
@@ -20,17 +19,17 @@ def look_at(path: str, fields: Fields, limit: int | None = None) -> int:
 
     Raises BadInput if no line has a named field: imported calls cannot be changed, so it could not be corrected later.
     """
-    seen = replace(fields, unseen=set(), first=[])
+    seen = Seen(fields)
     calls: set[bytes] = set()
     number_of_calls = 0
     try:
-        for batch in batches(islice(_lines_of_small(path), limit), seen):
+        for batch in batches(islice(_lines_of_small(path), limit), fields, seen):
             calls.update(blake2b(call, digest_size=16).digest() for _, call in batch.calls)
             number_of_calls += len(batch.calls)
     except (_Large, CommandError):
         return 0  # the import itself reports what cannot be read
-    if calls and seen.unseen and limit is None:
-        missing = ", ".join(repr(name) for name in sorted(seen.unseen))
+    if calls and seen.missing and limit is None:
+        missing = ", ".join(repr(name) for name in sorted(seen.missing))
         names = clean(", ".join(seen.first), 500)
         raise BadInput(
             f"No line has the field {missing}, so nothing was imported. The first line has: {names}. "

@@ -112,7 +112,7 @@ async def import_(
         hint = " Use --id if the lines have a field with an id." if id_field is None else ""
         note(f"{plural(repeated, 'line')} repeated an earlier one and did not become a separate call.{hint}")
     if done.imported and not before.line:
-        for path in sorted(fields.unseen):
+        for path in sorted(run.seen.missing):
             note(f"No line has the field {path!r}.")
     if rewritten:
         note(

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from app.client.errors import CommandError
-from app.client.fields import Fields
+from app.client.fields import Fields, Seen
 from app.client.http import Client, Service
 from app.client.importing import MAX_BATCH_BYTES, Import, batches
 from app.client.lines import Source
@@ -262,7 +262,8 @@ async def test_ctrl_c_ends_an_import_that_waits_for_stdin(callscore: Command) ->
 def test_batches_stay_below_four_mebibytes(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_bytes(b"".join(orjson.dumps({"output": "x" * 900_000, "n": row}) + b"\n" for row in range(20)))
-    found = list(batches(Source.open(str(path)).lines(), Fields("a/b")))
+    fields = Fields("a/b")
+    found = list(batches(Source.open(str(path)).lines(), fields, Seen(fields)))
     assert sum(len(batch.calls) for batch in found) == 20
     assert max(batch.size for batch in found) <= MAX_BATCH_BYTES
     assert [batch.last.number for batch in found] == [4, 8, 12, 16, 20]
