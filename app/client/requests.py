@@ -3,10 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
@@ -14,16 +12,11 @@ from app.client.errors import BadInput, Refused
 from app.client.http import Client
 from app.client.output import note
 from app.client.progress import bar
-from app.client.text import clean, number, plural, rate, seconds
-
-Task = dict[str, Any]  # an item of GET /score-requests/{id}/tasks
+from app.client.tasks import MOST, TERMINAL, WAITING, request_path, tasks_in, total, waits_in, words
+from app.client.text import clean
 
 MAX_IDS = 100_000
 MAX_ID_BYTES = 24 << 20  # the service accepts bodies of up to 32 MiB
-TERMINAL = ("succeeded", "failed", "cancelled")
-_MOST_TASKS = 10_000  # of a request, whose reasons are counted
-_REASONS = 3  # shown, the most frequent first
-_NAMES = {"waiting_for_call": "waiting for call or code"}
 
 
 async def call_ids(client: Client, project: str) -> list[str]:
@@ -70,13 +63,13 @@ async def submit(
 
 async def find(client: Client, request_id: str) -> dict[str, Any]:
     """The current state of a request."""
-    return await client.get(_path(request_id))
+    return await client.get(request_path(request_id))
 
 
 async def cancel(client: Client, request_id: str) -> None:
     """Cancel the tasks of a request that have not ended; does nothing if it is already cancelled."""
     try:
-        await client.post(f"{_path(request_id)}/cancel", b"{}")
+        await client.post(f"{request_path(request_id)}/cancel", b"{}")
     except Refused as error:
         if error.status != 409 or (await find(client, request_id))["status"] != "cancelled":
             raise
@@ -96,7 +89,7 @@ async def retry(client: Client, request_id: str, scorers: Sequence[str] = (), er
     if only or not request["tasks"]["failed"] + request["tasks"]["cancelled"]:
         for line in await _unmatched(client, request, only.get("scorer_refs"), set(errors)):
             note(line)
-    await client.post(f"{_path(request_id)}/retry", orjson.dumps(only))
+    await client.post(f"{request_path(request_id)}/retry", orjson.dumps(only))
 
 
 async def _unmatched(
@@ -104,8 +97,8 @@ async def _unmatched(
 ) -> list[str]:
     """A line if there is nothing to retry, or if no task failed with one of these errors."""
     states = ("failed",) if errors else ("failed", "cancelled")
-    tasks_by_state = [await _tasks(client, request, state) for state in states]
-    if any(len(tasks) == _MOST_TASKS for tasks in tasks_by_state):
+    tasks_by_state = [await tasks_in(client, request, state) for state in states]
+    if any(len(tasks) == MOST for tasks in tasks_by_state):
         return []  # not all tasks were looked at
     ended = [task for tasks in tasks_by_state for task in tasks if refs is None or task["scorer_ref"] in refs]
     whose = "No task of the request" if refs is None else "No task of these scorers"
@@ -127,16 +120,6 @@ def _named(refs: Sequence[str], scorer: str) -> list[str]:
     return found
 
 
-_AWAITED = {
-    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (check CALLSCORE_SCORERS; "
-    "restart after an edit)"
-}
-
-
-def _path(request_id: str) -> str:
-    return f"/score-requests/{quote(request_id, safe='')}"
-
-
 async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Show progress until every request is finished. Returns the finished requests."""
     latest: dict[str, dict[str, Any]] = {}
@@ -149,27 +132,12 @@ async def watch(client: Client, request_ids: Sequence[str]) -> list[dict[str, An
             done = sum(tasks[state] for state in TERMINAL)
             done_before = done if done_before is None else done_before
             shown.show(done, tasks["total"], words(tasks, done - done_before, time.monotonic() - started))
-            for state in _WAITING:
-                if (request["request_id"], state) not in noted and (lines := await _waits(client, request, state)):
+            for state in WAITING:
+                if (request["request_id"], state) not in noted and (lines := await waits_in(client, request, state)):
                     noted.add((request["request_id"], state))
                     for line in lines:
                         note(f"{line}.")
     return [latest[request_id] for request_id in request_ids]
-
-
-def words(tasks: Counter[str], ended: int, elapsed: float) -> str:
-    """The progress of tasks, of which `ended` have ended in `elapsed` seconds, and what delays them."""
-    parts = [f"{number(sum(tasks[state] for state in TERMINAL))} of {plural(tasks['total'], 'task')}"]
-    if ended:  # else the rate is unknown
-        parts.append(rate(ended / max(elapsed, 1e-6)))
-    for state, text in (
-        ("failed", "failed"),
-        ("paused", "paused"),
-        ("waiting_for_call", "waiting for their call or code"),
-    ):
-        if tasks[state]:
-            parts.append(f"{number(tasks[state])} {text}")
-    return ", ".join(parts)
 
 
 async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
@@ -178,7 +146,7 @@ async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator
 
     async def follow(request_id: str) -> None:
         try:
-            async for request in client.events(f"{_path(request_id)}/events"):
+            async for request in client.events(f"{request_path(request_id)}/events"):
                 changes.put_nowait(request)
                 if request["status"] != "running":
                     return
@@ -200,90 +168,3 @@ async def _progress(client: Client, request_ids: Sequence[str]) -> AsyncIterator
     finally:
         for task in following:
             task.cancel()
-
-
-def total(requests: Iterable[dict[str, Any]]) -> Counter[str]:
-    """The task counts of several requests, added up."""
-    tasks: Counter[str] = Counter()
-    for request in requests:
-        tasks.update(request["tasks"])
-    return tasks
-
-
-def summary(requests: Sequence[dict[str, Any]], elapsed: float) -> str:
-    """One line: task counts by state, how many were reused, the elapsed time, and the rate of the others."""
-    tasks = total(requests)
-    states = [name for name in tasks if name not in ("total", "reused") and tasks[name]]
-    counts = ", ".join(f"{number(tasks[state])} {name_of(state)}" for state in states) or "nothing to do"
-    reused = f" ({number(tasks['reused'])} reused)" if tasks["reused"] else ""
-    run = tasks["total"] - tasks["reused"]
-    fast = f", {rate(run / elapsed)}" if run and elapsed > 0 else ""
-    return f"{plural(tasks['total'], 'task')}: {counts}{reused} in {seconds(elapsed)}{fast}"
-
-
-def name_of(state: str) -> str:
-    """A state of tasks in readable form."""
-    return _NAMES.get(state, state)
-
-
-_WAITING = ("paused", "retrying", "waiting_for_call")
-
-
-async def waits(client: Client, request: dict[str, Any]) -> list[str]:
-    """What tasks of a request wait for: a paused scorer, the next attempt, a call, a scorer's code."""
-    return [line for state in _WAITING for line in await _waits(client, request, state)]
-
-
-async def _waits(client: Client, request: dict[str, Any], state: str) -> list[str]:
-    top, others, rest = _by_reason(await _tasks(client, request, state), request["tasks"][state])
-    lines = [_wait(state, reason, tasks) for reason, tasks in top]
-    return [*lines, f"{rest}; next attempt {_soonest(others)}" if others else rest] if rest else lines
-
-
-def _wait(state: str, reason: str, tasks: Sequence[Task]) -> str:
-    count, soonest = plural(len(tasks), "task"), _soonest(tasks)
-    if state != "waiting_for_call":
-        return f"{count} {state}: {reason}; next attempt {soonest}"
-    wait = "waits" if len(tasks) == 1 else "wait"
-    return f"{count} {wait} for {_AWAITED.get(reason, 'a call that is not logged yet')}, until {soonest}"
-
-
-def _soonest(tasks: Iterable[Task]) -> str:
-    return min((str(task["next_at"]) for task in tasks if task["next_at"]), default="soon")
-
-
-async def reasons(client: Client, requests: Sequence[dict[str, Any]], failed: str = "") -> list[str]:
-    """The most frequent reasons why tasks failed, with their counts; `failed` follows each count."""
-    found = [task for request in requests for task in await _tasks(client, request, "failed")]
-    top, _, rest = _by_reason(found, total(requests)["failed"])
-    lines = [f"{number(len(tasks))}{failed}: {reason}" for reason, tasks in top]
-    return [*lines, rest] if rest else lines
-
-
-def _by_reason(found: Sequence[Task], count: int) -> tuple[list[tuple[str, list[Task]]], list[Task], str]:
-    """The most frequent reasons with their tasks, the tasks with other reasons, and a line about those.
-
-    `found` are the first of `count` tasks.
-    """
-    by_reason: defaultdict[str, list[Task]] = defaultdict(list)
-    for task in found:
-        by_reason[_reason(task.get("reason"))].append(task)
-    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
-    others = [task for _, tasks in ordered[_REASONS:] for task in tasks]
-    if len(found) >= _MOST_TASKS and count > len(found):
-        return ordered[:_REASONS], others, f"and {number(count - len(found) + len(others))} with these or other reasons"
-    return ordered[:_REASONS], others, f"and {number(len(others))} with other reasons" if others else ""
-
-
-async def _tasks(client: Client, request: dict[str, Any], state: str) -> list[Task]:
-    """The tasks of a request in a state, the first 10,000 of them."""
-    if not request["tasks"][state]:
-        return []
-    path = f"{_path(request['request_id'])}/tasks"
-    return [task async for task in client.items(path, {"status": state}, _MOST_TASKS)]
-
-
-def _reason(reason: Any) -> str:
-    if isinstance(reason, dict):
-        reason = ": ".join(str(reason[part]) for part in ("type", "message") if reason.get(part))
-    return clean(str(reason or "no reason given"), 200)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from app.client import requests, summary
+from app.client import requests, summary, tasks
 from app.client.defaults import DEFAULT_URL
 from app.client.fields import Fields
 from app.client.http import Client, Service
@@ -46,14 +46,14 @@ async def score_sample(service: Service) -> int:
         started = time.monotonic()
         request_id = await requests.submit(client, PROJECT, list(models), refs)
         finished = await requests.watch(client, [request_id])
-        print_line(f"{requests.summary(finished, time.monotonic() - started)}.")
+        print_line(f"{tasks.summary(finished, time.monotonic() - started)}.")
         found = await summary.fetch(client, PROJECT, by="attributes.model")
     print_line("")
     table(*summary.comparison([item for ref in refs for item in found if item["scorer_ref"] == ref]), fold=True)
     print_line("")
     for line in next_steps(service):
         print_line(line)
-    return 1 if requests.total(finished)["failed"] else 0
+    return 1 if tasks.total(finished)["failed"] else 0
 
 
 def next_steps(service: Service) -> list[str]:

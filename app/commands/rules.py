@@ -20,7 +20,6 @@ from app.commands.options import (
     table_limit_option,
 )
 from app.commands.pairs import readings
-from app.commands.status import show_requests
 
 
 @click.command("list")
@@ -142,7 +141,7 @@ def _decision(item: Mapping[str, Any]) -> list[str]:
 async def requests(name: str, project: str, limit: int, as_json: bool, client: Client) -> None:
     """List the score requests of the rule NAME, newest first: one for each hour with calls."""
     rule = await rules.find(client, project, name)
-    await show_requests(client, {"rule_id": rule["rule_id"]}, limit, as_json)
+    await listing.show_requests(client, {"rule_id": rule["rule_id"]}, limit, as_json)
 
 
 def _show(rule: dict[str, Any], as_json: bool) -> None:

@@ -1,7 +1,5 @@
 """callscore status"""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -9,10 +7,10 @@ import click
 from app.client import costs, requests
 from app.client.errors import Unreachable
 from app.client.http import Client
-from app.client.output import note, print_json, print_line, stdout, table
-from app.client.requests import TERMINAL, name_of
+from app.client.output import note, print_json, print_line
+from app.client.tasks import TERMINAL, name_of, reasons, share, waits
 from app.client.text import clean, number, plural
-from app.commands.listing import print_items
+from app.commands.listing import show_requests
 from app.commands.options import bad_usage, client_options, json_lines_option, limit_option
 
 
@@ -65,32 +63,6 @@ async def status(
         raise
 
 
-async def show_requests(client: Client, params: Mapping[str, str], limit: int, as_json: bool) -> None:
-    """Print the newest requests that clients made, or those that `params` mean."""
-    items = client.items("/score-requests", params, limit)
-    if as_json:
-        await print_items(items)
-        return
-    # Two lines a request on a terminal, so that the long ids leave room at 80 columns.
-    split = "\n" if stdout().is_terminal else "  "
-    rows = [
-        [
-            f"{request['request_id']}{split}{request['project_id']}",
-            request["status"],
-            _share(request["tasks"]),
-            number(request["tasks"]["total"]),
-            number(request["tasks"]["failed"]),
-            _age(request["requested_at"]),
-        ]
-        async for request in items
-    ]
-    if not rows:
-        hint = "" if params else " Make one with: callscore submit"
-        print_line(f"There are no score requests.{hint}")
-        return
-    table(["REQUEST", "STATUS", "DONE", "TASKS", "FAILED", "AGE"], rows, right=("DONE", "TASKS", "FAILED", "AGE"))
-
-
 async def _one(client: Client, request_id: str, watch: bool, as_json: bool) -> int:
     if watch:
         [request] = await requests.watch(client, [request_id])
@@ -99,7 +71,7 @@ async def _one(client: Client, request_id: str, watch: bool, as_json: bool) -> i
     if as_json:
         print_json(request)
     else:
-        _show(request, await requests.reasons(client, [request]), await requests.waits(client, request))
+        _show(request, await reasons(client, [request]), await waits(client, request))
     return 1 if watch and request["tasks"]["failed"] + request["tasks"]["cancelled"] else 0
 
 
@@ -111,7 +83,7 @@ def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None
         ("request", request["request_id"]),
         ("project", request["project_id"]),
         ("status", request["status"]),
-        ("progress", f"{number(done)} of {plural(tasks['total'], 'task')} ({_share(tasks)})"),
+        ("progress", f"{number(done)} of {plural(tasks['total'], 'task')} ({share(tasks)})"),
         ("tasks", ", ".join(states) or "none"),
         *(("failed", line) for line in reasons),
         *(("waiting", line) for line in waits),
@@ -127,16 +99,3 @@ def _show(request: dict[str, Any], reasons: list[str], waits: list[str]) -> None
         lines.append(("expected at", str(request.get("eta") or "unknown")))
     for name, value in lines:
         print_line(f"{name:<12} {clean(str(value))}")
-
-
-def _share(tasks: dict[str, Any]) -> str:
-    done = sum(int(tasks[state]) for state in TERMINAL)
-    return f"{100 * done // tasks['total'] if tasks['total'] else 100} %"
-
-
-def _age(moment: str) -> str:
-    age = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if age >= length:
-            return f"{age // length:.0f}{unit}"
-    return f"{max(age, 0):.0f}s"

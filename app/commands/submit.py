@@ -14,6 +14,7 @@ from app.client.errors import BadInput, CommandError, Unreachable
 from app.client.http import Client
 from app.client.output import note, print_all, print_json, print_line
 from app.client.scorers import refs
+from app.client.tasks import reasons, summary, total
 from app.client.text import number, plural
 from app.commands.options import bad_usage, client_options, json_option, project_option
 
@@ -88,8 +89,8 @@ async def _work(client: Client, project: str, scorer_refs: list[str], chosen: li
             raise BadInput("The file of --calls-from contains no call ids.")
         raise CommandError(f"The project {project} has no calls. Import some with: callscore calls import")
     if len(parts) > 1:
-        total = number(sum(map(len, parts)))
-        note(f"{total} calls do not fit into one request, so {len(parts)} requests are made.")
+        calls = number(sum(map(len, parts)))
+        note(f"{calls} calls do not fit into one request, so {len(parts)} requests are made.")
     return [(part, scorer_refs) for part in parts]
 
 
@@ -114,10 +115,10 @@ async def _submit(client: Client, project: str, work: Work, rescore: str | None,
     if as_json:
         print_all(finished)
     else:
-        print_line(f"{requests.summary(finished, elapsed)}.")
-    tasks = requests.total(finished)
+        print_line(f"{summary(finished, elapsed)}.")
+    tasks = total(finished)
     if tasks["failed"]:
-        for line in await requests.reasons(client, finished, " failed"):
+        for line in await reasons(client, finished, " failed"):
             note(line)
     return 1 if tasks["failed"] or tasks["cancelled"] else 0
 

@@ -52,6 +52,8 @@ async def test_the_table_says_how_to_see_more(callscore: Command, service: FakeS
     ended = await callscore("scores", "--project", "a/b")
     assert ended.out.count("\n") == 51
     assert ended.err == "Only the first 50 are shown. Use --limit N for more, --json or --csv for all.\n"
+    ended = await callscore("scores", "--project", "a/b", "--limit", "1")
+    assert ended.err == "Only the first one is shown. Use --limit N for more, --json or --csv for all.\n"
     assert "\x1b" not in ended.out
 
 

@@ -11,6 +11,7 @@ import pytest
 from app.client import requests
 from app.client.errors import Unreachable
 from app.client.http import Client, Service
+from app.client.tasks import summary, words
 from app.commands.submit import _submit
 
 from .command import Command
@@ -68,7 +69,7 @@ async def test_submit_says_that_the_work_goes_on_if_the_service_is_lost(
 
 def test_the_rate_counts_only_what_was_run() -> None:
     def told(reused: int) -> str:
-        return requests.summary([{"tasks": {"total": 100, "succeeded": 100, "reused": reused}}], 2.0)
+        return summary([{"tasks": {"total": 100, "succeeded": 100, "reused": reused}}], 2.0)
 
     assert told(0) == "100 tasks: 100 succeeded in 2.0 s, 50/s"
     assert told(90) == "100 tasks: 100 succeeded (90 reused) in 2.0 s, 5/s"
@@ -78,17 +79,17 @@ def test_the_rate_counts_only_what_was_run() -> None:
 def test_the_rate_of_slow_scorers_is_no_zero() -> None:
     def told(ended: int, elapsed: float) -> str:
         tasks = Counter(total=40, succeeded=ended, queued=40 - ended)
-        return requests.words(tasks, ended, elapsed)
+        return words(tasks, ended, elapsed)
 
     assert told(3, 30.0) == "3 of 40 tasks, 6/min"
     assert told(3, 2.0) == "3 of 40 tasks, 1.5/s"
     assert told(1, 1800.0) == "1 of 40 tasks, 2/h"
     assert told(0, 30.0) == "0 of 40 tasks"
     assert told(40, 0.01) == "40 of 40 tasks, 4,000/s"
-    slow = requests.summary([{"tasks": {"total": 40, "succeeded": 38, "failed": 2, "reused": 0}}], 100.0)
+    slow = summary([{"tasks": {"total": 40, "succeeded": 38, "failed": 2, "reused": 0}}], 100.0)
     assert slow == "40 tasks: 38 succeeded, 2 failed in 1 min 40 s, 24/min"
     hindered = Counter(total=9, succeeded=1, failed=2, paused=3, waiting_for_call=3)
-    assert requests.words(hindered, 3, 1.0) == "3 of 9 tasks, 3/s, 2 failed, 3 paused, 3 waiting for their call or code"
+    assert words(hindered, 3, 1.0) == "3 of 9 tasks, 3/s, 2 failed, 3 paused, 3 waiting for their call or code"
 
 
 async def test_failed_tasks_exit_1_with_the_most_frequent_reasons_and_that_there_are_others(
