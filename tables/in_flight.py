@@ -24,7 +24,7 @@ class Entry:
     attempt: Any = None  # the attempt that runs, unless it ran inline
     withdrawn: list[Target] = field(default_factory=list)  # targets of requests that were cancelled since
     later: list[Task] = field(default_factory=list)  # tasks with the same key, to be started once this one has left
-    left: "asyncio.Future[None] | None" = None  # resolves when it is no longer in flight, if somebody waits for that
+    left: asyncio.Event | None = None  # set when it is no longer in flight, if somebody waits for that
 
     @property
     def under_way(self) -> bool:
@@ -36,8 +36,8 @@ class Entry:
         if get(self.task.key) is not self:
             return
         if self.left is None:
-            self.left = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self.left)
+            self.left = asyncio.Event()
+        await self.left.wait()
 
 
 _entries: dict[bytes, Entry] = {}
@@ -67,7 +67,7 @@ def pop(key: bytes) -> None:
     if entry is None:
         return
     if entry.left is not None:
-        entry.left.set_result(None)
+        entry.left.set()
     entry.running = False  # a late outcome changes nothing
     if entry.holds_slot:
         _free_slot(entry)

@@ -72,9 +72,11 @@ class ProcessSlots:
             progress = False
             for ref in list(self._waiting):
                 if self._may_take(ref):
-                    self._take(ref)
                     turns = self._waiting.pop(ref)
-                    turns.popleft().set_result(None)
+                    turn = turns.popleft()
+                    if not turn.done():  # else it was cancelled in this turn of the event loop
+                        self._take(ref)
+                        turn.set_result(None)
                     if turns:
                         self._waiting[ref] = turns  # behind the others
                     progress = True
