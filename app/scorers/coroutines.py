@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -15,11 +16,11 @@ from app.scorers.worker import encode_checked
 
 logger = logging.getLogger(__name__)
 
-CANCEL_GRACE = 0.1
+CANCEL_GRACE = 2.0
 """Seconds that a cancelled coroutine has to end before it counts as abandoned."""
 
 MAX_ABANDONED = 16
-"""Abandoned runs that one scorer may have before no more of it are started."""
+"""Abandoned runs of one scorer at which its process is to be replaced."""
 
 
 class RunningCoroutine:
@@ -60,10 +61,14 @@ class RunningCoroutine:
 
 
 class Coroutines:
-    """Runs async scorers, and counts the runs that ignore their cancellation."""
+    """Runs async scorers, and counts the runs that ignore their cancellation.
 
-    def __init__(self) -> None:
+    `on_limit` is called with the ref of a scorer once `MAX_ABANDONED` of its runs did that and are still alive.
+    """
+
+    def __init__(self, on_limit: Callable[[str], None]) -> None:
         self.context = contextvars.Context()
+        self._on_limit = on_limit
         self._abandoned: Counter[str] = Counter()
         self._warned: set[str] = set()
 
@@ -83,13 +88,8 @@ class Coroutines:
     ) -> RunningCoroutine:
         """Run for at most `seconds`; the scorer fills `report`. A dump of the process shows the run under `number`.
 
-        `on_outcome` is called in time even if the scorer does not end, but not if the run is cancelled. Raises
-        ScorerTimeout if too many runs of the scorer have ignored their cancellation.
+        `on_outcome` is called in time even if the scorer does not end, but not if the run is cancelled.
         """
-        if self._abandoned[ref] >= MAX_ABANDONED:
-            raise ScorerTimeout(
-                f"It was not started: {MAX_ABANDONED} earlier runs ignored their cancellation and are still running."
-            )
         # An empty context: the scorer sees nothing of its caller's, and what it sets stays in it.
         context = contextvars.Context()
         context.run(current.set, report)
@@ -109,6 +109,8 @@ class Coroutines:
         if ref not in self._warned:
             self._warned.add(ref)
             logger.warning("%s ignored its cancellation and is still running; its late result will be dropped.", ref)
+        if self._abandoned[ref] == MAX_ABANDONED:
+            self._on_limit(ref)
 
     def _ended(self, ref: str) -> None:
         self._abandoned[ref] -= 1

@@ -57,13 +57,14 @@ class Host:
       The first permit of a run that `always_asks` comes unasked. `permits` were used so far, and `snapshot` is of the
       report, which counts their requests;
     - ("ended", number, outcome, snapshot);
+    - ("clogged", ref): too many runs of a scorer ignored their cancellation, so this process is to be replaced;
     - ("alive",), as long as nothing blocks its event loop.
 
     Its messages are made of bytes, texts and numbers, so that no object of a scorer is unpickled in the service.
     """
 
     def __init__(self) -> None:
-        self._coroutines = Coroutines()
+        self._coroutines = Coroutines(lambda ref: self._channel.send(("clogged", ref)))
         self._targets: dict[str, ScorerFunction | ScorerError] = {}  # by ref; or why it cannot be loaded
         self._runs: dict[int, RunState] = {}
         self._channel = Channel(self._on_message)
@@ -115,10 +116,7 @@ class Host:
         if isinstance(target, ScorerError):
             on_outcome(target)
             return
-        try:
-            run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, on_outcome, number)
-        except ScorerError as error:
-            on_outcome(error)
+        run.running = self._coroutines.begin(ref, target, arguments, seconds, run.report, on_outcome, number)
 
     def _stop(self, number: int) -> None:
         run = self._forget(number)

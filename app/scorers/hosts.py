@@ -20,6 +20,7 @@ from typing import Any
 from app.scorers import dump
 from app.scorers.bound import BoundScorer
 from app.scorers.channel import Channel, Message
+from app.scorers.coroutines import MAX_ABANDONED
 from app.scorers.dump import Dump
 from app.scorers.errors import BystanderDied, ScorerDied, ScorerError, ScorerTimeout
 from app.scorers.processes import START_ALLOWANCE, exit_code, how_it_ended
@@ -102,6 +103,7 @@ class HostProcess:
         self._loads = True  # it loads a scorer, by its last message; or it still starts
         self._hung = self._closed = False
         self._dump = Dump([], None)  # where it hung
+        self._clogged_by = ""  # the ref of a scorer with too many runs that ignored their cancellation
         self.channel = Channel(self._on_message)
         # An empty context: nothing in it may see or change the stream event that is current now.
         self.life = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
@@ -175,6 +177,10 @@ class HostProcess:
     def close(self) -> None:
         """End it; `life` is done once it has ended."""
         self._closed = True
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Have `_live` end the process; no run starts here any more."""
         if not self.channel.lost.done():
             self.channel.lost.set_result(None)
 
@@ -195,6 +201,8 @@ class HostProcess:
             self._on_request_starting(*rest)
         elif kind == "ended":
             self._on_ended(*rest)
+        elif kind == "clogged":
+            self._on_clogged(*rest)
 
     def _on_loaded(self, ref: str, usable: bool) -> None:
         waiting = self._loading.pop(ref)
@@ -215,6 +223,11 @@ class HostProcess:
         if running is not None:
             running.report.update(snapshot)
             running.end(outcome)
+
+    def _on_clogged(self, ref: str) -> None:
+        self._clogged_by = ref
+        log.warning("%d runs of %s ignored their cancellation, so their process is killed.", MAX_ABANDONED, ref)
+        self._give_up()
 
     async def _live(self) -> None:
         how = "The service stops."
@@ -261,7 +274,10 @@ class HostProcess:
             self._log_hang(running)
         blocks = running.get(self._dump.run or 0)
         for number, run in running.items():
-            if self._hung and self._loads:
+            if self._clogged_by:
+                why = f"In its process {MAX_ABANDONED} runs of {self._clogged_by} ignored their cancellation."
+                run.end(BystanderDied(why))
+            elif self._hung and self._loads:
                 run.end(ScorerDied(f"A scorer of its package took more than {START_ALLOWANCE:g} s to load."))
             elif self._dump.run not in (None, number):
                 whose = "another run" if blocks is None else f"a run of {blocks.ref}"

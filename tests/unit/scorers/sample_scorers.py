@@ -146,6 +146,15 @@ async def swallows_cancellation(output: str) -> dict[str, bool]:
 
 
 @scorer
+async def ignores_cancellation(output: str) -> None:
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            continue
+
+
+@scorer
 async def async_system_exit(output: str) -> None:
     raise SystemExit(3)
 

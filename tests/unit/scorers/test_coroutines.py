@@ -17,6 +17,10 @@ Bind = Callable[..., BoundScorer]
 Go = Callable[..., Any]
 
 
+def unlimited() -> Coroutines:
+    return Coroutines(lambda ref: None)
+
+
 async def score(coroutines: Coroutines, bound: BoundScorer, seconds: float = GENEROUS) -> bytes | ScorerError:
     """What comes of a run."""
     came: asyncio.Future[bytes | ScorerError] = asyncio.get_running_loop().create_future()
@@ -26,7 +30,7 @@ async def score(coroutines: Coroutines, bound: BoundScorer, seconds: float = GEN
 
 def test_an_async_scorer_is_cancelled_at_its_timeout(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
-        assert isinstance(await score(Coroutines(), bind("never_answers"), 0.01), ScorerTimeout)
+        assert isinstance(await score(unlimited(), bind("never_answers"), 0.01), ScorerTimeout)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -43,7 +47,7 @@ def test_a_scorer_that_swallows_cancellation_holds_nobody_and_is_logged_once(
     async def scenario() -> None:
         sample_scorers.Gate.open = asyncio.Event()
         log.written = asyncio.Event()
-        coroutines = Coroutines()
+        coroutines = unlimited()
         for _ in range(2):
             assert isinstance(await score(coroutines, bound, 0.01), ScorerTimeout)
         await log.written.wait()
@@ -59,20 +63,23 @@ def test_a_scorer_that_swallows_cancellation_holds_nobody_and_is_logged_once(
     ]
 
 
-def test_runs_that_ignore_their_cancellation_are_bounded(go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_runs_that_ignore_their_cancellation_are_reported(
+    go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.scorers.coroutines.CANCEL_GRACE", 0.0)
     bound = bind("swallows_cancellation")
 
     async def scenario() -> None:
         sample_scorers.Gate.open = asyncio.Event()
-        coroutines = Coroutines()
-        await asyncio.gather(*(score(coroutines, bound, 0.01) for _ in range(MAX_ABANDONED)))
-        await _until_abandoned(coroutines, bound, MAX_ABANDONED)
-        with pytest.raises(ScorerTimeout, match="was not started"):
-            await score(coroutines, bound)
+        reported: list[str] = []
+        coroutines = Coroutines(reported.append)
+        for runs, expected in ((MAX_ABANDONED - 1, []), (1, [bound.ref])):
+            before = coroutines.abandoned(bound.ref)
+            await asyncio.gather(*(score(coroutines, bound, 0.01) for _ in range(runs)))
+            await _until_abandoned(coroutines, bound, before + runs)
+            assert reported == expected
         sample_scorers.Gate.open.set()
         await _until_abandoned(coroutines, bound, 0)
-        assert await score(coroutines, bound) == b'{"passed":true}'
 
     go(scenario())
 
@@ -81,7 +88,7 @@ def test_of_what_was_cancelled_nobody_is_told(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         told: list[Any] = []
         bound = bind("never_answers")
-        running = Coroutines().begin(bound.ref, bound.target, {"output": "four"}, GENEROUS, Report(), told.append)
+        running = unlimited().begin(bound.ref, bound.target, {"output": "four"}, GENEROUS, Report(), told.append)
         await asyncio.sleep(0)
         running.cancel()
         while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110
@@ -100,7 +107,7 @@ def test_of_what_was_cancelled_nobody_is_told(go: Go, bind: Bind) -> None:
     ],
 )
 def test_what_would_end_the_process_is_a_failure_of_this_run(go: Go, bind: Bind, kind: str, type_name: str) -> None:
-    came = go(score(Coroutines(), bind(kind)))
+    came = go(score(unlimited(), bind(kind)))
     assert isinstance(came, ScorerRaised)
     assert came.type == type_name
 
@@ -110,13 +117,13 @@ def test_a_run_whose_outcome_cannot_be_made_has_failed(go: Go, bind: Bind, monke
         raise OverflowError("signed integer is greater than maximum")
 
     monkeypatch.setattr("app.scorers.coroutines.encode_checked", cannot)
-    came = go(asyncio.wait_for(score(Coroutines(), bind("async_length")), GENEROUS))
+    came = go(asyncio.wait_for(score(unlimited(), bind("async_length")), GENEROUS))
     assert isinstance(came, ScorerRaised)
     assert came.type == "OverflowError"
 
 
 def test_an_async_output_that_is_not_json_is_invalid(go: Go, bind: Bind) -> None:
-    came = go(score(Coroutines(), bind("async_nan")))
+    came = go(score(unlimited(), bind("async_nan")))
     assert isinstance(came, InvalidOutput)
     assert "$ is nan" in str(came)
 

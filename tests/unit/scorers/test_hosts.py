@@ -20,6 +20,7 @@ from app.scorers import (
     ScorerTimeout,
     ScorerVersionUnavailable,
 )
+from app.scorers.coroutines import MAX_ABANDONED
 from app.scorers.errors import BystanderDied
 from app.scorers.failures import Failure
 
@@ -125,6 +126,25 @@ def test_where_it_is_not_known_whose_run_blocks_all_have_failed_and_are_told_whe
             with pytest.raises(ScorerDied, match=r"did not await for 3 s, at File .* in _blocks") as died:
                 await neighbour
             assert died.value.failure is Failure.TRANSIENT
+
+    go(scenario())
+
+
+def test_too_many_runs_that_ignore_their_cancellation_end_their_host_and_fail_no_other_run(go: Go, bind: Bind) -> None:
+    ignores = bind("ignores_cancellation")
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            first = int(await runner.run(bind("where"), CALL, GENEROUS))
+            beside = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            outcomes = await asyncio.gather(
+                *(runner.run(ignores, CALL, 0.01) for _ in range(MAX_ABANDONED)), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [ScorerTimeout] * MAX_ABANDONED
+            with pytest.raises(BystanderDied, match=f"{MAX_ABANDONED} runs of {ignores.ref} ignored") as cut_off:
+                await beside
+            assert cut_off.value.failure is Failure.POSTPONED
+            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
 
     go(scenario())
 
