@@ -7,13 +7,15 @@ other way, but for the export of a table's raw rows (app/web/rows.py).
 
 import asyncio
 import importlib
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from aiokafka.errors import KafkaError
+from faust.exceptions import NotReady
 from faust.types import TP
 
 from app import peers, topics
@@ -275,6 +277,25 @@ async def all_caught_up(topic: topics.Topic) -> dict[int, bool]:
     """
     with noting():
         return await everywhere(_wait_for_end, topic.name)
+
+
+async def all_caught_up_past(topic: topics.Topic, moment: float) -> dict[int, bool]:
+    """As `all_caught_up`, but first wait until new records of `topic` get a time after `moment` (Unix seconds)."""
+    with noting():
+        return await everywhere(_wait_past, topic.name, moment)
+
+
+async def _wait_past(partition: int, topic: str, moment: float) -> bool:
+    """Query: wait until this worker has applied all records of the partition with a time up to `moment`.
+
+    It is the owner, so it appends to the partition, by its own clock. A record gets its time before it is in the log.
+    """
+    while time.time_ns() // 1_000_000 / 1000 <= moment:  # noqa: ASYNC110 - the time of a record appended now
+        await asyncio.sleep(moment + 0.001 - time.time())
+    with suppress(KafkaError, NotReady):  # then `check_ready` raises
+        await app.producer.flush()
+    check_ready()
+    return await _wait_for_end(partition, topic)
 
 
 async def _wait_for_end(partition: int, topic: str) -> bool:

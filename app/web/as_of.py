@@ -25,5 +25,5 @@ async def settled(as_of: datetime | None) -> float | None:
     seconds = as_of.timestamp()
     if seconds > time.time():
         raise problem(422, ["query", "as_of"], "as_of must not be in the future", "as_of_in_the_future")
-    await log_writes.all_seen_everywhere(topics.score_events)
+    await log_writes.all_seen_past(topics.score_events, seconds)
     return seconds

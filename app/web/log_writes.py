@@ -143,6 +143,14 @@ async def all_seen_everywhere(topic: topics.Topic) -> None:
     cluster.whole(await _in_time(cluster.all_caught_up(topic)))
 
 
+async def all_seen_past(topic: topics.Topic, moment: float) -> None:
+    """Return once every record that the topic has, or will ever have, with a time up to `moment` is in the tables.
+
+    `moment` is in Unix seconds. Raises as `all_seen_everywhere`.
+    """
+    cluster.whole(await _in_time(cluster.all_caught_up_past(topic, moment)))
+
+
 async def _in_time(caught_up: Coroutine[Any, Any, T]) -> T:
     try:
         async with asyncio.timeout(_CATCH_UP_SECONDS):

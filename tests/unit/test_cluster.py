@@ -4,10 +4,12 @@ import asyncio
 import time
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from app import cluster, topics
 from app.faust_app import app
+from app.positions import Positions
 from tables import spending
 
 PARTITIONS = range(8)
@@ -109,3 +111,55 @@ async def test_a_query_that_takes_too_long_by_itself_is_not_taken_for_a_stop() -
 
     with pytest.raises(TimeoutError):
         await cluster.ask_here(late, 0)
+
+
+async def test_a_moment_is_past_once_all_that_was_written_up_to_then_is_applied(
+    assigned: set[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = time.time()
+    flushing, durable = asyncio.Event(), asyncio.Event()
+    ends, positions = dict.fromkeys(assigned, 0), Positions()
+
+    class Producer:
+        failed = None
+
+        async def flush(self) -> None:
+            assert int(time.time() * 1000) / 1000 > moment
+            flushing.set()
+            await durable.wait()
+
+    async def highwaters(*partitions: TP) -> dict[TP, int]:
+        return {tp: ends[tp] for tp in partitions}
+
+    monkeypatch.setattr(app, "_producer", Producer())
+    monkeypatch.setattr(app.consumer, "highwaters", highwaters)
+    monkeypatch.setattr("app.cluster.positions", positions)
+    past = asyncio.create_task(cluster.all_caught_up_past(topics.score_events, moment))
+    async with asyncio.timeout(10):
+        await flushing.wait()
+    ends[TP(topics.score_events.name, 5)] = 1  # it was appended before, and is durable only now
+    durable.set()
+    await _turns()
+    assert not past.done()
+    positions.applied(topics.score_events.name, 5, 0)
+    assert all((await past).values())
+
+
+async def test_a_moment_is_not_past_if_what_was_written_up_to_then_may_or_may_not_be_in_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Producer:
+        failed: Exception | None = None
+
+        async def flush(self) -> None:
+            self.failed = KafkaTimeoutError("not acknowledged")
+            raise self.failed
+
+    monkeypatch.setattr(app, "_producer", Producer())
+    with pytest.raises(cluster.Unavailable, match="not acknowledged"):
+        await cluster.all_caught_up_past(topics.score_events, time.time())
+
+
+async def _turns() -> None:
+    for _ in range(100):
+        await asyncio.sleep(0)
