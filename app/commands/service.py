@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from app.settings import Settings, SettingsError, unknown_variables
 @click.option("--sample", is_flag=True, help="Also score the bundled sample calls and show the result.")
 def up(sample: bool) -> int:
     """Run the whole service in one process, on the embedded log."""
+    _exit_when_asked()
     settings = checked_settings()
     if not settings.embedded:
         raise BadInput(
@@ -31,7 +33,14 @@ def up(sample: bool) -> int:
 @click.command()
 def worker() -> int:
     """Run one worker in this process, on the broker that CALLSCORE_BROKER names."""
+    _exit_when_asked()
     return _run(checked_settings(), sample=False)
+
+
+def _exit_when_asked() -> None:
+    """Exit with 0 on a signal to stop, until Faust's worker handles it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
 
 
 def _run(settings: Settings, sample: bool) -> int:

@@ -55,6 +55,19 @@ async def test_make_run_twice_shows_the_same_scores(command: Command, nobody: st
     assert await sample_shown(command) == first
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_stop_while_it_starts_is_an_orderly_one(
+    command: Command, nobody: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    command.env |= {"CALLSCORE_WEB_PORT": nobody.rpartition(":")[2], "CALLSCORE_DATA_DIR": str(tmp_path / "data")}
+    process = await command.start("up")
+    assert process.stdout is not None
+    assert b"Press Ctrl-C" in await process.stdout.readline()
+    process.send_signal(number)
+    ended = await command.end(process)
+    assert (ended.code, ended.err) == (0, "")
+
+
 @pytest.fixture
 def nobody_on_ipv6(nobody: str) -> str:
     """A URL where nothing answers, with an IPv6 address if this machine has one."""
