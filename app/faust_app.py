@@ -15,6 +15,7 @@ from mode import Service
 from app.embedded.errors import LogFailed, LogUnsynced
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
 from app.instance import FolderUnusable, Instance, claim_instance
+from app.kafka.logs import limit_repeats
 from app.kafka.members import Identity
 from app.kafka_cluster import security
 from app.recovery import Tables
@@ -147,6 +148,7 @@ def create_app(settings: Settings) -> CallscoreApp:
     logging.getLogger("faust.topics").setLevel(logging.WARNING)
     # At DEBUG it logs passwords, and all that is sent.
     logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+    limit_repeats()
     # It warns of every late timer on a busy or slow machine.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     return CallscoreApp(

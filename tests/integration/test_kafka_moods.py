@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.kafka.logs import EVERY
 from tests.kafka import KafkaCluster
 from tests.service import PARTITIONS, Service, attempts, complete_call
 
@@ -75,8 +76,10 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     refs = service.refs("not_empty", "patient", "in_process")
     accepted = service.submit(PROJECT, IDS, refs)
     pid = service.pid
+    killed_at = time.monotonic()
     moody.kill()
     assert refused(service)
+    assert 1 <= service.log().count("Unable connect to node") <= 1 + (time.monotonic() - killed_at) / EVERY
     since = service.log().count("the log has not acknowledged")
     assert refused(service)  # at once: what takes nothing is not tried again
     assert service.log().count("the log has not acknowledged") == since
