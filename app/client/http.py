@@ -246,7 +246,7 @@ class Client:
         elif status == 401:
             sentence = f"The service at {url} requires an API key; set CALLSCORE_API_KEY or use --api-key."
         elif status == 403:
-            sentence = f"This API key may not do that: {reason or 'the service answered 403'}."
+            sentence = f"The service at {url} does not allow that: {reason or 'it answered 403'}."
         elif status == 404 and (missing := _MISSING.search(reason)):
             sentence = f"The service at {url} has no such {missing[1].lower()} (or your key may not see it)."
         elif status == 404:

@@ -41,7 +41,9 @@ async def _info(client: Client) -> dict[str, Any]:
     """The `info` of its OpenAPI document, which needs no API key; empty if it is not callscore."""
     try:
         info = (await client.get("/openapi.json")).get("info")
-    except Refused:
+    except Refused as error:
+        if error.status == 403:  # callscore itself, which is not to be asked under this name
+            raise
         return {}
     return info if isinstance(info, dict) else {}
 

@@ -28,7 +28,7 @@ async def test_when_nothing_answers_it_says_how_to_start_the_service(command: Co
     ("answer", "sentence"),
     [
         (problem(401, "no key"), "requires an API key; set CALLSCORE_API_KEY or use --api-key."),
-        (problem(403, "not yours"), "This API key may not do that: not yours."),
+        (problem(403, "not yours"), "does not allow that: not yours."),
         (problem(404, "Request not found", "path"), "has no such request (or your key may not see it)."),
         (problem(422, "must be one of", "query", "status"), "refused the request (422): query.status: must be one of."),
         (problem(413, "too big."), "refused the request (413): too big."),
