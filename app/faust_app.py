@@ -12,7 +12,7 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
-from app.embedded.errors import LogFailed, LogUnsynced
+from app.embedded.errors import LogBlockCorrupt, LogFailed, LogUnsynced
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_LOST_SEND, EXIT_STUCK, EXIT_UNSYNCED, die
 from app.instance import FolderUnusable, Instance, claim_instance
 from app.kafka.logs import limit_repeats
@@ -117,7 +117,12 @@ class CallscoreApp(faust.App):
         die(EXIT_STUCK)
 
     def on_halt(self, failure: LogFailed) -> None:
-        """The embedded log or a table cannot be written. Unless a sync failed, the consumer resumes once it can be."""
+        """The embedded log or a table cannot be written. The consumer resumes once it can be.
+
+        Unless a sync failed or the log is damaged: then this worker ends.
+        """
+        if isinstance(failure, LogBlockCorrupt):
+            self.on_hopeless(str(failure))
         log.critical("nothing can be written: %s", failure)
         if isinstance(failure, LogUnsynced):
             die(EXIT_UNSYNCED)
@@ -135,6 +140,11 @@ class CallscoreApp(faust.App):
         """The worker cannot run with its settings, or with the log that it found."""
         print(f"Error: {why}", file=sys.stderr)
         die(EXIT_HOPELESS)
+
+    def on_unreadable(self, why: str) -> None:
+        """The log cannot be read, and may be readable after a restart."""
+        log.critical("%s", why)
+        die(EXIT_STUCK)
 
     def on_rebalance_end(self) -> None:
         super().on_rebalance_end()

@@ -1,6 +1,8 @@
-"""How every RocksDB here keeps its blocks: those of the log, and those of the tables."""
+"""How every RocksDB here, of the log and of the tables, keeps its blocks and is read, and how damage in it is known."""
 
-from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache
+from collections.abc import Iterator
+
+from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, RdictIter, ReadOptions, Snapshot
 
 MIB = 1024**2
 
@@ -15,3 +17,50 @@ def block_options(cache: Cache) -> BlockBasedOptions:
     blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
     blocks.set_partition_filters(True)
     return blocks
+
+
+class ReadFailed(Exception):
+    """RocksDB cannot read what comes next; the message is its own."""
+
+
+def is_damage(error: object) -> bool:
+    """Whether an error of RocksDB, or its text, says that stored data is damaged.
+
+    Others, such as too many open files, say nothing about what is stored.
+    """
+    return str(error).startswith("Corruption")
+
+
+def scan(
+    source: Rdict | Snapshot,
+    start: bytes | None = None,
+    options: ReadOptions | None = None,
+    *,
+    backwards: bool = False,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values in the order of the keys, or `backwards`, from `start` on.
+
+    Raises:
+        ReadFailed: the next block cannot be read. An iterator ends there as it does behind the last key.
+    """
+    at = source.iter(options)
+    if start is not None:
+        at.seek_for_prev(start) if backwards else at.seek(start)
+    else:
+        at.seek_to_last() if backwards else at.seek_to_first()
+    while at.valid():
+        yield at.key(), at.value()
+        at.prev() if backwards else at.next()
+    failure = status(at)
+    del at  # it keeps the database open, and an exception keeps its frames alive
+    if failure:
+        raise ReadFailed(failure)
+
+
+def status(at: RdictIter) -> str:
+    """The error at which an iterator has ended, or an empty string."""
+    try:
+        at.status()
+    except Exception as error:  # rocksdict raises bare Exception
+        return str(error)
+    return ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rocksdict import Checkpoint, Rdict
 
-from .errors import LogUnavailable, NoLog
+from .errors import LogNotCopied, NoLog
 from .store import is_log, open_database
 
 
@@ -20,20 +20,21 @@ def checkpoint(database: Rdict, path: Path) -> None:
     An existing directory is replaced. The time is that of flushing the write buffer, about 16 MiB at most.
 
     Raises:
-        LogUnavailable: the copy cannot be made.
+        LogNotCopied: the copy cannot be made.
     """
     shutil.rmtree(path, ignore_errors=True)
     try:
         Checkpoint(database).create_checkpoint(str(path))
     except Exception as exc:  # rocksdict raises bare Exception
-        raise LogUnavailable(path, exc) from exc
+        raise LogNotCopied(path, exc) from exc
 
 
 def checkpoint_of(log: Path, path: Path) -> None:
     """Make a checkpoint of a log that no process has open.
 
     Raises:
-        NoLog, LogLocked, LogUnavailable, LogFormatMismatch: it cannot be opened, or the copy cannot be made.
+        NoLog, LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt, LogUnreadable: it cannot be opened.
+        LogNotCopied: the copy cannot be made.
     """
     if not is_log(log):
         raise NoLog(log)

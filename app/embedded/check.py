@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import keys
-from .errors import EmbeddedLogError, LogBlockCorrupt, LogUnavailable
+from .errors import EmbeddedLogError, LogBlockCorrupt, LogUnavailable, LogUnreadable
 from .policy import Policy
 from .record import decode, encode
 from .topic import Partition, Topic
@@ -23,7 +23,7 @@ def check(path: Path) -> Iterator[str]:
     """
     try:
         view = View(path, alone=True)
-    except (LogUnavailable, LogBlockCorrupt) as error:
+    except (LogUnavailable, LogBlockCorrupt, LogUnreadable) as error:
         yield str(error)
         return
     except (KeyError, ValueError) as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 from mode import Service
 
-from .errors import EmbeddedLogError
+from .errors import EmbeddedLogError, LogBlockCorrupt
 from .log import Log
 
 INTERVAL = 10.0  # seconds between cleanings; a cleaning looks only at what is new
@@ -28,6 +28,8 @@ class Cleaner(Service):
     async def _clean(self) -> None:
         try:
             stats = await self._embedded.clean()
+        except LogBlockCorrupt as exc:
+            self._app.on_hopeless(str(exc))
         except EmbeddedLogError as exc:
             self.log.warning("%s", exc)
         else:

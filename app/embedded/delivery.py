@@ -10,7 +10,7 @@ from faust.types.tuples import ack_lock
 from app.consumer import Consumer as BaseConsumer
 
 from .cleaner import Cleaner
-from .errors import LogBlockCorrupt, LogClosed, LogCorrupt
+from .errors import LogBlockCorrupt, LogClosed, LogCorrupt, LogUnreadable
 from .log import Log
 from .record import Record, TopicPartition
 from .shared import acquire, release
@@ -178,6 +178,8 @@ class Delivery(BaseConsumer):
                 raise
         except (LogCorrupt, LogBlockCorrupt) as error:
             self.app.on_hopeless(str(error))
+        except LogUnreadable as error:
+            self.app.on_unreadable(str(error))
 
     def _fetch(self) -> dict[TP, list[Record]]:
         turn = [tp for tp in self._ready if tp in self._active_partitions]

@@ -45,11 +45,11 @@ class LogFormatMismatch(EmbeddedLogError):
 class LogFailed(EmbeddedLogError):
     """A write failed: nothing is accepted until the log has been opened again."""
 
-    def __init__(self, path: Path, reason: BaseException) -> None:
+    def __init__(self, path: Path, reason: object) -> None:
         super().__init__(self._sentence(path, reason))
         self.reason = str(reason)
 
-    def _sentence(self, path: Path, reason: BaseException) -> str:
+    def _sentence(self, path: Path, reason: object) -> str:
         return f"{path} cannot be written ({reason}): see to its disk; this goes on by itself as soon as it can be."
 
 
@@ -59,7 +59,7 @@ class LogUnsynced(LogFailed):
     Reading them back proves nothing: the kernel may show this process what it failed to write.
     """
 
-    def _sentence(self, path: Path, reason: BaseException) -> str:
+    def _sentence(self, path: Path, reason: object) -> str:
         return (
             f"{path} could not be synced ({reason}), so that nobody knows what is on its disk: see to the disk, "
             "then start the process again. Nothing that was acknowledged is lost."
@@ -83,11 +83,28 @@ class LogCorrupt(EmbeddedLogError):
         )
 
 
-class LogBlockCorrupt(EmbeddedLogError):
-    """A checksum or the structure of the stored data is wrong."""
+class LogBlockCorrupt(LogFailed):
+    """A checksum or the structure of the stored data is wrong; a read found it, or a write after RocksDB's own read."""
+
+    def _sentence(self, path: Path, reason: object) -> str:
+        return f"The log at {path} is damaged ({reason}): restore the directory from a backup."
+
+
+class LogUnreadable(EmbeddedLogError):
+    """A read failed, though nothing is known to be damaged."""
 
     def __init__(self, path: Path, reason: object) -> None:
-        super().__init__(f"The log at {path} is damaged ({reason}): restore the directory from a backup.")
+        super().__init__(
+            f"The log at {path} cannot be read ({reason}): see to its disk and to the limit of open files, "
+            "then start the process again. Nothing is known to be lost."
+        )
+
+
+class LogNotCopied(EmbeddedLogError):
+    """A copy of the log cannot be made."""
+
+    def __init__(self, path: Path, reason: BaseException) -> None:
+        super().__init__(f"The log cannot be copied to {path} ({reason}): see that its disk has room, and try again.")
 
 
 class LogNotEmpty(EmbeddedLogError):

@@ -17,6 +17,7 @@ from .errors import (
     CleaningStopped,
     InvalidOffset,
     InvalidTopic,
+    LogBlockCorrupt,
     LogCorrupt,
     LogFailed,
     NotCompacted,
@@ -52,7 +53,7 @@ _Waiting = tuple["asyncio.Future[Any]", Partition | _Committed, int, int]
 class Log:
     """A log in one directory, used by one process and from one event loop.
 
-    Opening it raises LogLocked, LogUnavailable, LogFormatMismatch or LogBlockCorrupt.
+    Opening it raises LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt or LogUnreadable.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -193,6 +194,7 @@ class Log:
             UnknownTopic: no such topic or partition.
             LogCorrupt: records are missing.
             LogBlockCorrupt: a block on the disk is damaged.
+            LogUnreadable: a block cannot be read for another reason.
             LogClosed: the log has been closed.
         """
         source = self._partition(topic, partition)
@@ -261,7 +263,8 @@ class Log:
         It may be cancelled or killed at any point, and ends when the log fails or is closed.
 
         Raises:
-            CleaningStopped: a read or write failed. That does not fail the log; an append may.
+            LogBlockCorrupt: a block on the disk is damaged.
+            CleaningStopped: a read or write failed otherwise. That does not fail the log; an append may.
             LogFailed, LogClosed: the log takes no more writes.
         """
         return await self._clean(self._topics.values(), pause=CLEANING_PAUSE)
@@ -272,7 +275,7 @@ class Log:
         Raises:
             UnknownTopic: no such topic.
             NotCompacted: its config does not allow compaction.
-            CleaningStopped, LogFailed, LogClosed: as `clean`.
+            LogBlockCorrupt, CleaningStopped, LogFailed, LogClosed: as `clean`.
         """
         self._partition(topic, 0)
         found = self._topics[topic]
@@ -289,6 +292,8 @@ class Log:
         wanted = [(partition, Policy.of(topic.config)) for topic in topics for partition in topic.partitions]
         try:
             return await clean(database, wanted, lambda: self._database is database and self._takes_writes, pause)
+        except LogBlockCorrupt:
+            raise
         except Exception as exc:  # rocksdict raises bare Exception
             raise CleaningStopped(self.path, exc) from exc
 
@@ -324,8 +329,7 @@ class Log:
         A record whose future failed is either in the log and durable, or not there, and its offset is given again.
 
         Raises:
-            LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt: as on construction. The log stays failed, and
-            this can be called again.
+            EmbeddedLogError: as on construction. The log stays failed, and this can be called again.
         """
         known = self._topics
         self._use(await asyncio.to_thread(self._open_again))
@@ -337,7 +341,7 @@ class Log:
 
         Raises:
             LogFailed, LogClosed: the log takes no more writes.
-            LogUnavailable: the copy cannot be made.
+            LogNotCopied: the copy cannot be made.
         """
         async with self._checkpointing:
             await self.flush()
@@ -386,7 +390,7 @@ class Log:
         return self._open()  # which writes the records of the WAL once more, and syncs them
 
     def _stored(self, source: Partition, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """Yield offsets and stored records from `first` to `last`. Raises LogBlockCorrupt."""
+        """Yield offsets and stored records from `first` to `last`. Raises LogBlockCorrupt, LogUnreadable."""
         if last - first < _SINGLE_GETS:
             # Mostly just appended: a get finds it in the write buffer, while an iterator would look into every file.
             for offset in range(first, last + 1):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from rocksdict import Rdict, WriteBatch
 
 from . import keys
-from .store import scan
+from .store import get, scan
 from .topic import Partition
 
 _seen = struct.Struct(">QQ?")
@@ -57,12 +57,12 @@ class Memory:
 
     def seen(self) -> Seen:
         """How far the partition was read."""
-        stored = self._database.get(self._seen)
+        stored = get(self._database, self._seen)
         return Seen() if stored is None else Seen(*_seen.unpack(stored))
 
     def newest(self, digest: bytes) -> Newest | None:
         """The newest record of a key among those read."""
-        stored = self._database.get(self._newest + digest)
+        stored = get(self._database, self._newest + digest)
         return None if stored is None else Newest(*_newest.unpack(stored))
 
     def tombstones(self) -> Iterator[tuple[int, int, bytes]]:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 from uuid import uuid4
 
 from rocksdict import (
@@ -13,14 +12,14 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
-    RdictIter,
     ReadOptions,
 )
 
-from app.rocks import MIB, block_options
+from app import rocks
+from app.rocks import MIB, block_options, is_damage
 
 from . import keys
-from .errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable
+from .errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, LogLocked, LogUnavailable, LogUnreadable
 from .wal import find_damage
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ def open_database(path: Path) -> Rdict:
         LogLocked: another process has it open.
         LogUnavailable: the directory cannot be created or opened.
         LogFormatMismatch: it was written in a format that this version does not read.
-        LogBlockCorrupt: something that was acknowledged cannot be read.
+        LogBlockCorrupt, LogUnreadable: something that was acknowledged cannot be read.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -91,7 +90,7 @@ def _open(path: Path, mode: DBRecoveryMode) -> Rdict:
     except Exception as exc:  # rocksdict has no narrower class for RocksDB's own errors
         if f"{path.name}/LOCK" in str(exc) and _LOCK_FAILED not in str(exc):
             raise LogLocked(path) from exc
-        if str(exc).startswith("Corruption"):
+        if is_damage(exc):
             raise LogBlockCorrupt(path, exc) from exc
         raise LogUnavailable(path, exc) from exc
 
@@ -112,64 +111,43 @@ def scan(database: Rdict, start: bytes, prefix: bytes, end: bytes | None = None)
     It ends before the key `end`, if one is given.
 
     Raises:
-        LogBlockCorrupt: the next block on the disk is damaged.
+        LogBlockCorrupt, LogUnreadable: the next block cannot be read.
     """
     options = ReadOptions()
     if end is not None:  # otherwise the iterator also opens files of later keys
         options.set_iterate_upper_bound(end)
-    last = start
-    for key, value in database.items(from_key=start, read_opt=options):
-        last = cast(bytes, key)
-        if not last.startswith(prefix):
-            return
-        yield last, cast(bytes, value)
-    # The version has the greatest key, so an iterator only ends at the bound or at a damaged block.
-    damage = _damage_behind(database, last)
-    if damage or end is None:
-        raise LogBlockCorrupt(Path(database.path()), damage or "its format version is missing")
+    try:
+        for key, value in rocks.scan(database, start, options):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+    except rocks.ReadFailed as exc:
+        raise unreadable(Path(database.path()), exc) from exc
+    if end is None:  # the version has the greatest key
+        raise LogBlockCorrupt(Path(database.path()), "its format version is missing")
 
 
 def get(database: Rdict, key: bytes) -> bytes | None:
-    """Return the value of a key, None if there is none. Raises LogBlockCorrupt."""
+    """Return the value of a key, None if there is none. Raises LogBlockCorrupt, LogUnreadable."""
     try:
         value: bytes | None = database.get(key)
     except Exception as exc:  # rocksdict raises bare Exception
-        raise LogBlockCorrupt(Path(database.path()), exc) from exc
+        raise unreadable(Path(database.path()), exc) from exc
     return value
 
 
 def last_item(database: Rdict, prefix: bytes, rest: int) -> tuple[bytes, bytes] | None:
-    """Return the last key with `prefix` and `rest` more bytes, and its value. Raises LogBlockCorrupt."""
-    found, damage = _seek_back(database, prefix + b"\xff" * rest)
-    if damage:
-        raise LogBlockCorrupt(Path(database.path()), damage)
+    """Return the last key with `prefix` and `rest` more bytes, and its value. Raises LogBlockCorrupt, LogUnreadable."""
+    try:
+        found = next(rocks.scan(database, prefix + b"\xff" * rest, backwards=True), None)
+    except rocks.ReadFailed as exc:
+        raise unreadable(Path(database.path()), exc) from exc
     return found if found is not None and found[0].startswith(prefix) else None
 
 
-# An iterator keeps the database open, and an exception keeps its frames alive, so neither may leave these functions.
-
-
-def _seek_back(database: Rdict, key: bytes) -> tuple[tuple[bytes, bytes] | None, str]:
-    at = database.iter()
-    at.seek_for_prev(key)
-    return ((at.key(), at.value()), "") if at.valid() else (None, status(at))
-
-
-def _damage_behind(database: Rdict, key: bytes) -> str:
-    at = database.iter()
-    at.seek(key)
-    if at.valid():
-        at.next()
-    return status(at)
-
-
-def status(at: RdictIter) -> str:
-    """The damage at which an iterator has ended, or an empty string."""
-    try:
-        at.status()
-    except Exception as exc:  # rocksdict raises bare Exception
-        return str(exc)
-    return ""
+def unreadable(path: Path, reason: object) -> LogBlockCorrupt | LogUnreadable:
+    """The error of a read of the log at `path` that failed for this reason."""
+    return LogBlockCorrupt(path, reason) if is_damage(reason) else LogUnreadable(path, reason)
 
 
 def database_options() -> Options:

@@ -9,10 +9,12 @@ from typing import IO, Self, cast
 
 from rocksdict import AccessType, DBRecoveryMode, Rdict
 
+from app.rocks import status
+
 from . import keys
-from .errors import LogBlockCorrupt, LogLocked, LogUnavailable, NoLog
+from .errors import LogLocked, LogUnavailable, NoLog
 from .record import Record, decode
-from .store import check_version, database_options, get, is_log, scan, status
+from .store import check_version, database_options, get, is_log, scan, unreadable
 from .topic import Partition, Topic, load_committed, load_topics
 
 LOCK = "LOCK"  # RocksDB's own
@@ -28,7 +30,7 @@ class View:
     Raises:
         NoLog: there is no log in this directory.
         LogLocked: `alone`, and another process has it open.
-        LogUnavailable, LogFormatMismatch, LogBlockCorrupt: it cannot be opened.
+        LogUnavailable, LogFormatMismatch, LogBlockCorrupt, LogUnreadable: it cannot be opened.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
@@ -60,19 +62,19 @@ class View:
             self._lock.close()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key. Raises LogBlockCorrupt."""
+        """The value of a key. Raises LogBlockCorrupt, LogUnreadable."""
         return get(self._database, key)
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Keys with `prefix` and their values in order, from `start` on.
 
         Raises:
-            LogBlockCorrupt: the next block on the disk is damaged.
+            LogBlockCorrupt, LogUnreadable: the next block cannot be read.
         """
         return scan(self._database, prefix if start is None else start, prefix)
 
     def outside(self, partitions: Set[bytes]) -> Iterator[bytes]:
-        """All keys except those of records in partitions with these prefixes. Raises LogBlockCorrupt."""
+        """All keys except those of records in partitions with these prefixes. Raises LogBlockCorrupt, LogUnreadable."""
         at = self._database.iter()
         at.seek_to_first()
         while at.valid():
@@ -83,12 +85,12 @@ class View:
                 continue
             yield key
             at.next()
-        # At a damaged block an iterator looks as if it were at its end.
-        if damage := status(at):
-            raise LogBlockCorrupt(self.path, damage)
+        # At a block that cannot be read an iterator looks as if it were at its end.
+        if failure := status(at):
+            raise unreadable(self.path, failure)
 
     def records(self, partition: Partition, start: int = 0, end: int | None = None) -> Iterator[Record]:
-        """Records of a partition from offset `start` to before `end`. Raises LogBlockCorrupt."""
+        """Records of a partition from offset `start` to before `end`. Raises LogBlockCorrupt, LogUnreadable."""
         for key, raw in self.scan(partition.prefix, partition.prefix + keys.pack_offset(start)):
             offset = keys.parse_offset(key)
             if end is not None and offset >= end:

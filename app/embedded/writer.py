@@ -10,7 +10,9 @@ from typing import Generic, TypeVar
 
 from rocksdict import Rdict, WriteBatch
 
-from .errors import LogClosed, LogFailed, LogUnsynced
+from app.rocks import is_damage
+
+from .errors import LogBlockCorrupt, LogClosed, LogFailed, LogUnsynced
 
 T = TypeVar("T")
 
@@ -113,9 +115,13 @@ class Writer(Generic[T]):
         try:
             self._database.write(batch)
         except Exception as exc:  # rocksdict raises bare Exception
-            self.fail(LogFailed(self._path, exc))
+            self._fail(LogFailed, exc)
         else:
             self._requests.put(asyncio.get_running_loop())
+
+    def _fail(self, kind: type[LogFailed], reason: Exception) -> None:
+        # What RocksDB's own compaction finds damaged, it reports to the next write.
+        self.fail((LogBlockCorrupt if is_damage(reason) else kind)(self._path, reason))
 
     def _sync(self) -> None:
         # rocksdict's own synced write would hold the GIL for the whole fdatasync; flush_wal does not.
@@ -130,7 +136,7 @@ class Writer(Generic[T]):
 
     def _synced(self, failure: Exception | None) -> None:
         if failure is not None:
-            self.fail(LogUnsynced(self._path, failure))
+            self._fail(LogUnsynced, failure)
         if self.failure is not None:
             return
         durable, self._syncing = self._syncing, []

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from app.client.errors import BadInput, CommandError
-from app.embedded.errors import EmbeddedLogError, LogFailed, LogNotEmpty, NoLog, NotCompacted
+from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFailed, LogNotEmpty, NoLog, NotCompacted
 from app.settings import SettingsError
 
 
@@ -15,6 +15,8 @@ def as_command_errors() -> Iterator[None]:
         yield
     except (SettingsError, LogNotEmpty, NoLog, NotCompacted) as error:
         raise BadInput(str(error)) from None
+    except LogBlockCorrupt as error:
+        raise CommandError(str(error)) from None
     except LogFailed as error:  # its own message is for a service, which tries again by itself
         raise CommandError(f"The log cannot be written ({error.reason}). Check its disk and try again.") from None
     except EmbeddedLogError as error:

@@ -1,14 +1,19 @@
 """A damaged file is reported: an acknowledged record is read as it was written, or not at all."""
 
 import asyncio
+import os
 import random
+import resource
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from rocksdict import Options
 
-from app.embedded.errors import LogBlockCorrupt
+from app.embedded import store
+from app.embedded.errors import LogBlockCorrupt, LogUnreadable
 from app.embedded.log import Log
 from tests.unit.embedded.test_embedded_log import opened
 
@@ -96,6 +101,53 @@ def test_a_flipped_bit_anywhere_is_told_and_no_record_is_skipped(tmp_path: Path,
         else:
             assert read == everything, at
     assert told > TRIES // 2
+
+
+async def test_damage_that_compaction_finds_is_told_at_the_next_write_and_not_as_a_disk_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    path = await asyncio.to_thread(in_tables, await write(tmp_path))
+    file = largest(path, "sst")
+    log = Log(damaged(path, file, flip(file.stat().st_size // 2)))
+    failed: list[Exception] = []
+    log.on_failed(failed.append)
+    await log.append("calls", 0, b"key", b"value")
+    log._database.compact_range(None, None)  # as RocksDB does by itself when there are enough files
+    with pytest.raises(LogBlockCorrupt, match=r"is damaged \(Corruption: .*restore the directory from a backup"):
+        await log.append("calls", 0, b"key", b"value")
+    await log.close()
+    assert [type(failure) for failure in failed] == [LogBlockCorrupt]
+
+
+async def test_a_log_that_cannot_be_read_for_lack_of_open_files_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few_open_files() -> Options:
+        options = database_options()
+        options.set_max_open_files(20)
+        options.set_disable_auto_compactions(True)
+        return options
+
+    database_options = store.database_options
+    monkeypatch.setattr(store, "database_options", few_open_files)
+    async with opened(tmp_path) as log:
+        for number in range(RECORDS):
+            await log.append("calls", 0, b"key", value(number))
+            if number % 5 == 0:
+                log._database.flush()  # to a file of its own
+    log = Log(log.path)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limit[1]))
+        with suppress(OSError):
+            while True:
+                held.enter_context(open(os.devnull))
+        for first in (0, RECORDS - 10):  # read by an iterator, and by a get
+            with pytest.raises(LogUnreadable, match=r"cannot be read \(IO error: .*Too many open files"):
+                log.read("calls", 0, first)
+    assert [record.value for record in log.read("calls", 0, 0)] == [value(number) for number in range(RECORDS)]
+    await log.close()
 
 
 @pytest.mark.parametrize("missing", [1, 40, 410])
