@@ -142,7 +142,7 @@ class CallscoreApp(faust.App):
         die(EXIT_HOPELESS)
 
     def on_unreadable(self, why: str) -> None:
-        """The log cannot be read, and may be readable after a restart."""
+        """The log or a table cannot be read, and may be readable after a restart."""
         log.critical("%s", why)
         die(EXIT_STUCK)
 

@@ -84,7 +84,7 @@ class Recovery(faust_recovery.Recovery):
             else:
                 batch.put(key, value)
         batch.put(store.offset_key, b"%d" % records[-1].offset)
-        store._db_for_partition(tp.partition).write(batch)
+        store.write(tp.partition, batch)
 
     def _finish_if_done(self) -> None:
         if self.in_recovery and not self.need_recovery():

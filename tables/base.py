@@ -5,6 +5,7 @@ written only by the agent that owns it, while it handles a record of the row's p
 """
 
 import asyncio
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from faust.stores import rocksdb
 from faust.types import TP
 from msgspec.structs import asdict
 
-from app import open_files
+from app import open_files, rocks
 from app.events import Event
 from app.faust_app import app
 from app.rocks import MIB, block_options
@@ -35,6 +36,7 @@ _OFFSET_KEY = rocksdb.Store.offset_key
 # One block cache for all tables and partitions, so that memory does not grow with their number.
 _block_cache = rocksdict.Cache(24 * MIB)
 
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Event)
@@ -83,7 +85,44 @@ class Store(rocksdb.Store):
         options.set_block_based_table_factory(block_options(_block_cache))
         path = self.partition_path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return rocksdict.Rdict(str(path), options=options)
+        try:
+            return rocksdict.Rdict(str(path), options=options)
+        except Exception as error:  # rocksdict raises bare Exception
+            if not self._can_recover_from(error):
+                raise
+            log.warning("the table at %s is damaged (%s): it is recovered from its changelog", path, error)
+            self._drop(partition)
+            return rocksdict.Rdict(str(path), options=options)
+
+    def write(self, partition: int, batch: rocksdict.WriteBatch) -> None:
+        """Write a batch to a partition. Raises what RocksDB raises if it cannot be written."""
+        try:
+            self._db_for_partition(partition).write(batch)
+        except Exception as error:
+            self.end_if_damaged(partition, error)
+            raise
+
+    def end_if_damaged(self, partition: int, error: Exception) -> None:
+        """Delete a partition's store and end the worker, if this error of RocksDB says that the store is damaged."""
+        if self._can_recover_from(error):
+            with suppress(OSError):  # the next start finds the damage again
+                self._drop(partition)
+            app.on_unreadable(
+                f"the table at {self.partition_path(partition)} is damaged ({error}), so this worker ends: "
+                "its next start recovers the table from its changelog"
+            )
+
+    def _can_recover_from(self, error: Exception) -> bool:
+        return rocks.is_damage(error) and bool(self.table.has_changelog)
+
+    def _drop(self, partition: int) -> None:
+        """Delete a partition's store, so that it is recovered."""
+        if (database := self._dbs.pop(partition, None)) is not None:
+            with suppress(Exception):  # what it cannot write is in the changelog; rocksdict raises bare Exception
+                database.close()
+        path = self.partition_path(partition)
+        (path / "CURRENT").unlink(missing_ok=True)  # first: RocksDB reports what a kill leaves of the rest as damaged
+        shutil.rmtree(path)
 
     def revoke_partitions(self, table: faust.Table, tps: set[TP]) -> None:
         for tp in tps:
@@ -94,12 +133,15 @@ class Store(rocksdb.Store):
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The last changelog offset in the store. A store that is ahead of its log is dropped, to be recovered."""
-        offset = super().persisted_offset(tp)
+        try:
+            offset = super().persisted_offset(tp)
+        except Exception as error:  # rocksdict raises bare Exception
+            self.end_if_damaged(tp.partition, error)
+            raise
         end = app.consumer.highwater(tp)
         if offset is None or end is None or offset < end:
             return offset
-        self._dbs.pop(tp.partition).close()
-        shutil.rmtree(self.partition_path(tp.partition))
+        self._drop(tp.partition)
         return None
 
     async def stop(self) -> None:
@@ -108,9 +150,10 @@ class Store(rocksdb.Store):
         self._dbs.clear()
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
-        db = self._dbs.get(tp.partition)
-        if db is not None:
-            db.put(_OFFSET_KEY, str(offset).encode())
+        if tp.partition in self._dbs:
+            batch = rocksdict.WriteBatch(raw_mode=True)
+            batch.put(_OFFSET_KEY, str(offset).encode())
+            self.write(tp.partition, batch)
 
 
 class Table(faust.Table):
@@ -145,7 +188,11 @@ class Table(faust.Table):
 
     def get_row(self, partition: int, key: bytes) -> bytes | None:
         """The row under `key` in `partition`, or None."""
-        value: bytes | None = self._db(partition).get(key)
+        try:
+            value: bytes | None = self._db(partition).get(key)
+        except Exception as error:  # rocksdict raises bare Exception
+            self.data.end_if_damaged(partition, error)
+            raise
         return value
 
     def load(self, partition: int, key: bytes, decode: Callable[[bytes], T]) -> T | None:
@@ -169,7 +216,7 @@ class Table(faust.Table):
             else:
                 batch.put(key, value)
         try:
-            self._db(partition).write(batch)
+            self.data.write(partition, batch)
         except Exception as error:
             app.on_cannot_store(self.data.path, error)
             raise
@@ -181,23 +228,30 @@ class Table(faust.Table):
             # Without a bound, a scan would read all deleted rows behind the last one.
             options.set_iterate_upper_bound(successor(prefix))
         start = max(prefix, after or b"")
-        for key, value in self._db(partition).items(from_key=start or None, read_opt=options):
-            if key != _OFFSET_KEY and key != after:
-                yield key, value
+        return self._rows(partition, rocks.scan(self._db(partition), start or None, options), after)
 
     def scan_back(self, partition: int, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Rows in reverse key order, starting before key `before`."""
-        for key, value in self._db(partition).items(backwards=True, from_key=before):
-            if key != _OFFSET_KEY and key != before:
-                yield key, value
+        return self._rows(partition, rocks.scan(self._db(partition), before, backwards=True), before)
+
+    def _rows(
+        self, partition: int, items: Iterator[tuple[bytes, bytes]], but: bytes | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The items that are rows, without the row under the key `but`."""
+        try:
+            for item in items:
+                if item[0] != _OFFSET_KEY and item[0] != but:
+                    yield item
+        except rocks.ReadFailed as error:
+            self.data.end_if_damaged(partition, error)
+            raise
 
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)
 
     def snapshot(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
         """All rows in `partition` as they are now, in key order; later writes do not show."""
-        kept = self._db(partition).snapshot()
-        return ((key, value) for key, value in kept.items() if key != _OFFSET_KEY)
+        return self._rows(partition, rocks.scan(self._db(partition).snapshot()))
 
     def close(self) -> None:
         """Close the stores of all partitions; they are opened again when needed."""

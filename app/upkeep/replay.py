@@ -65,7 +65,7 @@ def verify(service: Service) -> Verified:
     # On the file system of the tables, so that files can be linked.
     directory = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.data_dir))
     try:
-        with broker.as_command_errors():
+        with broker.as_command_errors(), stores.damage_as_command_error():
             return asyncio.run(_verify(directory, service))
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import rocksdict
 from faust.stores import rocksdb
 
+from app import rocks
+from app.client.errors import CommandError
 from app.client.text import clean
 from tables import progress, tasks
 
@@ -84,6 +86,20 @@ def changelog_offset(store: Store, directory: Path) -> int:
     return -1 if offset is None else int(offset)
 
 
+@contextmanager
+def damage_as_command_error() -> Iterator[None]:
+    """Raise damage that RocksDB finds in a table as CommandError."""
+    try:
+        yield
+    except Exception as error:  # rocksdict raises bare Exception
+        if not rocks.is_damage(error):
+            raise
+        raise CommandError(
+            f"A table is damaged ({error}). Delete the tables while the service is stopped: "
+            "it rebuilds them from the log at its next start."
+        ) from None
+
+
 def compare(kept: Path, rebuilt: Path) -> Compared:
     """Compare all rows in two folders of tables, except parked tasks and Faust's own keys."""
     rows: dict[str, int] = {}
@@ -110,7 +126,7 @@ def _rows(store: Store, directory: Path) -> Iterator[tuple[bytes, bytes]]:
     if not store.path(directory).exists():
         return
     with _reading(store, directory) as database:
-        for key, value in database.items():
+        for key, value in rocks.scan(database):
             if key != OFFSET_KEY:
                 yield key, value
 

@@ -37,6 +37,10 @@ class App(faust.App):
         """Fail the test."""
         raise AssertionError(why)
 
+    def on_unreadable(self, why: str) -> None:
+        """Fail the test."""
+        raise AssertionError(why)
+
     def on_cannot_store(self, path: Path, error: Exception) -> None:
         """Halt, as callscore does on the embedded log."""
         self.consumer.on_failed_write(path, error)
@@ -52,6 +56,11 @@ class App(faust.App):
 
 class Table(faust.Table):
     """Faust's Table, whose changelog records are appended like those of callscore's tables."""
+
+    def _new_store(self) -> Any:
+        store = super()._new_store()
+        store.write = lambda partition, batch: store._db_for_partition(partition).write(batch)  # for recovery
+        return store
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """Append the row."""

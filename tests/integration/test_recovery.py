@@ -1,12 +1,16 @@
 """A worker whose tables are gone has them again from their changelogs, whatever interrupts it meanwhile."""
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
+import pytest
 import rocksdict
 
+from app.exits import EXIT_STUCK
 from tests import stored
 from tests.brokers import Broker, OnKafka, on_both_logs
 from tests.service import PARTITIONS, Service, attempts
@@ -97,6 +101,35 @@ def test_kill_9_amid_recovery_leaves_rows_that_match_their_offset_and_the_next_s
     service.stop()
     assert stored.tables(service)["scores"] == rows_after(records)
     assert set(recovered_up_to(service).values()) == {RECORDS // PARTITIONS - 1}
+
+
+def test_a_table_that_is_damaged_is_recovered_at_the_next_start_and_until_then_no_list_is_shorter(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service(partitions=1).start()
+    ids = [f"call-{number}" for number in range(400)]
+    service.log_calls("acme/one", [{"id": call_id, "output": call_id * 50} for call_id in ids])
+    service.wait_finished(service.submit("acme/one", ids, service.refs("not_empty")))
+    service.stop()
+    before = stored.tables(service)
+    path = service.data_dir / "instance-0" / "tables" / "calls-0.db"
+    rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True)).close()  # moves the rows to files of their own
+    file = max(path.glob("*.sst"), key=lambda found: found.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    service.start()
+    with suppress(OSError, HTTPException):
+        pytest.fail(f"{len(service.items('/calls?project_id=acme/one'))} of {len(ids)} calls were listed")
+    assert service.wait_ended() == EXIT_STUCK
+    assert re.search(r"the table at \S+/calls-0.db is damaged \(Corruption: ", service.log())
+    assert "Traceback" not in service.log()
+
+    service.start()
+    assert len(service.items("/calls?project_id=acme/one")) == len(ids)
+    service.stop()
+    assert stored.differences(before, stored.tables(service)) == []
 
 
 def test_a_data_folder_that_another_log_had_meanwhile_has_the_rows_of_this_log_and_no_others(

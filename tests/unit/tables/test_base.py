@@ -1,18 +1,114 @@
-"""How the stores of tables are kept on disk."""
+"""How the stores of tables are kept on disk, and what happens when one of them is damaged."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.faust_app import app
+from tables.base import Table
 from tables.scores import table
 
+ROWS = {b"%04d" % number: random.Random(number).randbytes(400) for number in range(200)}
+MIDDLE = sorted(ROWS)[len(ROWS) // 2]
 
-def test_what_rocksdb_writes_of_its_own_work_stays_small_however_long_a_worker_runs(
-    table_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "has_changelog", False)
+
+class Ended(BaseException):
+    """The worker has ended, so that it is started again."""
+
+
+@pytest.fixture(autouse=True)
+def unlogged(monkeypatch: pytest.MonkeyPatch, table_dir: Path) -> None:
+    def end(why: str) -> None:
+        raise Ended(why)
+
+    monkeypatch.setattr(table, "_log", lambda *_: None)
+    monkeypatch.setattr(app, "on_unreadable", end)
+
+
+def damage(change: Callable[[bytearray], None]) -> Path:
+    """The store of a partition with ROWS, whose one file of rows has been changed."""
+    table.write(0, list(ROWS.items()))
+    table.close()
+    table._db(0)  # opening it moves the rows to a file of their own
+    table.close()
+    path = table.data.partition_path(0)
+    [file] = path.glob("*.sst")
+    content = bytearray(file.read_bytes())
+    change(content)
+    file.write_bytes(content)
+    return path
+
+
+def flip(content: bytearray) -> None:
+    """Spoil each block."""
+    for at in range(0, len(content) * 9 // 10, 500):
+        content[at] ^= 1
+
+
+def truncate(content: bytearray) -> None:
+    del content[len(content) // 2 :]
+
+
+def test_what_rocksdb_writes_of_its_own_work_stays_small_however_long_a_worker_runs() -> None:
     for number in range(80):
         table.put_row(0, b"%d" % number, b"row")
         table._db(0).flush()
     logs = list(table.data.partition_path(0).glob("LOG*"))
     assert sum(path.stat().st_size for path in logs) < 300 * 1024
+
+
+def compact_and_write(table: Table) -> None:
+    table.put_row(0, MIDDLE, b"new")
+    table._db(0).compact_range(None, None)
+    table.put_row(0, MIDDLE, b"newer")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: table.get_row(0, MIDDLE),
+        lambda table: list(table.scan(0)),
+        lambda table: list(table.scan(0, MIDDLE[:3])),
+        lambda table: list(table.scan_back(0, MIDDLE)),
+        lambda table: list(table.snapshot(0)),
+        compact_and_write,
+    ],
+    ids=["get", "scan", "scan-prefix", "scan-back", "snapshot", "write"],
+)
+def test_a_damaged_store_is_never_read_as_a_shorter_one_but_deleted_and_the_worker_ends_to_recover_it(
+    use: Callable[[Table], object],
+) -> None:
+    path = damage(flip)
+    with pytest.raises(Ended, match=rf"the table at {path} is damaged \(Corruption: .*recovers the table"):
+        use(table)
+    assert not path.exists()
+    assert list(table.scan(0)) == []
+
+
+def test_a_store_that_is_too_damaged_to_be_opened_is_opened_empty_so_that_it_is_recovered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damage(truncate)
+    assert table.get_row(0, table.data.offset_key) is None
+    assert list(table.scan(0)) == []
+    assert "is damaged (Corruption: " in caplog.text
+
+
+def test_a_store_whose_deletion_was_cut_off_is_opened_empty() -> None:
+    table.write(0, list(ROWS.items()))
+    table.close()
+    (table.data.partition_path(0) / "CURRENT").unlink()
+    assert list(table.scan(0)) == []
+
+
+def test_scans_give_the_rows_between_their_bounds_in_their_order() -> None:
+    table.write(0, [*ROWS.items(), (table.data.offset_key, b"7")])
+    keys = sorted(ROWS)
+    assert list(table.scan(0)) == [(key, ROWS[key]) for key in keys]
+    assert [key for key, _ in table.scan(0, b"01", b"0150")] == keys[151:]
+    assert [key for key, _ in table.scan(0, b"005")] == keys[50:60]
+    assert [key for key, _ in table.scan_back(0)] == keys[::-1]
+    assert [key for key, _ in table.scan_back(0, b"0003")] == keys[2::-1]
+    assert dict(table.snapshot(0)) == ROWS

@@ -34,6 +34,18 @@ def test_of_a_partition_that_two_workers_had_the_one_that_is_farther_is_taken(tm
     assert stores.compare(tmp_path / "copy", tmp_path / "other").difference is None
 
 
+def test_a_damaged_table_is_told_in_one_sentence_and_not_compared_as_a_shorter_one(tmp_path: Path) -> None:
+    for folder in ("ours", "theirs"):
+        make(SCORES, tmp_path / folder, {b"%04d" % number: bytes(200) for number in range(200)})
+    for path in SCORES.path(tmp_path / "ours").glob("*.sst"):
+        path.write_bytes(b"\1" + path.read_bytes()[1:])
+    with (
+        pytest.raises(CommandError, match=r"A table is damaged \(Corruption: .*Delete the tables"),
+        stores.damage_as_command_error(),
+    ):
+        stores.compare(tmp_path / "ours", tmp_path / "theirs")
+
+
 def test_without_tables_there_is_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="There are no tables in"):
         table_copies.copy_stopped(Settings(data_dir=tmp_path), tmp_path / "copy")
