@@ -1,6 +1,7 @@
 """Instance folders: each worker on a machine locks a folder of its own for its tables."""
 
 import fcntl
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from app.fsync import fsync
 
 LOCK = "lock"  # in each instance folder; contains the url of the last worker in it
 LOG_ID = "log-id"  # in each instance folder; says of which log its tables are
+_NAME = re.compile(r"instance-\d+")
 DATA_DIR_ID = "id"  # in the data folder; random, so that no worker of another machine has it
 
 
@@ -69,6 +71,11 @@ class Instance:
         return found != log_id
 
 
+def folders(data_dir: Path) -> list[Path]:
+    """The instance folders below `data_dir`; one that was put aside under another name is none."""
+    return sorted(folder for folder in data_dir.glob("instance-*") if _NAME.fullmatch(folder.name))
+
+
 def claim_instance(data_dir: Path, url: str) -> Instance:
     """An instance folder below `data_dir` that no other process has locked.
 
@@ -80,7 +87,7 @@ def claim_instance(data_dir: Path, url: str) -> Instance:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        known = sorted(folder.name for folder in data_dir.glob("instance-*") if _last_holder(folder) == url)
+        known = [folder.name for folder in folders(data_dir) if _last_holder(folder) == url]
         for name in (*known, *(f"instance-{number}" for number in range(1024))):
             if (lock := _lock(data_dir / name, url)) is not None:
                 (data_dir / name / "tables").mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app import instance
 from app.client.errors import BadInput, CommandError
 from app.settings import Settings, get_settings
 
@@ -27,7 +28,7 @@ def check_no_tables(settings: Settings) -> None:
     Raises:
         CommandError: it has some.
     """
-    for folder in sorted(settings.data_dir.glob("instance-*")):
+    for folder in instance.folders(settings.data_dir):
         if any(folder.glob("tables/*")):
             raise CommandError(
                 f"{folder.absolute()} contains the tables of another log. "

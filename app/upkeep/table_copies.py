@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from app import instance
 from app.client.errors import CommandError, Unreachable
 from app.client.http import Client, Service
 from app.settings import Settings
@@ -21,7 +22,7 @@ def copy_stopped(settings: Settings, directory: Path) -> None:
     Raises:
         CommandError: there are no tables.
     """
-    folders = [folder / "tables" for folder in sorted(settings.data_dir.glob("instance-*"))]
+    folders = [folder / "tables" for folder in instance.folders(settings.data_dir)]
     by_partition: defaultdict[int, defaultdict[Path, list[Store]]] = defaultdict(lambda: defaultdict(list))
     for folder in folders:
         for store in stores.stores_in(folder):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.instance import DATA_DIR_ID, LOG_ID, FolderUnusable, claim_instance
+from app.instance import DATA_DIR_ID, LOG_ID, FolderUnusable, claim_instance, folders
 
 HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
 
@@ -28,6 +28,15 @@ def test_of_several_folders_that_a_worker_had_it_takes_the_first_one(tmp_path: P
     for instance in held:
         instance.lock.close()
     assert claim_instance(tmp_path, HERE).folder.name == "instance-0"
+
+
+def test_a_folder_that_was_put_aside_under_another_name_is_not_used_again(tmp_path: Path) -> None:
+    instance = claim_instance(tmp_path, HERE)
+    instance.lock.close()
+    instance.folder.rename(tmp_path / "instance-0.bak")
+    assert folders(tmp_path) == []
+    anew = claim_instance(tmp_path, HERE)
+    assert folders(tmp_path) == [anew.folder] == [tmp_path / "instance-0"]
 
 
 def test_folders_of_two_machines_have_other_ids(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from tempfile import TemporaryFile
 from time import perf_counter
 
 import tables.folds  # noqa: F401  (so that all tables are known)
+from app import instance
 from app import open_files as files
 from app.embedded.room import SPARE_BYTES
-from app.instance import LOCK
 from app.settings import Settings
 from app.upkeep.doctor.finding import Finding, ok, warning, wrong
 from tables.base import tables as all_tables
@@ -42,7 +42,7 @@ def disk(subject: str, folder: Path) -> Iterator[Finding]:
     except OSError as error:
         yield wrong(subject, f"{existing} cannot be written ({error.strerror}). Check its disk and its owner")
         return
-    for part in (*folder.glob("instance-*"), *folder.glob("log")):
+    for part in (*instance.folders(folder), *folder.glob("log")):
         if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
             yield wrong(subject, f"{part} belongs to another user. Start the service as that user, or change the owner")
     free = shutil.disk_usage(existing).free
@@ -65,9 +65,9 @@ def disk(subject: str, folder: Path) -> Iterator[Finding]:
 def holders(data_dir: Path) -> list[tuple[Path, str]]:
     """The instance folders that are in use, each with the URL of its worker."""
     return [
-        (folder, (folder / LOCK).read_text())
-        for folder in sorted(data_dir.glob("instance-*"))
-        if (folder / LOCK).is_file() and _is_held(folder / LOCK)
+        (folder, (folder / instance.LOCK).read_text())
+        for folder in instance.folders(data_dir)
+        if (folder / instance.LOCK).is_file() and _is_held(folder / instance.LOCK)
     ]
 
 
