@@ -6,21 +6,23 @@ a second and no client of a model.
 
 import importlib
 import inspect
-import os
+from collections.abc import Callable
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
 
+from app.judges.chat import provider_of
+from app.judges.http_errors import http_error
 from app.judges.prompt import at
 from app.paths import ABSENT
 from app.scorers import Call, NoJudgement, Policy, Scorer, report
 from app.scorers.arguments import inputs_of, lacks
 from app.settings import get_settings
 
-_KEYS = ("OPENAI_API_KEY", "BRAINTRUST_API_KEY")  # where the package looks for one
+_ENDPOINT = ("api_key", "base_url", "client")  # options of the package; only the providers file may set them
 
 
 class AutoEvals(Scorer):
@@ -76,8 +78,75 @@ class AutoEvals(Scorer):
         return found(**options)
 
 
+def _make(self: AutoEvals) -> Any:
+    """The scorer of the package. Raises NoJudgement if it may not run."""
+    if (never := never_runs(self)) is not None:
+        raise never
+    package = importlib.import_module("autoevals")
+    _keep_schemas_offline()
+    found = getattr(package, self.scorer)
+    options: dict[str, Any] = dict(self.options)
+    if self.provider is not None and _asks(found):
+        # Some of its scorers pass only a client to those that they are made of, and no base_url and key.
+        options["client"] = _client(self.provider)
+    if self.model is not None:
+        options["model"] = self.model
+    return found(**options)
+
+
+# The source of the class is part of every ref to it, so what it does is corrected here.
+_made = cached_property(_make)
+_made.__set_name__(AutoEvals, "_made")
+AutoEvals._made = _made  # type: ignore[assignment, method-assign]
+
+
+@cache
+def _client(name: str) -> Any:
+    """This process's client of a provider. Raises NoJudgement if settings do not have it."""
+    openai = importlib.import_module("openai")
+    provider = provider_of(name)
+    client = importlib.import_module("autoevals.oai").LLMClient(
+        openai.OpenAI(
+            base_url=provider.base_url,
+            api_key=provider.api_key or "none",
+            max_retries=0,  # scoring retries
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+        )
+    )
+
+    def raising(ask: Callable[..., Any]) -> Callable[..., Any]:
+        """Raise errors of ours, also because the package would try a 429 again by itself, a hundred times."""
+
+        def asked(**body: Any) -> Any:
+            try:
+                return ask(**body)
+            except openai.APIStatusError as error:
+                secrets = [provider.api_key] if provider.api_key else []
+                raise http_error(
+                    f"provider {name}", error, error.status_code, error.response.content, secrets
+                ) from None
+
+        return asked
+
+    for kind in ("complete", "embed", "moderation"):
+        setattr(client, kind, raising(getattr(client, kind)))
+    return client
+
+
+@cache
+def _keep_schemas_offline() -> None:
+    """Let references in a JSON Schema, which may come from a call, not reach urls or files."""
+    module = importlib.import_module("autoevals.json")
+    known = importlib.import_module("jsonschema_specifications").REGISTRY
+    module.validate = partial(module.validate, registry=known)  # type: ignore[attr-defined]
+
+
 def never_runs(scorer: AutoEvals) -> NoJudgement | None:
     """Why a scorer could never run; None if it could, or if the package cannot be loaded here."""
+    for name in _ENDPOINT:
+        if name in scorer.options:
+            message = f"options must not have {name!r}: `provider`, one of CALLSCORE_PROVIDERS, says whom to ask"
+            return NoJudgement("endpoint_forbidden", message)
     try:
         package = importlib.import_module("autoevals")
     except ImportError:
@@ -89,7 +158,7 @@ def never_runs(scorer: AutoEvals) -> NoJudgement | None:
         near = [by_letters[name] for name in get_close_matches(scorer.scorer.lower(), by_letters)]
         which = f"near is {', '.join(near)}" if near else f"there are {', '.join(sorted(scorers))}"
         return NoJudgement("unknown_scorer", f"autoevals has no scorer {scorer.scorer!r}; {which}")
-    if scorer.provider is None and _asks(found) and not _has_key(scorer):
+    if scorer.provider is None and _asks(found):
         message = f"{scorer.scorer} asks a model: give it a `provider`, one of CALLSCORE_PROVIDERS, and a `model`"
         return NoJudgement("provider_missing", message)
     return None
@@ -103,8 +172,3 @@ def _asks(found: type) -> bool:
     """Whether it takes the key of whom it asks, itself or one of its bases."""
     made = [vars(base)["__init__"] for base in found.__mro__ if "__init__" in vars(base)]
     return any("api_key" in inspect.signature(init).parameters for init in made)
-
-
-def _has_key(scorer: AutoEvals) -> bool:
-    """Whether it would find a key by itself."""
-    return "api_key" in scorer.options or not os.environ.keys().isdisjoint(_KEYS)

@@ -46,8 +46,7 @@ def test_a_scorer_of_autoevals_runs_by_its_name(judging: Judging) -> None:
 def test_one_that_could_never_run_is_refused_at_publishing_and_it_is_said_what_to_do(
     judging: Judging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OPENAI_API_KEY", "BRAINTRUST_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")  # which the package would take by itself
     service = judging.start()
     for params, type_, told in (
         ({"scorer": "Levenstein"}, "unknown_scorer", "near is Levenshtein"),
@@ -56,6 +55,7 @@ def test_one_that_could_never_run_is_refused_at_publishing_and_it_is_said_what_t
         ({"scorer": "Factuality"}, "provider_missing", "CALLSCORE_PROVIDERS"),
         ({"scorer": "EmbeddingSimilarity"}, "provider_missing", "CALLSCORE_PROVIDERS"),
         ({"scorer": "Faithfulness"}, "provider_missing", "CALLSCORE_PROVIDERS"),
+        ({"scorer": "Humor", "options": {"base_url": "http://127.0.0.1:1"}}, "endpoint_forbidden", "'base_url'"),
     ):
         answer = service.post("/scorers", {"name": "x", "kind": "autoevals", "params": params, "project_id": PROJECT})
         [detail] = answer.json["detail"]
