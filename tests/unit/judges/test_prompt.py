@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.judges import LlmJudge
-from app.judges.prompt import Template
-from app.scorers import MissingInput
+from app.judges.prompt import MAX_BYTES, Template
+from app.scorers import MissingInput, NoJudgement
 from tests.judging import NUMBER, PROMPT
 
 HARMLESS = {"output": "You are kind.", "question": "?"}
@@ -72,6 +72,19 @@ def test_fields_are_of_the_call_and_a_missing_one_fails() -> None:
     assert template.render(texts).startswith("{json} ")
     with pytest.raises(MissingInput, match=r"attributes\.model\.name"):
         template.texts({**call, "attributes": {}})
+
+
+def test_a_prompt_that_gets_too_large_is_never_made() -> None:
+    fits = Template("{output} {output}")
+    texts = fits.texts({"output": "é" * (MAX_BYTES // 4 - 100)})
+    assert MAX_BYTES - 500 < len(fits.render(texts).encode()) <= MAX_BYTES
+    nested: list[Any] = list(range(20_000))  # its indentation is most of it
+    for _ in range(180):
+        nested = [nested]
+    for template, output in (("{output}" * 3, "x" * 1_000_000), ("{output}" * 100_000, ""), ("{output}", nested)):
+        with pytest.raises(NoJudgement, match="larger than 2 MiB") as error:
+            Template(template).texts({"output": output})
+        assert error.value.type == "request_too_large"
 
 
 @pytest.mark.parametrize("prompt", ["no field", "{output!r}", "{output:>10}", "{}", "{a..b}", "{output"])
