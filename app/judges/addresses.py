@@ -8,10 +8,10 @@ from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from aiohttp import ThreadedResolver
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
+from app.judges.resolver import Resolver
 from app.scorers import NoJudgement
 
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
@@ -51,8 +51,8 @@ def check_address(host: str, address: str) -> None:
         raise Forbidden(message)
 
 
-class PublicOnly(ThreadedResolver):
-    """Resolves names, for each connection anew, and checks the addresses."""
+class PublicOnly(Resolver):
+    """Resolves names and checks the addresses, so that only addresses that were checked are cached and connected to."""
 
     def __init__(self, private: Collection[str]) -> None:
         super().__init__()

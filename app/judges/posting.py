@@ -5,10 +5,10 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from app.judges.http_errors import http_error
+from app.judges.resolver import Resolver
 from app.scorers import Failure, NoJudgement
 
 MAX_BYTES = 1024**2  # of an answer
@@ -25,14 +25,14 @@ class Poster:
     def __init__(
         self,
         who: str,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`resolver` resolves names of hosts, aiohttp's own by default. `headers` of all requests are secret."""
+        """`headers` of all requests are secret."""
         self._who = who
         self._headers = headers or {}
-        self._resolver = resolver
+        self._resolver = resolver or Resolver()
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
@@ -69,6 +69,7 @@ class Poster:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+        await self._resolver.close()
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         raw = bytearray()
@@ -85,12 +86,10 @@ class Poster:
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
-            fresh = self._resolver is not None  # its answer is checked for each connection
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     resolver=self._resolver,
-                    use_dns_cache=not fresh,
                     keepalive_timeout=4,  # many servers close after 5 s, and a request sent just then gets no answer
                 ),
                 timeout=aiohttp.ClientTimeout(total=None),  # that of the attempt counts

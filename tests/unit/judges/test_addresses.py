@@ -1,6 +1,5 @@
 """A published scorer reaches no host that is not allowed by name, and no private address behind an allowed name."""
 
-import asyncio
 import socket
 from typing import Any
 
@@ -110,12 +109,11 @@ def test_no_other_host_is_asked(url: str) -> None:
 async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that resolves to another address each time, as one does that means to get inside."""
     answers = iter(["93.184.216.34", "127.0.0.1"])
-    loop = asyncio.get_running_loop()
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: int, *_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
-    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     resolver = PublicOnly(PRIVATE)
     [result] = await resolver.resolve("good.example", 443)
     assert result["host"] == "93.184.216.34"

@@ -2,13 +2,17 @@
 
 import asyncio
 import socket
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
 from yarl import URL
 
+from app.judges.addresses import Forbidden, PublicOnly
 from app.judges.posting import MAX_BYTES, BrokenOff, Poster, proxy_for
 from app.scorers import Failure, NoJudgement
 
@@ -123,6 +127,46 @@ async def test_who_is_not_reached_was_asked_nothing(host: str) -> None:
             with pytest.raises(NoJudgement) as refused:
                 await asks.post(URL(f"http://{host}:{bound.getsockname()[1]}/"), {}, {}, None)
     assert (refused.value.type, isinstance(refused.value, BrokenOff)) == ("provider_unreachable", False)
+
+
+async def test_a_silent_name_server_holds_up_only_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+    looked_up = Counter[str]()
+
+    def getaddrinfo(host: str, port: int, *_: Any) -> list[Any]:
+        looked_up[host] += 1
+        if host == "silent.example":
+            silent.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with answering(lambda _: web.Response(text="so")) as url, poster() as remote, poster() as judge:
+        waiting = [asyncio.create_task(remote.post(url.with_host("silent.example"), {}, {}, None)) for _ in range(50)]
+        await asyncio.sleep(0)
+        waiting.pop(0).cancel()  # the one whose lookup the others wait for
+        hosts = [(remote, "other.example"), (judge, "judge.example"), (judge, "judge.example")]
+        for asks, host in hosts:
+            async with asyncio.timeout(10):
+                assert await asks.post(url.with_host(host), {}, {}, None) == b"so"
+        silent.set()
+        assert set(await asyncio.gather(*waiting)) == {b"so"}
+    assert looked_up == {"silent.example": 1, "other.example": 1, "judge.example": 1}
+
+
+async def test_of_a_host_at_a_private_address_nothing_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+
+    def getaddrinfo(host: str, port: int, *_: Any) -> list[Any]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    asks = Poster("it", PublicOnly(()))
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await asks.post(URL("https://inside.example/"), {}, {}, None)
+    await asks.close()
+    assert looked_up == ["inside.example"] * 2
 
 
 @pytest.mark.parametrize(
