@@ -26,6 +26,7 @@ from tables import breakers
 from tables.breakers import OPENING, Breaker
 
 BYTES_A_TOKEN = 4
+WITHOUT_LIMITS = 50  # attempts at a time on a worker at a provider without limits, which may be a small one
 _REASON_CHARACTERS = 300
 _UNANSWERED = (MissingInput, ScorerDied, ScorerTimeout, ScorerVersionUnavailable)
 _UNASKED = frozenset(
@@ -89,6 +90,7 @@ class Gate:
         self._limiters = [limiter for limiter in (processes, own, provider) if limiter is not None]
         self._wake = wake
         self.answer_tokens = 0
+        self.timeout = 0.0  # seconds
 
     def room(self) -> int:
         """How many tasks may start now."""
@@ -134,6 +136,10 @@ class Gate:
             # The provider refused if there is one, else the scorer itself.
             self._limiters[-1].refused(error.retry_after, limits.now())
         was_open = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
+        amid_others = self._breaker.failures > 1 and not probe
+        if amid_others and failure is Failure.UNAVAILABLE and isinstance(error, ScorerTimeout):
+            # More at once than the provider answers in time. Its other scorers may well wait for longer.
+            self.own.refused(None, limits.now(), max(limits.SIGNAL, self.timeout))
         self._wake()
         return was_open or self._breaker.failures > counted
 
@@ -175,6 +181,9 @@ class Admission:
 
     def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
         self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
+        for limiter in self._providers.values():
+            if limiter.limits == Limits():
+                limiter.at_most = WITHOUT_LIMITS
         self._gates: dict[tuple[str | None, str], tuple[BoundScorer, Gate]] = {}  # by project and ref
         self._processes: dict[str, Limiter] = {}  # by ref
         self._wake = wake
@@ -224,6 +233,7 @@ class Admission:
             provider = self._providers.setdefault(policy.provider, Limiter(Limits(), self._share))
         gate = Gate(breakers.of(bound.project_id, bound.ref), limiter, provider, self._wake, processes)
         gate.answer_tokens = policy.answer_tokens or 0
+        gate.timeout = policy.timeout or 0.0
         return gate
 
     def _limiters(self) -> Iterable[Limiter]:

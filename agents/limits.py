@@ -14,7 +14,7 @@ BURST = 0.05  # seconds' worth that may come together, since an event loop is no
 SLACK = 1e-6
 PLENTY = 1_000_000  # attempts: no limit
 LOWEST = 1 / 64  # of a limit, which refusals never go below
-RECOVERY = 0.05  # of a limit, by which it grows again with each second of answers
+RECOVERY = 0.05  # of a limit, by which it grows again with each second, or other pace, of answers
 SIGNAL = 1.0  # seconds in which all refusals count as one
 
 
@@ -58,6 +58,7 @@ class Limiter:
         self._factor = 1.0
         self._ceiling = 1  # attempts that were under way at the last refusal
         self._halved_at = self._raised_at = -math.inf
+        self._pace = SIGNAL
         self._silent_until = -math.inf
         self._requests: Rate | None = None
         self._tokens: Rate | None = None
@@ -105,19 +106,24 @@ class Limiter:
         self.held -= 1
         self._count(-1, -tokens, now)
 
-    def refused(self, retry_after: float | None, now: float) -> None:
-        """An attempt was refused as one too many; none starts until `retry_after` seconds have passed."""
+    def refused(self, retry_after: float | None, now: float, pace: float = SIGNAL) -> None:
+        """An attempt was refused as one too many; none starts until `retry_after` seconds have passed.
+
+        It takes `pace` seconds until it shows that fewer attempts start: within them all refusals count as one, and
+        answers bring the limits back by one step.
+        """
         if retry_after is not None:
             self._silent_until = max(self._silent_until, now + retry_after)
-        if now >= self._halved_at + SIGNAL:
+        if now >= self._halved_at + pace:
             self._halved_at = self._raised_at = now
+            self._pace = pace
             if self._factor == 1.0:
                 self._ceiling = self.held + 1
             self._factor = max(LOWEST, self._factor / 2)
 
     def answered(self, now: float) -> None:
         """An attempt was answered."""
-        if self._factor < 1.0 and now >= self._raised_at + SIGNAL:
+        if self._factor < 1.0 and now >= self._raised_at + self._pace:
             self._raised_at = now
             self._factor = min(1.0, self._factor + RECOVERY)
 

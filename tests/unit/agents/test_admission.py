@@ -1,14 +1,18 @@
-"""What a failed attempt says about its task."""
+"""What a failed attempt says about its task, and about whom it asked."""
+
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 
-from agents.admission import Gate
-from agents.limits import Limiter
-from app.providers import Limits
+from agents.admission import WITHOUT_LIMITS, Admission, Gate, Permit
+from agents.limits import PLENTY, Limiter
+from app.providers import Limits, Provider
 from app.scorers import (
     Failure,
     MissingInput,
     NoJudgement,
+    Registry,
     ScorerDied,
     ScorerError,
     ScorerTimeout,
@@ -76,3 +80,69 @@ def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:
     permit.abandon()
     assert gate.own.held == 0
     assert not gate.enter(0, 1).release(ScorerError("no"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time of gates: `now` may be set."""
+    clock = SimpleNamespace(now=1000.0)
+    clock.time = clock.monotonic = lambda: clock.now
+    for module in ("agents.admission", "agents.limits", "tables.breakers"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    return clock
+
+
+def asking(timeout: float) -> tuple[Gate, Limiter]:
+    """The gate of a scorer with a provider, and the provider's limiter."""
+    provider = Limiter(Limits())
+    provider.at_most = WITHOUT_LIMITS
+    gate = Gate(Breaker("s"), Limiter(Limits()), provider, lambda: None)
+    gate.timeout = timeout
+    return gate, provider
+
+
+def test_time_outs_one_after_the_other_halve_what_their_scorer_asks_at_once_and_nobody_elses(
+    clock: SimpleNamespace,
+) -> None:
+    gate, provider = asking(60.0)
+    permits = [gate.enter(0, 1) for _ in range(40)]
+    permits.pop().release(ScorerTimeout("alone, it says nothing"))
+    assert gate.own.room(clock.now) == PLENTY - 39
+    for permit in permits:
+        clock.now += 1
+        permit.release(ScorerTimeout("amid others"))
+    assert (gate.own.room(clock.now), provider.room(clock.now)) == (19, WITHOUT_LIMITS)
+
+
+def test_a_slow_endpoint_is_kept_busy_and_few_of_its_answers_come_too_late(clock: SimpleNamespace) -> None:
+    """It answers one request at a time, in a tenth of the time-out."""
+    gate, _ = asking(30.0)
+    waiting: deque[tuple[float, Permit]] = deque()
+    answered = late = 0
+    for _ in range(1000):
+        clock.now += 3
+        if waiting:
+            waiting.popleft()[1].release(None)
+            answered += 1
+        while waiting and waiting[0][0] <= clock.now - 30:
+            waiting.popleft()[1].release(ScorerTimeout("too late"))
+            late += 1
+        while gate.room() > 0:
+            waiting.append((clock.now, gate.enter(0, 1)))
+    assert answered > 950
+    assert late < 150
+
+
+@pytest.mark.parametrize(
+    ("given", "at_once"), [({}, WITHOUT_LIMITS), ({"concurrency": 200}, 200), ({"requests_per_minute": 6e6}, PLENTY)]
+)
+def test_a_provider_without_any_limit_is_asked_by_few_at_once(given: dict[str, float], at_once: int) -> None:
+    provider = Provider(base_url="http://judge/v1", limits=Limits.model_validate(given))
+    admission = Admission({"local": provider}, lambda: None, 2)
+    admission.take_share(1.0)
+    params = {"provider": "local", "model": "m", "prompt": "{output}", "scale": {"type": "boolean"}}
+    gate = admission.gate(Registry.load(["app.judges"]).bind("polite", "llm_judge", params))
+    permits: list[Permit] = []
+    while gate.room() > 0 and len(permits) < 300:
+        permits.append(gate.enter(0, 1))
+    assert len(permits) == min(at_once, 300)

@@ -134,3 +134,16 @@ def test_who_has_no_limit_gets_one_by_being_refused() -> None:
         limiter.give_back()
         limiter.refused(None, 5.0)
     assert 10 <= limiter.room(6.0) <= 20
+
+
+def test_what_shows_only_after_a_minute_is_waited_for_before_the_limit_changes_again() -> None:
+    limiter = Limiter(Limits(concurrency=64))
+    for second in range(100, 160):
+        limiter.refused(None, float(second), 60.0)
+        limiter.answered(float(second))
+    assert limiter.room(160.0) == 32
+    for second in range(160, 170):
+        limiter.answered(float(second))
+    assert limiter.room(170.0) == 35
+    limiter.refused(None, 170.0, 60.0)
+    assert limiter.room(170.0) == 17
