@@ -5,6 +5,7 @@ from contextlib import suppress
 
 _A_DATABASE = 6  # open in an empty RocksDB: its log, its lock, its manifest, …
 _BESIDE = 100  # open in a new worker beside its tables
+_SPARE = 2_048  # for connections, and for the log's files
 _MOST = (65_536, 10_240)  # the second if the system refuses the first, as macOS may
 
 
@@ -12,6 +13,19 @@ def limit() -> int:
     """How many files this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST[0] if soft == resource.RLIM_INFINITY else soft
+
+
+def of_each(databases: int) -> int:
+    """How many files each table's database may keep open, so that all of them leave some for the log and connections.
+
+    At least 64: RocksDB divides the number among 64 shards, each of which keeps one file open even if it may not.
+    """
+    return min(512, max(64, (limit() - _SPARE) // databases))
+
+
+def of_log() -> int:
+    """How many files the embedded log may keep open."""
+    return min(512, max(64, limit() // 8))
 
 
 def raise_limit(needed: int = 0) -> None:

@@ -68,8 +68,7 @@ class Store(rocksdb.Store):
     def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
-        # RocksDB shards this limit by 64: with 64, two files in one shard would close each other.
-        options.set_max_open_files(min(512, max(64, open_files.limit() // (len(tables) * app.conf.topic_partitions))))
+        options.set_max_open_files(open_files.of_each(len(tables) * app.conf.topic_partitions))
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
         options.set_arena_block_size(_ARENA_BLOCK_BYTES)

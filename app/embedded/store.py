@@ -15,7 +15,7 @@ from rocksdict import (
     ReadOptions,
 )
 
-from app import rocks
+from app import open_files, rocks
 from app.rocks import MIB, block_options, is_damage
 
 from . import keys
@@ -163,7 +163,7 @@ def database_options() -> Options:
     options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
     options.set_target_file_size_base(FILE_BYTES)
     options.set_max_background_jobs(2)
-    options.set_max_open_files(512)
+    options.set_max_open_files(open_files.of_log())
     options.set_bytes_per_sync(MIB)
     # Also on the last level: zstd would save a third of the space, 45 bytes a score, but add half to compaction.
     options.set_compression_type(DBCompressionType.lz4())
