@@ -26,7 +26,6 @@ from tables import breakers
 from tables.breakers import OPENING, Breaker
 
 BYTES_A_TOKEN = 4
-WITHOUT_LIMITS = 50  # attempts at a time on a worker at a provider without limits, which may be a small one
 _REASON_CHARACTERS = 300
 _UNANSWERED = (MissingInput, ScorerDied, ScorerTimeout, ScorerVersionUnavailable)
 _UNASKED = frozenset(
@@ -181,9 +180,6 @@ class Admission:
 
     def __init__(self, providers: dict[str, Provider], wake: Callable[[], None], processes_of_one: int) -> None:
         self._providers = {name: Limiter(provider.limits, 0.0) for name, provider in providers.items()}
-        for limiter in self._providers.values():
-            if limiter.limits == Limits():
-                limiter.at_most = WITHOUT_LIMITS
         self._gates: dict[tuple[str | None, str], tuple[BoundScorer, Gate]] = {}  # by project and ref
         self._processes: dict[str, Limiter] = {}  # by ref
         self._wake = wake

@@ -5,14 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents.admission import WITHOUT_LIMITS, Admission, Gate, Permit
+from agents.admission import Gate, Permit
 from agents.limits import PLENTY, Limiter
-from app.providers import Limits, Provider
+from app.providers import Limits
 from app.scorers import (
     Failure,
     MissingInput,
     NoJudgement,
-    Registry,
     ScorerDied,
     ScorerError,
     ScorerTimeout,
@@ -94,8 +93,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def asking(timeout: float) -> tuple[Gate, Limiter]:
     """The gate of a scorer with a provider, and the provider's limiter."""
-    provider = Limiter(Limits())
-    provider.at_most = WITHOUT_LIMITS
+    provider = Limiter(Limits(concurrency=50))
     gate = Gate(Breaker("s"), Limiter(Limits()), provider, lambda: None)
     gate.timeout = timeout
     return gate, provider
@@ -111,7 +109,7 @@ def test_time_outs_one_after_the_other_halve_what_their_scorer_asks_at_once_and_
     for permit in permits:
         clock.now += 1
         permit.release(ScorerTimeout("amid others"))
-    assert (gate.own.room(clock.now), provider.room(clock.now)) == (19, WITHOUT_LIMITS)
+    assert (gate.own.room(clock.now), provider.room(clock.now)) == (19, 50)
 
 
 def test_a_slow_endpoint_is_kept_busy_and_few_of_its_answers_come_too_late(clock: SimpleNamespace) -> None:
@@ -131,18 +129,3 @@ def test_a_slow_endpoint_is_kept_busy_and_few_of_its_answers_come_too_late(clock
             waiting.append((clock.now, gate.enter(0, 1)))
     assert answered > 950
     assert late < 150
-
-
-@pytest.mark.parametrize(
-    ("given", "at_once"), [({}, WITHOUT_LIMITS), ({"concurrency": 200}, 200), ({"requests_per_minute": 6e6}, PLENTY)]
-)
-def test_a_provider_without_any_limit_is_asked_by_few_at_once(given: dict[str, float], at_once: int) -> None:
-    provider = Provider(base_url="http://judge/v1", limits=Limits.model_validate(given))
-    admission = Admission({"local": provider}, lambda: None, 2)
-    admission.take_share(1.0)
-    params = {"provider": "local", "model": "m", "prompt": "{output}", "scale": {"type": "boolean"}}
-    gate = admission.gate(Registry.load(["app.judges"]).bind("polite", "llm_judge", params))
-    permits: list[Permit] = []
-    while gate.room() > 0 and len(permits) < 300:
-        permits.append(gate.enter(0, 1))
-    assert len(permits) == min(at_once, 300)
