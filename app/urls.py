@@ -20,7 +20,13 @@ def is_base_url(text: str) -> bool:
         is_whole = is_host(parts.hostname or "") and parts.port != 0 and not (parts.query or parts.fragment)
     except ValueError:
         return False
-    return is_whole and "@" not in text and parts.scheme in ("http", "https") and text.isprintable() and " " not in text
+    is_plain = text.isprintable() and " " not in text
+    return is_whole and is_plain and not has_user(text) and parts.scheme in ("http", "https")
+
+
+def has_user(url: str) -> bool:
+    """Whether a URL has a user or a password in it."""
+    return "@" in re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 def is_key(text: str) -> bool:
@@ -30,12 +36,12 @@ def is_key(text: str) -> bool:
 
 def is_host(text: str) -> bool:
     """Whether this may be the name or the address of a host."""
-    return _is_address(text) or _NAME.fullmatch(text) is not None
+    return is_address(text) or _NAME.fullmatch(text) is not None
 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
-    return host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    return host.lower() == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 def with_port(server: str, default: int) -> str:
@@ -50,7 +56,8 @@ def with_port(server: str, default: int) -> str:
     return server if found["port"] else f"{server}:{default}"
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether this is an IP address."""
     try:
         ip_address(text)
     except ValueError:

@@ -51,7 +51,7 @@ async def continued(client: Client, project: str, checkpoint: Checkpoint) -> Pro
     The data of the service may have been deleted since, or restored from a backup.
     """
     progress = checkpoint.load()
-    if progress.imported and not await _has(client, project, progress.last_call):
+    if progress.last_call is not None and not await _has(client, project, progress.last_call):
         note("The service does not have the calls that the interrupted import sent, so the import starts over.")
         return Progress()
     if progress.line:
@@ -59,9 +59,7 @@ async def continued(client: Client, project: str, checkpoint: Checkpoint) -> Pro
     return progress
 
 
-async def _has(client: Client, project: str, call_id: str | None) -> bool:
-    if call_id is None:  # stored by an earlier version
-        return False
+async def _has(client: Client, project: str, call_id: str) -> bool:
     params = {"project_id": project, "call_id": call_id, "ids_only": "true"}
     return [call async for call in client.items("/calls", params, 1)] != []
 

@@ -10,7 +10,7 @@ import click
 from app.client.defaults import DEFAULT_URL, default_url
 from app.client.output import note
 from app.commands.types import Project
-from app.urls import is_base_url, is_key
+from app.urls import has_user, is_base_url, is_key
 
 if TYPE_CHECKING:  # importing it takes longer than all of help
     from app.client.http import Service
@@ -79,7 +79,7 @@ def bad_usage(sentence: str) -> click.UsageError:
 
 
 def _checked_url(url: str) -> str:
-    if "@" in url:  # and so perhaps a key, which is not to be shown
+    if has_user(url):  # and so perhaps a key, which is not to be shown
         raise click.UsageError("The URL of the service must not contain an API key; set CALLSCORE_API_KEY instead.")
     if not is_base_url(url):
         raise click.UsageError(f"The URL of the service must look like {DEFAULT_URL}, not {url!r}.")

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
+from yarl import URL
 
 from app.judges.chat import provider_of
 from app.judges.http_errors import http_error
@@ -105,9 +106,11 @@ def _client(name: str) -> Any:
     """This process's client of a provider. Raises NoJudgement if settings do not have it."""
     openai = importlib.import_module("openai")
     provider = provider_of(name)
+    base = URL(provider.base_url)
     client = importlib.import_module("autoevals.oai").LLMClient(
         openai.OpenAI(
-            base_url=provider.base_url,
+            base_url=str(base.with_query(None)),
+            default_query=dict(base.query),
             api_key=provider.api_key or "none",
             max_retries=0,  # scoring retries
             http_client=openai.DefaultHttpxClient(follow_redirects=False),

@@ -20,7 +20,7 @@ from app.web.errors import ApiError, invalid, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
-_MAX_CONTAINERS = 1_000_000
+_MAX_CONTAINERS = 2_500_000
 _INT64 = range(-(2**63), 2**64)
 _LONG_NUMBER = re.compile(rb"\d{20}")
 
@@ -51,7 +51,7 @@ def count_containers(raw: bytes) -> int:
     """How many objects and arrays JSON has, or a few more: braces and brackets in texts count too.
 
     Raises:
-        ApiError: 413, more than 1,000,000, which take half a second to decode.
+        ApiError: 413, more than 2,500,000, which take more than a second to decode.
     """
     found = raw.count(b"{") + raw.count(b"[")
     if found > _MAX_CONTAINERS:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from app.settings import get_settings
-from app.urls import is_loopback
+from app.urls import is_address
 from app.web.auth import KEYS
 from app.web.errors import Handler, problem
 
@@ -26,7 +26,7 @@ async def refuse_other_pages(request: web.Request, handler: Handler) -> web.Stre
     host = request.headers.get("Host")
     if request.app[KEYS] is None and host is not None and not _is_own(host):
         message = (
-            "Without API keys the service answers only to localhost, loopback addresses and the host of "
+            "Without API keys the service answers only to localhost, IP addresses and the host of "
             f"CALLSCORE_ADVERTISED_URL, not to {host[:100]!a}: set that variable, or CALLSCORE_API_KEYS"
         )
         raise problem(403, ["header", "Host"], message, "host_refused")
@@ -44,7 +44,9 @@ def _is_own(host: str) -> bool:
         name, own = urlsplit(f"//{host}").hostname, urlsplit(get_settings().url).hostname
     except ValueError:
         return False
-    return name is not None and (is_loopback(name) or name == own)
+    name = (name or "").rstrip(".")
+    # A page whose host is an address was loaded from there: only names can be given another address.
+    return name in ("localhost", own) or name.endswith(".localhost") or is_address(name)
 
 
 def _is_own_page(request: web.Request, host: str | None) -> bool:

@@ -1,6 +1,7 @@
 """JSON answers."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,15 +11,28 @@ from aiohttp import web
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON. What a client sent may hold lone surrogates, which only the standard library can write.
-
-    Raises:
-        ValueError: it holds them, or numbers beyond 64 bits, and NaN as well.
-    """
+    """`value` as JSON. What a client sent may hold lone surrogates, which only the standard library can write."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+        pass
+    try:
+        return _written(value)
+    except ValueError:
+        return _written(_finite(value))
+
+
+def _written(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for NaN and infinities, as orjson writes them."""
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

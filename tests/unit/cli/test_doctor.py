@@ -216,8 +216,8 @@ async def test_what_answers_may_be_no_callscore_another_version_or_not_ready(
 ) -> None:
     doctor.env["CALLSCORE_URL"] = service.url
     assert f"The server at {service.url} is not callscore" in await only_wrong(doctor)
-    service.first = [(403, {}, b'{"detail": [{"loc": [], "msg": "set that variable", "type": "host_refused"}]}')]
-    assert "does not allow that: set that variable" in await only_wrong(doctor)
+    service.first = [(403, {}, b'{"detail": [{"loc": [], "msg": "set CALLSCORE_API_KEYS", "type": "host_refused"}]}')]
+    assert "does not allow that: set CALLSCORE_API_KEYS" in await only_wrong(doctor)
     service.first = answers("9.9", 200, {"status": "ready"})
     assert "Its version is 9.9, but this command is 0.1.0" in await only_warning(doctor)
     service.first = answers("0.1.0", 503, {"status": "unavailable", "reason": "the tables are being recovered"})

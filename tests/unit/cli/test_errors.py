@@ -144,6 +144,12 @@ async def test_a_key_in_the_url_is_refused_and_not_shown(callscore: Command) -> 
     assert "cs_secret" not in ended.err
 
 
+async def test_a_url_may_have_an_at_sign_in_its_path(callscore: Command) -> None:
+    ended = await callscore("status", "--url", "http://127.0.0.1:9/user/ann@acme.com/proxy")
+    assert (ended.code, ended.out) == (1, "")
+    assert "No callscore service answers" in ended.err
+
+
 async def test_wrong_usage_names_the_help_of_the_command(callscore: Command) -> None:
     ended = await callscore("status", "--nonsense")
     assert ended.err.endswith("--nonsense; see: callscore status --help\n")
