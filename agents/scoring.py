@@ -296,8 +296,11 @@ class Scoring:
 
     async def open(self, partition: int) -> None:
         """Start scoring an assigned partition, once the tables have all that the log held at the assignment."""
+        assignment = app.rebalancing_count
         self.outbox.flush()
         await app.producer.flush()  # so that the log holds the events of the tasks that `reassigned` has forgotten
+        if app.rebalancing_count != assignment:  # else `catch_up` would take a later assignment for this one
+            return
         if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
             return
         self.scheduler.open(partition)

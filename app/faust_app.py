@@ -101,9 +101,10 @@ class CallscoreApp(faust.App):
         die(EXIT_LOST_SEND)
 
     def on_lost_membership(self, seconds: float) -> None:
-        """Kafka's group has given this worker's partitions to others, so nothing that it still owes may be written."""
+        """Kafka's group may have given this worker's partitions to others, so nothing that it owes may be written."""
         log.critical(
-            "Kafka did not hear from this worker for %.1f s and its partitions have moved to others, so it ends itself",
+            "Kafka did not hear from this worker for %.1f s and does not know it any more: "
+            "its partitions may have moved to others, so it ends itself",
             seconds,
         )
         die(EXIT_STUCK)

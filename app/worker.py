@@ -30,7 +30,13 @@ from agents.shares import Shares
 from agents.watchdog import Watchdog
 from app import cluster, heap, open_files, slices, topics
 from app.embedded import shared
-from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogFormatMismatch, PartitionCountMismatch
+from app.embedded.errors import (
+    EmbeddedLogError,
+    LogBlockCorrupt,
+    LogFormatMismatch,
+    LogUnreadable,
+    PartitionCountMismatch,
+)
 from app.embedded.log import Log
 from app.exits import EXIT_FAILED, EXIT_HOPELESS, EXIT_STUCK, die
 from app.faust_app import Worker, app
@@ -172,6 +178,8 @@ def run() -> int:
             app.use_log(opened.id)
     except (EmbeddedLogError, FolderUnusable, AllTaken) as error:
         print(f"Error: {error}", file=sys.stderr)
+        if isinstance(error, LogUnreadable):
+            return EXIT_STUCK
         return EXIT_HOPELESS if isinstance(error, _HOPELESS) else EXIT_FAILED
     worker = Worker(app, loglevel=settings.log_level, loop=loop, quiet=True)
     worker.spinner = None

@@ -28,7 +28,7 @@ class Consumer(Delivery):
         self._unsubscribe_failed: Callable[[], None] | None = None
 
     async def on_start(self) -> None:
-        """Open the log. Raises LogLocked, LogUnavailable or LogFormatMismatch."""
+        """Open the log. Raises as `acquire`."""
         await super().on_start()
         if self._unsubscribe_failed is None:
             self._unsubscribe_failed = self.embedded.on_failed(self._halt)

@@ -59,7 +59,7 @@ class Producer(BaseProducer):
         return self.embedded.backlog
 
     async def on_start(self) -> None:
-        """Open the log. Raises LogLocked, LogUnavailable or LogFormatMismatch."""
+        """Open the log. Raises as `acquire`."""
         if self._embedded is None:
             self._embedded = acquire(self.transport.path)
         await super().on_start()

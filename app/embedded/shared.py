@@ -17,7 +17,7 @@ def acquire(path: Path) -> Log:
     """Return the open log at `path`, opening it if this is its first user; pair with `release`.
 
     Raises:
-        LogLocked, LogUnavailable, LogFormatMismatch: it cannot be opened.
+        LogLocked, LogUnavailable, LogFormatMismatch, LogBlockCorrupt, LogUnreadable: it cannot be opened.
     """
     path = path.absolute()
     log, users = _open[path] if path in _open else (Log(path), 0)

@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 import aiokafka
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -35,7 +37,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take partitions: heartbeats start afterwards, and so does everything that is owed for them."""
         await super().on_partitions_assigned(assigned, generation_id)
-        self.consumer.membership.begin()
+        if assigned:
+            self.consumer.membership.begin()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -53,7 +56,15 @@ def _note_answers(coordinator: Any, membership: Membership) -> None:
 
     async def heartbeat() -> bool:
         sent = now()
-        known: bool = await do_heartbeat()
+        try:
+            async with asyncio.timeout(membership.limit):
+                known: bool = await do_heartbeat()
+        except TimeoutError:  # its host may be gone, and another broker the coordinator by now
+            for (_, group), connection in list(coordinator._client._conns.items()):
+                if group == ConnectionGroup.COORDINATION:
+                    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            coordinator.coordinator_dead()
+            return False
         if known:
             membership.confirm(sent)
         return known

@@ -19,14 +19,14 @@ class Membership:
     """
 
     def __init__(self, limit: float, lost: Callable[[float], None]) -> None:
-        self._limit = limit
+        self.limit = limit
         self._lost = lost
         self._heard: float | None = None  # None: there are no partitions to lose
 
     @property
     def in_doubt(self) -> bool:
         """Whether others may have this worker's partitions."""
-        return self._silence() > self._limit
+        return self._silence() > self.limit
 
     def begin(self) -> None:
         """Partitions have just been assigned to this worker."""
@@ -39,7 +39,7 @@ class Membership:
 
     def deny(self) -> None:
         """The group does not know this worker, which joins again unless it was in doubt, as when it was replaced."""
-        if (silence := self._silence()) > self._limit:
+        if (silence := self._silence()) > self.limit:
             self._lost(silence)
         self.end()
 
