@@ -11,12 +11,12 @@ class RateLimited(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._next: dict[str, float] = {}
+        self._next: dict[tuple[str, int], float] = {}  # by file and line, which are few, unlike texts
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
-        if record.levelno < logging.WARNING or self._next.get(record.msg, now) <= now:
-            self._next[record.msg] = now + EVERY
+        now, place = time.monotonic(), (record.pathname, record.lineno)
+        if record.levelno < logging.WARNING or self._next.get(place, now) <= now:
+            self._next[place] = now + EVERY
             logging.root.handle(record)
 
 
