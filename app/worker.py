@@ -47,7 +47,7 @@ from app.positions import positions
 from app.settings import get_settings
 from app.upkeep import topic_names
 from app.web.server import WebServer
-from tables.base import tables
+from tables.base import forget_acknowledged, persist_offsets, tables
 from tables.buffers import Buffers
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,7 @@ class ScoringService(Service):
     @Service.task
     async def _persist_offsets(self) -> None:
         async for _ in self.itertimer(1.0, name="persist-offsets"):
-            for table in tables if app.producer.failed is None else ():
-                table.persist_offsets()
+            persist_offsets()
 
 
 async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
@@ -98,6 +97,7 @@ async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
     """Stop scoring: others may work on the revoked partitions before this worker has recovered its new ones."""
     scoring.revoked()
     rules.clear()
+    forget_acknowledged()
 
 
 @app.on_partitions_assigned.connect
@@ -113,6 +113,7 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     shares.reassigned()
     scoring.reassigned(cluster.partitions_here())
     rules.clear()
+    forget_acknowledged()
     owned = {(tp.topic, tp.partition) for tp in app.consumer.assignment()}
     for where in owned:
         positions.forget(*where)

@@ -169,6 +169,7 @@ class Table(faust.Table):
         )
         app.tables.add(self)
         tables.append(self)
+        # The last acknowledged changelog offset, by partition; that record's row, and all before it, are in the store.
         self._acknowledged: dict[int, int] = {}
         self.has_changelog = True
 
@@ -270,7 +271,7 @@ class Table(faust.Table):
             self._acknowledged[metadata.partition] = metadata.offset
 
     def persist_offsets(self) -> None:
-        """Store which changelog offset each store has reached, so that recovery starts there."""
+        """Store which changelog offset each store has reached."""
         topic = self.changelog_topic.get_topic_name()
         acknowledged, self._acknowledged = self._acknowledged, {}
         try:
@@ -278,6 +279,22 @@ class Table(faust.Table):
                 self.data.set_persisted_offset(TP(topic, partition), offset)
         except Exception as error:
             app.on_cannot_store(self.data.path, error)
+
+
+def persist_offsets() -> None:
+    """Store which changelog offset each store of this worker has reached, so that its next recovery starts there.
+
+    Not during a recovery, which takes a store back to older rows first.
+    """
+    if app.producer.failed is None and not app.rebalancing:
+        for table in tables:
+            table.persist_offsets()
+
+
+def forget_acknowledged() -> None:
+    """Stores are being recovered, or belong to others: what was acknowledged before says nothing about their rows."""
+    for table in tables:
+        table._acknowledged.clear()
 
 
 def first_wins(row_type: type[R]) -> Callable[[R | None, Event, int], R]:

@@ -1,13 +1,18 @@
 """How the stores of tables are kept on disk, and what happens when one of them is damaged."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from faust.types import TP
 
+from app import worker  # noqa: F401 - it says what happens when partitions move
 from app.faust_app import app
-from tables.base import Table
+from app.recovery import Recovery
+from tables.base import Table, persist_offsets
 from tables.scores import table
 
 ROWS = {b"%04d" % number: random.Random(number).randbytes(400) for number in range(200)}
@@ -112,3 +117,39 @@ def test_scans_give_the_rows_between_their_bounds_in_their_order() -> None:
     assert [key for key, _ in table.scan_back(0)] == keys[::-1]
     assert [key for key, _ in table.scan_back(0, b"0003")] == keys[2::-1]
     assert dict(table.snapshot(0)) == ROWS
+
+
+def acknowledge(offset: int) -> None:
+    acknowledged = asyncio.get_running_loop().create_future()
+    acknowledged.set_result(SimpleNamespace(partition=0, offset=offset))
+    table._on_logged(acknowledged)
+
+
+def recover(offsets: range) -> None:
+    """Apply a batch of the changelog to the store, as a recovery does that has not reached the end of it."""
+    changelog = TP(table.changelog_topic.get_topic_name(), 0)
+    recovery = Recovery(app, app.tables)
+    recovery.active_tps, recovery.tp_to_table = {changelog}, {changelog: table}
+    recovery.active_highwaters[changelog] = 1000
+    recovery.apply(changelog, [SimpleNamespace(offset=offset, key=b"%d" % offset, value=b"row") for offset in offsets])
+
+
+@pytest.mark.parametrize("at", ["recovering", "recovered"])
+async def test_what_was_acknowledged_before_a_recovery_never_makes_a_store_look_complete(
+    monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    table.put_row(0, b"100", b"row")
+    acknowledge(100)
+    if at == "recovered":
+        await app.on_partitions_revoked.send(set())
+    monkeypatch.setattr(app, "rebalancing", at == "recovering")
+    recover(range(61, 71))
+    persist_offsets()
+    assert table.get_row(0, table.data.offset_key) == b"70"
+
+
+async def test_what_was_acknowledged_is_not_recovered_again() -> None:
+    table.put_row(0, b"100", b"row")
+    acknowledge(100)
+    persist_offsets()
+    assert table.get_row(0, table.data.offset_key) == b"100"
