@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from itertools import dropwhile
-from typing import Protocol
+from typing import Any, Protocol
 
 from faust.tables import recovery as faust_recovery
 from faust.tables.manager import TableManager
@@ -35,6 +35,7 @@ class Recovery(faust_recovery.Recovery):
     """Faust's recovery service; consumers pass it the records of changelogs directly, without queues and streams."""
 
     _began: tuple[float, int] | None = None  # when, and how many records were left to read
+    _rebalance = 0  # the number of the one that it follows
 
     def apply(self, tp: TP, records: Sequence[Record]) -> None:
         """Put records of one changelog partition, in order, into its table's store.
@@ -95,6 +96,18 @@ class Recovery(faust_recovery.Recovery):
             self.signal_recovery_end.set()
         if not self.tables.standbys_ready and not self.standby_remaining_total():
             self.tables.on_standbys_ready()
+
+    async def on_rebalance(self, *args: Any, **options: Any) -> None:
+        """Recover what was assigned."""
+        self._rebalance = self.app.rebalancing_count
+        await super().on_rebalance(*args, **options)
+
+    async def _wait(self, *args: Any, **options: Any) -> None:
+        # Faust's own goes on until the next assignment. In between it would say that the rebalance has ended, and then
+        # nobody knew that the tables of that assignment are being recovered.
+        await super()._wait(*args, **options)
+        if self.app.rebalancing_count != self._rebalance:
+            raise faust_recovery.RebalanceAgain
 
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
