@@ -10,9 +10,11 @@ from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
+from agents.attempts import Attempts
 from agents.background import Background, Owed
 from agents.lanes import Chunk
 from agents.outbox import Outbox
+from agents.outcomes import Outcomes
 from agents.parking import Parking
 from agents.scheduler import Scheduler
 from app import events, ids, topics
@@ -35,15 +37,14 @@ class Steering:
         scheduler: Scheduler,
         parking: Parking,
         outbox: Outbox,
-        cancel_running: Callable[[Entry], None],
-        withdraw_from_parked: Callable[[int, bytes, tasks.Row, list[Target]], Entry],
+        attempts: Attempts,
+        outcomes: Outcomes,
     ) -> None:
-        """The callbacks are methods of `agents.scoring`."""
         self._scheduler = scheduler
         self._parking = parking
         self._outbox = outbox
-        self._cancel_running = cancel_running
-        self._withdraw_from_parked = withdraw_from_parked
+        self._attempts = attempts
+        self._outcomes = outcomes
         self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
         self._stopped: set[tuple[int, str]] = set()  # cancelled requests for which tasks may still be parked
         self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
@@ -115,7 +116,8 @@ class Steering:
                 task.targets = self.wanted(task.partition, [target])
         for entry in left:
             if not entry.task.targets:
-                self._cancel_running(entry)
+                self._attempts.cancel(entry.task.key)
+                self._outcomes.cancel_running(entry)
 
     # --- by events ---
 
@@ -212,7 +214,7 @@ class Steering:
         unwanted = [] if row is None else _unwanted(partition, request_id, row.targets)
         if row is None or not unwanted:
             return None
-        return self._withdraw_from_parked(partition, key, row, unwanted)
+        return self._outcomes.withdraw_from_parked(partition, key, row, unwanted)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

@@ -201,7 +201,7 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
         task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=attempts, excused=attempts - 1)
         entry = in_flight.Entry(task, 1.0)
         in_flight.add(entry)
-        scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+        scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
         deliver(4 + attempts, said[-1])
         row = tasks.load(0, KEY)
         assert row is not None
@@ -215,14 +215,14 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
     waited.waits_for, waited.due = "waiting_for_call", time.time() - 1  # for which another time holds
     entry = in_flight.Entry(waited, 1.0)
     in_flight.add(entry)
-    scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], TaskParked)
     assert said[-1].until > time.time() + 1
     late = unpark(0, KEY, row)
     late.due = time.time() - 1
     entry = in_flight.Entry(late, 1.0)
     in_flight.add(entry)
-    scoring._on_outcome(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
+    scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], ScoreFailed)
     assert said[-1].error.type == "scorer_version_unavailable"
     assert said[-1].error.message == f"Its source changed. No worker had the code of {REF} within 600 s"
@@ -234,7 +234,7 @@ async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: li
     entry.withdrawn.append(Target("r", 0, 0, 0))
     entry.attempt.asked, entry.attempt.report.unanswered = True, 1
     in_flight.add(entry)
-    scoring.cancel_running(entry)
+    scoring.outcomes.cancel_running(entry)
     [event] = said
     deliver(5, event)
     row = progress.load(0, "r", 0, 0)
@@ -249,7 +249,7 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
     entry = in_flight.Entry(task, 1.0)
     in_flight.add(entry)
-    scoring._on_outcome(entry, attempt_of(row[1]), b"1", False)
+    scoring.outcomes.ended(entry, attempt_of(row[1]), b"1", False)
     [event] = said
     assert event.spent.unanswered == 1
     deliver(6, event)
@@ -263,7 +263,7 @@ async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_befo
     deliver(6, ProviderAsked(**TASK | {"targets": []}, attempts=2, at=2.0))
     row = tasks.load(0, KEY)
     assert row is not None
-    scoring.withdraw_from_parked(0, KEY, row, row.targets)
+    scoring.outcomes.withdraw_from_parked(0, KEY, row, row.targets)
     deliver(7, said[0])
     assert_counted(1)
     assert outcome() == ("cancelled", 1)
@@ -412,7 +412,7 @@ async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tabl
     entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
     in_flight.add(entry)
     assert in_flight.running_by_request(0) == {"r": 1}
-    scoring._on_outcome(entry, entry.attempt, b"1", False)
+    scoring.outcomes.ended(entry, entry.attempt, b"1", False)
     assert in_flight.running_by_request(0) == {"r": 1}
     deliver(5, said[0])
     assert in_flight.running_by_request(0) == {}
@@ -423,7 +423,7 @@ async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelle
     entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
     entry.attempt.call_row["call"]["op_name"] = "ask"
     in_flight.add(entry)
-    scoring.cancel_running(entry)
+    scoring.outcomes.cancel_running(entry)
     deliver(5, said[0])
     row = scores.load(0, KEY)
     assert row is not None
