@@ -79,7 +79,9 @@ class Scoring:
         row = tasks.load(task.partition, task.key)
         if row is None:
             return
-        if row.status == "retrying" and row.due > time.time():  # possible if the clock was set back
+        if row.status == "retrying" and row.due > time.time():
+            # The clock was set back; or a request joined the task while it waited in its lane, so that it was resumed
+            # twice, and its attempt has failed since.
             self.parking.resume_at(row.due, task.partition, task.key)
             return
         task = unpark(task.partition, task.key, row)
@@ -130,12 +132,13 @@ class Scoring:
         in_flight.hold(entry, size)
         if row is None:
             self.outcomes.park(entry, "waiting_for_call", f"call {task.call_id} did not arrive")
-        elif bound is None or gate is None:
+        elif bound is None:
             message = f"no worker has the code of {task.scorer_ref}"
             self.outcomes.park(entry, "scorer_version_unavailable", message, row, self.outcomes.cut_off(task))
         elif (error := calls.without_output(row["call"])) is not None:
             self.outcomes.fail(entry, error, op_name=op_name(row["call"]), lineage=made_of(bound, row))
         else:
+            assert gate is not None, "it was checked above"
             task.attempts += 1
             permit = gate.enter(size, task.attempts - task.excused)
             self.attempts.start(entry, bound, row, permit)

@@ -13,7 +13,12 @@ from tables.tasks import Task
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A task in flight: from its start until the recorder has applied its event."""
+    """A task in flight: from its start until the recorder has applied its event.
+
+    It runs in a slot until its event is sent, or its partition is lost; that takes no time if the task only joins, is
+    parked or withdrawn, or if its scorer runs inline. Then the slot is free, and the event on its way. A task that is
+    cancelled while it runs keeps its slot until it has left.
+    """
 
     task: Task
     since: float

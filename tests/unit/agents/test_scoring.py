@@ -117,6 +117,20 @@ async def test_an_attempt_ends_if_its_partition_was_elsewhere_even_before_a_reco
     assert not entry.running
 
 
+async def test_a_task_that_was_resumed_twice_waits_for_its_next_attempt_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[Task] = []
+    monkeypatch.setattr(scoring, "_run", ran.append)
+    deliver(5, failed_attempt(1))
+    row = tasks.load(0, KEY)
+    assert row is not None
+    scoring.start(unpark(0, KEY, row))
+    deliver(6, failed_attempt(2).replace(next_at=time.time() + 60))
+    scoring.start(unpark(0, KEY, row))
+    assert [task.attempts for task in ran] == [1]
+
+
 async def test_a_task_whose_event_another_worker_has_applied_can_start_again() -> None:
     deliver(5, failed_attempt(1))
     entry = start_attempt()
