@@ -170,7 +170,7 @@ class Scoring:
         """Start scoring an assigned partition, once the tables have all that the log held at the assignment."""
         assignment = app.rebalancing_count
         self.outbox.flush()
-        await app.producer.flush()  # so that the log holds the events of the tasks that `reassigned` has forgotten
+        await app.producer.flush()  # so that the log holds the events of the tasks that `recovered` has forgotten
         if app.rebalancing_count != assignment:  # else `catch_up` would take a later assignment for this one
             return
         if not await cluster.catch_up(partition) or not self.attempts.writable.is_set():
@@ -202,7 +202,7 @@ class Scoring:
                 in_flight.pop(entry.task.key)
                 self.attempts.cancel(entry.task.key)
 
-    def reassigned(self, owned: set[int]) -> None:
+    def recovered(self, owned: set[int]) -> None:
         """The tables of an assignment are recovered, and the log delivers again what it still owes.
 
         Tasks whose event was sent are forgotten. If another worker had the partition meanwhile, it may have applied the

@@ -24,8 +24,8 @@ class Shares:
         self._share = 0.0
         self._assigned = asyncio.Event()
 
-    def reassigned(self) -> None:
-        """Partitions were assigned anew: give up what is too much by now before anything else happens."""
+    def recovered(self) -> None:
+        """The tables of an assignment are recovered: give up what is too much by now before anything else happens."""
         workers = frozenset(cluster.owners().values())
         if workers:
             self._set(min(self._share, 1 / len(workers)))

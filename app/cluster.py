@@ -304,8 +304,8 @@ async def _wait_for_end(partition: int, topic: str) -> bool:
     return True
 
 
-def assigned() -> None:
-    """Partitions were assigned: none of them is queried before `catch_up` is done with it."""
+def recovered() -> None:
+    """The tables of an assignment are recovered: no partition is queried before `catch_up` is done with it."""
     _behind.clear()
     _behind.update(partitions_here())
 

@@ -60,7 +60,7 @@ class CallscoreApp(faust.App):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.early_services: list[Service] = []
-        self.when_assigned: list[Callable[[], None]] = []  # called when the tables of an assignment are recovered
+        self.when_resumed: list[Callable[[], None]] = []  # called when streams are delivered again after a recovery
         self.when_stopping: list[Callable[[], None]] = []  # called before anything is stopped
         self.when_halted: list[Callable[[], None]] = []  # called when nothing can be written for now
         self.waiting_for: str | None = None  # what keeps the app from starting, while it lasts
@@ -149,7 +149,7 @@ class CallscoreApp(faust.App):
 
     def on_rebalance_end(self) -> None:
         super().on_rebalance_end()
-        for callback in self.when_assigned:
+        for callback in self.when_resumed:
             callback()
 
 

@@ -92,6 +92,14 @@ async def for_ever(run: Callable[[], Awaitable[None]]) -> None:
         die(EXIT_STUCK)
 
 
+# How partitions move, in the order in which Faust calls these; the next move may begin after any of them.
+#   before_partitions_move: nothing is delivered any more, and what was sent is in the log
+#   before_tables_recover:  the new partitions are known
+#   before_streams_resume:  their tables are recovered
+#   open_partitions:        streams are delivered again
+# A halt of the embedded log begins with `when_halted`, and ends with all of these.
+
+
 @app.on_partitions_revoked.connect
 async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
     """Stop scoring: others may work on the revoked partitions before this worker has recovered its new ones."""
@@ -109,9 +117,9 @@ async def before_tables_recover(app: Any, *_: Any, **__: Any) -> None:
 @app.on_rebalance_complete.connect
 async def before_streams_resume(app: Any, **_: Any) -> None:
     """Reset what is in memory: records will be delivered again from the committed offsets on."""
-    cluster.assigned()
-    shares.reassigned()
-    scoring.reassigned(cluster.partitions_here())
+    cluster.recovered()
+    shares.recovered()
+    scoring.recovered(cluster.partitions_here())
     rules.clear()
     forget_acknowledged()
     owned = {(tp.topic, tp.partition) for tp in app.consumer.assignment()}
@@ -121,10 +129,11 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
 
 
 def open_partitions() -> None:
-    """The tables are recovered: each partition is scored as soon as its recorder has caught up."""
+    """Score each partition as soon as its recorder has caught up."""
     opened = []
     for tp in app.consumer.assignment():
         committed = app.consumer._committed_offset.get(tp)
+        # An agent may have applied more already: streams are delivered again since a few turns of the event loop.
         if committed and positions.get(tp.topic, tp.partition) < committed - 1:
             positions.applied(tp.topic, tp.partition, committed - 1)
         if tp.topic == topics.score_events.name:
@@ -144,7 +153,7 @@ async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
             print(f"callscore is ready: {get_settings().url}", flush=True)
 
 
-app.when_assigned.append(open_partitions)
+app.when_resumed.append(open_partitions)
 app.when_stopping.append(cluster.stop)
 app.when_stopping.append(scoring.stop_all)
 app.when_stopping.append(rules.clear)

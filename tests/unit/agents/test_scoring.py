@@ -98,7 +98,7 @@ def start_attempt() -> in_flight.Entry:
 async def test_an_attempt_goes_on_when_the_failure_of_the_one_before_it_is_delivered_again() -> None:
     deliver(5, failed_attempt(1))
     entry = start_attempt()
-    scoring.reassigned({0})
+    scoring.recovered({0})
     deliver(5, failed_attempt(1))
     assert in_flight.get(KEY) is entry
 
@@ -112,7 +112,7 @@ async def test_an_attempt_ends_if_its_partition_was_elsewhere_even_before_a_reco
     for here in ({1}, {0}):
         monkeypatch.setattr(cluster, "partitions_here", lambda here=here: here)
         await app.on_partitions_assigned.send(set())
-    scoring.reassigned({0})
+    scoring.recovered({0})
     assert in_flight.get(KEY) is None
     assert not entry.running
 
@@ -138,7 +138,7 @@ async def test_a_task_whose_event_another_worker_has_applied_can_start_again() -
     in_flight.mark_sent(entry, event.at)
     scoring.revoked()
     folds.SCORE_EVENTS.apply(At(0, 6, 1.0), ScoreEvents(events=[event]))  # by the other worker, which commits it
-    scoring.reassigned({0})
+    scoring.recovered({0})
     assert (in_flight.size(), in_flight.slots()) == (0, 0)
 
 

@@ -98,7 +98,7 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     gone = TP(chunks.table.changelog_topic.get_topic_name(), 0)
     chunks.table.data.revoke_partitions(chunks.table, {gone})
     assert chunks.load(0, "r", 2) is not None  # as it is again when the partition comes back
-    scoring.reassigned({0})
+    scoring.recovered({0})
     assert scoring.attempts.writable.is_set()
 
 
