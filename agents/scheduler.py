@@ -35,7 +35,7 @@ class Scheduler:
         self._end_turn = end_turn
         self._lanes = Lanes()
         self._chunks: dict[tuple[str, int], Chunk] = {}
-        self._early: list[Chunk] = []  # chunks of partitions that are not open yet
+        self._early: defaultdict[int, list[Chunk]] = defaultdict(list)  # by partition, until it is open
         self._open: set[int] = set()
         self._taken: deque[Task] = deque()  # from their lanes, to be started
         self.started = 0  # tasks taken from lanes so far
@@ -50,10 +50,9 @@ class Scheduler:
         """Whether tasks of a partition are scored here."""
         return partition in self._open
 
-    def add_early(self) -> None:
-        """Add the chunks that came before their partition was open."""
-        early, self._early = self._early, []
-        for chunk in early:
+    def add_early(self, partition: int) -> None:
+        """Add the chunks that came before the partition was open."""
+        for chunk in self._early.pop(partition, ()):
             self.add(chunk)
 
     def clear(self) -> None:
@@ -69,7 +68,7 @@ class Scheduler:
     def add(self, chunk: Chunk) -> None:
         """Add a chunk that was submitted."""
         if chunk.partition not in self._open:
-            self._early.append(chunk)
+            self._early[chunk.partition].append(chunk)
             return
         chunk = self._registered(chunk)
         if controls.load(chunk.partition, chunk.request_id) is None:

@@ -178,7 +178,7 @@ class Scoring:
         self.scheduler.open(partition)
         await self.parking.load(partition)
         self.steering.open(partition)
-        self.scheduler.add_early()
+        self.scheduler.add_early(partition)
 
     def revoked(self) -> None:
         """Partitions may go to other workers: start nothing and read no table until they are assigned anew.

@@ -5,6 +5,7 @@ A cancel at once stops the tasks in this worker's memory. All else is done by ev
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
@@ -28,6 +29,8 @@ from tables.progress import State
 _EVENTS = 256  # that share a record, and that are on their way to the recorder at a time
 _CONTROLS = 16  # of a request that are kept while they are applied to its chunks, which mostly lack the same
 
+_Early = tuple[str, int, Callable[[], None]]  # of a control: its request, its number, and what to call when it is done
+
 
 class Steering:
     """Carries out the controls of requests on the partitions of this worker."""
@@ -45,7 +48,7 @@ class Steering:
         self._outbox = outbox
         self._attempts = attempts
         self._outcomes = outcomes
-        self._early: list[tuple[int, str, int, Callable[[], None]]] = []  # of partitions that are not open yet
+        self._early: defaultdict[int, list[_Early]] = defaultdict(list)  # by partition, until it is open
         self._stopped: set[tuple[int, str]] = set()  # cancelled requests for which tasks may still be parked
         self._orders: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         self._background = Background("a request cannot be steered")
@@ -63,13 +66,12 @@ class Steering:
             )
             work.add_done_callback(lambda _: _resolve(changed))  # also if it is cancelled
         else:
-            self._early.append((partition, request_id, number, done))
+            self._early[partition].append((request_id, number, done))
 
     def open(self, partition: int) -> None:
-        """Carry out the controls that came before their partition was open."""
-        early, self._early = self._early, []
-        for control in early:
-            self.obey(*control)
+        """Carry out the controls that came before the partition was open."""
+        for control in self._early.pop(partition, ()):
+            self.obey(partition, *control)
 
     def admit(self, chunk: Chunk) -> None:
         """A chunk of a request that was cancelled or retried: score it once its progress is up to date."""

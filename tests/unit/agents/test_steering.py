@@ -10,6 +10,7 @@ import pytest
 from faust.types import TP
 
 from agents import recorder, steering
+from agents.lanes import Chunk
 from agents.scoring import scoring
 from app import topics, worker  # noqa: F401 - the latter says what happens when partitions move
 from app.events import (
@@ -72,6 +73,25 @@ async def test_a_retry_by_type_of_error_lets_others_run_while_it_reads_why_tasks
     assert isinstance(event, TasksReopened)
     assert event.calls == list(range(1, FAILED, 2))
     assert rounds >= FAILED / 8
+
+
+async def test_a_partition_that_opens_takes_up_what_came_early_for_it_and_for_no_other(
+    table_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler, steers = scoring.scheduler, scoring.steering
+    monkeypatch.setattr(controls.table, "has_changelog", False)
+    for partition in range(3):
+        controls.save(partition, RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0), 0)
+        scheduler.add(Chunk(partition, CHUNK))
+        steers.obey(partition, "r", 1, lambda: None)
+    taken: list[int] = []
+    monkeypatch.setattr(scheduler, "add", lambda chunk: taken.append(chunk.partition))
+    monkeypatch.setattr(steers, "obey", lambda partition, *_: taken.append(partition))
+    for _ in range(2):
+        steers.open(1)
+        scheduler.add_early(1)
+    assert taken == [1, 1]
+    scoring._forget_all()
 
 
 async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_table_is_held_any_more(
