@@ -55,7 +55,8 @@ class Attempts:
             self._run_inline(entry, Attempt(bound, call_row), permit)
             return
         task = entry.task
-        entry.attempt = attempt = Attempt(bound, call_row, _requests_cut_off(task, bound))
+        cut_off = provider_requests.cut_off(task.partition, task.key) if bound.mode == "async" else 0
+        entry.attempt = attempt = Attempt(bound, call_row, cut_off)
         attempt.report.task = (task.project_id, task.call_id, task.scorer_ref, task.occasion)
         if bound.mode == "async" and not bound.policy.cache:
             self._start_in_host(entry, attempt, permit)
@@ -171,20 +172,14 @@ class Attempts:
     # --- requests to providers ---
 
     def _hold_back(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
-        """Call `may_send` once the log says that a request is about to be sent."""
+        """Call `may_send` once the log says that a request is about to be sent, so that a kill leaves a trace of it."""
         attempt.held_back += 1
-
-        def let_go() -> None:
-            attempt.held_back -= 1
-            may_send()
-
-        self._log_request(entry, attempt, let_go)
+        self._log_request(entry, attempt, may_send)
 
     def _log_request(self, entry: Entry, attempt: Attempt, may_send: Callable[[], None]) -> None:
-        """Log that a request is about to be sent, so that one which a kill cuts off is known; then call `may_send`."""
-
         def logged(durable: bool) -> None:
             if durable:
+                attempt.held_back -= 1
                 may_send()
             else:
                 self._log_request_when_writable(entry, attempt, may_send)
@@ -205,12 +200,6 @@ class Attempts:
         waiting = asyncio.get_running_loop().create_task(wait(), context=contextvars.Context())
         self._waiting_to_ask.add(waiting)
         waiting.add_done_callback(self._waiting_to_ask.discard)
-
-
-def _requests_cut_off(task: Task, bound: BoundScorer) -> int:
-    """How many requests of earlier attempts at the task were cut off by a kill."""
-    row = provider_requests.load(task.partition, task.key) if bound.mode == "async" else None
-    return 0 if row is None else row[1]
 
 
 def _as_outcome(task: Task, error: Exception) -> ScorerError:

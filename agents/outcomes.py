@@ -153,8 +153,8 @@ class Outcomes:
 
     def cut_off(self, task: Task) -> dict[str, Any]:
         """The requests that a kill cut off, as an event says it that no attempt follows."""
-        row = provider_requests.load(task.partition, task.key)
-        return {} if row is None else {"spent": Usage(unanswered=row[1]), "day": self._day()}
+        number = provider_requests.cut_off(task.partition, task.key)
+        return {"spent": Usage(unanswered=number), "day": self._day()} if number else {}
 
     def _usage(self, attempt: Attempt) -> dict[str, Any]:
         """What an attempt used, and the day on which it counts, as an event says it."""

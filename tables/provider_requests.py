@@ -28,6 +28,12 @@ def load(partition: int, key: bytes) -> Row | None:
     return table.load(partition, key, _decode)
 
 
+def cut_off(partition: int, key: bytes) -> int:
+    """How many requests of earlier attempts at a task were cut off; to be asked when it starts."""
+    row = load(partition, key)
+    return 0 if row is None else row[1]
+
+
 def encode_all(rows: Mapping[bytes, Row | None]) -> Rows:
     """Rows as they are stored; None deletes one."""
     return [(key, None if row is None else orjson.dumps(row)) for key, row in rows.items()]
