@@ -61,10 +61,8 @@ class Steering:
             self._stop_request(partition, request_id)
         if self._scheduler.is_open(partition):
             changed = controls_in_progress.begin(partition, request_id)
-            work = self._background.spawn(
-                self._carry_out(partition, request_id, number, lambda: _resolve(changed), done)
-            )
-            work.add_done_callback(lambda _: _resolve(changed))  # also if it is cancelled
+            work = self._background.spawn(self._carry_out(partition, request_id, number, changed, done))
+            work.add_done_callback(lambda _: changed())  # also if it is cancelled
         else:
             self._early[partition].append((request_id, number, done))
 
@@ -217,11 +215,6 @@ class Steering:
         if row is None or not unwanted:
             return None
         return self._outcomes.withdraw_from_parked(partition, key, row, unwanted)
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _is_for(targets: list[Target], request_id: str) -> bool:

@@ -2,31 +2,32 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 from app import topics
 from app.positions import positions
 
-_in_progress: defaultdict[tuple[int, str], set["asyncio.Future[None]"]] = defaultdict(set)
+_in_progress: defaultdict[tuple[int, str], set[asyncio.Event]] = defaultdict(set)
 
 
-def begin(partition: int, request_id: str) -> "asyncio.Future[None]":
-    """A control is going to change the progress of its request; resolve the future once it has."""
-    changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def begin(partition: int, request_id: str) -> Callable[[], None]:
+    """A control is going to change the progress of its request; call what is returned once it has, or will not."""
     where = (partition, request_id)
+    changed = asyncio.Event()
     _in_progress[where].add(changed)
 
-    def forget(_: object) -> None:
+    def end() -> None:
+        changed.set()
         _in_progress[where].discard(changed)
         if not _in_progress[where]:
             del _in_progress[where]
 
-    changed.add_done_callback(forget)
-    return changed
+    return end
 
 
 async def in_effect(partition: int, request_id: str, offsets: list[int]) -> bool:
     """Wait until the progress of a request shows the control at this partition's offset."""
     await positions.reached(topics.controls.name, partition, offsets[partition])
-    if waiting := _in_progress.get((partition, request_id)):
-        await asyncio.wait(list(waiting))
+    for changed in list(_in_progress.get((partition, request_id), ())):
+        await changed.wait()
     return True

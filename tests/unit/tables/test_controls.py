@@ -1,11 +1,14 @@
 """Controls of a request are numbered in the order of their partition, each once, whatever is delivered again."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from app import topics
 from app.events import Control, RequestCancelled, RequestRetried
-from tables import controls
+from app.positions import positions
+from tables import controls, controls_in_progress
 from tables.base import Rows, Table, tables
 
 
@@ -84,3 +87,18 @@ def test_controls_from_before_they_had_rows_of_their_own_are_still_there_and_get
     controls.table.put_row(0, b"r", before)
     assert save_all(4) == {5: None, 6: 3, 9: 4, 10: None}
     assert rows() == whole
+
+
+async def test_a_control_shows_once_it_and_all_before_it_have_changed_the_progress_of_its_request() -> None:
+    positions.applied(topics.controls.name, 0, 5)
+    end_first, end_second = (controls_in_progress.begin(0, "r") for _ in range(2))
+    end_other = controls_in_progress.begin(1, "r")
+    shows = asyncio.create_task(controls_in_progress.in_effect(0, "r", [5]))
+    for end in (end_second, end_second, end_other):  # a control that has ended may also be cancelled
+        end()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not shows.done()
+    end_first()
+    assert await shows
+    assert not controls_in_progress._in_progress
