@@ -6,7 +6,7 @@ A chunk's record is acknowledged when each of its tasks is terminal or parked, a
 from functools import partial
 from typing import Any
 
-from agents.lanes import Chunk
+from agents.chunk import Chunk
 from agents.scoring import scoring
 from agents.stream import acknowledge, apply, each
 from app import topics

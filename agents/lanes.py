@@ -7,62 +7,16 @@ two tasks. A lane holds handles of chunks, and reads their calls from tables/chu
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
+from agents.chunk import Chunk, tasks_of
 from app import ids
-from app.events import ScoreRequested, Target
+from app.events import Target
 from app.scorers import ScorerKey
-from tables import chunks, progress, tasks
+from tables import tasks
 from tables.tasks import Task, unpark
 
 _CHUNKS_AT_ONCE = 16  # that a lane looks through in one turn for tasks that are still queued
-
-
-class Chunk:
-    """A chunk of a request, until it is settled: each of its tasks is terminal or parked."""
-
-    __slots__ = ("calls", "number", "partition", "project_id", "request_id", "scorer_refs", "unsettled", "when_settled")
-
-    def __init__(self, partition: int, event: ScoreRequested) -> None:
-        self.partition = partition
-        self.project_id = event.project_id
-        self.request_id = event.request_id
-        self.number = event.chunk
-        self.scorer_refs = tuple(event.scorer_refs)
-        self.calls = len(event.call_ids)
-        # By scorer: how many tasks are neither terminal nor parked; None until `look` has counted them.
-        self.unsettled: list[int | None] = [None] * len(event.scorer_refs)
-        self.when_settled: list[Callable[[], None]] = []
-
-    def look(self, scorer: int) -> progress.Row:
-        """Read the progress with one scorer, and count what is unsettled."""
-        row = progress.load(self.partition, self.request_id, self.number, scorer)
-        self.unsettled[scorer] = row.queued(self.calls)
-        self._check()
-        return row
-
-    def look_again(self) -> None:
-        """Count anew for each scorer, after progress has changed other than by `settle`."""
-        for scorer in range(len(self.scorer_refs)):
-            self.unsettled[scorer] = None
-        for scorer in range(len(self.scorer_refs)):
-            self.look(scorer)
-
-    def settle(self, scorer: int, number: int) -> None:
-        """A number of tasks became terminal or parked."""
-        unsettled = self.unsettled[scorer]
-        if unsettled is not None:  # else `look` will count
-            self.unsettled[scorer] = unsettled - number
-            self._check()
-
-    @property
-    def settled(self) -> bool:
-        return not any(unsettled is None or unsettled > 0 for unsettled in self.unsettled)
-
-    def _check(self) -> None:
-        if self.settled:
-            when_settled, self.when_settled = self.when_settled, []
-            for callback in when_settled:
-                callback()
 
 
 @dataclass(slots=True)
@@ -113,48 +67,6 @@ class RequestLane:
             self._tasks = None
 
 
-def tasks_of(chunk: Chunk, scorer: int) -> Iterator[Task]:
-    """The tasks of one chunk with one scorer that are still queued."""
-    states = chunk.look(scorer)
-    if chunk.unsettled[scorer] == 0:
-        return
-    row = chunks.load(chunk.partition, chunk.request_id, chunk.number)
-    assert row is not None, "a chunk's row is put before its lane"
-    ref = chunk.scorer_refs[scorer]
-    for index, call_id in enumerate(row.call_ids):
-        if states.get(index) == progress.State.QUEUED:
-            key = ids.task_key(row.project_id, call_id, ref, row.occasion)
-            target = Target(chunk.request_id, chunk.number, scorer, index, states.opened(index))
-            yield Task(
-                chunk.partition,
-                key,
-                row.project_id,
-                call_id,
-                ref,
-                row.occasion,
-                [target],
-                requested_at=row.requested_at,
-            )
-
-
-def queued_in(chunk: Chunk, sought: Iterable[Task]) -> Iterator[tuple[Task, Target]]:
-    """Those of the tasks sought, of its partition and project, that are queued in a chunk, and where."""
-    here = {
-        (task.call_id, task.scorer_ref, task.occasion): task for task in sought if task.scorer_ref in chunk.scorer_refs
-    }
-    row = chunks.load(chunk.partition, chunk.request_id, chunk.number) if here else None
-    if row is None:
-        return
-    call_ids = {call_id for call_id, _, _ in here}
-    calls = [call for call, call_id in enumerate(row.call_ids) if call_id in call_ids]
-    for scorer, ref in enumerate(chunk.scorer_refs if calls else ()):
-        states = progress.load(chunk.partition, chunk.request_id, chunk.number, scorer)
-        for call in calls:
-            task = here.get((row.call_ids[call], ref, row.occasion))
-            if task is not None and states.get(call) is progress.State.QUEUED:
-                yield task, Target(chunk.request_id, chunk.number, scorer, call, states.opened(call))
-
-
 @dataclass(slots=True)
 class ParkedLane:
     """Parked tasks of one request with one scorer that may be resumed."""
@@ -180,7 +92,8 @@ class ParkedLane:
 
 
 Lane = RequestLane | ParkedLane
-LaneKey = tuple[str, bool]  # request id, whether it has the parked tasks
+L = TypeVar("L", RequestLane, ParkedLane)
+LaneKey = tuple[str, type[Lane]]  # the request and the kind of lane
 
 
 class ScorerLanes:
@@ -199,26 +112,13 @@ class ScorerLanes:
     def empty(self) -> bool:
         return not self._new and not self._old
 
-    def _get(self, where: LaneKey) -> Lane | None:
-        return self._new.get(where) or self._old.get(where)
-
-    def of_request(self, request_id: str) -> RequestLane:
-        """The lane of a request, made if there is none."""
-        where = (request_id, False)
-        lane = self._get(where)
-        if lane is None:
-            lane = self._new[where] = RequestLane()
-        assert isinstance(lane, RequestLane)
-        return lane
-
-    def of_parked(self, request_id: str) -> ParkedLane:
-        """The lane of a request's parked tasks, made if there is none."""
-        where = (request_id, True)
-        lane = self._get(where)
-        if lane is None:
-            lane = self._new[where] = ParkedLane()
-        assert isinstance(lane, ParkedLane)
-        return lane
+    def lane(self, kind: type[L], request_id: str) -> L:
+        """The lane of this kind of a request, made if there is none."""
+        where = (request_id, kind)
+        found = self._new.get(where) or self._old.get(where)
+        if found is None:
+            found = self._new[where] = kind()
+        return cast(L, found)
 
     def take(self, most: int) -> list[Task]:
         """Up to `most` tasks of the lane whose turn it is."""
@@ -233,11 +133,11 @@ class ScorerLanes:
     def drop(self, request_id: str, partition: int) -> None:
         """Forget the tasks of a request in a partition."""
         for lanes in (self._new, self._old):
-            lane = lanes.get((request_id, False))
+            lane = lanes.get((request_id, RequestLane))
             if isinstance(lane, RequestLane):
                 lane.drop(partition)
                 if lane.empty:
-                    del lanes[request_id, False]
+                    del lanes[request_id, RequestLane]
 
 
 class Lanes:
@@ -250,13 +150,13 @@ class Lanes:
     def add_chunk(self, chunk: Chunk) -> None:
         for scorer, ref in enumerate(chunk.scorer_refs):
             if chunk.unsettled[scorer] != 0:
-                self._of((chunk.project_id, ref)).of_request(chunk.request_id).add(chunk, scorer)
+                self._of((chunk.project_id, ref)).lane(RequestLane, chunk.request_id).add(chunk, scorer)
 
     def add_parked(self, partition: int, key: bytes, targets: Sequence[Target]) -> None:
         """Add a parked task to the lane of the first of its targets, as a task of several requests has one turn."""
         project_id, _, scorer_ref, _ = ids.split_key(key)
         request_id = targets[0].request_id if targets else ""
-        self._of((project_id, scorer_ref)).of_parked(request_id).add(partition, key)
+        self._of((project_id, scorer_ref)).lane(ParkedLane, request_id).add(partition, key)
 
     def drop(self, request_id: str, partition: int) -> None:
         """Forget the tasks of a request in a partition."""
@@ -269,7 +169,8 @@ class Lanes:
         if task.parked:
             self.add_parked(task.partition, task.key, task.targets)
         else:
-            self._of((task.project_id, task.scorer_ref)).of_request(task.targets[0].request_id).put_back(task)
+            lanes = self._of((task.project_id, task.scorer_ref))
+            lanes.lane(RequestLane, task.targets[0].request_id).put_back(task)
 
     def scorers(self) -> Iterable[ScorerKey]:
         """The scorers that have lanes."""

@@ -5,7 +5,8 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 
-from agents.lanes import Chunk, Lanes, queued_in
+from agents.chunk import Chunk, queued_in
+from agents.lanes import Lanes
 from app.events import Target
 from app.slices import pace
 from tables import controls, tasks

@@ -14,7 +14,7 @@ import time
 from agents.attempt import made_of, op_name
 from agents.attempts import Attempts
 from agents.catalog import Catalog, default_policy, load_registry
-from agents.lanes import Chunk
+from agents.chunk import Chunk
 from agents.outbox import Outbox
 from agents.outcomes import Outcomes
 from agents.parking import Parking

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from agents.attempts import Attempts
 from agents.background import Background, Owed
-from agents.lanes import Chunk
+from agents.chunk import Chunk
 from agents.outbox import Outbox
 from agents.outcomes import Outcomes
 from agents.parking import Parking

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.lanes import Chunk, Lanes
+from agents.chunk import Chunk
+from agents.lanes import Lanes
 from app import ids
 from app.events import ScoreRequested, Target
 from tables import chunks, progress, tasks

@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from agents import recorder, steering
-from agents.lanes import Chunk
+from agents.chunk import Chunk
 from agents.scoring import scoring
 from app import topics, worker  # noqa: F401 - the latter says what happens when partitions move
 from app.events import (
