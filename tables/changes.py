@@ -59,24 +59,25 @@ class Changes:
         self.spent: list[tuple[str, str, Usage]] = []  # (project id, scorer ref, what an attempt took)
         self.happened: list[tuple[bytes, float]] = []  # (task key, time) of each event
 
-    def apply_all(self, events: Iterable[ScoreEvent]) -> None:
+    def apply(self, events: Iterable[ScoreEvent]) -> None:
         """Apply the events of the record, in order."""
         for event in events:
             if isinstance(event, TasksReused):
-                self.reuse(event)
+                self._reuse(event)
             elif isinstance(event, TasksCancelled):
-                self.cancel(event)
+                self._cancel(event)
             elif isinstance(event, TasksReopened):
-                self.reopen(event)
+                self._reopen(event)
             elif isinstance(event, TaskWithdrawn):
-                self.withdraw(event)
+                self._withdraw(event)
             elif isinstance(event, ProviderAsked):
-                self.ask(event)
+                self._ask(event)
             else:
-                self.apply(event)
+                self._advance(event)
 
-    def apply(self, event: OfTask) -> None:
-        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+    def _advance(self, event: OfTask) -> None:
+        """A task was parked, joined or failed an attempt, or it ended."""
+        key = _key_of(event)
         self.happened.append((key, event.at))
         ended = self._ended(key, event)
         if ended is None or ended["offset"] != self._offset:
@@ -97,36 +98,36 @@ class Changes:
             row = self._of(target[:3])
             if event.spent is not None and row.offset < self._offset:
                 row.spent = total_usage(row.spent, event.spent)
-            # Tasks of a cancelled request are marked by `cancel`, all with the time of that request's cancel.
+            # Tasks of a cancelled request are marked by `_cancel`, all with the time of that request's cancel.
             stopped = state == "cancelled" and isinstance(event, ScoreCancelled)
             if row.opened(target.call) == target.opened and not stopped:
                 self._mark(row, target[:3], [target.call], _STATES[state], event.at)
 
-    def reuse(self, event: TasksReused) -> None:
+    def _reuse(self, event: TasksReused) -> None:
         where = (event.request_id, event.chunk, event.scorer)
         self._mark(self._of(where), where, event.calls, State.REUSED, event.at)
 
-    def cancel(self, event: TasksCancelled) -> None:
+    def _cancel(self, event: TasksCancelled) -> None:
         where = (event.request_id, event.chunk, event.scorer)
         row = self._of(where)
         if row.offset < self._offset:
             self.settled[where] += row.cancel(event.calls, event.control, event.at)
 
-    def reopen(self, event: TasksReopened) -> None:
+    def _reopen(self, event: TasksReopened) -> None:
         row = self._of((event.request_id, event.chunk, event.scorer))
         if row.offset < self._offset:
             row.reopen(event.calls, [_STATES[status] for status in event.statuses], event.control)
 
-    def withdraw(self, event: TaskWithdrawn) -> None:
-        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+    def _withdraw(self, event: TaskWithdrawn) -> None:
+        key = _key_of(event)
         self.happened.append((key, event.at))
         self._add_history(key, event)
         row = self._task(key)
         if row is not None:
             self.tasks[key] = tasks.withdraw(row, event, self._offset)
 
-    def ask(self, event: ProviderAsked) -> None:
-        key = ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)
+    def _ask(self, event: ProviderAsked) -> None:
+        key = _key_of(event)
         if key not in self._provider_requests:
             self._provider_requests[key] = provider_requests.load(self._partition, key)
         self._new_requests[key] += 1
@@ -186,7 +187,7 @@ class Changes:
         elif row is not None:
             row = tasks.join(row, event, self._offset)
         else:
-            # Delivered again after the task's end took its row away; that event has these targets too.
+            # A `TaskJoined`, delivered again after the task's end took its row away; that event has these targets too.
             return None
         self.tasks[key] = row
         return row
@@ -239,3 +240,7 @@ class Changes:
     def _mark(self, row: progress.Row, where: Where, calls_: list[int], state: State, at: float) -> None:
         if row.offset < self._offset:
             self.settled[where] += row.set(calls_, state, at)
+
+
+def _key_of(event: OfTask) -> bytes:
+    return ids.task_key(event.project_id, event.call_id, event.scorer_ref, event.occasion)

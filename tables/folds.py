@@ -168,7 +168,7 @@ def _control(at: At, control: Control | RuleSet) -> int | None:
 def _score_events(at: At, batch: ScoreEvents) -> Changes:
     """Returns what changed."""
     changes = Changes(at)
-    changes.apply_all(batch.events)
+    changes.apply(batch.events)
     try:
         written = changes.encode()
     except TypeError as error:  # a number beyond 64 bits, or nested too deeply, which no output of a scorer is
