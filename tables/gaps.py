@@ -15,7 +15,7 @@ from app import ids
 from app.slices import Turns
 from tables import calls, chunks, in_flight, pauses, progress, rules, scores, tasks
 from tables.base import Table
-from tables.paging import Page
+from tables.paging import Cursors, Page
 from tables.progress import State
 
 Json = dict[str, Any]
@@ -75,8 +75,8 @@ async def page(
     return {"items": [(gap["call_id"], gap) for gap in found], "next": behind}
 
 
-async def count(partition: int, cursors: list[str | bool | None], project_id: str, scorer_ref: str) -> Counts:
-    """Count calls and gaps by reason, after this partition's cursor (None: the beginning, False: nothing is left)."""
+async def count(partition: int, cursors: Cursors, project_id: str, scorer_ref: str) -> Counts:
+    """Count calls and gaps by reason, after this partition's cursor."""
     after = cursors[partition]
     if isinstance(after, bool):
         return {"calls": 0, "reasons": {}, "errors": {}, "next": None}

@@ -3,6 +3,8 @@
 from time import perf_counter
 from typing import Any, TypedDict
 
+Cursors = list[str | bool | None]  # one for each partition: None for the beginning, False if nothing is left
+
 SLICE_SECONDS = 0.003
 SLICE_BYTES = 1024**2
 

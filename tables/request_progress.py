@@ -31,6 +31,16 @@ class Count(TypedDict):
     next: Cursor | None
 
 
+class _Sums(NamedTuple):
+    """What the progress rows of a request add up to, up to the key at which counting `stopped`; None: to the last."""
+
+    states: Counter[State]
+    held: Counter[State]
+    finished_at: float
+    spent: Usage | None
+    stopped: str | None
+
+
 def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], paused: dict[str, list[int]]) -> Count:
     """Count the tasks of requests, after this partition's cursor; a partition without a cursor has been counted.
 
@@ -45,37 +55,41 @@ def count(partition: int, request_ids: list[str], cursors: list[Cursor | None], 
     if first == 0 and after is None:
         running = in_flight.running_by_request(partition)
         found["running"] = {request_id: running[request_id] for request_id in request_ids if request_id in running}
-    for index in range(first, len(request_ids)):
-        states: Counter[State] = Counter()
-        held: Counter[State] = Counter()
-        paused_here = paused.get(request_ids[index])
-        finished_at, stopped = 0.0, None
-        spent: Usage | None = None
-        prefix = request_ids[index].encode() + ids.SEPARATOR
-        for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
-            row = progress.decode(value)
-            counted = row.counts()
-            spent = total_usage(spent, row.spent)
-            states += counted
-            if paused_here and progress.scorer_of(key) in paused_here:
-                held += counted
-            finished_at = max(finished_at, row.finished_at)
-            if perf_counter() >= deadline:
-                stopped = key.decode()
-                break
+    for index, request_id in enumerate(request_ids[first:], first):
+        sums = _sum(partition, request_id, after, paused.get(request_id, []), deadline)
         after = None
-        found["states"][request_ids[index]] = {state.name: number for state, number in states.items()}
-        found["held"][request_ids[index]] = {state.name: number for state, number in held.items()}
-        found["finished_at"][request_ids[index]] = finished_at
-        if spent is not None:
-            found["spent"][request_ids[index]] = spent.as_dict()
-        if stopped is not None:
-            found["next"] = (index, stopped)
+        found["states"][request_id] = {state.name: number for state, number in sums.states.items()}
+        found["held"][request_id] = {state.name: number for state, number in sums.held.items()}
+        found["finished_at"][request_id] = sums.finished_at
+        if sums.spent is not None:
+            found["spent"][request_id] = sums.spent.as_dict()
+        if sums.stopped is not None:
+            found["next"] = (index, sums.stopped)
             break
         if perf_counter() >= deadline and index + 1 < len(request_ids):
             found["next"] = (index + 1, None)
             break
     return found
+
+
+def _sum(partition: int, request_id: str, after: str | None, paused: list[int], deadline: float) -> _Sums:
+    """Add up the progress rows of a request after the key `after`, at least one, until the deadline."""
+    states: Counter[State] = Counter()
+    held: Counter[State] = Counter()
+    finished_at = 0.0
+    spent: Usage | None = None
+    prefix = request_id.encode() + ids.SEPARATOR
+    for key, value in progress.table.scan(partition, prefix, None if after is None else after.encode()):
+        row = progress.decode(value)
+        counted = row.counts()
+        states += counted
+        if paused and progress.scorer_of(key) in paused:
+            held += counted
+        finished_at = max(finished_at, row.finished_at)
+        spent = total_usage(spent, row.spent)
+        if perf_counter() >= deadline:
+            return _Sums(states, held, finished_at, spent, key.decode())
+    return _Sums(states, held, finished_at, spent, None)
 
 
 # --- tasks ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
 from app.usage import total_usage
 from tables import calls
 from tables.base import Rows, Table
-from tables.paging import Page, Slice
+from tables.paging import Cursors, Page, Slice
 
 table = Table("scores")
 
@@ -179,15 +179,15 @@ def page(partition: int, after: str | None, rows: int, project_id: str, filters:
 
 def outcomes(
     partition: int,
-    cursors: list[str | bool | None],
+    cursors: Cursors,
     project_id: str,
     filters: Filters,
     group_by: str | None,
 ) -> Page:
     """[scorer ref, group, succeeded, output or error type] of the outcome to show of each call × scorer ref.
 
-    One slice, after this partition's cursor (None: the beginning, False: nothing is left). The group is the call's
-    `op_name`, or its value at a path such as `attributes.model`; None where it has none.
+    One slice, after this partition's cursor. The group is the call's `op_name`, or its value at a path such as
+    `attributes.model`; None where it has none.
     """
     found = Slice(_OUTCOMES)
     after = cursors[partition]

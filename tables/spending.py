@@ -13,7 +13,7 @@ import orjson
 from app import ids
 from app.usage import AMOUNTS, Usage
 from tables.base import Rows, Table
-from tables.paging import Page, Slice
+from tables.paging import Cursors, Page, Slice
 
 table = Table("spending")
 
@@ -84,10 +84,10 @@ def held(partition: int, scorers: list[tuple[str, str]]) -> list[int]:
     return [_held.get((project_id, ref), 0) for project_id, ref in scorers]
 
 
-def by_day(partition: int, cursors: list[str | bool | None], project_id: str, since: int, until: int) -> Page:
+def by_day(partition: int, cursors: Cursors, project_id: str, since: int, until: int) -> Page:
     """[scorer ref, day, spent] by key, to be summed, of a project's days that began from `since` until before `until`.
 
-    One slice, after this partition's cursor (None: the beginning, False: nothing is left).
+    One slice, after this partition's cursor.
     """
     found = Slice(_ROWS)
     after = cursors[partition]

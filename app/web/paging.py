@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from app import cluster, topics
 from app.web.errors import ApiError, problem
-from tables.paging import Page
+from tables.paging import Cursors, Page
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
@@ -18,9 +18,6 @@ _SPARE_ROWS = 8
 P = ParamSpec("P")
 S = TypeVar("S", bound=Mapping[str, object])
 PagedQuery = Callable[Concatenate[int, str | None, int, P], Page | Awaitable[Page]]
-
-
-Cursors = list[str | bool | None]  # one for each partition: None for the beginning, False if nothing is left
 
 
 def encode_cursor(key: str | None) -> str | None:
