@@ -42,12 +42,12 @@ class Positions:
         self._waiting[topic, partition].append((offset, future))
         await future
 
-    def forget(self, topic: str, partition: int) -> None:
-        """The partition's records will be delivered again, from some offset on."""
-        self._applied.pop((topic, partition), None)
+    def recovered(self, owned: Collection[tuple[str, int]]) -> None:
+        """Tables were recovered, and the records of partitions that are `owned` come again, from some offset on.
 
-    def keep(self, owned: Collection[tuple[str, int]]) -> None:
-        """Other partitions have moved: end what waits for them, which must check if its partition is still here."""
+        Who waits for another partition goes on, and must check if it is still here.
+        """
+        self._applied.clear()
         for where in self._waiting.keys() - owned:
             for _, future in self._waiting.pop(where):
                 if not future.done():

@@ -122,10 +122,7 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     scoring.recovered(cluster.partitions_here())
     rules.clear()
     forget_acknowledged()
-    owned = {(tp.topic, tp.partition) for tp in app.consumer.assignment()}
-    for where in owned:
-        positions.forget(*where)
-    positions.keep(owned)
+    positions.recovered({(tp.topic, tp.partition) for tp in app.consumer.assignment()})
 
 
 def open_partitions() -> None:
