@@ -34,8 +34,9 @@ def check_url(url: URL, allowed: Collection[str], private: Collection[str]) -> N
         raise Forbidden("the url of an endpoint must have no user and password")
     if url.scheme not in ("https", "http") or not host:
         raise Forbidden(f"{str(url)[:200]!r} is not the https url of an endpoint")
-    is_private = _named(url, private)
-    if not is_private and not _named(url, allowed):
+    named, port = url.host_subcomponent or "", url.port
+    is_private = _is_among(private, named, port)
+    if not is_private and not _is_among(allowed, named, port):
         raise Forbidden(f"{host} is not among the hosts that CALLSCORE_REMOTE_HOSTS allows")
     if url.scheme != "https" and not is_private:
         raise Forbidden(f"{host} must be asked by https, unless CALLSCORE_REMOTE_PRIVATE_HOSTS names it")
@@ -56,19 +57,19 @@ class PublicOnly(Resolver):
 
     def __init__(self, private: Collection[str]) -> None:
         super().__init__()
-        self._private = {entry.partition(":")[0] for entry in private}
+        self._private = frozenset(private)
 
-    async def resolve(self, host: str, *args: Any, **kwargs: Any) -> list[ResolveResult]:
-        found = await super().resolve(host, *args, **kwargs)
-        if host.rstrip(".").lower() not in self._private:
+    async def resolve(self, host: str, port: int = 0, *args: Any, **kwargs: Any) -> list[ResolveResult]:
+        found = await super().resolve(host, port, *args, **kwargs)
+        if not _is_among(self._private, host, port):
             for result in found:
                 check_address(host, result["host"])
         return found
 
 
-def _named(url: URL, hosts: Collection[str]) -> bool:
-    host = (url.host_subcomponent or "").rstrip(".")
-    return host in hosts or f"{host}:{url.port}" in hosts
+def _is_among(hosts: Collection[str], host: str, port: int | None) -> bool:
+    name = host.rstrip(".").lower()
+    return name in hosts or f"{name}:{port}" in hosts
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:

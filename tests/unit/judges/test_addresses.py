@@ -119,3 +119,18 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(mo
     assert result["host"] == "93.184.216.34"
     with pytest.raises(Forbidden):
         await resolver.resolve("good.example", 443)
+
+
+async def test_a_host_may_have_a_private_address_only_at_the_port_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def getaddrinfo(host: str, port: int, *_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    resolver = PublicOnly(("good.example:8000", "inside.example"))
+    for host, port in (("good.example", 8000), ("Good.example.", 8000), ("inside.example", 443)):
+        [result] = await resolver.resolve(host, port)
+        assert result["host"] == "127.0.0.1"
+    with pytest.raises(Forbidden):
+        await resolver.resolve("good.example", 443)
