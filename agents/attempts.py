@@ -37,10 +37,9 @@ class Attempts:
     `on_outcome` gets the outcome of each that is not cancelled, and whether a failure is excused: see `Permit.release`.
     """
 
-    def __init__(self, runner: Runner, outbox: Outbox, timeout: float, on_outcome: OnOutcome) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox, on_outcome: OnOutcome) -> None:
         self._runner = runner
         self._outbox = outbox
-        self._timeout = timeout
         self._on_outcome = on_outcome
         self._running: dict[bytes, tuple[Cancellable, Permit]] = {}  # by the task's key
         self._waiting_to_ask: set[asyncio.Task[None]] = set()
@@ -89,7 +88,7 @@ class Attempts:
         """Start a coroutine in its host: without an asyncio task on this side, which would cost more than the rest."""
         on_outcome = partial(self._end, entry, attempt, permit)
         on_request = partial(self._hold_back, entry, attempt)
-        call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
+        call, timeout = attempt.call_row["call"], attempt.bound.timeout
         try:
             running = self._runner.begin(attempt.bound, call, timeout, attempt.report, on_outcome, on_request)
         except Exception as error:
@@ -113,7 +112,7 @@ class Attempts:
                 permit.return_unused()  # nobody was asked, so it does not show that the provider answers
                 return cached
             on_request = partial(self._hold_back, entry, attempt)
-            call, timeout = attempt.call_row["call"], self._timeout_of(attempt)
+            call, timeout = attempt.call_row["call"], attempt.bound.timeout
             return await self._runner.run(attempt.bound, call, timeout, attempt.report, on_request)
         except Exception as error:
             return _as_outcome(entry.task, error)
@@ -137,9 +136,6 @@ class Attempts:
             attempt.report.made_with(**made_with(attempt.bound.scorer, attempt.call_row["call"]))
         attempt.use_again(known["call_id"], known["scorer_ref"])
         return orjson.dumps(known["output"])
-
-    def _timeout_of(self, attempt: Attempt) -> float:
-        return attempt.bound.policy.timeout or self._timeout
 
     # --- the end ---
 

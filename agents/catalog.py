@@ -9,9 +9,9 @@ from typing import Any
 
 from app import cluster, ids, topics
 from app.events import ScorerPublished
-from app.judges.askable import own_provider
+from app.judges.policy import complete
 from app.scorers import BadRef, BoundScorer, Policy, Registry, ScorerKey, parse_ref
-from app.settings import Settings, get_settings
+from app.settings import get_settings
 from app.slices import Turns
 from tables import scorers
 
@@ -24,10 +24,9 @@ _LOOK_AGAIN = 10.0  # seconds until policies are looked up again
 class Catalog:
     """Finds scorers by ref: those of the code, and those published in the log."""
 
-    def __init__(self, registry: Registry, defaults: Policy) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._defaults = defaults
-        self._of_code = {bound.ref: self._complete(bound) for bound in registry.parameterless()}
+        self._of_code = {bound.ref: complete(bound, Policy()) for bound in registry.parameterless()}
         self._published: dict[ScorerKey, BoundScorer] = {}
         self._made_of: dict[ScorerKey, tuple[str | None, Mapping[str, Any]]] = {}  # publisher and policy of each
         self._of_all: dict[str, BoundScorer] = {}  # those published for all projects, by ref
@@ -133,30 +132,10 @@ class Catalog:
     def _bind(self, found: ScorerPublished, ref: str) -> BoundScorer | None:
         try:
             bound = self._registry.bind_published(ref, found)
-            published = Policy.model_validate(found.policy)
+            return complete(bound, Policy.model_validate(found.policy))
         except Exception as error:  # a user's validator may raise anything
             log.warning("scorer %s cannot be made here: %r", ref, error)
             return None
-        return self._complete(bound, published)
-
-    def _complete(self, bound: BoundScorer, published: Policy | None = None) -> BoundScorer:
-        """The scorer with its full policy: as published, else as in its code, else as in the settings."""
-        # A judge's own provider first: policies of older versions may name another, whose limits would not hold for it.
-        own = Policy(provider=own_provider(bound))
-        policy = own.over(published or Policy()).over(bound.policy).over(self._defaults)
-        return dataclasses.replace(bound, policy=policy)
-
-
-def default_policy(settings: Settings) -> Policy:
-    """The policy of scorers that have none of their own."""
-    return Policy(
-        attempts=settings.scorer_attempts,
-        budget=settings.scorer_budget,
-        backoff=settings.scorer_backoff,
-        longest_pause=settings.scorer_longest_pause,
-        timeout=settings.scorer_timeout,
-        usd_per_day=settings.scorer_usd_per_day,
-    )
 
 
 def load_registry() -> Registry:

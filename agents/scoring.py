@@ -13,7 +13,7 @@ import time
 
 from agents.attempt import made_of, op_name
 from agents.attempts import Attempts
-from agents.catalog import Catalog, default_policy, load_registry
+from agents.catalog import Catalog, load_registry
 from agents.chunk import Chunk
 from agents.outbox import Outbox
 from agents.outcomes import Outcomes
@@ -38,13 +38,13 @@ class Scoring:
     def __init__(self) -> None:
         self.settings = get_settings()
         self.registry = load_registry()
-        self.catalog = Catalog(self.registry, default_policy(self.settings))
+        self.catalog = Catalog(self.registry)
         self.runner = Runner()
         self.outbox = Outbox()
         self._wake = asyncio.Event()
         self.room = Room(self.settings, self.catalog, self.runner, self._wake.set)
         self.outcomes = Outcomes(self.outbox, self.settings.call_wait, self.room.budgets.day)
-        self.attempts = Attempts(self.runner, self.outbox, self.settings.scorer_timeout, self.outcomes.ended)
+        self.attempts = Attempts(self.runner, self.outbox, self.outcomes.ended)
         self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._steer, self._end_turn)
         self.parking = Parking(self.scheduler.resume)
         self.steering = Steering(self.scheduler, self.parking, self.outbox, self.attempts, self.outcomes)

@@ -58,6 +58,12 @@ class BoundScorer:
         return "inline" if self.inline_up_to else "process"
 
     @cached_property
+    def timeout(self) -> float:
+        """Seconds after which an attempt is stopped. The policy must be complete."""
+        assert self.policy.timeout is not None
+        return self.policy.timeout
+
+    @cached_property
     def asks(self) -> bool:
         """Whether every attempt calls a provider, which must be in the log before it does."""
         return isinstance(self.scorer, Scorer) and self.scorer.asks

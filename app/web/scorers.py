@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app import cluster, ids, topics
 from app.events import ScorerPublished, decode_scorer
 from app.judges.askable import refusal, wrong_provider
+from app.judges.policy import complete
 from app.judges.prices import lacks_price, never_tells_cost
 from app.scorers import BadRef, BoundScorer, InvalidOutput, Policy, Registry, UnknownKind
 from app.scorers.outputs import TooLong
 from app.scorers.outputs import encode as encode_plainly
-from app.settings import get_settings
 from app.structs import MAX_DEPTH
 from app.web import log_writes
 from app.web.auth import USER, check_all_projects, check_read, check_write
@@ -158,7 +158,7 @@ def check_kept(value: Any, subject: str, *loc: str) -> None:
 
 def check_cap(bound: BoundScorer, policy: Policy, *loc: str) -> None:
     """Return if what the scorer costs can be counted, where it has a cap. Raises ApiError, 422."""
-    cap = policy.usd_per_day or get_settings().scorer_usd_per_day
+    cap = complete(bound, policy).policy.usd_per_day
     if policy.usd_per_day is not None and never_tells_cost(bound.scorer):
         message = f"Scorers of kind {bound.kind} do not tell what they cost, so this cap would never hold; leave it out"
         raise problem(422, loc, message, "cost_unknown")

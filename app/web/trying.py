@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from app import cluster, ids, topics
 from app.days import DAY, day_of
 from app.events import Error, ScorerPublished
+from app.judges.policy import complete
 from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerError, parse_ref
 from app.scorers.report import picodollars
 from app.settings import get_settings
@@ -52,8 +53,8 @@ async def try_scorer(request: web.Request) -> web.Response:
     check_id(body.project_id, "Project id", "body", "project_id")
     check_id(body.call_id, "Call id", "body", "call_id")
     check_write(request, body.project_id)
-    bound, policy = await _scorer(request, body)
-    await _check_cap(body.project_id, bound, policy)
+    bound = await _scorer(request, body)
+    await _check_cap(body.project_id, bound)
     key = ids.call_key(body.project_id, body.call_id)
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:  # perhaps it was logged just now
@@ -61,28 +62,28 @@ async def try_scorer(request: web.Request) -> web.Response:
         call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
         raise not_found("Call", "body", "call_id")
-    return json_response(await _run(request.app[RUNNER], bound, policy, call))
+    return json_response(await _run(request.app[RUNNER], bound, call))
 
 
 def _refused(error: ValidationError, *prefix: str) -> ApiError:
     return refused(error, {(): ScorerTrial.model_fields}, *prefix)
 
 
-async def _scorer(request: web.Request, body: ScorerTrial) -> tuple[BoundScorer, Policy]:
-    """The scorer, and how whoever published it wants it run."""
+async def _scorer(request: web.Request, body: ScorerTrial) -> BoundScorer:
+    """The scorer, with the policy that its tasks have in the project."""
     registry = request.app[REGISTRY]
     if body.scorer_ref is None:
         assert body.kind is not None
-        return bind(registry, body.kind, body.kind, body.params), Policy()
+        return complete(bind(registry, body.kind, body.kind, body.params), Policy())
     ref = await resolved(request, body.project_id, body.scorer_ref, "body")
     for bound in registry.parameterless():
         if bound.ref == ref:
-            return bound, Policy()
+            return complete(bound, Policy())
     parsed = parse_ref(ref)
     version = await scorers.find_usable(body.project_id, parsed.name, parsed.digest)
     if version is None or version.ref != ref:
         raise problem(422, ["body", "scorer_ref"], f"{ref} is gone.", "scorer_ref_not_found")
-    return _bound(registry, ref, version), Policy.model_validate(version.policy)
+    return complete(_bound(registry, ref, version), Policy.model_validate(version.policy))
 
 
 def _bound(registry: Registry, ref: str, version: ScorerPublished) -> BoundScorer:
@@ -93,13 +94,12 @@ def _bound(registry: Registry, ref: str, version: ScorerPublished) -> BoundScore
         raise problem(422, ["body", "scorer_ref"], message, "scorer_version_unavailable") from None
 
 
-async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> None:
+async def _check_cap(project_id: str, bound: BoundScorer) -> None:
     """Return unless the scorer has spent today what it may cost. Raises ApiError, 409."""
-    settings = get_settings()
-    cap = policy.over(bound.policy).usd_per_day or settings.scorer_usd_per_day
+    cap = bound.policy.usd_per_day
     if cap is None:
         return
-    day = day_of(time.time(), settings.day_start)
+    day = day_of(time.time(), get_settings().day_start)
     costs = cluster.whole(await cluster.everywhere(spending.spent, [(project_id, bound.ref)], day))
     spent = sum(cost for [cost] in costs.values())
     # A worker may know that it is reached by reckoning with requests that got no answer.
@@ -111,17 +111,17 @@ async def _check_cap(project_id: str, bound: BoundScorer, policy: Policy) -> Non
         raise problem(409, ["body", "scorer_ref"], message, "spend_cap_reached")
 
 
-async def _run(runner: Runner, bound: BoundScorer, policy: Policy, call: dict[str, Any]) -> dict[str, Any]:
+async def _run(runner: Runner, bound: BoundScorer, call: dict[str, Any]) -> dict[str, Any]:
     lacking = calls.without_output(call)
     report = Report(("", "", bound.ref, ids.new_request_id()))  # of no task, and unlike all others
-    timeout = policy.over(bound.policy).timeout or get_settings().scorer_timeout
     started = time.perf_counter()
     shown: dict[str, Any] = {"scorer_ref": bound.ref}
     if lacking is not None:
         shown |= {"status": "failed", "error": lacking.as_dict() | {"retryable": False}}
     else:
         try:
-            shown |= {"status": "succeeded", "output": orjson.loads(await runner.run(bound, call, timeout, report))}
+            output = orjson.loads(await runner.run(bound, call, bound.timeout, report))
+            shown |= {"status": "succeeded", "output": output}
         except ScorerError as error:
             shown |= {"status": "failed", "error": Error.of(error).as_dict() | {"retryable": error.retryable}}
     seconds = time.perf_counter() - started

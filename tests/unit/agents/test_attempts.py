@@ -77,7 +77,7 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def bound() -> BoundScorer:
-    return Registry.load(["tests.gated_scorers"]).bind("gated", "gated", {})
+    return replace(Registry.load(["tests.gated_scorers"]).bind("gated", "gated", {}), policy=Policy(timeout=60))
 
 
 def entry_of() -> in_flight.Entry:
@@ -92,7 +92,7 @@ class Scene:
         self.runner = Begun()
         self.outbox = Asked()
         self.told: list[tuple[in_flight.Entry, Outcome]] = []
-        self.attempts = Attempts(cast(Runner, self.runner), self.outbox, 60.0, self._on_outcome)
+        self.attempts = Attempts(cast(Runner, self.runner), self.outbox, self._on_outcome)
         self.outbox.fails = self.attempts.writable.clear
 
     def start(self) -> tuple[in_flight.Entry, Gate]:
@@ -133,7 +133,7 @@ async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked_
         return b"1"
 
     monkeypatch.setattr(scene.attempts, "_cached_judgement", known)
-    scene.bound = replace(scene.bound, policy=Policy(cache=True))
+    scene.bound = replace(scene.bound, policy=Policy(cache=True, timeout=60))
     entry, gate = scene.start()
     while not scene.told:  # noqa: ASYNC110
         await asyncio.sleep(0)

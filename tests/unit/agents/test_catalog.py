@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from agents.admission import Admission
-from agents.catalog import Catalog, default_policy
+from agents.catalog import Catalog
 from app import cluster, ids, topics
 from app.events import ScorerPublished
-from app.scorers import Policy, Registry
-from app.settings import Settings
+from app.scorers import Registry
 
 REGISTRY = Registry.load()
 REF = REGISTRY.bind("brief", "length", {"max": 3}).ref
@@ -45,7 +44,7 @@ async def catalog(monkeypatch: pytest.MonkeyPatch) -> Catalog:
         return published.as_dict()
 
     monkeypatch.setattr(cluster, "owner", owner)
-    catalog = Catalog(REGISTRY, default_policy(Settings()))
+    catalog = Catalog(REGISTRY)
     for project in (*POLICIES, "one", "two"):
         found = asyncio.Event()
         catalog.ask(project, REF, found.set)
@@ -59,15 +58,6 @@ async def test_each_project_has_its_own_policy_for_the_same_ref(catalog: Catalog
     assert bound is not None
     assert bound.ref == REF
     assert bound.policy.model_dump(include=set(POLICIES[project])) == POLICIES[project]
-
-
-def test_the_limits_of_a_judges_own_provider_hold_whatever_was_published_with_it() -> None:
-    params = {"provider": "local", "model": "m", "prompt": "{output}", "scale": {"type": "boolean"}}
-    judge = Registry.load(["app.judges"]).bind("judge", "llm_judge", params)
-    complete = Catalog(REGISTRY, default_policy(Settings()))._complete
-    assert complete(judge, Policy(provider="other", timeout=1)).policy.provider == "local"
-    brief = REGISTRY.bind("brief", "length", {"max": 3})
-    assert complete(brief, Policy(provider="other")).policy.provider == "other"
 
 
 async def test_a_project_that_has_not_asked_gets_nothing_of_what_another_said(catalog: Catalog) -> None:
