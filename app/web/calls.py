@@ -33,5 +33,5 @@ async def list_calls(request: web.Request) -> web.Response:
         found = await cluster.owner(calls.find_call, key, query.project_id, query.call_id)
         shown = found if found is None or not query.ids_only else calls.named(query.project_id, query.call_id)
         return json_response(listing([] if shown is None else [shown], None))
-    items, next_key = await collect(calls.page, query.after, query.limit, False, query.project_id, query.ids_only)
+    items, next_key = await collect(calls.page, query.after, query.limit, query.project_id, query.ids_only)
     return json_response(listing(items, next_key))

@@ -17,7 +17,7 @@ from app.web import log_writes
 from app.web.auth import USER, check_all_projects, check_read
 from app.web.bodies import read_object, validate
 from app.web.errors import not_found
-from app.web.paging import bad_cursor, collect, collect_whole, decode_cursor, encode_cursor, listing
+from app.web.paging import bad_cursor, collect_backwards, decode_cursor, encode_cursor, from_every_worker, listing
 from app.web.queries import Id, PageQuery, Query, Time, parse
 from app.web.responses import json_response, timestamp
 from tables import dead_letters
@@ -80,7 +80,7 @@ async def list_letters(request: web.Request) -> web.Response:
     if query.after is None:
         await log_writes.all_seen(topics.dead_letters)
     filters = query.filters(query.redriven, query.dismissed)
-    found, next_key = await collect(dead_letters.page, query.after, query.limit, True, filters)
+    found, next_key = await collect_backwards(dead_letters.page, query.after, query.limit, filters)
     return json_response(listing([_letter(letter) for letter in found], next_key))
 
 
@@ -137,7 +137,8 @@ async def _open_letters(request: web.Request) -> _Open:
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
     if order.ids is None:
-        found, next_key = await collect_whole(dead_letters.page, after, _AT_ONCE, True, filters)
+        letters = collect_backwards(dead_letters.page, after, _AT_ONCE, filters)
+        found, next_key = await from_every_worker(letters)
         return _Open(found, until, next_key)
     named = [letter for letter in await _named(list(dict.fromkeys(order.ids))) if letter is not None]
     seen = [letter for letter in named if _may_see(request, letter["project_id"])]

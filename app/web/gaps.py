@@ -37,7 +37,7 @@ async def list_gaps(request: web.Request) -> web.Response:
     ref = await _ref(request, query.project_id, query.scorer_ref)
     if query.after is None:
         await _seen()
-    found, next_key = await collect(gaps.page, query.after, query.limit, False, query.project_id, ref, query.reason)
+    found, next_key = await collect(gaps.page, query.after, query.limit, query.project_id, ref, query.reason)
     return json_response(listing([_gap(gap) for gap in found], next_key) | {"scorer_ref": ref})
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
-from app import cluster, ids
+from app import ids
 from app.web.auth import check_read
-from app.web.paging import listing, merge
+from app.web.paging import collect_of, listing
 from app.web.queries import Id, PageQuery, Ref, parse
 from app.web.responses import json_response, timestamp
 from app.web.scores import error_of, latest
@@ -30,8 +30,8 @@ async def list_history(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     key = ids.call_key(query.project_id, query.call_id)
     ref = await latest(request, query.project_id, query.scorer_ref)
-    page = await cluster.owner(history.page, key, query.after, query.limit, query.project_id, query.call_id, ref)
-    found, next_key = merge([page], query.limit)
+    which = query.project_id, query.call_id, ref
+    found, next_key = await collect_of(history.page, key, query.after, query.limit, *which)
     return json_response(listing([_event(item) for item in found], next_key))
 
 

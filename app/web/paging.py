@@ -17,8 +17,9 @@ _SPARE_ROWS = 8
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Mapping[str, object])
+T = TypeVar("T")
 PagedQuery = Callable[Concatenate[int, str | None, int, P], Page | Awaitable[Page]]
-
+_Ask = Callable[[str | None, int], Awaitable[Iterable[Page]]]
 
 def encode_cursor(key: str | None) -> str | None:
     """The opaque cursor that stands for `key`."""
@@ -57,18 +58,20 @@ def page_of(keyed: Iterable[tuple[str, Any]], after: str | None, limit: int) -> 
 
 
 async def collect(
-    query: PagedQuery[P], after: str | None, limit: int, backwards: bool = False, *args: P.args, **kwargs: P.kwargs
+    query: PagedQuery[P], after: str | None, limit: int, *args: P.args, **kwargs: P.kwargs
 ) -> tuple[list[Any], str | None]:
     """Up to `limit` items of all partitions after the key `after`, and the key to continue after.
 
     Returns fewer items, and a key to continue after, if finding them takes too long.
     """
+    return await _collect(_in_all(query, *args, **kwargs), after, limit)
 
-    async def ask(after: str | None, limit: int) -> Iterable[Page]:
-        rows = -(-limit // topics.partitions()) + _SPARE_ROWS
-        return (await cluster.everywhere(query, after, rows, *args, **kwargs)).values()
 
-    return await _collect(ask, after, limit, backwards)
+async def collect_backwards(
+    query: PagedQuery[P], after: str | None, limit: int, *args: P.args, **kwargs: P.kwargs
+) -> tuple[list[Any], str | None]:
+    """As `collect`, with a query whose pages go from large keys to small ones."""
+    return await _collect(_in_all(query, *args, **kwargs), after, limit, backwards=True)
 
 
 async def collect_of(
@@ -82,12 +85,15 @@ async def collect_of(
     return await _collect(ask, after, limit)
 
 
-async def _collect(
-    ask: Callable[[str | None, int], Awaitable[Iterable[Page]]],
-    after: str | None,
-    limit: int,
-    backwards: bool = False,
-) -> tuple[list[Any], str | None]:
+def _in_all(query: PagedQuery[P], *args: P.args, **kwargs: P.kwargs) -> _Ask:
+    async def ask(after: str | None, limit: int) -> Iterable[Page]:
+        rows = -(-limit // topics.partitions()) + _SPARE_ROWS
+        return (await cluster.everywhere(query, after, rows, *args, **kwargs)).values()
+
+    return ask
+
+
+async def _collect(ask: _Ask, after: str | None, limit: int, backwards: bool = False) -> tuple[list[Any], str | None]:
     items: list[Any] = []
     deadline = perf_counter() + _PAGE_SECONDS
     while True:
@@ -97,22 +103,20 @@ async def _collect(
             return items, after
 
 
-async def collect_whole(
-    query: PagedQuery[P], after: str | None, limit: int, backwards: bool = False, *args: P.args, **kwargs: P.kwargs
-) -> tuple[list[Any], str | None]:
-    """As `collect`, for a caller that must pass over nothing. Raises Unavailable if a worker is silent."""
+async def from_every_worker(collecting: Awaitable[T]) -> T:
+    """What is collected, for a caller that must pass over nothing. Raises Unavailable if a worker is silent."""
     with cluster.noting() as silent:
-        page = await collect(query, after, limit, backwards, *args, **kwargs)
+        found = await collecting
     if silent:
         raise cluster.Unavailable("a worker does not answer, or is behind")
-    return page
+    return found
 
 
 async def everything(query: PagedQuery[P], rows: int, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[list[Any]]:
     """The items of all partitions in key order, up to `rows` at a time. Raises Unavailable if a worker is silent."""
     after = None
     while True:
-        found, after = await collect_whole(query, after, rows, False, *args, **kwargs)
+        found, after = await from_every_worker(collect(query, after, rows, *args, **kwargs))
         yield found
         if after is None:
             return

@@ -14,7 +14,7 @@ from app.web import log_writes
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
 from app.web.errors import not_found
-from app.web.paging import collect, listing
+from app.web.paging import collect, collect_backwards, listing
 from app.web.progress import TaskState, describe_all
 from app.web.queries import Id, PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
@@ -49,7 +49,7 @@ async def list_requests(request: web.Request) -> web.Response:
         await log_writes.all_seen(topics.score_requests)
     globs = list(request[USER].projects)
     of_whom = query.project_id, globs, query.rule_id
-    found, next_key = await collect(requests.page, query.after, query.limit, True, *of_whom)
+    found, next_key = await collect_backwards(requests.page, query.after, query.limit, *of_whom)
     headers = [msgspec.convert(header, RequestAccepted) for header in found]
     items: list[dict[str, Any]] = []
     for begin in range(0, len(headers), _DESCRIBED_AT_ONCE):
@@ -74,9 +74,7 @@ async def list_tasks(request: web.Request) -> web.Response:
     if query.after is None:
         # The header may be known here before the tables have any of the chunks.
         await log_writes.all_seen(topics.score_requests)
-    tasks, next_key = await collect(
-        request_progress.task_page, query.after, query.limit, False, request_id, query.status
-    )
+    tasks, next_key = await collect(request_progress.task_page, query.after, query.limit, request_id, query.status)
     for task in tasks:
         task["since"] = timestamp(task["since"])
         task["next_at"] = None if task["next_at"] is None else timestamp(task["next_at"])

@@ -147,7 +147,7 @@ async def list_decisions(request: web.Request) -> web.Response:
     rule = _newest(await _readable(request))
     if query.after is None:
         await log_writes.all_seen(topics.score_requests)
-    found, next_key = await collect(rules.page, query.after, query.limit, False, rule["rule_id"], query.decision)
+    found, next_key = await collect(rules.page, query.after, query.limit, rule["rule_id"], query.decision)
     items = [item | {"at": timestamp(item["at"])} for item in found]
     return json_response(listing(items, next_key))
 

@@ -49,7 +49,7 @@ async def list_scores(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     filters = await query.filters(request)
     if query.call_id is None:
-        found, next_key = await collect(scores.page, query.after, query.limit, False, query.project_id, filters)
+        found, next_key = await collect(scores.page, query.after, query.limit, query.project_id, filters)
     else:
         key = ids.call_key(query.project_id, query.call_id)
         found, next_key = await collect_of(scores.page, key, query.after, query.limit, query.project_id, filters)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app import cluster
 from app.web.errors import ApiError
-from app.web.paging import collect, collect_of, collect_whole, decode_cursor, encode_cursor, merge
+from app.web.paging import collect, collect_of, decode_cursor, encode_cursor, from_every_worker, merge
 from tables import breakers
 from tables.paging import Page
 from tests.unit.web.client import Client
@@ -68,10 +68,10 @@ async def test_what_must_pass_over_nothing_is_refused_while_a_worker_is_silent(m
         return {"items": [(str(partition), partition)], "next": None}
 
     monkeypatch.setattr(cluster, "everywhere", everywhere)
-    assert await collect_whole(query, None, 10) == ([0, 1], None)
+    assert await from_every_worker(collect(query, None, 10)) == ([0, 1], None)
     silent.add(1)
     with pytest.raises(cluster.Unavailable):
-        await collect_whole(query, None, 10)
+        await from_every_worker(collect(query, None, 10))
     assert await collect(query, None, 10) == ([0], None)
 
 
