@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app import topics
-from app.web import log_writes
+from app.web import catching_up
 from app.web.errors import problem
 from app.web.queries import Time
 
@@ -25,5 +25,5 @@ async def settled(as_of: datetime | None) -> float | None:
     seconds = as_of.timestamp()
     if seconds > time.time():
         raise problem(422, ["query", "as_of"], "as_of must not be in the future", "as_of_in_the_future")
-    await log_writes.all_seen_past(topics.score_events, seconds)
+    await catching_up.seen_by_all_past(topics.score_events, seconds)
     return seconds

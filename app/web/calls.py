@@ -4,7 +4,7 @@ from aiohttp import web
 from pydantic import Field
 
 from app import cluster, ids, topics
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_read
 from app.web.paging import collect, listing
 from app.web.queries import Id, PageQuery, parse
@@ -27,7 +27,7 @@ async def list_calls(request: web.Request) -> web.Response:
     check_read(request, query.project_id)
     if query.after is None:
         # Who lists calls right after logging them means those too.
-        await log_writes.all_seen(topics.calls)
+        await catching_up.seen_by_who_answers(topics.calls)
     if query.call_id is not None:
         key = ids.call_key(query.project_id, query.call_id)
         found = await cluster.owner(calls.find_call, key, query.project_id, query.call_id)

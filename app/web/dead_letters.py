@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app import cluster, raw, topics
 from app.events import BuryReason, LetterDismissed, LetterRedriven
-from app.web import log_writes
+from app.web import catching_up, log_writes
 from app.web.auth import USER, check_all_projects, check_read
 from app.web.bodies import read_object, validate
 from app.web.errors import not_found
@@ -78,7 +78,7 @@ async def list_letters(request: web.Request) -> web.Response:
     query = parse(LettersQuery, request)
     _check(request, query.project_id, "query")
     if query.after is None:
-        await log_writes.all_seen(topics.dead_letters)
+        await catching_up.seen_by_who_answers(topics.dead_letters)
     filters = query.filters(query.redriven, query.dismissed)
     found, next_key = await collect_backwards(dead_letters.page, query.after, query.limit, filters)
     return json_response(listing([_letter(letter) for letter in found], next_key))
@@ -133,7 +133,7 @@ async def _open_letters(request: web.Request) -> _Open:
     after = decode_cursor(order.cursor, "body")
     if after is not None and not dead_letters.is_id(after):
         raise bad_cursor("body")
-    await log_writes.all_seen(topics.dead_letters)
+    await catching_up.seen_by_who_answers(topics.dead_letters)
     until = datetime.now(UTC) if order.until is None else order.until
     filters = order.model_copy(update={"until": until}).filters(redriven=False, dismissed=False)
     if order.ids is None:

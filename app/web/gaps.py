@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from app import cluster, ids, topics
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_read
 from app.web.errors import ApiError
 from app.web.paging import collect, listing, sweep
@@ -84,7 +84,7 @@ async def _ref(request: web.Request, project_id: str, scorer_ref: str) -> str:
 async def _seen() -> None:
     """Who asks right after logging calls, or asking for their scores, means those too."""
     for topic in (topics.calls, topics.score_requests, topics.score_events):
-        await log_writes.all_seen(topic)
+        await catching_up.seen_by_who_answers(topic)
 
 
 def _gap(gap: dict[str, Any]) -> dict[str, Any]:

@@ -3,20 +3,18 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from app import cluster, topics
+from app import topics
 from app.slices import Turns
+from app.web.catching_up import seen
 from app.web.errors import unavailable
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _ACKNOWLEDGE_SECONDS = 25.0  # below the 30 s after which the Weave SDK gives up
-_CATCH_UP_SECONDS = 20.0  # as above: waiting is better for a client than a 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,45 +116,6 @@ async def everywhere(topic: topics.Topic, key: bytes, value: bytes) -> list[int]
     copies = [append(topic, key, value, partition) for partition in partitions]
     await durable(copies)
     return [copy.acknowledged.result().offset for copy in copies]
-
-
-async def seen(topic: topics.Topic, key: bytes) -> None:
-    """Return once everything that the key's partition holds now is in the tables of its owner.
-
-    Raises:
-        ApiError: 503, it takes too long.
-        cluster.Unavailable: the owner cannot be asked now.
-    """
-    await _in_time(cluster.caught_up(topic, key))
-
-
-async def all_seen(topic: topics.Topic) -> None:
-    """Return once everything that the topic holds now is in the tables, except those of a worker that does not answer.
-
-    Raises as `seen`.
-    """
-    await _in_time(cluster.all_caught_up(topic))
-
-
-async def all_seen_everywhere(topic: topics.Topic) -> None:
-    """Return once everything that the topic holds now is in the tables. Raises as `seen`, also if a worker is away."""
-    cluster.whole(await _in_time(cluster.all_caught_up(topic)))
-
-
-async def all_seen_past(topic: topics.Topic, moment: float) -> None:
-    """Return once every record that the topic has, or will ever have, with a time up to `moment` is in the tables.
-
-    `moment` is in Unix seconds. Raises as `all_seen_everywhere`.
-    """
-    cluster.whole(await _in_time(cluster.all_caught_up_past(topic, moment)))
-
-
-async def _in_time(caught_up: Coroutine[Any, Any, T]) -> T:
-    try:
-        async with asyncio.timeout(_CATCH_UP_SECONDS):
-            return await caught_up
-    except TimeoutError:
-        raise unavailable("The tables are behind the log; ask again") from None
 
 
 def _failure(future: "asyncio.Future[Any]") -> BaseException | None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app import ids, topics
 from app.events import RequestAccepted
-from app.web import log_writes
+from app.web import catching_up
 from app.web.accepted import ACCEPTED
 from app.web.auth import USER, check_read
 from app.web.errors import not_found
@@ -46,7 +46,7 @@ async def list_requests(request: web.Request) -> web.Response:
         check_read(request, query.project_id)
     if query.after is None:
         # Who lists requests right after submitting one means that one too.
-        await log_writes.all_seen(topics.score_requests)
+        await catching_up.seen_by_who_answers(topics.score_requests)
     globs = list(request[USER].projects)
     of_whom = query.project_id, globs, query.rule_id
     found, next_key = await collect_backwards(requests.page, query.after, query.limit, *of_whom)
@@ -73,7 +73,7 @@ async def list_tasks(request: web.Request) -> web.Response:
     request_id = header.request_id
     if query.after is None:
         # The header may be known here before the tables have any of the chunks.
-        await log_writes.all_seen(topics.score_requests)
+        await catching_up.seen_by_who_answers(topics.score_requests)
     tasks, next_key = await collect(request_progress.task_page, query.after, query.limit, request_id, query.status)
     for task in tasks:
         task["since"] = timestamp(task["since"])
@@ -94,7 +94,7 @@ async def find_header(request: web.Request) -> RequestAccepted:
         raise not_found("Request", *_NAMED) from None
     header = await requests.find_header(request_id) or request.app[ACCEPTED].get(request_id)
     if header is None:
-        await log_writes.seen(topics.score_requests, request_id.encode())
+        await catching_up.seen(topics.score_requests, request_id.encode())
         header = await requests.find_header(request_id)
     if header is None:
         raise not_found("Request", *_NAMED)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from app import cluster, ids, topics
 from app.events import RuleSet
 from app.rules import PATH, rule_id
-from app.web import log_writes
+from app.web import catching_up, log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import AtMost, read_object, validate
 from app.web.errors import ApiError, check_id, not_found, problem
@@ -126,7 +126,7 @@ async def list_rules(request: web.Request) -> web.Response:
     if query.project_id is not None:
         check_read(request, query.project_id)
     if query.after is None:
-        await log_writes.all_seen(topics.controls)
+        await catching_up.seen_by_who_answers(topics.controls)
     found: dict[str, list[Copy]] = {}
     for part in (await cluster.everywhere(rules.listing, query.project_id, list(request[USER].projects))).values():
         for rule in part:
@@ -146,7 +146,7 @@ async def list_decisions(request: web.Request) -> web.Response:
     query = parse(DecisionsQuery, request)
     rule = _newest(await _readable(request))
     if query.after is None:
-        await log_writes.all_seen(topics.score_requests)
+        await catching_up.seen_by_who_answers(topics.score_requests)
     found, next_key = await collect(rules.page, query.after, query.limit, rule["rule_id"], query.decision)
     items = [item | {"at": timestamp(item["at"])} for item in found]
     return json_response(listing(items, next_key))
@@ -235,7 +235,7 @@ def _is_same(copy: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 async def _all_copies(rule_id: str) -> list[Copy]:
     """As `_copies`, of all partitions and up to date. Raises ApiError or Unavailable: a worker is away or behind."""
-    await log_writes.all_seen_everywhere(topics.controls)
+    await catching_up.seen_by_all(topics.controls)
     return list(cluster.whole(await cluster.everywhere(rules.find, rule_id)).values())
 
 

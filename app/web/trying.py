@@ -15,7 +15,7 @@ from app.scorers import BoundScorer, Policy, Registry, Report, Runner, ScorerErr
 from app.scorers.report import picodollars
 from app.settings import get_settings
 from app.usage import Usage
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
@@ -58,7 +58,7 @@ async def try_scorer(request: web.Request) -> web.Response:
     key = ids.call_key(body.project_id, body.call_id)
     call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:  # perhaps it was logged just now
-        await log_writes.seen(topics.calls, key)
+        await catching_up.seen(topics.calls, key)
         call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
         raise not_found("Call", "body", "call_id")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import topics
 from app.slices import Turns
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_read, check_write
 from app.web.bodies import AtMost, decode_exactly
 from app.web.errors import not_found, problem
@@ -173,7 +173,7 @@ async def _keep(project_id: str, digests: list[str], rows: dict[str, bytes], exp
 
 
 async def _digests(project_id: str, digest: str) -> list[str]:
-    await log_writes.all_seen_everywhere(topics.weave)
+    await catching_up.seen_by_all(topics.weave)
     content = await content_of(project_id, digest)
     if content is None or hashlib.sha256(content).hexdigest() != digest:
         raise not_found("Table")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import ids, topics
 from app.events import FeedbackGiven, FeedbackPurged
 from app.slices import Turns
-from app.web import log_writes
+from app.web import catching_up, log_writes
 from app.web.auth import USER, check_read, check_write
 from app.web.bodies import AtMost, printable
 from app.web.errors import problem
@@ -198,13 +198,13 @@ async def _pages(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerato
     if isinstance(weave_ref, str):
         checked_id(weave_ref, "weave_ref")
         key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
-        await log_writes.seen(topics.weave, key)
+        await catching_up.seen(topics.weave, key)
         given = everything_of(weave.feedback_of, key, _AT_ONCE, project_id, weave_ref)
         of_call: scores.Filters = {"call_id": call_id, "status": "succeeded"}
         shown = everything_of(scores.page, key, _AT_ONCE, project_id, of_call)
         scored = scored and call_id is not None
     else:
-        await log_writes.all_seen_everywhere(topics.weave)
+        await catching_up.seen_by_all(topics.weave)
         given = everything(weave.feedback_page, _AT_ONCE, project_id)
         shown = everything(scores.page, _AT_ONCE, project_id, {"status": "succeeded"})
     async with aclosing(given), aclosing(shown):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from app import cluster, topics
 from app.events import FileKept
 from app.slices import Turns
-from app.web import log_writes
+from app.web import catching_up, log_writes
 from app.web.auth import check_read, check_write
 from app.web.errors import not_found, problem
 from app.web.queries import Id
@@ -60,7 +60,7 @@ async def read_file(request: web.Request) -> web.Response:
     """`{"project_id", "digest"}` → the bytes."""
     asked = await read(request, FileKey)
     check_read(request, asked.project_id, "File")
-    await log_writes.seen(topics.weave, weave.file_key(asked.project_id, asked.digest))
+    await catching_up.seen(topics.weave, weave.file_key(asked.project_id, asked.digest))
     content = await content_of(asked.project_id, asked.digest)
     if content is None:
         raise not_found("File")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import cluster, ids, topics
 from app.slices import Turns
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_read
 from app.web.errors import ApiError, problem
 from app.web.paging import everything
@@ -119,7 +119,7 @@ async def read_call(request: web.Request) -> web.Response:
     asked = await read(request, CallKey)
     check_read(request, asked.project_id, "Call")
     key = ids.call_key(asked.project_id, asked.id)
-    await log_writes.seen(topics.calls, key)
+    await catching_up.seen(topics.calls, key)
     found = await cluster.owner(calls_with_feedback.find, key, asked.project_id, asked.id, False)
     return json_response({"call": None if found is None else _shape(found, asked.project_id, False)})
 
@@ -167,7 +167,7 @@ async def _asked(request: web.Request) -> _Asked:
             if ":latest]" in field:
                 raise bad_request(f"query: {field} needs the digest of the version, or the scorer's name alone")
     # A client that queries right after logging calls expects to find them.
-    await log_writes.all_seen_everywhere(topics.calls)
+    await catching_up.seen_by_all(topics.calls)
     with_feedback = bool(query.include_feedback) or of_feedback
     return _Asked(query, filter, holds, with_feedback, lambda: request.transport is None)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from app import topics
 from app.slices import Turns
-from app.web import log_writes
+from app.web import catching_up
 from app.web.auth import check_read
 from app.web.errors import not_found, problem
 from app.web.responses import encode
@@ -71,7 +71,7 @@ def _inside(value: Any, edge: str, to: str) -> Any:
 
 async def _row(project_id: str, table: Any, digest: str) -> Any:
     if isinstance(table, str) and table.startswith(f"weave:///{project_id}/table/"):
-        await log_writes.seen(topics.weave, weave.file_key(project_id, checked_id(digest, "refs")))
+        await catching_up.seen(topics.weave, weave.file_key(project_id, checked_id(digest, "refs")))
         content = await content_of(project_id, digest)
         if content is not None:
             return row_of(content, digest)
