@@ -38,7 +38,7 @@ _WANTED = {
 Known = Mapping[tuple[str, ...], Collection[str]]  # the fields there are, by the place of their object
 
 
-def refused(error: ValidationError, known: Known, *prefix: str | int) -> ApiError:
+def refused(error: ValidationError, *prefix: str | int, known: Known) -> ApiError:
     """422 with a sentence for every error of pydantic's, in FastAPI's shape, each `loc` behind `prefix`.
 
     Only their number, if there are more than 5,000.

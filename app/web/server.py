@@ -19,9 +19,9 @@ from app.web.errors import errors
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
 from app.web.origins import refuse_other_pages
+from app.web.publishing import REGISTRY
 from app.web.resolve import RESOLVER, Resolver
 from app.web.routes import INTERNAL, ROUTES
-from app.web.scorers import REGISTRY
 from app.web.trying import RUNNER
 from app.web.unanswered import note_unanswered
 

@@ -1,11 +1,12 @@
 """`POST /scorers/try`: runs a scorer once on a logged call, before it is paid for often, and records nothing."""
 
 import time
+from functools import partial
 from typing import Any, Self
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from app import cluster, ids, topics
 from app.days import DAY, day_of
@@ -19,11 +20,11 @@ from app.web import catching_up
 from app.web.auth import check_write
 from app.web.bodies import decode_exactly, read_object, validate
 from app.web.costs import cost
-from app.web.errors import ApiError, check_id, not_found, problem
+from app.web.errors import check_id, not_found, problem
+from app.web.publishing import REGISTRY, bind
 from app.web.refusals import refused
 from app.web.resolve import resolved
 from app.web.responses import json_response, timestamp
-from app.web.scorers import REGISTRY, bind
 from tables import calls, pauses, scorers, spending
 
 RUNNER: web.AppKey[Runner] = web.AppKey("runner", Runner)
@@ -49,7 +50,8 @@ class ScorerTrial(BaseModel):
 
 async def try_scorer(request: web.Request) -> web.Response:
     """Run a scorer once, outside limits, breakers and budgets, but not beyond its spend cap."""
-    body = validate(ScorerTrial, await read_object(request, decode_exactly), _refused)
+    refuse = partial(refused, known={(): ScorerTrial.model_fields})
+    body = validate(ScorerTrial, await read_object(request, decode_exactly), refuse)
     check_id(body.project_id, "Project id", "body", "project_id")
     check_id(body.call_id, "Call id", "body", "call_id")
     check_write(request, body.project_id)
@@ -63,10 +65,6 @@ async def try_scorer(request: web.Request) -> web.Response:
     if call is None:
         raise not_found("Call", "body", "call_id")
     return json_response(await _run(request.app[RUNNER], bound, call))
-
-
-def _refused(error: ValidationError, *prefix: str) -> ApiError:
-    return refused(error, {(): ScorerTrial.model_fields}, *prefix)
 
 
 async def _scorer(request: web.Request, body: ScorerTrial) -> BoundScorer:

@@ -19,9 +19,9 @@ from app.web.auth import USER, check_read, check_write
 from app.web.bodies import decode_exactly
 from app.web.errors import not_found, problem
 from app.web.paging import everything_of
+from app.web.publishing import REGISTRY, bind, check_askable, check_cap, check_kept, encode
 from app.web.queries import Id
 from app.web.responses import json_response
-from app.web.scorers import REGISTRY, bind, check_askable, check_cap, check_kept, encode
 from app.web.weave.bodies import read
 from app.web.weave.files import digest_of_bytes
 from tables import scorers

@@ -9,7 +9,7 @@ from app.providers import Provider
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings, get_settings
 from app.web.errors import ApiError
-from app.web.scorers import check_cap
+from app.web.publishing import check_cap
 
 REGISTRY = Registry.load(["app.judges"])
 
