@@ -18,7 +18,7 @@ from app.scorers.errors import (
 from app.scorers.failures import Failure
 from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
-from app.scorers.refs import BadRef, ScorerKey, ScorerRef, parse_ref
+from app.scorers.refs import BadRef, ScorerKey, ScorerRef, parse_ref, scorer_name
 from app.scorers.registry import Registry, UnknownKind
 from app.scorers.report import MOST_TOKENS, Outcome, Report, report
 from app.scorers.runner import Runner
@@ -52,4 +52,5 @@ __all__ = [
     "parse_ref",
     "report",
     "scorer",
+    "scorer_name",
 ]

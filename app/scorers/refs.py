@@ -53,6 +53,14 @@ def parse_ref(ref: str) -> ScorerRef:
     return ScorerRef(scheme, entity_project, name, digest)
 
 
+def scorer_name(ref: str) -> str:
+    """The name in a ref; a text that is no ref as it is."""
+    try:
+        return parse_ref(ref).name
+    except BadRef:
+        return ref
+
+
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()

@@ -5,12 +5,12 @@ from typing import Any
 from aiohttp import web
 
 from app import cluster, ids
+from app.scorers import scorer_name
 from app.web.auth import check_all_projects
 from app.web.errors import not_found
 from app.web.paging import listing, page_of
 from app.web.queries import PageQuery, Query, parse
 from app.web.responses import json_response, timestamp
-from app.web.scores import scorer_name
 from tables import breakers
 from tables.breakers import Shown
 

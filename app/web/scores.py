@@ -6,7 +6,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from app import ids
-from app.scorers import BadRef, parse_ref
+from app.scorers import scorer_name
 from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
 from app.web.costs import cost_of
@@ -95,11 +95,3 @@ def error_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     error = row.get("error")
     shown = ("type", "message", "traceback", "raw")
     return None if error is None else {name: error[name] for name in shown if error.get(name) is not None}
-
-
-def scorer_name(ref: str) -> str:
-    """The name in a ref."""
-    try:
-        return parse_ref(ref).name
-    except BadRef:
-        return ref

@@ -8,6 +8,7 @@ from aiohttp import web
 from anyio import to_process
 from pydantic import StringConstraints
 
+from app.scorers import scorer_name
 from app.slices import Turns
 from app.web.as_of import AsOf, settled
 from app.web.auth import check_read
@@ -16,7 +17,7 @@ from app.web.errors import problem
 from app.web.paging import sweep
 from app.web.queries import Id, Query, Ref, parse
 from app.web.responses import json_response
-from app.web.scores import latest, scorer_name
+from app.web.scores import latest
 from tables import scores
 from tables.scores import Filters
 

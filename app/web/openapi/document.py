@@ -7,6 +7,7 @@ from app.web import (
     breakers,
     calls,
     controls,
+    costs,
     dead_letters,
     gaps,
     history,
@@ -14,7 +15,6 @@ from app.web import (
     rules,
     scorers,
     scores,
-    spending,
     summary,
     trying,
 )
@@ -133,7 +133,7 @@ PATHS: dict[str, Any] = with_path_parameters(
                 "Scorers",
                 "What each scorer of a project cost per day, for the days that began in a time range",
                 "Costs",
-                query=spending.CostsQuery,
+                query=costs.CostsQuery,
             )
         },
         "/scorers/kinds": {"get": operation("Scorers", "Kinds of scorers that can be published", "ScorerKindPage")},

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from app import ids
+from app.scorers import scorer_name
 from app.web.responses import timestamp
-from app.web.scores import scorer_name
 from tables.scores import Shown
 
 RUNNABLE = "wandb.runnable."
