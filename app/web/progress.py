@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from app import cluster, topics
@@ -10,7 +11,7 @@ from app.usage import Usage, total_usage
 from app.web.costs import cost
 from app.web.responses import timestamp
 from tables import pauses, request_progress, rules
-from tables.request_progress import Cursor
+from tables.request_progress import Count, Cursor
 
 _END_OF_TIME = 253_402_300_000.0  # the last year that a timestamp can have is 9999
 TaskState = Literal["queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled"]
@@ -18,43 +19,49 @@ TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
 
 async def describe_all(headers: list[RequestAccepted], now: float) -> list[dict[str, Any]]:
-    """The requests with these headers, in the shape of `describe`."""
-    request_ids = [header.request_id for header in headers]
-    states: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
-    held: dict[str, dict[str, int]] = {request_id: {} for request_id in request_ids}
+    """The requests with these headers, in the shape of `describe`, and what each cost."""
     paused = _paused(headers)
-    finished_at = dict.fromkeys(request_ids, 0.0)
-    running = dict.fromkeys(request_ids, 0)
-    spent: dict[str, Usage | None] = dict.fromkeys(request_ids)
+    found = await _count([header.request_id for header in headers], paused)
+    headers = await _with_calls(headers)  # last, so that no more tasks have ended than there are
+    return [_described(header, found[header.request_id], paused.get(header.request_id, []), now) for header in headers]
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The tasks of a request, as `tables.request_progress` counts them, in all partitions together."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    finished_at: float = 0.0
+    running: int = 0
+    spent: Usage | None = None
+
+    def add(self, request_id: str, count: Count) -> None:
+        self.states.update(count["states"].get(request_id, {}))
+        self.held.update(count["held"].get(request_id, {}))
+        self.finished_at = max(self.finished_at, count["finished_at"].get(request_id, 0.0))
+        self.running += count["running"].get(request_id, 0)
+        if request_id in count["spent"]:
+            self.spent = total_usage(self.spent, Usage(**count["spent"][request_id]))
+
+
+async def _count(request_ids: list[str], paused: dict[str, list[int]]) -> dict[str, _Counted]:
+    found = {request_id: _Counted() for request_id in request_ids}
     cursors: list[Cursor | None] = [(0, None)] * topics.partitions() if request_ids else []
     while any(cursor is not None for cursor in cursors):
         counts = await cluster.everywhere(request_progress.count, request_ids, cursors, paused)
         for count in counts.values():
-            for total, part in ((states, count["states"]), (held, count["held"])):
-                for request_id, counted in part.items():
-                    for state, number in counted.items():
-                        total[request_id][state] = total[request_id].get(state, 0) + number
-            for request_id, at in count["finished_at"].items():
-                finished_at[request_id] = max(finished_at[request_id], at)
-            for request_id, more in count["spent"].items():
-                spent[request_id] = total_usage(spent[request_id], Usage(**more))
-            for request_id, number in count["running"].items():
-                running[request_id] += number
+            for request_id in count["states"].keys() | count["running"].keys():
+                found[request_id].add(request_id, count)
         cursors = [
             counts[partition]["next"] if partition in counts else None for partition in range(topics.partitions())
         ]
-    headers = await _with_calls(headers)  # last, so that no more tasks have ended than there are
-    return [
-        describe(
-            header,
-            hold_back(states[request_id], held[request_id], header.calls * len(paused.get(request_id, ()))),
-            finished_at[request_id],
-            running[request_id],
-            now,
-        )
-        | {"cost": cost(spent[request_id])}
-        for header, request_id in zip(headers, request_ids, strict=True)
-    ]
+    return found
+
+
+def _described(header: RequestAccepted, counted: _Counted, paused: list[int], now: float) -> dict[str, Any]:
+    states = hold_back(counted.states, counted.held, header.calls * len(paused))
+    return describe(header, states, counted.finished_at, counted.running, now) | {"cost": cost(counted.spent)}
 
 
 async def _with_calls(headers: list[RequestAccepted]) -> list[RequestAccepted]:
@@ -116,9 +123,9 @@ def describe(
 
     Returns:
         The shape of `GET /score-requests/{id}`. A rule's request runs until its hour is over, unless it is cancelled.
-        `rate` is how many tasks ran per second since the request, to three
-        digits; null if none did. `eta` is when it will be finished at that rate; null if it is finished, or if that is
-        unknown, as while tasks are paused or wait for their call.
+        `rate` is how many tasks ran per second since the request, to three digits; null if none did. `eta` is when it
+        will be finished at that rate; null if it is finished, or if that is unknown, as while tasks are paused or wait
+        for their call.
     """
     total = header.calls * len(header.scorer_refs)
     reused = states.get("REUSED", 0)
