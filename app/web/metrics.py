@@ -6,7 +6,6 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 from app import cluster
-from app.slices import hurry
 from app.web.errors import Handler
 from tables import in_flight
 
@@ -31,8 +30,7 @@ _ready.set_function(_is_ready)
 
 @web.middleware
 async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Count the request under its route's pattern, so that ids make no series of their own; it is waited for."""
-    hurry()
+    """Count the request under its route's pattern, so that ids make no series of their own."""
     began = perf_counter()
     status = _CANCELLED
     try:

@@ -11,11 +11,12 @@ from app import peers
 from app.keys import KeyFile
 from app.scorers import Registry, Runner
 from app.settings import Settings
+from app.slices import hurry
 from app.urls import url_of
 from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
-from app.web.errors import errors
+from app.web.errors import Handler, errors
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
 from app.web.origins import refuse_other_pages
@@ -40,10 +41,17 @@ def _is_of_service(record: logging.LogRecord) -> bool:
     return True
 
 
+@web.middleware
+async def hurry_on(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep turns of the event loop short for a while, since the request waits for them: see `app/slices.py`."""
+    hurry()
+    return await handler(request)
+
+
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
     """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
     server_logger.addFilter(_is_of_service)
-    middlewares = [measure, note_unanswered, errors, refuse_other_pages, authenticate]
+    middlewares = [hurry_on, measure, note_unanswered, errors, refuse_other_pages, authenticate]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry
     app[RESOLVER] = Resolver(registry)

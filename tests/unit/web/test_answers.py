@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from pydantic import ValidationError
 
+from app import slices
 from app.scorers import Registry
 from app.web import health, metrics, pages
 from app.web.dead_letters import LettersQuery
@@ -759,3 +760,13 @@ def test_a_redirect_is_counted_as_what_it_is(client: Client) -> None:
     assert client.get("/acme/flow/weave").status == 200  # of the page that it leads to
     total = r'requests_total\{method="GET",route="/\{entity\}/\{project\}/weave",status="(\d+)"'
     assert re.findall(total, client.get("/metrics").raw.decode()) == ["302"]
+
+
+def test_turns_of_the_event_loop_are_short_while_requests_come_in(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "_hurry_until", 0.0)
+    monkeypatch.setattr(slices, "HURRY_SECONDS", 60.0)
+    assert slices.pace() is slices.PATIENT
+    assert client.get("/nothing/here").status == 404
+    assert slices.pace() is slices.HURRIED
