@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 
-from tests.service import ROOT, Service, attempts
+from tests.service import ROOT, Service
 
 
 def callscore(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
@@ -55,11 +54,3 @@ def refused(ended: "subprocess.CompletedProcess[bytes]", code: int = 1) -> str:
     assert ended.returncode == code, (ended.returncode, ended.stderr)
     [sentence] = ended.stderr.decode().splitlines()
     return sentence
-
-
-def wait_for(reached: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until it is reached; for what can only be asked, not awaited."""
-    for _ in attempts(seconds):
-        if reached():
-            return
-    raise AssertionError("it did not come")

@@ -8,9 +8,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import ports
 
@@ -19,14 +20,16 @@ PARTITIONS = 4  # half of the default: each has a file for each table, and is as
 ROOT = Path(__file__).parent.parent
 STATES = ("queued", "waiting_for_call", "running", "retrying", "paused", "succeeded", "failed", "cancelled")  # of tasks
 
+T = TypeVar("T")
 
+
+@dataclass(frozen=True)
 class Answer:
     """An HTTP answer: status, headers, and the body decoded from JSON where it is JSON."""
 
-    def __init__(self, status: int, headers: Any, raw: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.raw = raw
+    status: int
+    headers: Any = field(repr=False)
+    raw: bytes
 
     @property
     def json(self) -> Any:
@@ -204,6 +207,14 @@ class Service:
                 return request
         raise AssertionError(f"not finished: {request}\n{self.log()}")
 
+    def wait_for_tasks(self, request_id: str, state: str, number: int = 1, seconds: float = 30) -> Any:
+        """Wait until at least so many tasks of the request are in a state; returns how many are in each."""
+        for _ in attempts(seconds):
+            counts = self.status(request_id)["tasks"]
+            if counts[state] >= number:
+                return counts
+        raise AssertionError(f"not {number} are {state}: {counts}\n{self.log()}")
+
     def refs(self, *names: str) -> list[str]:
         """The refs of scorers that need no parameters."""
         known = {scorer["name"]: scorer["ref"] for scorer in self.items("/scorers")}
@@ -224,6 +235,14 @@ def attempts(seconds: float, longest: float = 0.25) -> Iterator[int]:
         number += 1
         time.sleep(pause)
         pause = min(pause * 1.5, longest)
+
+
+def until(ask: Callable[[], T], holds: Callable[[T], object] = bool, seconds: float = 30) -> T:
+    """Ask again and again; returns the first answer that holds."""
+    for _ in attempts(seconds):
+        if holds(answer := ask()):
+            return answer
+    raise AssertionError(f"after {seconds:g} s still {answer!r}")
 
 
 def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:

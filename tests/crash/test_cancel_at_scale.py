@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.brokers import embedded_only
-from tests.service import STATES, Service, attempts
+from tests.service import STATES, Service, until
 
 PROJECT = "acme/scale"
 REFS = 10
@@ -26,9 +26,7 @@ def test_a_second_after_a_cancel_nothing_starts_and_the_sums_add_up(
         published = {"name": f"counted-{number}", "kind": "Counted", "params": {"number": number, "takes": 1}}
         refs.append(service.post("/scorers", published).json["ref"])
     request = service.submit(PROJECT, ids, refs)
-    for _ in attempts(60):
-        if started.exists() and started.stat().st_size > 500:
-            break
+    until(lambda: started.exists() and started.stat().st_size, lambda size: size > 500, 60)
     began = time.monotonic()
     answer = service.post(f"/score-requests/{request}/cancel", {})
     answered = time.monotonic() - began

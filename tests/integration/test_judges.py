@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.asking import wait_for
 from tests.judge import KEY
 from tests.judging import BOOLEAN, LABEL, NUMBER, PROJECT, Judging, bill, judged, log_outputs, publish, scores
-from tests.service import attempts
+from tests.service import until
 
 # trick: (status, type of the error, requests that the judge answers with a completion, what of its answer is kept)
 ENDS = {
@@ -103,10 +103,7 @@ def test_a_judge_that_hangs_is_stopped_in_time(judging: Judging) -> None:
     [score] = scores(service)
     assert (score["status"], score["error"]["type"]) == ("failed", "scorer_timeout")
     assert len(judging.judge.bodies) == request["cost"]["unanswered_requests"] == 1
-    for _ in attempts(10):  # its connection is closed, too
-        if judging.judge.at_once == 0:
-            return
-    raise AssertionError("still asking")
+    until(lambda: judging.judge.at_once == 0, seconds=10)  # its connection is closed, too
 
 
 def test_a_key_is_sent_to_the_provider_and_found_nowhere_else(judging: Judging) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from app.kafka.logs import EVERY
 from tests.kafka import KafkaCluster
-from tests.service import PARTITIONS, Service, attempts, complete_call
+from tests.service import PARTITIONS, Service, complete_call, until
 
 PROJECT = "acme/moods"
 IDS = [f"call-{n}" for n in range(50)]
@@ -86,11 +86,7 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     assert service.get("/healthz").status == 200
     moody.restart()
     assert service.wait_finished(accepted)["tasks"]["succeeded"] == len(IDS) * len(refs)
-    for _ in attempts(TAKEN_AGAIN_SECONDS):
-        if not refused(service):
-            break
-    else:
-        raise AssertionError(service.log())
+    until(lambda: not refused(service), seconds=TAKEN_AGAIN_SECONDS)
     again = service.wait_finished(service.submit(PROJECT, IDS, refs))
     assert again["tasks"]["succeeded"] == again["tasks"]["reused"] == len(IDS) * len(refs)
     assert len(service.items(f"/scores?project_id={PROJECT}&limit=1000")) == len(IDS) * len(refs)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 PROJECT = "acme/misbehaving"
 SETTINGS = {"scorer_timeout": 5}
@@ -96,9 +96,7 @@ def test_other_scorers_finish_while_hung_ones_hold_large_calls(make_service: Cal
         service.log_calls(PROJECT, large[start : start + 10])
     ids = [str(call["id"]) for call in large]
     hung = service.submit(PROJECT, ids, service.refs("hangs_softly"))
-    for _ in attempts(30):
-        if service.status(hung)["tasks"]["running"] > 20:
-            break
+    service.wait_for_tasks(hung, "running", 21)
     assert (
         service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty")), 60)["tasks"]["succeeded"] == 90
     )
@@ -122,15 +120,10 @@ def test_a_hung_scorer_does_not_outlive_a_service_that_is_killed(make_service: C
     service = make_service(scorers="tests.plugin_scorers").start()
     service.log_calls(PROJECT, [{"id": "one", "output": "an output"}])
     request = service.submit(PROJECT, ["one"], service.refs("hangs"))
-    for _ in attempts(30):
-        if children := workers_of(service.pid):
-            break
+    children = until(lambda: workers_of(service.pid))
     assert service.status(request)["status"] == "running"
     service.kill()
-    for _ in attempts(10):
-        if not any(Path(f"/proc/{child}").exists() for child in children):
-            return
-    raise AssertionError(f"still there: {children}")
+    until(lambda: [child for child in children if Path(f"/proc/{child}").exists()], lambda left: not left, 10)
 
 
 def workers_of(pid: int) -> list[str]:
@@ -161,9 +154,7 @@ def test_what_runs_beside_an_async_scorer_that_blocks_does_not_lose_an_attempt(
     file = tmp_path / "pid"
     service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
     beside = service.submit(PROJECT, ["one"], service.refs("answers_the_second_time"))
-    for _ in attempts(30):
-        if file.with_suffix(".begun").exists():
-            break
+    until(file.with_suffix(".begun").exists)
     [ref] = service.refs("blocks")
     assert service.wait_finished(service.submit(PROJECT, ["one"], [ref]))["tasks"]["failed"] == 1
     assert service.wait_finished(beside)["tasks"]["succeeded"] == 1
@@ -180,17 +171,11 @@ def test_what_blocks_does_not_outlive_a_service_that_is_killed(
     service.submit(PROJECT, ["one"], service.refs("blocks"))
     pid = _read(file)
     service.kill()
-    for _ in attempts(5):
-        if not Path(f"/proc/{pid}").exists():
-            return
-    raise AssertionError(f"{pid} runs on")
+    until(lambda: not Path(f"/proc/{pid}").exists(), seconds=5)
 
 
 def _read(file: Path) -> int:
-    for _ in attempts(30):
-        if file.exists() and (text := file.read_text()):
-            return int(text)
-    raise AssertionError(f"nobody wrote {file}")
+    return int(until(lambda: file.exists() and file.read_text()))
 
 
 def test_kills_leave_nothing_in_the_systems_temporary_folder(

@@ -12,8 +12,8 @@ import pytest
 from app.embedded.store import is_log
 from tests import stored
 from tests.brokers import Broker, embedded_only
-from tests.log_command import begin_import, callscore, done, refused, wait_for
-from tests.service import Service
+from tests.log_command import begin_import, callscore, done, refused
+from tests.service import Service, until
 
 PROJECT = "acme/moving"
 PARTITIONS = 8
@@ -55,7 +55,7 @@ def fill(service: Service) -> tuple[list[str], str]:
     rule = {"name": "half", "project_id": PROJECT, "scorer_refs": service.refs("not_empty"), "sample_rate": 0.5}
     assert service.post("/rules", rule).status == 201
     service.log_calls(PROJECT, [{"id": f"ruled-{n}", "output": "x"} for n in range(RULED)])
-    wait_for(lambda: settled(service))
+    until(lambda: settled(service))
     return requests, then
 
 
@@ -72,7 +72,7 @@ def wait_until_parked(service: Service, request_id: str) -> None:
         tasks = service.status(request_id)["tasks"]
         return bool(tasks["waiting_for_call"] == 2 and tasks["queued"] == tasks["running"] == 0)
 
-    wait_for(parked)
+    until(parked)
 
 
 def answers(service: Service, requests: list[str], then: str) -> Any:
@@ -234,7 +234,7 @@ def test_an_import_shuts_out_services_and_when_killed_leaves_no_log_and_can_be_d
     whole = gzip.decompress(moved.file.read_bytes())
     process = begin_import(service, whole[: len(whole) // 2])
     making = service.data_dir / "log.importing"
-    wait_for(lambda: (making / "CURRENT").exists())
+    until(lambda: (making / "CURRENT").exists())
     assert "open in another process" in refused(callscore(service, "import", str(moved.file)))
     service.spawn()
     assert service.wait_ended() == 1

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.brokers import OnKafka, kafka_only
 from tests.integration.test_moving import PARTITIONS, Moved, moved, target
-from tests.log_command import begin_import, callscore, done, refused, wait_for
+from tests.log_command import begin_import, callscore, done, refused
+from tests.service import until
 
 __all__ = ["moved"]
 
@@ -52,7 +53,7 @@ def test_topics_of_an_import_that_was_killed_are_taken_by_nobody(moved: Moved, b
     whole = gzip.decompress(moved.file.read_bytes())
     process = begin_import(service, whole[: len(whole) // 2])
     prefix = service.environment["CALLSCORE_KAFKA_PREFIX"]
-    wait_for(lambda: f"{prefix}calls" in broker.kafka.topics())
+    until(lambda: f"{prefix}calls" in broker.kafka.topics())
     process.kill()
     process.wait()
     for command in (("import", str(moved.file)), ("export", str(tmp_path / "half.jsonl"))):

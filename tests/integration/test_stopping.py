@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 
 from tests.brokers import embedded_only, on_both_logs
-from tests.service import Answer, Service, attempts
+from tests.service import Answer, Service, until
 
 pytestmark = on_both_logs
 
@@ -48,9 +48,7 @@ def test_while_a_worker_stops_it_says_so_with_503_and_nobody_who_waits_holds_it_
         "letters": Asking(lambda _: service.get("/dead-letters?project_id=acme/stopping")),
         "ready": Asking(lambda _: service.get("/readyz")),
     }
-    for _ in attempts(60):
-        if all(len(one.answers) > AT_ONCE for one in asking.values()):
-            break
+    until(lambda: min(len(one.answers) for one in asking.values()), lambda fewest: fewest > AT_ONCE, 60)
     since = time.monotonic()
     assert service.stop() == 0
     took = time.monotonic() - since

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.judging import LABEL, NUMBER, PROJECT, Judging, judged, log_outputs, publish, scores
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 
 def command(service: Service, *args: str) -> subprocess.CompletedProcess[str]:
@@ -182,10 +182,7 @@ def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_serv
         assert command(without, "submit", "--scorer", "in_process").returncode == 2
         without.log_calls(PROJECT, [{"id": "late", "output": "text"}])
         asked = f"project_id={PROJECT}&scorer_ref={refs[0]}"
-        for _ in attempts(30):
-            gaps = without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable")
-            if gaps:
-                break
+        gaps = until(lambda: without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable"))
         assert [gap["call_id"] for gap in gaps] == ["late"]
         assert without.get(f"/scores/gaps/summary?{asked}").json["scored"] == 1
         never = f"project_id={PROJECT}&scorer_ref={refs[0][:-1]}"

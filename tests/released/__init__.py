@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from app.upkeep import export_file
 from tests.judge import KEY, Judge
 from tests.log_command import callscore, done
-from tests.service import ROOT, Service, attempts, complete_call
+from tests.service import ROOT, Service, complete_call, until
 
 PROJECT = "acme/released"
 FOLDER = Path(__file__).parent
@@ -80,13 +80,13 @@ def fill(service: Service) -> None:
     service.wait_finished(failed)
     service.wait_finished(service.submit(PROJECT, ["one"], [fine, raises], **{"Callscore-Rescore": "again"}))
     stopped = service.submit(PROJECT, [*CALLS], [hangs])
-    _wait(service, stopped, "running", len(CALLS))
+    service.wait_for_tasks(stopped, "running", len(CALLS))
     service.post(f"/score-requests/{stopped}/cancel", {})
     service.wait_finished(stopped)
 
     late = [service.submit(PROJECT, ["late"], [fine]) for _ in range(2)]
     for request in late:
-        _wait(service, request, "waiting_for_call", 1)
+        service.wait_for_tasks(request, "waiting_for_call")
     service.post(f"/score-requests/{late[0]}/cancel", {})
     service.wait_finished(late[0])
     service.log_calls(PROJECT, [{"id": "late", "output": "late"}])
@@ -94,13 +94,8 @@ def fill(service: Service) -> None:
     _say_as_weave_does(service)
     _have_a_rule_score(service, fine)
 
-    for _ in attempts(30):
-        answer = service.post("/dead-letters/redrive", {"reason": "call_rewritten"})
-        if answer.status == 200 and answer.json["redriven"]:
-            break
-    for _ in attempts(30):
-        if len(service.items("/dead-letters")) == 2:
-            break
+    until(lambda: service.post("/dead-letters/redrive", {"reason": "call_rewritten"}).json.get("redriven"))
+    until(lambda: len(service.items("/dead-letters")), lambda number: number == 2)
     assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
 
 
@@ -122,11 +117,12 @@ def _have_a_rule_score(service: Service, ref: str) -> None:
     }
     rule_id = service.post("/rules", rule).json["rule_id"]
     service.log_calls(PROJECT, [{"id": f"ruled-{n}", "output": "x", "op_name": "ask"} for n in range(8)])
-    for _ in attempts(30):
-        counts = service.get(f"/rules/{rule_id}").json["calls"]
+
+    def decided() -> tuple[Any, int]:
         scores = service.items(f"/scores?project_id={PROJECT}&op_name=ask&status=succeeded")
-        if counts["matched"] == 8 and len(scores) == counts["sampled"]:
-            break
+        return service.get(f"/rules/{rule_id}").json["calls"], len(scores)
+
+    until(decided, lambda found: found[0]["matched"] == 8 and found[0]["sampled"] == found[1])
     assert service.post(f"/rules/{rule_id}/pause", {}).status == 200
 
 
@@ -139,13 +135,6 @@ def _say_as_weave_does(service: Service) -> None:
         assert service.post("/feedback/create", {**said, "id": name, "payload": {"note": note}}).status == 200
     purged = {"$expr": {"$eq": [{"$getField": "id"}, {"$literal": "purged"}]}}
     assert service.post("/feedback/purge", {"project_id": PROJECT, "query": purged}).status == 200
-
-
-def _wait(service: Service, request: str, state: str, number: int) -> None:
-    for _ in attempts(30):
-        if service.status(request)["tasks"][state] == number:
-            return
-    raise AssertionError(service.status(request))
 
 
 def answers(service: Service) -> dict[str, Any]:

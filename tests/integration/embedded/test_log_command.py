@@ -16,8 +16,8 @@ from app.embedded.store import open_database
 from app.embedded.topic import load_topics
 from app.keys import add_key
 from tests import stored
-from tests.log_command import callscore, done, refused, wait_for
-from tests.service import Service, complete_call
+from tests.log_command import callscore, done, refused
+from tests.service import Service, complete_call, until
 
 PROJECT = "acme/log"
 
@@ -55,7 +55,7 @@ def totals(stats: list[Any]) -> dict[str, tuple[int, int]]:
 
 
 def test_stats_and_records_are_shown_beside_a_running_service_and_without_it(service: Service) -> None:
-    wait_for(lambda: {lag for _, lag in totals(lines(service, "stats", "--json")).values()} == {0})
+    until(lambda: {lag for _, lag in totals(lines(service, "stats", "--json")).values()}, lambda lags: lags == {0})
     stats = lines(service, "stats", "--json")
     assert {one["partition"] for one in stats} == {0, 1, 2, 3}
     assert all(one["end"] - one["start"] == one["records"] for one in stats if "changelog" not in one["topic"])
@@ -174,7 +174,7 @@ def test_a_backup_made_under_load_is_whole_and_has_all_that_was_acknowledged_bef
     before: list[list[str]] = []
     with load(service) as acknowledged:
         for number, backup in enumerate(backups):
-            wait_for(partial(enough, acknowledged, 100 * (number + 1)))
+            until(partial(enough, acknowledged, 100 * (number + 1)))
             before.append(list(acknowledged))
             done(callscore(service, "backup", str(backup), "--url", service.url))
     assert not list(service.data_dir.glob("*checkpoint*"))

@@ -11,7 +11,7 @@ from typing import Any
 from app.client.weave import pull, push
 from tests.brokers import embedded_only
 from tests.integration.features.test_weave_sdk import PYTHON, sdk, with_sdk
-from tests.service import ROOT, Service, attempts, complete_call
+from tests.service import ROOT, Service, complete_call, until
 
 PROJECT = "me/beside"
 
@@ -81,9 +81,7 @@ def test_a_pull_and_a_push_that_are_killed_lose_nothing_and_write_nothing_twice(
     batch = [complete_call(PROJECT, {"id": call_id, "output": "yes"}) for call_id in calls]
     assert theirs.post(f"/v2/{PROJECT}/calls/complete", {"batch": batch}).status == 200
     process = weave(ours, "pull", "--from", theirs.url, "--follow")
-    for _ in attempts(60):
-        if ours.get(f"/calls?project_id={PROJECT}&limit=1").json["items"]:
-            break
+    until(lambda: ours.get(f"/calls?project_id={PROJECT}&limit=1").json["items"], seconds=60)
     process.kill()
     process.communicate()
     run(ours, "pull", "--from", theirs.url)
@@ -92,9 +90,7 @@ def test_a_pull_and_a_push_that_are_killed_lose_nothing_and_write_nothing_twice(
 
     assert ours.wait_finished(ours.submit(PROJECT, calls, ours.refs("refusal")))["status"] == "completed"
     process = weave(ours, "push", "--to", theirs.url, "--follow")
-    for _ in attempts(60):
-        if feedback_in(theirs):
-            break
+    until(lambda: feedback_in(theirs), seconds=60)
     process.kill()
     process.communicate()
     run(ours, "push", "--to", theirs.url)

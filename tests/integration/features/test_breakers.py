@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tests.asking import Asking, ask, tasks, wait_for
 from tests.log_command import run, said
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 
 def breaker(service: Service, name: str = "asks") -> Any:
@@ -16,11 +16,7 @@ def breaker(service: Service, name: str = "asks") -> Any:
 
 
 def wait_open(service: Service, name: str = "asks") -> Any:
-    for _ in attempts(30):
-        found = breaker(service, name)
-        if found is not None and found["state"] != "closed":
-            return found
-    raise AssertionError(f"not open: {found}")
+    return until(lambda: breaker(service, name), lambda found: found is not None and found["state"] != "closed")
 
 
 def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_it_is_mended(asking: Asking) -> None:
@@ -31,11 +27,8 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     assert opened["reason"].startswith("ClientResponseError: 401")
     assert opened["state"] in ("open", "half_open")
     # The other scorer goes on, what is paused says so, and nothing has failed.
-    for _ in attempts(30):
-        counts = service.status(request)["tasks"]
-        if counts["succeeded"] == 300 and counts["paused"] >= 299:
-            break
-    assert counts["succeeded"] == 300
+    service.wait_for_tasks(request, "succeeded", 300)
+    counts = service.wait_for_tasks(request, "paused", 299)
     assert counts["paused"] + counts["running"] == 300
     assert counts["failed"] == counts["queued"] == counts["retrying"] == 0
     shown = tasks(service, request, "paused")
@@ -61,9 +54,7 @@ def test_row_9_a_provider_that_fails_is_left_in_peace_and_asked_by_one_task_now_
     request = ask(service, 200)
     wait_open(service)
     opened = time.monotonic()
-    for _ in attempts(30):
-        if time.monotonic() > opened + 5:
-            break
+    until(lambda: time.monotonic() > opened + 5)
     # Ten to open it, those that were under way, and one after 1, 2 and 4 seconds.
     assert 10 <= len(provider.times()) <= 25
     provider.mood = "well"
@@ -83,10 +74,8 @@ def test_row_9_a_breaker_is_closed_by_hand_by_name_or_ref(asking: Asking) -> Non
     service, provider = asking.start(), asking.provider
     provider.mood = "locked"
     request = ask(service, 20)
-    for _ in attempts(30):  # until the next look at the provider is seconds away
-        found = wait_open(service)
-        if found["state"] == "open" and len(provider.times()) > 3:
-            break
+    # Until the next look at the provider is seconds away.
+    found = until(lambda: wait_open(service), lambda found: found["state"] == "open" and len(provider.times()) > 3)
     provider.mood = "well"
     for wanted in ("asks", quote(found["scorer_ref"], safe="")):
         answer = service.post(f"/breakers/{wanted}/close", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import STATES, Service, attempts
+from tests.service import STATES, Service, until
 
 
 def log_calls(service: Service, project: str, call_ids: list[str], output: str = "an output") -> None:
@@ -43,18 +43,11 @@ def gated(make_service: Callable[..., Service]) -> Service:
     return make_service(scorers="tests.gated_scorers,tests.plugin_scorers", scorer_concurrency=20).start()
 
 
-def until_running(service: Service, request_id: str, number: int) -> None:
-    for _ in attempts(30):
-        if service.status(request_id)["tasks"]["running"] >= number:
-            return
-    raise AssertionError(service.status(request_id))
-
-
 def test_nothing_of_a_cancelled_request_starts_any_more_and_its_sums_add_up(gated: Service, gate: Path) -> None:
     ids = [f"call-{n}" for n in range(2_000)]
     log_calls(gated, "acme/stop", ids, str(gate))
     request = gated.submit("acme/stop", ids, gated.refs("gated"))
-    until_running(gated, request, 20)
+    gated.wait_for_tasks(request, "running", 20)
     assert cancel(gated, request)["request_id"] == request
     finished = gated.wait_finished(request, 30)
     assert (finished["status"], finished["tasks"]["cancelled"]) == ("cancelled", 2_000)
@@ -73,9 +66,7 @@ def test_what_had_ended_stays_as_it_ended(gated: Service, gate: Path) -> None:
     done.write_text("good")
     log_calls(gated, "acme/partly", ["good"], str(done))
     request = gated.submit("acme/partly", ["good", "stuck"], gated.refs("gated"))
-    for _ in attempts(30):
-        if gated.status(request)["tasks"]["succeeded"] == 1:
-            break
+    gated.wait_for_tasks(request, "succeeded")
     cancel(gated, request)
     finished = gated.wait_finished(request, 30)
     assert (finished["status"], finished["tasks"]["succeeded"], finished["tasks"]["cancelled"]) == ("cancelled", 1, 1)
@@ -88,7 +79,7 @@ def test_a_task_that_another_request_still_wants_goes_on(gated: Service, gate: P
     log_calls(gated, "acme/both", ids, str(gate))
     refs = gated.refs("gated")
     mine, theirs = (gated.submit("acme/both", ids, refs) for _ in range(2))
-    until_running(gated, mine, 20)
+    gated.wait_for_tasks(mine, "running", 20)
     cancel(gated, mine)
     assert gated.wait_finished(mine, 30)["tasks"]["cancelled"] == 30
     assert gated.status(theirs)["status"] == "running"
@@ -103,15 +94,12 @@ def test_a_parked_task_is_cancelled_unless_another_request_wants_it(shared: Serv
     refs = shared.refs("not_empty")
     mine = shared.submit("acme/parked", ["a", "b"], refs)
     theirs = shared.submit("acme/parked", ["b"], refs)
-    for _ in attempts(30):
-        if [shared.status(request)["tasks"]["waiting_for_call"] for request in (mine, theirs)] == [2, 1]:
-            break
+    shared.wait_for_tasks(mine, "waiting_for_call", 2)
+    shared.wait_for_tasks(theirs, "waiting_for_call")
     cancel(shared, mine)
     assert shared.wait_finished(mine, 30)["tasks"]["cancelled"] == 2
-    for _ in attempts(10):  # the parked task itself ends at the speed of the log
-        scores = shared.items("/scores?project_id=acme/parked")
-        if scores:
-            break
+    # The parked task itself ends at the speed of the log.
+    scores = until(lambda: shared.items("/scores?project_id=acme/parked"), seconds=10)
     assert [(score["call_id"], score["status"], score["attempts"]) for score in scores] == [("a", "cancelled", 0)]
     log_calls(shared, "acme/parked", ["a", "b"])
     assert shared.wait_finished(theirs)["tasks"]["succeeded"] == 1
@@ -127,15 +115,12 @@ def test_a_request_whose_tasks_wait_for_another_attempt_is_cancelled(make_servic
     ids = [f"call-{n}" for n in range(20)]
     log_calls(service, "acme/retrying", ids)
     request = service.submit("acme/retrying", ids, service.refs("raises"))
-    for _ in attempts(30):
-        if service.status(request)["tasks"]["retrying"] > 10:
-            break
+    service.wait_for_tasks(request, "retrying", 11)
     cancel(service, request)
     assert service.wait_finished(request, 30)["tasks"]["cancelled"] == 20
-    for _ in attempts(10):
-        scores = service.items("/scores?project_id=acme/retrying&limit=1000")
-        if len(scores) == 20:
-            break
+    scores = until(
+        lambda: service.items("/scores?project_id=acme/retrying&limit=1000"), lambda found: len(found) == 20, 10
+    )
     assert {score["status"] for score in scores} == {"cancelled"}
     tried = [score["attempts"] for score in scores]
     time.sleep(1.2)  # longer than the pause before their next attempt
@@ -164,7 +149,7 @@ def test_a_cancelled_request_stays_so_after_a_kill(gated: Service, gate: Path) -
     log_calls(gated, "acme/killed", ids, str(gate))
     request = gated.submit("acme/killed", [*ids, "never"], gated.refs("gated"))
     other = gated.submit("acme/killed", ids[:5], gated.refs("gated"))
-    until_running(gated, request, 10)
+    gated.wait_for_tasks(request, "running", 10)
     cancel(gated, request)
     gated.kill()
     gate.write_text("go")

@@ -15,7 +15,7 @@ from tests.brokers import kafka_only, on_both_logs
 from tests.judge import Judge
 from tests.judging import PROJECT, Judging, bill, judged, log_outputs, publish, scores
 from tests.length import at_length
-from tests.service import Service, attempts
+from tests.service import Service, attempts, until
 
 COUNTED = ("requests", "input_tokens", "output_tokens", "usd", "unpriced_requests", "unanswered_requests")
 
@@ -57,9 +57,7 @@ def test_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> 
     refs = [publish(service, "polite"), publish(service, "kind", prompt="Is it kind? {output}")]
     before = judged(service, ["one", "two"], *refs, *service.refs("not_empty"))["cost"]
     assert datetime.now(UTC) < begins, "this machine is too slow for this test"
-    for _ in attempts(30):
-        if datetime.now(UTC) > begins:
-            break
+    until(lambda: datetime.now(UTC) > begins)
     after = judged(service, ["one"], refs[0], prefix="later")["cost"]
     costs = service.get(f"/scorers/costs?project_id={PROJECT}").json
     days = [datetime.fromisoformat(item["day"]) for item in costs["items"]]
@@ -75,13 +73,13 @@ def test_what_scorers_cost_is_told_by_day_for_each_of_them(judging: Judging) -> 
     assert service.get("/scorers/costs?project_id=acme/none").json == {"items": [], "total": None}
 
 
+def wait_asked(judge: Judge, number: int) -> None:
+    until(lambda: len(judge.bodies), lambda asked: asked >= number, 60)
+
+
 def cut_off(judge: Judge, service: Service) -> int:
     """Kill the service when all that it asks has come to the judge; returns how many requests that cut off."""
-    for _ in attempts(30):
-        if judge.hanging == 20:
-            break
-    else:
-        raise AssertionError(f"{judge.hanging} wait for an answer")
+    until(lambda: judge.hanging, lambda hanging: hanging == 20)
     service.kill()
     return 20
 
@@ -94,10 +92,7 @@ def test_what_a_kill_cut_off_is_run_again_counted_and_shown(judging: Judging) ->
     request = service.submit(PROJECT, log_outputs(service, [f"text {n}" for n in range(100)]), [ref])
     lost = 0
     for _ in range(at_length(1, 5)):
-        asked = len(judge.bodies)
-        for _ in attempts(30):
-            if len(judge.bodies) >= asked + 20:
-                break
+        wait_asked(judge, len(judge.bodies) + 20)
         judge.hangs = True
         lost += cut_off(judge, service)
         judge.hangs = False
@@ -119,10 +114,7 @@ def test_the_bill_is_right_whenever_the_service_is_killed(judging: Judging) -> N
     print("seed", seed)
     chance = random.Random(seed)
     for _ in range(at_length(2, 20)):
-        asked = len(judge.bodies)
-        for _ in attempts(60):
-            if len(judge.bodies) > asked + 10:
-                break
+        wait_asked(judge, len(judge.bodies) + 11)
         time.sleep(chance.uniform(0, 0.1))
         service.kill()
         service.start()
@@ -146,11 +138,7 @@ def test_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day_begins
     request = service.submit(PROJECT, log_outputs(service, [output] * 40), [ref, *service.refs("not_empty")])
 
     def deferred() -> list[Any]:
-        for _ in attempts(20):
-            found = tasks(service, request, "paused")
-            if len(found) == 29:
-                return found
-        raise AssertionError(service.status(request))
+        return until(lambda: tasks(service, request, "paused"), lambda found: len(found) == 29, 20)
 
     for task in deferred():
         assert task["reason"].startswith("spend_cap_reached: ")
@@ -164,9 +152,7 @@ def test_at_its_cap_a_scorer_is_deferred_says_so_and_goes_on_when_the_day_begins
     deferred()
     assert judge.answered["requests"] == 1 + 11
     # The next day, as much again; then the cap is raised, which whoever publishes may do at any time.
-    for _ in attempts(90):
-        if judge.answered["requests"] == 1 + 22:
-            break
+    until(lambda: judge.answered["requests"], lambda answered: answered == 1 + 22, 90)
     assert datetime.now(UTC) >= begins
     publish(service, policy={"usd_per_day": 100 * each})
     done = service.wait_finished(request, 60)

@@ -14,7 +14,7 @@ from tests.brokers import on_both_logs
 from tests.length import at_length
 from tests.log_command import verified
 from tests.provider import Provider
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 pytestmark = on_both_logs
 
@@ -61,9 +61,7 @@ def test_a_stop_amid_scoring_loses_nothing_and_fails_nothing(make_service: Calla
     request = service.submit(PROJECT, ids, service.refs("in_process", "patient", "not_empty"))
     for _ in range(3):
         done = service.status(request)["tasks"]["succeeded"]
-        for _ in attempts(60):
-            if service.status(request)["tasks"]["succeeded"] > done + 50:
-                break
+        service.wait_for_tasks(request, "succeeded", done + 51, 60)
         assert service.stop() == 0
         service.start()
     counts = service.wait_finished(request)["tasks"]
@@ -72,10 +70,7 @@ def test_a_stop_amid_scoring_loses_nothing_and_fails_nothing(make_service: Calla
 
 
 def wait_asked(provider: Provider, number: int) -> None:
-    for _ in attempts(60):
-        if len(provider.arrivals) >= number:
-            return
-    raise AssertionError(f"asked only {len(provider.arrivals)} times")
+    until(lambda: len(provider.arrivals), lambda asked: asked >= number, 60)
 
 
 def unanswered(provider: Provider, service: Service, since: int) -> set[str]:

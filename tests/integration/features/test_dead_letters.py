@@ -17,7 +17,7 @@ from app.keys import add_key
 from tests import stored
 from tests.brokers import on_both_logs
 from tests.log_command import run, said, verified
-from tests.service import PARTITIONS, Service, attempts, complete_call
+from tests.service import PARTITIONS, Service, complete_call, until
 
 PROJECT = "acme/letters"
 TOPICS = stored.PRIMARY
@@ -98,11 +98,7 @@ def letters(service: Service, **filters: str) -> list[dict[str, Any]]:
 
 def wait_for_letters(service: Service, number: int) -> list[dict[str, Any]]:
     """Wait until there are so many letters; returns them."""
-    found: list[dict[str, Any]] = []
-    for _ in attempts(30):
-        found = letters(service)
-        if len(found) >= number:
-            break
+    found = until(lambda: letters(service), lambda found: len(found) >= number)
     assert len(found) == number, service.log()
     return found
 
@@ -121,11 +117,7 @@ def counted(service: Service) -> Counter[tuple[str, str]]:
 def wait_for_open(service: Service, number: int) -> None:
     """Wait until the metric says that so many letters are open."""
     line = re.compile(r"^callscore_dead_letters_open (\S+)", re.MULTILINE)
-    for _ in attempts(30):
-        [shown] = line.findall(service.get("/metrics").raw.decode())
-        if float(shown) == number:
-            return
-    raise AssertionError(f"{shown} letters are open")
+    until(lambda: line.findall(service.get("/metrics").raw.decode()), lambda shown: float(shown[0]) == number)
 
 
 def callscore(service: Service, *args: str) -> list[str]:
@@ -344,11 +336,7 @@ def test_a_key_sees_and_closes_the_letters_of_its_projects_only(
     for output in ("first", "second"):
         batch = [complete_call(PROJECT, {"id": "one", "output": output})]
         assert service.post(f"/v2/{PROJECT}/calls/complete", {"batch": batch}, **ask("ann")).status == 200
-    for _ in attempts(30):
-        found = service.get(f"/dead-letters?project_id={PROJECT}", **ask("ann")).json["items"]
-        if found:
-            break
-    [letter] = found
+    [letter] = until(lambda: service.get(f"/dead-letters?project_id={PROJECT}", **ask("ann")).json["items"])
     assert service.get("/dead-letters", **ask("op")).json["items"] == [letter]
     assert service.get("/dead-letters", **ask("ann")).status == 403
     assert service.get(f"/dead-letters?project_id={PROJECT}", **ask("bob")).status == 404
@@ -361,13 +349,10 @@ def test_a_key_sees_and_closes_the_letters_of_its_projects_only(
         elsewhere = {"ids": [letter["id"]], "project_id": "other/letters"}
         assert service.post(f"/dead-letters/{order}", elsewhere, **ask("bob")).json[done] == 0
     assert service.post("/dead-letters/redrive", {"ids": [letter["id"]]}, **ask("ann")).json["redriven"] == 1
-    for _ in attempts(30):
-        first = service.get(f"/dead-letters/{letter['id']}", **ask("ann")).json
-        if first["redriven_at"]:
-            break
+    first = until(
+        lambda: service.get(f"/dead-letters/{letter['id']}", **ask("ann")).json, lambda found: found["redriven_at"]
+    )
     assert first["redriven_by"] == "ann"
-    for _ in attempts(30):
-        if service.post("/dead-letters/dismiss", {"project_id": PROJECT}, **ask("ann")).json["dismissed"]:
-            break
+    until(lambda: service.post("/dead-letters/dismiss", {"project_id": PROJECT}, **ask("ann")).json["dismissed"])
     again, _ = service.get("/dead-letters", **ask("op")).json["items"]
     assert (again["redrive_of"], again["dismissed_by"]) == (first["id"], "ann")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.asking import PROJECT, log_calls
 from tests.length import at_length
-from tests.service import Service, attempts
+from tests.service import Service
 
 MakeService = Callable[..., Service]
 
@@ -43,9 +43,7 @@ def test_a_second_attempt_is_made_while_the_tasks_of_a_huge_request_whose_calls_
     there = tmp_path / "there"
     there.touch()
     huge = service.submit(PROJECT, ids, refs)
-    for _ in attempts(30):
-        if service.status(huge)["tasks"]["waiting_for_call"] == len(ids):
-            break
+    service.wait_for_tasks(huge, "waiting_for_call", len(ids))
     service.log_calls(PROJECT, [{"id": call_id, "output": str(there)} for call_id in ids])
     service.log_calls(PROJECT, [{"id": "small", "output": str(tmp_path / "new")}])
     small = service.wait_finished(service.submit(PROJECT, ["small"], refs), 15)

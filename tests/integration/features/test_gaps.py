@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from tests.asking import Asking, wait_for
 from tests.log_command import run, said
-from tests.service import PARTITIONS, Service, attempts
+from tests.service import PARTITIONS, Service, until
 
 PROJECT = "acme/gaps"
 
@@ -35,11 +35,11 @@ def test_every_call_without_a_score_says_why(asking: Asking) -> None:
     service.wait_finished(service.submit(PROJECT, ["scored"], [fine]))
     service.wait_finished(service.submit(PROJECT, ["failed"], [raises]))
     late = service.submit(PROJECT, ["not-logged"], [fine, raises])
-    wait_until(service, late, "waiting_for_call", 2)
+    service.wait_for_tasks(late, "waiting_for_call", 2)
     later = service.submit(PROJECT, ["later"], [waits])
-    wait_until(service, later, "retrying")
+    service.wait_for_tasks(later, "retrying")
     held = service.submit(PROJECT, ["held"], [hangs])
-    wait_until(service, held, "running")
+    service.wait_for_tasks(held, "running")
     queued = service.submit(PROJECT, ["queued", "behind"], [hangs])
     cancelled = service.submit(PROJECT, ["cancelled"], [hangs])
     service.post(f"/score-requests/{cancelled}/cancel", {})
@@ -77,21 +77,11 @@ def test_every_call_without_a_score_says_why(asking: Asking) -> None:
     (asks,) = service.refs("asks")
     paused = service.submit(PROJECT, ["scored", "never"], [asks])
     wait_for(service, paused, "paused", 2)
-    for _ in attempts(30):  # now and then one of them runs, to see how the provider is
-        if set(reasons(service, asks, reason="paused")) == {"scored", "never"}:
-            break
-    else:
-        raise AssertionError(reasons(service, asks))
+    # Now and then one of them runs, to see how the provider is.
+    until(lambda: reasons(service, asks, reason="paused"), lambda paused: paused.keys() == {"scored", "never"})
     service.kill()
     service.start()
     assert reasons(service, raises) == {**everything, "failed": "failed", "not-logged": "waiting_for_call"}
-
-
-def wait_until(service: Service, request: str, state: str, number: int = 1) -> None:
-    for _ in attempts(30):
-        if service.status(request)["tasks"][state] == number:
-            return
-    raise AssertionError(service.status(request)["tasks"])
 
 
 def test_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> None:
@@ -130,7 +120,7 @@ def test_a_retry_is_under_way_and_a_rescore_fills_no_gap_twice(shared: Service) 
     shared.wait_finished(request)
     assert set(reasons(shared, swallows, project).values()) == {"cancelled"}
     shared.post(f"/score-requests/{request}/retry", {})
-    wait_until(shared, request, "running", len(ids))
+    shared.wait_for_tasks(request, "running", len(ids))
     assert set(reasons(shared, swallows, project).values()) == {"running"}
     shared.post(f"/score-requests/{request}/cancel", {})
     shared.wait_finished(request)

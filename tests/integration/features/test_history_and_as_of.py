@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.service import Service, attempts
+from tests.service import Service
 
 PROJECT = "acme/past"
 SETTINGS = {"scorer_attempts": 2, "scorer_backoff": 0.01}
@@ -36,13 +36,9 @@ def brief(event: dict[str, Any]) -> tuple[Any, ...]:
 def test_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service) -> None:
     (raises,) = shared.refs("raises")
     first = shared.submit(PROJECT, ["late"], [raises])
-    for _ in attempts(30):
-        if shared.status(first)["tasks"]["waiting_for_call"]:
-            break
+    shared.wait_for_tasks(first, "waiting_for_call")
     second = shared.submit(PROJECT, ["late"], [raises])
-    for _ in attempts(30):
-        if shared.status(second)["tasks"]["waiting_for_call"]:
-            break
+    shared.wait_for_tasks(second, "waiting_for_call")
     shared.log_calls(PROJECT, [{"id": "late", "output": "x"}])
     shared.wait_finished(first)
     assert shared.post(f"/score-requests/{first}/retry", {}).status == 200

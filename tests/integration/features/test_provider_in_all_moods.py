@@ -10,7 +10,7 @@ from tests.asking import Asking, ask
 from tests.brokers import kafka_only
 from tests.length import at_length
 from tests.provider import Mood, Provider
-from tests.service import Service, attempts
+from tests.service import Service, attempts, until
 
 WINDOWS = (60.0, 10.0, 5.0)  # seconds
 
@@ -52,11 +52,7 @@ def test_row_7_all_tasks_succeed_through_every_mood_of_a_provider_whose_limit_ho
         print(mood, {state: number for state, number in counts.items() if number})
         assert counts["failed"] == 0
         # What waits holds no place: at most the one that looks how the provider is.
-        for _ in attempts(30):
-            if in_flight(service) <= 1:
-                break
-        else:
-            raise AssertionError(f"{in_flight(service)} are in flight while {mood}")
+        until(lambda: in_flight(service), lambda number: number <= 1)
         pass_through(provider, "well", lasts)
     counts = service.wait_finished(request, 1800)["tasks"]
     assert (counts["succeeded"], counts["failed"]) == (total, 0)
@@ -74,9 +70,12 @@ def test_row_7_a_limit_holds_while_a_second_worker_joins_and_leaves_and_both_use
         request = ask(service, total)
         provider.wait_asked(60)
         second.start()
-        for _ in attempts(120):  # until both ask
-            if str(second.port) in {worker for _, _, _, worker in provider.arrivals[-100:]}:
-                break
+        # Until both ask.
+        until(
+            lambda: {worker for _, _, _, worker in provider.arrivals[-100:]},
+            lambda workers: str(second.port) in workers,
+            120,
+        )
         alone = len(provider.arrivals)
         second.wait_ready()
         for _ in attempts(at_length(8, 60)):

@@ -15,7 +15,7 @@ from tests import stored
 from tests.judging import Judging, publish
 from tests.length import at_length
 from tests.log_command import refused, run, said, verified
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 PROJECT = "acme/replay"
 SETTINGS: dict[str, Any] = {"scorer_attempts": 2, "scorer_backoff": 0.01, "call_wait": 300}
@@ -41,25 +41,19 @@ def fill(judging: Judging, service: Service, name: str) -> None:
     joined = service.submit(PROJECT, [f"{name}-late"], service.refs("not_empty"), **{"Idempotency-Key": name})
     stopped = service.submit(PROJECT, ids, service.refs("hangs_softly"))
     assert service.post(f"/score-requests/{stopped}/cancel", {}).status in (200, 202)
-    for _ in attempts(30):
-        if service.status(joined)["tasks"]["waiting_for_call"]:
-            break
+    service.wait_for_tasks(joined, "waiting_for_call")
     service.log_calls(PROJECT, [{"id": f"{name}-late", "output": "late"}])
     service.wait_finished(first)
     assert service.post(f"/score-requests/{first}/retry", {}).status in (200, 202)
     judging.judge.hangs = True
     service.submit(PROJECT, [ids[0]], [judge], **{"Callscore-Rescore": f"{name}-unanswered"})
-    for _ in attempts(30):
-        if sum(f"output {ids[0]}" in text for text in judging.judge.texts()) == 2:
-            break
+    until(lambda: sum(f"output {ids[0]}" in text for text in judging.judge.texts()), lambda asked: asked == 2)
     refs = service.refs("not_empty")  # whose outcome comes behind the judge's request, in the same partition
     again = service.submit(PROJECT, [ids[0], f"{name}-never"], refs, **{"Callscore-Rescore": name})
     service.wait_finished(first)
-    for _ in attempts(30):  # all that there is to do is done, and in the tables
-        counts = service.status(again)["tasks"]
-        if (counts["succeeded"], counts["waiting_for_call"]) == (1, 1):
-            return
-    raise AssertionError(counts)
+    # All that there is to do is done, and in the tables.
+    service.wait_for_tasks(again, "succeeded")
+    service.wait_for_tasks(again, "waiting_for_call")
 
 
 def test_the_tables_of_a_service_are_what_the_log_makes_them_while_it_runs_and_when_it_is_stopped(

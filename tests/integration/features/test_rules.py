@@ -9,7 +9,7 @@ import pytest
 from app.rules import is_sampled
 from tests.brokers import kafka_only
 from tests.log_command import run, said, verified
-from tests.service import Service, attempts, complete_call
+from tests.service import Service, attempts, complete_call, until
 
 PROJECT = "acme/rules"
 
@@ -24,10 +24,11 @@ def set_rule(service: Service, name: str, scorers: list[str], **fields: Any) -> 
 
 def wait_matched(service: Service, rule_id: str, number: int) -> dict[str, Any]:
     """Wait until a rule has decided about so many calls."""
-    for _ in attempts(90):
-        answer = service.get(f"/rules/{rule_id}")
-        if answer.status == 200 and answer.json["calls"]["matched"] >= number:
-            break
+    answer = until(
+        lambda: service.get(f"/rules/{rule_id}"),
+        lambda answer: answer.status == 200 and answer.json["calls"]["matched"] >= number,
+        90,
+    )
     rule: dict[str, Any] = answer.json
     assert rule["calls"]["matched"] == number, rule
     return rule
@@ -44,10 +45,7 @@ def scored(service: Service) -> set[str]:
 
 
 def wait_scored(service: Service, call_ids: set[str]) -> None:
-    for _ in attempts(60):
-        if scored(service) == call_ids:
-            return
-    raise AssertionError((scored(service), call_ids))
+    until(lambda: scored(service), lambda found: found == call_ids, 60)
 
 
 @pytest.mark.on_both_logs
@@ -239,14 +237,15 @@ def test_a_worker_that_joins_and_one_that_dies_drop_and_double_no_call_of_a_rule
         service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
         logged.extend(ids)
 
+    def joined() -> bool:
+        log_some()
+        return is_ready(second)
+
     log_some()
     second = service.another()
     try:
         second.spawn()  # partitions move meanwhile
-        for _ in attempts(120):
-            log_some()
-            if is_ready(second):
-                break
+        until(joined, seconds=120)
         log_some()
         second.kill()
         log_some()
@@ -269,10 +268,11 @@ def check_whole(service: Service, rule: dict[str, Any], logged: list[str]) -> No
     meant = {call_id for call_id in logged if is_sampled(rule["rule_id"], call_id, rule["sample_rate"])}
     assert counts["sampled"] == len(meant)
     assert decisions(service, rule["rule_id"]).keys() == set(logged)
-    for _ in attempts(60):
-        requests = service.items(f"/score-requests?rule_id={rule['rule_id']}")
-        if sum(request["tasks"]["succeeded"] + request["tasks"]["failed"] for request in requests) == len(meant):
-            break
+    requests = until(
+        lambda: service.items(f"/score-requests?rule_id={rule['rule_id']}"),
+        lambda found: sum(one["tasks"]["succeeded"] + one["tasks"]["failed"] for one in found) == len(meant),
+        60,
+    )
     tasks = [task for request in requests for task in service.items(f"/score-requests/{request['request_id']}/tasks")]
     assert sorted(task["call_id"] for task in tasks) == sorted(meant)
     assert sum(request["tasks"]["total"] for request in requests) == len(meant)

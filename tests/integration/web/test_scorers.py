@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.keys import add_key
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 
 def test_a_published_scorer_is_resolved_at_once_and_listed(shared: Service) -> None:
@@ -21,10 +21,8 @@ def test_a_published_scorer_is_resolved_at_once_and_listed(shared: Service) -> N
 def test_scorers_published_in_a_crowd_are_all_resolved_at_once(shared: Service) -> None:
     def publish_and_use(number: int) -> None:
         published = {"name": f"crowd-{number}", "kind": "contains", "params": {"text": "x" * 1_000}}
-        for _ in attempts(60):  # a busy machine may say for a while that its tables are behind
-            answer = shared.post("/scorers", published)
-            if answer.status == 201:
-                break
+        # A busy machine may say for a while that its tables are behind.
+        answer = until(lambda: shared.post("/scorers", published), lambda answer: answer.status == 201, 60)
         shared.submit("acme/crowd", ["a"], [answer.json["ref"]])
 
     with ThreadPoolExecutor(64) as pool:
