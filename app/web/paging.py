@@ -21,6 +21,7 @@ T = TypeVar("T")
 PagedQuery = Callable[Concatenate[int, str | None, int, P], Page | Awaitable[Page]]
 _Ask = Callable[[str | None, int], Awaitable[Iterable[Page]]]
 
+
 def encode_cursor(key: str | None) -> str | None:
     """The opaque cursor that stands for `key`."""
     return None if key is None else base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()

@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,6 @@ from agents import parking
 from agents.parking import Parking
 from app import ids
 from tables import tasks
-from tables.base import tables
 
 REF = "callscore:///scorer/length:1"
 MOST = 40
@@ -76,9 +74,7 @@ class Parked:
 
 
 @pytest.fixture
-async def parked(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Parked:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
+async def parked(bare_tables: None, monkeypatch: pytest.MonkeyPatch) -> Parked:
     made = Parked()
     for name, value in {"_MOST": MOST, "_FEW": MOST // 4, "_PAUSE": 0.001, "BREATH": 16}.items():
         monkeypatch.setattr(parking, name, value)

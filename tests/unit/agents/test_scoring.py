@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -47,9 +46,7 @@ TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": REF, "t
 
 
 @pytest.fixture(autouse=True)
-def _nothing_in_flight(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
+def _nothing_in_flight(bare_tables: None) -> Iterator[None]:
     yield
     in_flight.pop(KEY)
     scoring.parking.clear()

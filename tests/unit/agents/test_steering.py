@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,6 @@ from app.positions import positions
 from app.slices import TURN_SECONDS, Turns
 from tables import chunks, controls, folds, progress, tasks
 from tables.at import At
-from tables.base import tables
 from tables.progress import State
 
 FAILED = 100
@@ -75,11 +73,11 @@ async def test_a_retry_by_type_of_error_lets_others_run_while_it_reads_why_tasks
     assert rounds >= FAILED / 8
 
 
+@pytest.mark.usefixtures("bare_tables")
 async def test_a_partition_that_opens_takes_up_what_came_early_for_it_and_for_no_other(
-    table_dir: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scheduler, steers = scoring.scheduler, scoring.steering
-    monkeypatch.setattr(controls.table, "has_changelog", False)
     for partition in range(3):
         controls.save(partition, RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0), 0)
         scheduler.add(Chunk(partition, CHUNK))
@@ -94,10 +92,8 @@ async def test_a_partition_that_opens_takes_up_what_came_early_for_it_and_for_no
     scoring._forget_all()
 
 
-async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_table_is_held_any_more(
-    table_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chunks.table, "has_changelog", False)
+@pytest.mark.usefixtures("bare_tables")
+async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_table_is_held_any_more() -> None:
     for number in range(3):
         chunks.save(0, CHUNK.replace(chunk=number))
     scoring.scheduler.open(0)
@@ -122,11 +118,10 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     assert scoring.attempts.writable.is_set()
 
 
+@pytest.mark.usefixtures("bare_tables")
 async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_tasks(
-    table_dir: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
     ref = "callscore:///scorer/judge:1"
     offset = 0
 

@@ -1,6 +1,5 @@
 """What scoring reads of a call is what is in its table, however often it has read it before."""
 
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,6 +9,8 @@ from app import ids
 from app.events import CallLogged
 from tables import calls
 
+pytestmark = pytest.mark.usefixtures("bare_tables")
+
 KEY = ids.call_key("p", "c")
 ENDED: calls.Row = {"offset": 1, "parts": {"end": "x"}, "call": {"id": "c", "output": "one"}}
 STARTED_TOO: calls.Row = {
@@ -17,12 +18,6 @@ STARTED_TOO: calls.Row = {
     "parts": {"start": "y", "end": "x"},
     "call": {"id": "c", "output": "one", "inputs": {}},
 }
-
-
-@pytest.fixture(autouse=True)
-def _without_a_log(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls.table, "has_changelog", False)
-    calls.forget_recent()
 
 
 @pytest.mark.parametrize("part", ["complete", "end"])

@@ -1,6 +1,5 @@
 """A call is given with all that was said of it, or it is told that this is not all."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,18 +7,14 @@ import pytest
 from app import ids
 from app.events import CallLogged, FeedbackGiven, ScoreEvents, ScoreFailed, ScoreSucceeded
 from app.events import Error as ScoreError
-from tables import calls_with_feedback, folds, scores
+from tables import calls_with_feedback, folds
 from tables.at import At
-from tables.base import tables
 
 PROJECT, CALL = "p", "c"
 
 
 @pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
-    scores.forget_missing()
+def _logged(bare_tables: None) -> None:
     call = {"id": CALL, "output": "x"}
     logged = CallLogged(project_id=PROJECT, call_id=CALL, part="complete", call=call, logged_at=1.0)
     folds.CALLS.apply(At(0, 0, 1.0), logged)

@@ -1,7 +1,6 @@
 """Controls of a request are numbered in the order of their partition, each once, whatever is delivered again."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,9 @@ from app import topics
 from app.events import Control, RequestCancelled, RequestRetried
 from app.positions import positions
 from tables import controls, controls_in_progress
-from tables.base import Rows, Table, tables
+from tables.base import Rows, Table
 
-
-@pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
+pytestmark = pytest.mark.usefixtures("bare_tables")
 
 
 def cancel(name: str) -> Control:

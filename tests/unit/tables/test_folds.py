@@ -51,7 +51,6 @@ from tables import (
     weave,
 )
 from tables.at import At
-from tables.base import tables
 from tables.progress import State
 
 TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s"}
@@ -414,17 +413,13 @@ OF_CHUNK: dict[str, Any] = {"chunk": 0, "scorer": 0, "control": 1, "at": 3.0}
         ),
     ],
 )
-@pytest.mark.usefixtures("table_dir")
-def test_progress_that_was_behind_the_scores_becomes_what_it_would_have_been(
-    events: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("bare_tables")
+def test_progress_that_was_behind_the_scores_becomes_what_it_would_have_been(events: list[Any]) -> None:
     def deliver() -> Any:
         for offset, event in enumerate(events):
             folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[event]))
         return list(progress.table.scan(0)), list(tasks.table.scan(0))
 
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
     expected = deliver()
     progress.table.write(0, [(key, None) for key, _ in expected[0]])  # its changelog had less than that of the scores
     assert deliver() == expected

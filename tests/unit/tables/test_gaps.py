@@ -1,24 +1,13 @@
 """Gaps are counted in slices, since a worker that takes too long for an answer is taken for one that gives none."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from app import ids
 from tables import gaps, scores
-from tables.base import tables
+
+pytestmark = pytest.mark.usefixtures("bare_tables")
 
 REF, OTHER = "callscore:///scorer/judge:1", "callscore:///scorer/other:1"
-
-
-@pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
-    scores.forget_missing()
-    yield
-    scores.forget_missing()
 
 
 async def test_counting_ends_in_time_however_many_calls_have_a_score(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """However often something is done, no row outgrows a record of its changelog: on Kafka that would end each worker."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +18,13 @@ from app.events import (
 from app.kafka.cluster import MESSAGE_BYTES
 from tables import controls, folds, history, provider_requests, scorers, scores
 from tables.at import At
-from tables.base import Table, tables
+from tables.base import Table
+
+pytestmark = pytest.mark.usefixtures("bare_tables")
 
 REF = "callscore:///scorer/judge:1"
 KEY = ids.task_key("p", "c", REF)
 TASK: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": REF, "targets": [Target("r", 0, 0, 0)]}
-
-
-@pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
-    scores.forget_missing()
 
 
 def largest(table: Table) -> int:

@@ -1,7 +1,6 @@
 """Rules and their decisions are folds: what comes again, or in another order, changes nothing."""
 
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +10,8 @@ from hypothesis import strategies as st
 from app.events import RuleBatch, RuleSet, ScoreRequested
 from tables import chunks, folds, rules
 from tables.at import At
-from tables.base import tables
 
-
-@pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rules.forget()
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
+pytestmark = pytest.mark.usefixtures("bare_tables")
 
 
 def a_rule(control_id: str, asked_at: float, **fields: Any) -> RuleSet:

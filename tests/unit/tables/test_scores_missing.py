@@ -1,7 +1,5 @@
 """That a task has no score yet is asked for once and not twice, and never believed for too long."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +8,11 @@ from app import ids
 from app.events import ScoreEvents, ScoreSucceeded, Target
 from tables import folds, scores
 from tables.at import At
-from tables.base import tables
+
+pytestmark = pytest.mark.usefixtures("bare_tables")
 
 REF = "callscore:///scorer/judge:1"
 KEY = ids.task_key("p", "c", REF)
-
-
-@pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
-    scores.forget_missing()
-    yield
-    scores.forget_missing()
 
 
 def succeed(offset: int, round_number: int) -> None:
