@@ -8,6 +8,8 @@ from typing import Self
 
 from aiohttp import web
 
+from tests.loopback import on_loopback
+
 
 class OnThread(ABC):
     """Serves its `routes` on loopback from `start` to `stop`."""
@@ -41,10 +43,6 @@ class OnThread(ABC):
     async def _serve(self) -> None:
         app = web.Application()
         app.add_routes(self.routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096, ssl_context=self.tls).start()
-        self.port = int(runner.addresses[0][1])
-        self._started.set()
-        await self._stopped.wait()
-        await runner.cleanup()
+        async with on_loopback(app, self.tls) as self.port:
+            self._started.set()
+            await self._stopped.wait()

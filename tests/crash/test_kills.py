@@ -12,7 +12,7 @@ from typing import Any
 
 from tests import stored
 from tests.brokers import EMBEDDED, KAFKA, Broker, on_both_logs
-from tests.log_command import verified
+from tests.command import verified
 from tests.service import Service
 
 pytestmark = on_both_logs

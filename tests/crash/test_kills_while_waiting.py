@@ -9,8 +9,8 @@ import pytest
 
 from tests.asking import Asking, ask, tasks, wait_for
 from tests.brokers import on_both_logs
+from tests.command import verified
 from tests.length import at_length
-from tests.log_command import verified
 from tests.provider import Provider
 from tests.service import Service, attempts
 

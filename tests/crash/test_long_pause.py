@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import OnKafka, kafka_only
-from tests.crash.test_workers import PROJECT, SCORERS, Workers, check, finished_all, log_all, whole
+from tests.crash.test_workers import PROJECT, SCORERS, Workers, check, finished_all, log_all
 from tests.proxy import Proxy
 from tests.service import Service, attempts
 
@@ -58,7 +58,7 @@ def test_workers_that_were_stopped_or_cut_off_until_their_partitions_had_moved_e
 
 def begun(worker: Service, request_id: str) -> bool:
     """Whether some tasks of a request have ended, and most have not."""
-    tasks = whole(worker, f"/score-requests/{request_id}")["tasks"]
+    tasks = worker.whole(f"/score-requests/{request_id}")["tasks"]
     return 0 < tasks["succeeded"] < tasks["total"] / 2
 
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.brokers import Broker, on_both_logs
-from tests.log_command import verified
+from tests.command import verified
 from tests.service import Service, attempts
 
 pytestmark = on_both_logs

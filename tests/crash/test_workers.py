@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.command import verified
 from tests.kafka import KafkaCluster
-from tests.log_command import verified
 from tests.service import Service, attempts
 
 PROJECT = "acme/workers"
@@ -71,21 +71,13 @@ def log_all(workers: Workers, ids: list[str]) -> None:
     workers.ask(lambda worker: worker.log_calls(PROJECT, calls))
 
 
-def whole(service: Service, path: str) -> Any:
-    """An answer to which every partition contributed."""
-    answer = service.get(path)
-    assert answer.status == 200, answer.raw
-    assert answer.headers["Callscore-Unanswered-Partitions"] is None
-    return answer.json
-
-
 def check(workers: Workers, requests: list[str], ids: list[str]) -> int:
     """Every request is complete and its numbers agree with its tasks and the scores; returns the number of tasks."""
     total = 0
     for request_id in requests:
 
         def finished(worker: Service, request_id: str = request_id) -> Any:
-            request = whole(worker, f"/score-requests/{request_id}")
+            request = worker.whole(f"/score-requests/{request_id}")
             assert request["status"] == "completed", request["tasks"]
             return request
 
@@ -177,5 +169,5 @@ def test_workers_that_come_and_go_lose_nothing_and_count_nothing_twice(
 
 def finished_all(worker: Service, requests: list[str]) -> None:
     for request_id in requests:
-        request = whole(worker, f"/score-requests/{request_id}")
+        request = worker.whole(f"/score-requests/{request_id}")
         assert request["status"] == "completed", request["tasks"]

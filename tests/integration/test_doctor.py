@@ -5,8 +5,8 @@ from pathlib import Path
 
 from app.exits import EXIT_HOPELESS
 from tests.brokers import kafka_only, on_both_logs
+from tests.command import run
 from tests.kafka import KafkaCluster
-from tests.log_command import run
 from tests.service import Service, free_port
 
 pytestmark = on_both_logs

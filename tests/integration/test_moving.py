@@ -12,7 +12,7 @@ import pytest
 from app.embedded.store import is_log
 from tests import stored
 from tests.brokers import Broker, embedded_only
-from tests.log_command import begin_import, callscore, done, refused
+from tests.command import begin_import, done, log, refused
 from tests.service import Service, until
 
 PROJECT = "acme/moving"
@@ -131,7 +131,7 @@ class Moved:
             stored.log(self.service).append(topic, poison)
         self.service.start()
         self.service.stop()
-        done(callscore(self.service, "export", str(self.file)))
+        done(log(self.service, "export", str(self.file)))
         self.letters = letters(self.service)
 
     def check(self, service: Service) -> None:
@@ -166,7 +166,7 @@ def test_an_imported_log_answers_the_same_with_any_number_of_partitions(
     moved: Moved, tmp_path: Path, partitions: int
 ) -> None:
     service = target(tmp_path, partitions=partitions)
-    said = done(callscore(service, "import", str(moved.file)))
+    said = done(log(service, "import", str(moved.file)))
     assert ("moved from 8" in said) == (partitions != PARTITIONS)
     moved.check(service)
 
@@ -174,10 +174,10 @@ def test_an_imported_log_answers_the_same_with_any_number_of_partitions(
 @embedded_only
 def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Moved, tmp_path: Path) -> None:
     service = target(tmp_path, partitions=PARTITIONS)
-    done(callscore(service, "import", "-", given=gzip.decompress(moved.file.read_bytes())))
+    done(log(service, "import", "-", given=gzip.decompress(moved.file.read_bytes())))
     for topic in {*stored.PRIMARY} - {"dead-letters"}:
         assert stored.log(service).records(topic) == stored.log(moved.service).records(topic)
-    again = callscore(service, "export", "-")
+    again = log(service, "export", "-")
     lines = [json.loads(line) for line in again.stdout.splitlines()]
     were = [json.loads(line) for line in gzip.decompress(moved.file.read_bytes()).splitlines()]
     assert lines[1:-1] == [line for line in were[1:-1] if line["topic"] != "dead-letters"]
@@ -186,7 +186,7 @@ def test_the_same_number_of_partitions_keeps_every_record_where_it_is(moved: Mov
 @embedded_only
 def test_an_export_writes_over_no_file(moved: Moved) -> None:
     before = moved.file.read_bytes()
-    again = callscore(moved.service, "export", str(moved.file))
+    again = log(moved.service, "export", str(moved.file))
     assert refused(again, code=2) == f"{moved.file} already exists. Choose a new file."
     assert moved.file.read_bytes() == before
 
@@ -194,10 +194,10 @@ def test_an_export_writes_over_no_file(moved: Moved) -> None:
 @embedded_only
 def test_moving_there_and_back_changes_nothing(moved: Moved, tmp_path: Path) -> None:
     there = Service(tmp_path / "there", partitions=5, scorers=PLUGINS, call_wait=CALL_WAIT)
-    done(callscore(there, "import", str(moved.file)))
-    done(callscore(there, "export", str(tmp_path / "there.jsonl")))
+    done(log(there, "import", str(moved.file)))
+    done(log(there, "export", str(tmp_path / "there.jsonl")))
     back = target(tmp_path, partitions=PARTITIONS)
-    done(callscore(back, "import", str(tmp_path / "there.jsonl")))
+    done(log(back, "import", str(tmp_path / "there.jsonl")))
     moved.check(back)
 
 
@@ -206,8 +206,8 @@ def test_an_export_that_is_cut_or_changed_is_refused_and_nothing_is_left(moved: 
     service = target(tmp_path, partitions=PARTITIONS)
     whole = gzip.decompress(moved.file.read_bytes())
     (tmp_path / "cut.jsonl.gz").write_bytes(moved.file.read_bytes()[:-2000])
-    assert "ends before it is complete" in refused(callscore(service, "import", str(tmp_path / "cut.jsonl.gz")))
-    changed = callscore(service, "import", "-", given=whole.replace(b"output 17", b"output 71", 1))
+    assert "ends before it is complete" in refused(log(service, "import", str(tmp_path / "cut.jsonl.gz")))
+    changed = log(service, "import", "-", given=whole.replace(b"output 17", b"output 71", 1))
     assert "is damaged (its last line does not agree" in refused(changed)
     assert [path.name for path in service.data_dir.glob("**/*") if path.is_file()] == ["LOCK"]
 
@@ -215,12 +215,12 @@ def test_an_export_that_is_cut_or_changed_is_refused_and_nothing_is_left(moved: 
 @embedded_only
 def test_only_a_new_log_is_imported_into_and_only_of_a_stopped_service(moved: Moved, tmp_path: Path) -> None:
     service = target(tmp_path, partitions=PARTITIONS)
-    done(callscore(service, "import", str(moved.file)))
-    assert "has records already" in refused(callscore(service, "import", str(moved.file)))
+    done(log(service, "import", str(moved.file)))
+    assert "has records already" in refused(log(service, "import", str(moved.file)))
     service.start()
     try:
-        assert "tables of another log" in refused(callscore(service, "import", str(moved.file)))
-        assert "open in another process" in refused(callscore(service, "export", str(tmp_path / "again.jsonl")))
+        assert "tables of another log" in refused(log(service, "import", str(moved.file)))
+        assert "open in another process" in refused(log(service, "export", str(tmp_path / "again.jsonl")))
         assert not (tmp_path / "again.jsonl").exists()
     finally:
         service.kill()
@@ -235,7 +235,7 @@ def test_an_import_shuts_out_services_and_when_killed_leaves_no_log_and_can_be_d
     process = begin_import(service, whole[: len(whole) // 2])
     making = service.data_dir / "log.importing"
     until(lambda: (making / "CURRENT").exists())
-    assert "open in another process" in refused(callscore(service, "import", str(moved.file)))
+    assert "open in another process" in refused(log(service, "import", str(moved.file)))
     service.spawn()
     assert service.wait_ended() == 1
     assert "open in another process" in service.log()
@@ -244,6 +244,6 @@ def test_an_import_shuts_out_services_and_when_killed_leaves_no_log_and_can_be_d
     process.wait()
     assert making.exists()
     assert not is_log(service.data_dir / "log")
-    done(callscore(service, "import", str(moved.file)))
+    done(log(service, "import", str(moved.file)))
     assert not making.exists()
     moved.check(service)

@@ -4,8 +4,8 @@ import gzip
 from pathlib import Path
 
 from tests.brokers import OnKafka, kafka_only
+from tests.command import begin_import, done, log, refused
 from tests.integration.test_moving import PARTITIONS, Moved, moved, target
-from tests.log_command import begin_import, callscore, done, refused
 from tests.service import until
 
 __all__ = ["moved"]
@@ -14,11 +14,11 @@ __all__ = ["moved"]
 @kafka_only
 def test_a_log_moves_from_kafka_to_the_embedded_log_and_back(moved: Moved, broker: OnKafka, tmp_path: Path) -> None:
     service = target(tmp_path / "embedded", partitions=3)
-    done(callscore(service, "import", str(moved.file)))
-    done(callscore(service, "export", str(tmp_path / "embedded.jsonl")))
+    done(log(service, "import", str(moved.file)))
+    done(log(service, "export", str(tmp_path / "embedded.jsonl")))
     moved.check(service)
     back = target(tmp_path / "kafka", partitions=5, **broker.settings())
-    done(callscore(back, "import", str(tmp_path / "embedded.jsonl")))
+    done(log(back, "import", str(tmp_path / "embedded.jsonl")))
     moved.check(back)
 
 
@@ -26,7 +26,7 @@ def test_a_log_moves_from_kafka_to_the_embedded_log_and_back(moved: Moved, broke
 def test_a_log_in_kafka_that_has_no_records_yet_is_exported(broker: OnKafka, tmp_path: Path) -> None:
     service = target(tmp_path, partitions=PARTITIONS, **broker.settings())
     broker.kafka.create_topic(f"{service.environment['CALLSCORE_KAFKA_PREFIX']}calls", PARTITIONS)
-    done(callscore(service, "export", str(tmp_path / "empty.jsonl")))
+    done(log(service, "export", str(tmp_path / "empty.jsonl")))
 
 
 @kafka_only
@@ -34,17 +34,15 @@ def test_while_a_worker_is_connected_kafka_is_neither_exported_nor_imported_into
     moved: Moved, broker: OnKafka, tmp_path: Path
 ) -> None:
     busy = target(tmp_path, partitions=PARTITIONS, **broker.settings()).start()
-    assert "are connected to Kafka: stop all of them" in refused(
-        callscore(busy, "export", str(tmp_path / "busy.jsonl"))
-    )
-    assert "tables of another log" in refused(callscore(busy, "import", str(moved.file)))
+    assert "are connected to Kafka: stop all of them" in refused(log(busy, "export", str(tmp_path / "busy.jsonl")))
+    assert "tables of another log" in refused(log(busy, "import", str(moved.file)))
     settings = {name.removeprefix("CALLSCORE_").lower(): value for name, value in busy.environment.items()}
     on_it = {name: settings[name] for name in ("broker", "kafka_prefix")}
     without_tables = target(tmp_path / "elsewhere", partitions=PARTITIONS, **on_it)
-    assert "are connected to Kafka: stop all of them" in refused(callscore(without_tables, "import", str(moved.file)))
+    assert "are connected to Kafka: stop all of them" in refused(log(without_tables, "import", str(moved.file)))
     busy.log_calls("acme/busy", [{"id": "one", "output": "x"}])
     busy.stop()
-    assert "has records already" in refused(callscore(without_tables, "import", str(moved.file)))
+    assert "has records already" in refused(log(without_tables, "import", str(moved.file)))
 
 
 @kafka_only
@@ -57,10 +55,10 @@ def test_topics_of_an_import_that_was_killed_are_taken_by_nobody(moved: Moved, b
     process.kill()
     process.wait()
     for command in (("import", str(moved.file)), ("export", str(tmp_path / "half.jsonl"))):
-        assert "broken off, so its topics are incomplete" in refused(callscore(service, *command))
+        assert "broken off, so its topics are incomplete" in refused(log(service, *command))
     service.spawn()
     assert service.wait_ended() == 2
     assert "broken off, so its topics are incomplete" in service.log()
     broker.kafka.delete_topics(*[name for name in broker.kafka.topics() if name.startswith(prefix)])
-    done(callscore(service, "import", str(moved.file)))
+    done(log(service, "import", str(moved.file)))
     moved.check(service)

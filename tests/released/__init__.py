@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.upkeep import export_file
+from tests.command import done, log
 from tests.judge import KEY, Judge
-from tests.log_command import callscore, done
 from tests.service import ROOT, Service, complete_call, until
 
 PROJECT = "acme/released"
@@ -46,7 +46,7 @@ def write(directory: Path, data_dir: Path) -> None:
     said = json.dumps(kept, indent=1, sort_keys=True)
     (directory / "answers.json").write_text(said.replace(f"{ROOT}/", "") + "\n")
     exported = data_dir.with_suffix(".jsonl")
-    done(callscore(service, "export", str(exported)))
+    done(log(service, "export", str(exported)))
     with export_file.reading(exported) as export, export_file.writing(directory / "log.jsonl") as file:
         writer = export_file.Writer(file, export.header)
         for record in export.records():  # tracebacks name this folder
@@ -164,5 +164,5 @@ def answers(service: Service) -> dict[str, Any]:
 def load(directory: Path, data_dir: Path) -> Service:
     """A service on the log that is kept in a folder; not started."""
     service = Service(data_dir, **SETTINGS)
-    done(callscore(service, "import", str(directory / "log.jsonl")))
+    done(log(service, "import", str(directory / "log.jsonl")))
     return service

@@ -16,7 +16,7 @@ from app.embedded.store import open_database
 from app.embedded.topic import load_topics
 from app.keys import add_key
 from tests import stored
-from tests.log_command import callscore, done, refused
+from tests.command import done, log, refused
 from tests.service import Service, complete_call, until
 
 PROJECT = "acme/log"
@@ -37,7 +37,7 @@ def score(service: Service, calls: int = 50) -> str:
 
 
 def lines(service: Service, *args: str) -> list[Any]:
-    ended = callscore(service, *args)
+    ended = log(service, *args)
     done(ended)
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
@@ -70,7 +70,7 @@ def test_stats_and_records_are_shown_beside_a_running_service_and_without_it(ser
     service.stop()
     assert totals(lines(service, "stats", "--json")) == totals(stats)
     assert lines(service, "dump", "--topic", "calls", "--limit", "3") == calls[:3]
-    shown = callscore(service, "stats").stdout.decode().splitlines()
+    shown = log(service, "stats").stdout.decode().splitlines()
     assert shown[0].split()[:3] == ["topic", "partition", "start"]
     assert [line.split()[:5] for line in shown if line.startswith("calls ")] == [
         ["calls", *(str(one[name]) for name in ("partition", "start", "end", "records"))]
@@ -88,15 +88,15 @@ def test_keys_and_values_that_are_no_text_are_shown_as_base64(service: Service) 
 
 
 def test_a_log_is_checked_when_it_is_not_in_use(service: Service) -> None:
-    assert "is open in another process: stop that process" in refused(callscore(service, "check"))
+    assert "is open in another process: stop that process" in refused(log(service, "check"))
     service.stop()
-    assert done(callscore(service, "check")) == "No problems found.\n"
+    assert done(log(service, "check")) == "No problems found.\n"
     database = open_database(service.data_dir / "log")
     calls = load_topics(database)["calls"]
     database.put(calls.partitions[1].prefix + keys.pack_offset(2), b"no record")
     database.delete(calls.partitions[3].prefix + keys.pack_offset(1))
     database.close()
-    ended = callscore(service, "check")
+    ended = log(service, "check")
     assert ended.returncode == 1
     assert ended.stdout.decode().splitlines() == [
         "calls/1@2: the record cannot be decoded",
@@ -113,24 +113,24 @@ def test_compacted_changelogs_keep_the_newest_record_of_each_key_and_the_tables(
     for part, content in (("start", start), ("end", end)):
         assert service.post(f"/v2/{PROJECT}/call/{part}", {part: content}).status == 200
     service.wait_finished(service.submit(PROJECT, ["in two parts"], service.refs("not_empty")))
-    assert "is open in another process" in refused(callscore(service, "compact"))
+    assert "is open in another process" in refused(log(service, "compact"))
     service.kill()
-    log = stored.log(service)
+    kept = stored.log(service)
     for topic in ("callscore-calls-changelog", "callscore-scores-changelog"):
-        log.append(topic, log.records(topic))  # in case it has been cleaned completely
+        kept.append(topic, kept.records(topic))  # in case it has been cleaned completely
     changelogs = [record for record in lines(service, "dump") if "changelog" in record["topic"]]
     newest = {(found["topic"], found["partition"], found["key"]) for found in changelogs}
     assert len(newest) < len(changelogs)
-    ended = callscore(service, "compact")
+    ended = log(service, "compact")
     done(ended)
     removed = sum(int(line.split(": ")[1].split()[0]) for line in ended.stdout.decode().splitlines())
     assert 0 < removed <= len(changelogs) - len(newest)
     left = [record for record in lines(service, "dump") if "changelog" in record["topic"]]
     assert len(left) == len(changelogs) - removed
-    assert done(callscore(service, "check")) == "No problems found.\n"
-    whole = refused(callscore(service, "compact", "--topic", "calls"), code=2)
+    assert done(log(service, "check")) == "No problems found.\n"
+    whole = refused(log(service, "compact", "--topic", "calls"), code=2)
     assert "calls is kept whole, so it is not compacted" in whole
-    assert "There is no topic typo in the log" in refused(callscore(service, "compact", "--topic", "typo"), code=2)
+    assert "There is no topic typo in the log" in refused(log(service, "compact", "--topic", "typo"), code=2)
     shutil.rmtree(service.data_dir / "instance-0")
     service.start()
     assert len(service.items(f"/scores?project_id={PROJECT}")) == 51
@@ -176,11 +176,11 @@ def test_a_backup_made_under_load_is_whole_and_has_all_that_was_acknowledged_bef
         for number, backup in enumerate(backups):
             until(partial(enough, acknowledged, 100 * (number + 1)))
             before.append(list(acknowledged))
-            done(callscore(service, "backup", str(backup), "--url", service.url))
+            done(log(service, "backup", str(backup), "--url", service.url))
     assert not list(service.data_dir.glob("*checkpoint*"))
     service.stop()
     for number, (backup, calls) in enumerate(zip(backups, before, strict=True)):
-        assert done(callscore(service, "check", "--dir", str(backup))) == "No problems found.\n"
+        assert done(log(service, "check", "--dir", str(backup))) == "No problems found.\n"
         records = lines(service, "dump", "--dir", str(backup), "--topic", "calls")
         shown = {record["value"]["call_id"] for record in records}
         assert shown >= set(calls)
@@ -198,9 +198,9 @@ def test_a_backup_made_under_load_is_whole_and_has_all_that_was_acknowledged_bef
 
 def test_a_backup_of_a_stopped_log_is_whole_and_replaces_nothing(service: Service, tmp_path: Path) -> None:
     service.stop()
-    done(callscore(service, "backup", str(tmp_path / "backup")))
+    done(log(service, "backup", str(tmp_path / "backup")))
     assert lines(service, "dump", "--dir", str(tmp_path / "backup")) == lines(service, "dump")
-    assert "There is something at" in refused(callscore(service, "backup", str(tmp_path / "backup")), code=2)
+    assert "There is something at" in refused(log(service, "backup", str(tmp_path / "backup")), code=2)
 
 
 def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
@@ -216,15 +216,15 @@ def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
             service.wait_ready()
         there = str(tmp_path / "backup")
         at = ("backup", there, "--url", guarded.url, "--api-key")
-        assert "Only a key for all projects" in refused(callscore(guarded, *at, some))
-        assert "does not accept this API key" in refused(callscore(guarded, *at, "wrong"))
+        assert "Only a key for all projects" in refused(log(guarded, *at, some))
+        assert "does not accept this API key" in refused(log(guarded, *at, "wrong"))
         left = other.data_dir / "log.checkpoint"  # as an interrupted backup leaves it
         left.mkdir()
-        assert "by another process than the service at" in refused(callscore(other, *at, every))
+        assert "by another process than the service at" in refused(log(other, *at, every))
         assert not left.exists()
         assert not (tmp_path / "backup").exists()
-        done(callscore(guarded, *at, every))
-        assert done(callscore(guarded, "check", "--dir", there)) == "No problems found.\n"
+        done(log(guarded, *at, every))
+        assert done(log(guarded, "check", "--dir", there)) == "No problems found.\n"
     finally:
         guarded.kill()
         other.kill()
@@ -233,16 +233,16 @@ def test_only_a_key_for_all_projects_backs_up_and_only_the_log_of_that_service(
 def test_kafka_s_log_is_looked_after_by_kafka_s_tools(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", broker="kafka://127.0.0.1:9")
     for command in (("stats",), ("check",), ("dump",), ("backup", str(tmp_path / "backup"))):
-        ended = callscore(service, *command)
+        ended = log(service, *command)
         assert ended.returncode == 2
         assert ended.stderr.decode().startswith("CALLSCORE_BROKER names Kafka")
 
 
 def test_a_kafka_that_is_away_and_a_wrong_setting_are_one_sentence(tmp_path: Path) -> None:
     away = Service(tmp_path / "data", broker="kafka://127.0.0.1:9")
-    said = refused(callscore(away, "export", str(tmp_path / "log.jsonl")))
+    said = refused(log(away, "export", str(tmp_path / "log.jsonl")))
     assert said.startswith("Kafka cannot be used: 127.0.0.1:9: [Errno ")
-    wrong = callscore(Service(tmp_path / "data", partitions=0), "export", "-")
+    wrong = log(Service(tmp_path / "data", partitions=0), "export", "-")
     assert (wrong.returncode, wrong.stderr.decode().splitlines()) == (
         2, ["CALLSCORE_PARTITIONS='0': Input should be greater than or equal to 1"],
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.asking import Asking, ask, tasks, wait_for
-from tests.log_command import run, said
+from tests.command import run, said
 from tests.service import Service, until
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from tests import stored
 from tests.asking import PROJECT, Asking, ask, log_calls
 from tests.brokers import on_both_logs
+from tests.command import verified
 from tests.length import at_length
-from tests.log_command import verified
 from tests.provider import Provider
 from tests.service import Service, until
 

@@ -16,7 +16,7 @@ from app.events import DeadLetter, LetterDismissed, LetterRedriven
 from app.keys import add_key
 from tests import stored
 from tests.brokers import on_both_logs
-from tests.log_command import run, said, verified
+from tests.command import run, said, verified
 from tests.service import PARTITIONS, Service, complete_call, until
 
 PROJECT = "acme/letters"

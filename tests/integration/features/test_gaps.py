@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.asking import Asking, wait_for
-from tests.log_command import run, said
+from tests.command import run, said
 from tests.service import PARTITIONS, Service, until
 
 PROJECT = "acme/gaps"

@@ -12,9 +12,9 @@ from typing import Any
 import rocksdict
 
 from tests import stored
+from tests.command import refused, run, said, verified
 from tests.judging import Judging, publish
 from tests.length import at_length
-from tests.log_command import refused, run, said, verified
 from tests.service import Service, until
 
 PROJECT = "acme/replay"

@@ -8,7 +8,7 @@ import pytest
 
 from app.rules import is_sampled
 from tests.brokers import kafka_only
-from tests.log_command import run, said, verified
+from tests.command import run, said, verified
 from tests.service import Service, attempts, complete_call, until
 
 PROJECT = "acme/rules"

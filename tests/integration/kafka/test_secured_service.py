@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from kafka.cluster import USERS
+from kafka.properties import MECHANISMS
 from tests.kafka import KafkaCluster
 from tests.service import Service
 
 PROJECT = "acme/secured"
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 # protocol, mechanism
 WAYS = [*[("SASL_PLAINTEXT", mechanism) for mechanism in MECHANISMS], ("SSL", ""), ("SASL_SSL", "SCRAM-SHA-512")]
 LISTENERS = {"SASL_PLAINTEXT": "SASL", "SSL": "TLS", "SASL_SSL": "SASL_TLS"}

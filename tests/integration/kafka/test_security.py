@@ -9,9 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from kafka.cluster import USERS
+from kafka.properties import MECHANISMS
 from tests.kafka import KafkaCluster
-
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Workers that keep a second copy of each other's tables: one that is lost is replaced at once, with all it had."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -19,7 +19,7 @@ def worker_settings() -> dict[str, object]:
     return {"standby_replicas": 1}
 
 
-def until(question: Callable[[], T]) -> T:
+def answered(question: Callable[[], T]) -> T:
     """What it returns once it neither fails nor finds nobody to ask."""
     last: Exception | None = None
     for _ in attempts(TAKEN_OVER_SECONDS):
@@ -30,25 +30,18 @@ def until(question: Callable[[], T]) -> T:
     raise AssertionError(f"no answer: {last!r}")
 
 
-def whole(worker: Service, path: str) -> Any:
-    answer = worker.get(path)
-    assert answer.status == 200, answer.raw
-    assert answer.headers["Callscore-Unanswered-Partitions"] is None
-    return answer.json
-
-
 def test_the_other_worker_takes_over_whichever_is_killed_whenever(workers: list[Service]) -> None:
     refs = workers[0].refs("not_empty", "valid_json")
     requests: list[str] = []
     for number in range(ROUNDS):
         lost, left = workers[number % 2], workers[1 - number % 2]
         ids = [f"call-{number}-{n}" for n in range(CALLS)]
-        until(lambda: whole(left, f"/scores?project_id={PROJECT}&limit=1"))  # noqa: B023  (asked now)
+        answered(lambda: left.whole(f"/scores?project_id={PROJECT}&limit=1"))  # noqa: B023  (asked now)
         # Killed before any of this is committed, so that the other one gets it again.
         left.log_calls(PROJECT, [{"id": call_id, "output": "{}"} for call_id in ids])
         lost.kill()
-        requests.append(until(lambda: left.submit(PROJECT, ids, refs)))  # noqa: B023  (asked now)
+        requests.append(answered(lambda: left.submit(PROJECT, ids, refs)))  # noqa: B023  (asked now)
         for request in requests:
-            tasks = until(lambda: left.wait_finished(request, 30))["tasks"]  # noqa: B023  (asked now)
+            tasks = answered(lambda: left.wait_finished(request, 30))["tasks"]  # noqa: B023  (asked now)
             assert tasks["succeeded"] == tasks["total"] == CALLS * len(refs)
         lost.start()

@@ -6,7 +6,7 @@ import pytest
 
 from app.web.summary import SORTED_HERE
 from tests.asking import TASK_FIELDS
-from tests.log_command import run, said
+from tests.command import run, said
 from tests.service import Service
 
 PROJECT = "acme/read"

@@ -6,6 +6,8 @@ from typing import Protocol, TypeVar
 
 from aiohttp import web
 
+from tests.loopback import on_loopback
+
 
 class Fake(Protocol):
     url: str
@@ -19,9 +21,6 @@ F = TypeVar("F", bound=Fake)
 @asynccontextmanager
 async def serving(fake: F) -> AsyncIterator[F]:
     """Serve `fake`, and set its url."""
-    runner = web.AppRunner(fake.application(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield fake
-    await runner.cleanup()
+    async with on_loopback(fake.application()) as port:
+        fake.url = f"http://127.0.0.1:{port}"
+        yield fake

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from yarl import URL
 
+from tests.loopback import on_loopback
+
 
 class Asked(NamedTuple):
     """A request. `path` has the query; `body` is decoded."""
@@ -25,10 +27,5 @@ async def answering(answer: Callable[[Asked], web.Response]) -> AsyncIterator[UR
 
     app = web.Application()
     app.router.add_post("/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield URL(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as port:
+        yield URL(f"http://127.0.0.1:{port}/")

@@ -17,6 +17,7 @@ from app.scorers import BoundScorer, Failure, NoJudgement, Runner, ScorerError
 from app.scorers.errors import ScorerRaised, portable
 from app.scorers.failures import LONGEST_WAIT, classify, retry_after
 from kafka import ports
+from tests.loopback import on_loopback
 
 Bind = Callable[..., BoundScorer]
 
@@ -47,13 +48,8 @@ async def provider(headers: dict[str, str]) -> AsyncIterator[str]:
 
     app = web.Application()
     app.add_routes([web.get("/{status}", answer)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def aiohttp_error(url: str) -> BaseException:

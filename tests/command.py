@@ -1,4 +1,4 @@
-"""Commands that read the log, run as users run them, with the settings of a service."""
+"""Commands, run as users run them, with the settings of a service."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from tests.service import ROOT, Service
 
 
-def callscore(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+def log(service: Service, *args: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     """`callscore log ...` with the settings of a service."""
     return run(service, "log", *args, given=given)
 
