@@ -78,6 +78,17 @@ class KafkaTopics(ABC):
         found = self._administer(lambda admin: admin.describe_topics([topic]))
         return next(int(p["leader"]) for p in found[0]["partitions"] if p["partition"] == partition)
 
+    def coordinator(self, group: str) -> int:
+        """The number of the broker that coordinates a group."""
+        found: list[int] = []
+
+        def ask() -> bool:  # a new Kafka has none for a moment
+            found.append(int(self._administer(lambda admin: admin.find_coordinator(group))))
+            return True
+
+        self._wait(ask, f"{group} has no coordinator")
+        return found[-1]
+
     def wait_in_sync(self) -> None:
         """Wait until every replica of every partition has caught up with its leader."""
 

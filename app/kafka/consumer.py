@@ -1,20 +1,22 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import aiokafka
-from aiokafka.client import ConnectionGroup
-from aiokafka.conn import CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.consumer import Consumer as BaseConsumer
 
+from .hanging import limit
 from .membership import Membership, now
+
+log = logging.getLogger(__name__)
 
 # Any request on the fetching connection waits for the fetch before it, and so does the fetch after a seek: with Faust's
 # 1500 ms a worker would take seconds longer to start.
@@ -43,6 +45,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_bytes = self.app.conf.consumer_max_fetch_size
+        limit(consumer._client)
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -57,13 +61,11 @@ def _note_answers(coordinator: Any, membership: Membership) -> None:
     async def heartbeat() -> bool:
         sent = now()
         try:
-            async with asyncio.timeout(membership.limit):
-                known: bool = await do_heartbeat()
-        except TimeoutError:  # its host may be gone, and another broker the coordinator by now
-            for (_, group), connection in list(coordinator._client._conns.items()):
-                if group == ConnectionGroup.COORDINATION:
-                    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
-            coordinator.coordinator_dead()
+            known: bool = await do_heartbeat()
+        except GroupAuthorizationFailedError:
+            raise
+        except KafkaError as error:  # aiokafka would end all heartbeats, as while another coordinator loads the group
+            log.warning("the group does not answer to a heartbeat: %s", error)
             return False
         if known:
             membership.confirm(sent)
@@ -112,6 +114,7 @@ class Consumer(BaseConsumer, driver.Consumer):
             client_id=self.app.conf.broker_client_id,
             **driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials, self.app.conf.ssl_context),
         )
+        limit(self._offset_client._client)
         await self._offset_client.start()
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109

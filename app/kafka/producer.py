@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +12,8 @@ from aiokafka.protocol.produce import ProduceRequest
 from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
+
+from .hanging import ACKNOWLEDGE_SECONDS, limit
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,12 @@ class Producer(driver.Producer):
         self._unsent = asyncio.Event()
         self._all_handed_over = asyncio.Event()
         self._all_handed_over.set()
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        producer._sender._request_timeout_ms = int(1000 * ACKNOWLEDGE_SECONDS)
+        limit(producer.client)
+        return producer
 
     async def on_start(self) -> None:
         """Connect, and from now on send no record while the membership is in doubt."""
@@ -143,8 +149,8 @@ class Producer(driver.Producer):
         async for _ in self.itertimer(1.0, name="drop-unsent"):
             before, doubted = doubted, self.app.consumer.membership.in_doubt
             if doubted and not before:
-                for connection in self._ensure_producer().client._conns.values():
-                    _abort(connection)
+                for connection in list(self._ensure_producer().client._conns.values()):
+                    connection.close()
 
     def _copy(self, sent: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
         if sent.cancelled():
@@ -172,15 +178,6 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
-
-
-def _abort(connection: Any) -> None:
-    """Close a connection of aiokafka, and drop what is not yet sent of its requests, which are tried again."""
-    if connection.connected():
-        transport = connection._writer.transport
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-        connection.close()
 
 
 def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:

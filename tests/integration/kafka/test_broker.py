@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import NotEnoughReplicasError, TopicAlreadyExistsError
 
 from tests.kafka import KafkaCluster
+from tests.log_command import verified
+from tests.service import Service
 
 PARTITIONS = 4
 NOTICED_SECONDS = 30.0
@@ -111,18 +114,34 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_a_broker_is_killed_a
         assert sum(three_brokers.ends(topic).values()) == 300
 
 
-async def test_records_are_taken_again_when_a_hanging_broker_has_lost_its_partitions(
-    three_brokers: KafkaCluster,
+def test_scoring_goes_on_while_a_broker_hangs_and_every_task_ends_once(
+    three_brokers: KafkaCluster, tmp_path: Path
 ) -> None:
-    topic = f"topic-{uuid4().hex}"
-    three_brokers.create_topic(topic, PARTITIONS, min_insync_replicas=2)
-    hanging = three_brokers.leader(topic, 0)
-    async with producing(three_brokers, request_timeout_ms=5000) as producer:
-        await producer.send_and_wait(topic, b"before", partition=0)
+    prefix, project, ids = f"{tmp_path.name}-", "acme/hanging", [f"call-{n}" for n in range(200)]
+    hanging = three_brokers.coordinator(f"{prefix}callscore")
+    servers = three_brokers.address.split(",")
+    servers.insert(0, servers.pop(hanging - 1))  # the first that a client asks
+    service = Service(tmp_path / "data", broker=f"kafka://{';'.join(servers)}", kafka_prefix=prefix)
+    try:
+        service.start()
+        assert hanging in {three_brokers.leader(f"{prefix}score-events", number) for number in range(PARTITIONS)}
+        service.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
+        refs = service.refs("not_empty", "valid_json")
+        requests = [service.submit(project, ids, refs)]
         three_brokers.pause(hanging)
-        await asyncio.wait_for(producer.send_and_wait(topic, b"after", partition=0), 2 * NOTICED_SECONDS)
+        requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "while it hangs"}))
+        for request in requests:
+            service.wait_finished(request, NOTICED_SECONDS)
         three_brokers.resume(hanging)
-    assert three_brokers.ends(topic)[0] == 2
+        three_brokers.wait_in_sync()
+        requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "when it is back"}))
+        for request in requests:
+            tasks = service.wait_finished(request)["tasks"]
+            assert tasks["succeeded"] == tasks["total"] == len(ids) * len(refs)
+        assert service.exit_code() is None
+        verified(service)
+    finally:
+        service.kill()
 
 
 async def test_a_broker_that_is_restarted_keeps_its_records(make_kafka: Callable[..., KafkaCluster]) -> None:

@@ -1,0 +1,95 @@
+"""A broker that hangs, as on a machine that is frozen or behind a network that drops packets.
+
+Kafka gives its partitions and groups to other brokers after `broker.session.timeout.ms`, 9 s by default. aiokafka would
+wait for its answers much longer, and go on asking it who leads them now.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import defaultdict
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+# Longer than brokers pause to collect garbage, and than they wait for each other: after 5 s they say that they still do
+# (offsets.commit.timeout.ms, and what a producer asks for). With a heartbeat interval, shorter than a session.
+# What a slow broker answers later is asked again, which changes nothing, since producers are idempotent.
+ANSWER_SECONDS = 6.0
+ACKNOWLEDGE_SECONDS = 5.0
+
+_LONGEST = 90.0  # seconds: members may take a minute to join
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+def limit(client: Any) -> None:
+    """Have a client of aiokafka that has not connected yet wait `ANSWER_SECONDS` for an answer, and then ask others.
+
+    Only joining a group may take longer, for as long as the broker answers to other requests.
+    """
+    client._request_timeout_ms = int(1000 * ANSWER_SECONDS)
+    client._get_conn_lock_value = nullcontext()  # else a broker that hangs would hold up connecting to the others
+    forgotten: dict[Any, Any] = {}
+    locks: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
+    connect, closed, send = client._get_conn, client._on_connection_closed, client.send
+
+    def forget(host: str, port: int) -> None:
+        # Until another broker names it again, or until there is no other.
+        known = client.cluster._brokers
+        for node in [node for node, broker in known.items() if (broker.host, broker.port) == (host, port)]:
+            forgotten[node] = known.pop(node)
+        if not known:
+            known.update(forgotten)
+            forgotten.clear()
+
+    async def connect_or_forget(node: Any, **options: Any) -> Any:
+        async with locks[node]:
+            connection = await connect(node, **options)
+            if connection is None and (broker := client.cluster.broker_metadata(node)) is not None:
+                forget(broker.host, broker.port)
+        return connection
+
+    def drop_and_forget(connection: Any, reason: CloseReason | None) -> None:
+        if reason in (None, CloseReason.CONNECTION_TIMEOUT):
+            _drop_unsent(connection)
+        if reason is CloseReason.CONNECTION_TIMEOUT:
+            forget(connection.host, connection.port)
+        closed(connection, reason)
+
+    async def send_joins_patiently(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        joins = isinstance(request, JoinGroupRequest | SyncGroupRequest)
+        connection = await client._get_conn(node, group=group) if joins else None
+        if connection is None:
+            return await send(node, request, group=group)
+        connection._request_timeout = _LONGEST  # of all that waits behind the answer
+        watching = asyncio.create_task(_close_if_it_hangs(client, node, connection))
+        try:
+            return await send(node, request, group=group)
+        finally:
+            connection._request_timeout = ANSWER_SECONDS
+            watching.cancel()
+
+    client._get_conn = connect_or_forget
+    client._on_connection_closed = drop_and_forget
+    client.send = send_joins_patiently
+
+
+async def _close_if_it_hangs(client: Any, node: Any, connection: Any) -> None:
+    with suppress(KafkaError):
+        while True:
+            await asyncio.sleep(ANSWER_SECONDS)
+            await client.send(node, MetadataRequest([]))
+    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+
+
+def _drop_unsent(connection: Any) -> None:
+    # The system would send what it still has of a request once the network is back, even after this process has ended.
+    transport = connection._protocol._transport
+    if transport is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        transport.abort()
