@@ -24,6 +24,7 @@ _batch = struct.Struct("<QI")
 _FULL, _FIRST, _LAST = 1, 2, 4
 _ZEROS = bytes(_fragment.size)
 _PUT = 1
+_START = _batch.size + 3  # bytes of a batch: its head, and of its first entry the type, the key's length and prefix
 
 
 class Damage(NamedTuple):
@@ -59,26 +60,23 @@ def find_damage(folder: Path) -> Damage | None:
 
 def _batches(raw: bytes) -> Iterator[_Batch | int]:
     """Each undamaged batch, and the position of each damage."""
-    pending: tuple[_Batch, int] | None = None
+    begun: tuple[int, bytes] | None = None  # position and first bytes of a batch whose last fragment is still to come
     for at, kind, payload in _fragments(raw):
-        if kind in (_FULL, _FIRST) or kind is None:
-            if pending is not None:
-                yield pending[1]  # its last fragment is missing
-            pending = None
+        if kind in (_FULL, _FIRST, None):
+            if begun is not None:
+                yield begun[0]  # its last fragment is missing
+            begun = None if kind is None else (at, payload[:_START])
+        elif begun is not None:
+            # The first fragment may be too small for the batch's sequence number.
+            begun = begun[0], begun[1] + payload[: _START - len(begun[1])]
         if kind is None:
             yield at
-        elif kind in (_FULL, _FIRST) and len(payload) > _batch.size:
-            sequence, entries = _batch.unpack_from(payload)
-            batch = _Batch(sequence, entries, _is_of_writer(payload))
-            if kind == _FULL:
-                yield batch
-            else:
-                pending = batch, at
-        elif kind == _LAST and pending is not None:
-            yield pending[0]
-            pending = None
-    if pending is not None:
-        yield pending[1]
+        elif kind in (_FULL, _LAST) and begun is not None:
+            if len(begun[1]) == _START:
+                yield _Batch(*_batch.unpack_from(begun[1]), _is_of_writer(begun[1]))
+            begun = None
+    if begun is not None:
+        yield begun[0]
 
 
 def _fragments(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
@@ -105,10 +103,9 @@ def _fragments(raw: bytes) -> Iterator[tuple[int, int | None, bytes]]:
         at += _fragment.size + length if whole else left
 
 
-def _is_of_writer(payload: bytes) -> bool:
+def _is_of_writer(start: bytes) -> bool:
     """Whether a batch begins as the writer's do: with a put that is not of the cleaning's memory."""
-    entry = payload[_batch.size : _batch.size + 3]
-    return len(entry) == 3 and entry[0] == _PUT and entry[2:] != keys.CLEANING
+    return start[_batch.size] == _PUT and start[_batch.size + 2 :] != keys.CLEANING
 
 
 def _masked(crc: int) -> int:
