@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, RdictIter, ReadOptions, Snapshot
+from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, RdictIter, ReadOptions
 
 MIB = 1024**2
 
@@ -32,18 +32,22 @@ def is_damage(error: object) -> bool:
 
 
 def scan(
-    source: Rdict | Snapshot,
-    start: bytes | None = None,
-    options: ReadOptions | None = None,
-    *,
-    backwards: bool = False,
+    database: Rdict, start: bytes | None = None, options: ReadOptions | None = None, *, backwards: bool = False
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values in the order of the keys, or `backwards`, from `start` on.
+    """Keys and values as they are now, in the order of the keys, or `backwards`, from `start` on.
+
+    Writes from now on do not show. (An iterator of one of rocksdict's snapshots shows those before the iterator.)
 
     Raises:
         ReadFailed: the next block cannot be read. An iterator ends there as it does behind the last key.
     """
-    at = source.iter(options)
+    return _from(database.iter(options), start, options, backwards)
+
+
+def _from(
+    at: RdictIter, start: bytes | None, _options: ReadOptions | None, backwards: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """What is left of an iterator. Its options are kept until then, since it reads its bound in their memory."""
     if start is not None:
         at.seek_for_prev(start) if backwards else at.seek(start)
     else:

@@ -251,7 +251,7 @@ class Table(faust.Table):
 
     def snapshot(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
         """All rows in `partition` as they are now, in key order; later writes do not show."""
-        return self._rows(partition, rocks.scan(self._db(partition).snapshot()))
+        return self._rows(partition, rocks.scan(self._db(partition)))
 
     def close(self) -> None:
         """Close the stores of all partitions; they are opened again when needed."""

@@ -116,7 +116,13 @@ def test_scans_give_the_rows_between_their_bounds_in_their_order() -> None:
     assert [key for key, _ in table.scan(0, b"005")] == keys[50:60]
     assert [key for key, _ in table.scan_back(0)] == keys[::-1]
     assert [key for key, _ in table.scan_back(0, b"0003")] == keys[2::-1]
-    assert dict(table.snapshot(0)) == ROWS
+
+
+def test_a_snapshot_has_the_rows_of_its_moment_whatever_is_written_before_they_are_read() -> None:
+    table.write(0, list(ROWS.items()))
+    rows = table.snapshot(0)
+    table.write(0, [(MIDDLE, None), (min(ROWS), b"changed"), (b"new", b"row")])
+    assert dict(rows) == ROWS
 
 
 def acknowledge(offset: int) -> None:
