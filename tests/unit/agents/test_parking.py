@@ -36,7 +36,7 @@ class Parked:
             self.resumed.add((partition, key))
             self.log.append((partition, key))
 
-    def write(self, task: _Task, due: float) -> tasks.Row:
+    def write(self, task: _Task, due: float, **fields: str) -> tasks.Row:
         row = tasks.Row(
             offset=1,
             project_id="p",
@@ -50,7 +50,7 @@ class Parked:
             reason="overloaded",
             since=self.now,
             due=due,
-        )
+        ).replace(**fields)
         tasks.table.put_row(*task, row.encode())
         self.due[task] = due
         self.resumed.discard(task)
@@ -185,3 +185,54 @@ async def test_what_is_in_memory_twice_is_resumed_once(parked: Parked) -> None:
     parked.now = 1_020
     await parked.all_resumed()
     assert parked.log == [task(0), task(3)]
+
+
+async def test_what_a_task_waits_for_may_come_while_it_is_being_parked_and_while_no_worker_has_its_partition(
+    parked: Parked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, missing, other_code, retried = task(0), task(3), task(6), task(9)
+    rows = [
+        parked.write(one, 2_000, status="waiting_for_call", reason=reason)
+        for one, reason in ((there, "waiting_for_call"), (missing, "waiting_for_call"))
+    ]
+    parked.write(other_code, 2_000, status="waiting_for_call", reason="scorer_version_unavailable")
+    parked.write(retried, 2_000)
+    here = ids.call_key("p", ids.split_key(there[1])[1]), ids.call_key("p", ids.split_key(retried[1])[1])
+    monkeypatch.setattr("tables.calls.find", lambda _, key: {} if key in here else None)
+    parked.due.clear()
+    await parked.parking.load(0)
+    assert parked.log == [there, other_code]
+    parked.log.clear()
+    for row, one in zip(rows, (there, missing), strict=True):
+        parked.parking.parked(*one, row, False)
+    assert parked.log == [there]
+    parked.log.clear()
+    for call_id in ("c000003", "c000009"):
+        parked.parking.call_arrived(0, ids.call_key("p", call_id))
+    assert parked.log == [missing]
+
+
+async def test_others_have_their_turn_while_many_tasks_are_due_at_once(parked: Parked) -> None:
+    turn = 0
+    turns: set[int] = set()
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def resume(partition: int, key: bytes, row: tasks.Row | None) -> None:
+        turns.add(turn)
+        parked.resume(partition, key, row)
+
+    parked.parking = Parking(resume)
+    meanwhile = asyncio.create_task(others())
+    await parked.parking.load(0)
+    for number in range(0, 3 * MOST, 3):
+        parked.put(task(number), 999)
+    resuming = asyncio.create_task(parked.parking._resume_due())
+    await parked.all_resumed()
+    for running in (meanwhile, resuming):
+        running.cancel()
+    assert len(turns) >= MOST // parking.BREATH

@@ -10,6 +10,7 @@ import pytest
 
 from agents import recorder
 from agents.attempt import Attempt
+from agents.lanes import Chunk
 from agents.parking import Parking
 from agents.scoring import MOST_TARGETS, scoring
 from app import (
@@ -25,6 +26,7 @@ from app.events import (
     ScoreCancelled,
     ScoreEvents,
     ScoreFailed,
+    ScoreRequested,
     ScoreSucceeded,
     Target,
     TaskParked,
@@ -35,7 +37,7 @@ from app.events import (
 from app.faust_app import app
 from app.scorers import Registry, ScorerVersionUnavailable
 from app.usage import Usage
-from tables import calls, folds, in_flight, judgements, progress, provider_requests, scores, spending, tasks
+from tables import calls, chunks, folds, in_flight, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
 from tables.base import tables
 from tables.tasks import Task, unpark
@@ -169,11 +171,14 @@ async def test_a_task_is_in_flight_until_what_was_said_last_of_it_is_applied() -
     assert in_flight.get(KEY) is None
 
 
-def test_what_was_spent_is_told_when_a_record_is_applied_first_and_never_again() -> None:
+def test_what_was_spent_is_told_when_a_record_is_applied_first_and_never_again(monkeypatch: pytest.MonkeyPatch) -> None:
     error, spent = Error(type="scorer_timeout", message="no answer"), Usage(unanswered=1)
     event = ScoreFailed(**TASK, attempts=1, at=1.0, error=error, day=0, spent=spent)
-    told = [folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[event])).spent for _ in range(2)]
-    assert told == [[("p", REF, spent)], []]
+    told: list[Any] = []
+    monkeypatch.setattr(scoring.room.budgets, "charge", lambda *usage: told.append(usage))
+    for _ in range(2):
+        deliver(5, event)
+    assert told == [("p", REF, spent)]
     cost, taken = spending.keys("p", REF, 0)
     assert (spending.load(0, cost).spent, spending.load(0, taken).spent) == (Usage(), spent)
 
@@ -267,6 +272,18 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     assert provider_requests.load(0, KEY) is None
 
 
+async def test_what_was_to_be_asked_and_was_not_in_the_end_is_not_taken_for_cut_off_later(said: list[Any]) -> None:
+    deliver(5, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
+    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
+    in_flight.add(entry)
+    attempt = attempt_of(0)
+    attempt.asked = True
+    scoring._on_outcome(entry, attempt, b"1", False)
+    deliver(6, said[0])
+    assert provider_requests.load(0, KEY) is None
+    assert progress.load(0, "r", 0, 0).spent is None
+
+
 async def test_what_a_kill_cut_off_counts_for_the_request_that_is_cancelled_before_the_next_attempt(
     said: list[Any],
 ) -> None:
@@ -323,6 +340,23 @@ async def test_a_task_that_a_former_owner_parked_after_all_ends_as_its_score_say
     assert tasks.load(0, KEY) is None
     assert outcome() == ("succeeded", 1)
     assert progress.load(0, "r", 0, 0).get(0) is progress.State.SUCCEEDED
+
+
+async def test_a_parked_task_goes_on_in_its_round_whatever_became_of_earlier_ones_unless_nobody_wants_it_any_more(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Task] = []
+    monkeypatch.setattr(scoring, "_run", runs.append)
+    deliver(5, ScoreFailed(**TASK, attempts=1, at=1.0, error=Error(type="refused", message="no")))
+    deliver(6, failed_attempt(1).replace(round=2))
+    parked = tasks.load(0, KEY)
+    assert parked is not None
+    scoring.start(unpark(0, KEY, parked))
+    assert ([task.round for task in runs], said) == ([2], [])
+    scoring.steering._stop_request(0, "r")
+    scoring.start(unpark(0, KEY, parked))
+    scoring.steering.clear()
+    assert (len(runs), said) == (1, [])
 
 
 async def test_a_retry_whose_clock_was_set_back_before_it_started_is_taken_up_when_it_is_due_again(
@@ -403,6 +437,59 @@ async def test_a_request_accepted_before_a_task_failed_shares_the_failure_and_a_
     deliver(7, TasksReopened(**where, statuses=["failed"], calls=None, control=1, at=7.0))
     scoring.start(asked_by("before", 4.0, 1))
     assert [(task.targets[0].request_id, task.round) for task in runs] == [("after", 2), ("before", 2)]
+
+
+async def test_a_task_whose_scorer_has_no_room_any_more_when_it_is_its_turn_goes_back_to_its_lane(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)])
+    monkeypatch.setattr(scoring.catalog, "get", lambda *_: Registry.load().parameterless()[0])
+    monkeypatch.setattr(scoring.room, "gate", lambda *_: None)
+    scoring.start(task)
+    assert in_flight.get(KEY) is None
+    assert scoring.scheduler._lanes.take(lambda *_: 1) == [task]
+
+
+async def test_a_task_whose_report_cannot_be_written_fails(said: list[Any]) -> None:
+    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
+    in_flight.add(entry)
+    attempt = attempt_of(0)
+    attempt.report.lineage = {"model": object()}
+    scoring._on_outcome(entry, attempt, b"1", False)
+    deliver(5, said[0])
+    assert outcome() == ("failed", 1)
+
+
+async def test_a_chunk_is_acknowledged_once_each_of_its_tasks_is_parked_or_has_ended() -> None:
+    event = ScoreRequested(
+        request_id="r", chunk=0, project_id="p", call_ids=["c", "d"], scorer_refs=[REF], requested_at=1.0
+    )
+    chunks.table.put_row(0, ids.chunk_key("r", 0), chunks.fold(None, event, 0).encode())
+    acknowledged: list[bool] = []
+    chunk = Chunk(0, event)
+    chunk.when_settled.append(lambda: acknowledged.append(True))
+    scoring.scheduler.open(0)
+    scoring.scheduler.add(chunk)
+    chunk.look(0)
+    deliver(5, TaskParked(**TASK, attempts=0, at=1.0, reason="waiting_for_call", until=9e9))
+    assert acknowledged == []
+    deliver(6, ScoreSucceeded(**TASK | {"call_id": "d", "targets": [Target("r", 0, 0, 1)]}, at=1.0, output=1))
+    assert acknowledged == [True]
+    scoring.scheduler.clear()
+
+
+async def test_a_request_for_a_task_whose_outcome_is_on_its_way_counts_that_too(
+    said: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reused: list[Target] = []
+    monkeypatch.setattr(scoring.outbox, "put_reused", lambda _, target: reused.append(target))
+    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
+    in_flight.add(entry)
+    scoring._on_outcome(entry, attempt_of(0), b"1", False)
+    late = Target("late", 0, 0, 0)
+    scoring.start(Task(0, KEY, "p", "c", REF, "", [late]))
+    deliver(5, said[0])
+    assert reused == [late]
 
 
 async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() -> None:
