@@ -73,7 +73,8 @@ def _batches(raw: bytes) -> Iterator[_Batch | int]:
             yield at
         elif kind in (_FULL, _LAST) and begun is not None:
             if len(begun[1]) == _START:
-                yield _Batch(*_batch.unpack_from(begun[1]), _is_of_writer(begun[1]))
+                sequence, entries = _batch.unpack_from(begun[1])
+                yield _Batch(sequence, entries, _is_of_writer(begun[1]))
             begun = None
     if begun is not None:
         yield begun[0]

@@ -11,8 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import NotEnoughReplicasError, TopicAlreadyExistsError
 
+from tests.command import verified
 from tests.kafka import KafkaCluster
-from tests.log_command import verified
 from tests.service import Service
 
 PARTITIONS = 4

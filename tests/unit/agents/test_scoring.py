@@ -10,7 +10,7 @@ import pytest
 
 from agents import recorder
 from agents.attempt import Attempt
-from agents.lanes import Chunk
+from agents.chunk import Chunk
 from agents.parking import Parking
 from agents.scoring import MOST_TARGETS, scoring
 from app import (
@@ -278,7 +278,7 @@ async def test_what_was_to_be_asked_and_was_not_in_the_end_is_not_taken_for_cut_
     in_flight.add(entry)
     attempt = attempt_of(0)
     attempt.asked = True
-    scoring._on_outcome(entry, attempt, b"1", False)
+    scoring.outcomes.ended(entry, attempt, b"1", False)
     deliver(6, said[0])
     assert provider_requests.load(0, KEY) is None
     assert progress.load(0, "r", 0, 0).spent is None
@@ -455,7 +455,7 @@ async def test_a_task_whose_report_cannot_be_written_fails(said: list[Any]) -> N
     in_flight.add(entry)
     attempt = attempt_of(0)
     attempt.report.lineage = {"model": object()}
-    scoring._on_outcome(entry, attempt, b"1", False)
+    scoring.outcomes.ended(entry, attempt, b"1", False)
     deliver(5, said[0])
     assert outcome() == ("failed", 1)
 
@@ -485,7 +485,7 @@ async def test_a_request_for_a_task_whose_outcome_is_on_its_way_counts_that_too(
     monkeypatch.setattr(scoring.outbox, "put_reused", lambda _, target: reused.append(target))
     entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
     in_flight.add(entry)
-    scoring._on_outcome(entry, attempt_of(0), b"1", False)
+    scoring.outcomes.ended(entry, attempt_of(0), b"1", False)
     late = Target("late", 0, 0, 0)
     scoring.start(Task(0, KEY, "p", "c", REF, "", [late]))
     deliver(5, said[0])

@@ -65,7 +65,7 @@ def write(batches: Sequence[Batch], sequence: int = 1) -> tuple[bytearray, list[
     return raw, placed
 
 
-def found(*files: bytes) -> Damage | None:
+def found(*files: bytes | bytearray) -> Damage | None:
     with TemporaryDirectory() as folder:
         for number, raw in enumerate(files, 8):  # RocksDB's numbers: the tenth comes after the ninth
             (Path(folder) / f"{number}.log").write_bytes(raw)
