@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
+from prometheus_client import Counter
 
 from agents.attempt import Attempt, op_name
 from agents.outbox import Outbox
 from agents.retries import next_attempt
 from app import events
 from app.scorers import Outcome, ScorerError, ScorerVersionUnavailable
+from app.scorers.report import usd
 from app.usage import Usage
 from tables import calls, in_flight, provider_requests, tasks
 from tables.in_flight import Entry
@@ -24,6 +26,10 @@ _ERROR_TYPES: dict[events.ParkReason, str] = {  # of a task that has waited too 
     "waiting_for_call": "call_not_found",
     "scorer_version_unavailable": "scorer_version_unavailable",
 }
+
+_tasks = Counter("callscore_tasks_total", "Tasks that ended, or are to be attempted again, on this worker.", ["status"])
+_succeeded, _failed, _cancelled, _retrying = map(_tasks.labels, ("succeeded", "failed", "cancelled", "retrying"))
+_usd = Counter("callscore_usd_total", "What attempts on this worker cost in US dollars, as far as prices are known.")
 
 
 class Outcomes:
@@ -59,6 +65,7 @@ class Outcomes:
             **entry.task.facts(), output=Raw(output), **_description(attempt), **self._usage(attempt)
         )
         self._send(entry, event)
+        _succeeded.inc()
 
     def _attempt_failed(self, entry: Entry, attempt: Attempt, error: ScorerError, excused: bool) -> None:
         """Park the task for its next attempt; fail it if it gets none."""
@@ -83,6 +90,7 @@ class Outcomes:
             **usage,
         )
         self._send(entry, event)
+        _retrying.inc()
 
     # --- there was no attempt ---
 
@@ -115,6 +123,7 @@ class Outcomes:
     def fail(self, entry: Entry, error: events.Error, **facts: Any) -> None:
         """Fail a task for good."""
         self._send(entry, events.ScoreFailed(**entry.task.facts(), error=error, **facts))
+        _failed.inc()
 
     def join(self, task: Task, round_number: int, attempts: int) -> None:
         """Have requests join a task that is parked or has failed, in the round and after the attempts it has made."""
@@ -137,6 +146,7 @@ class Outcomes:
         facts = {} if attempt is None else self._usage(attempt) | _description(attempt)
         # To the withdrawn targets, since their requests pay for what it has used.
         self._send(entry, events.ScoreCancelled(**task.facts(entry.withdrawn), **facts), keep_slot=True)
+        _cancelled.inc()
 
     def withdraw_from_parked(self, partition: int, key: bytes, row: tasks.Row, withdrawn: list[events.Target]) -> Entry:
         """Withdraw targets from a parked task, and cancel it if it has no other."""
@@ -147,6 +157,7 @@ class Outcomes:
         else:
             cut_off = self.cut_off(task)
             self._send(entry, events.ScoreCancelled(**task.facts(withdrawn if cut_off else []), **cut_off))
+            _cancelled.inc()
         return entry
 
     # --- events ---
@@ -159,6 +170,8 @@ class Outcomes:
     def _usage(self, attempt: Attempt) -> dict[str, Any]:
         """What an attempt used, and the day on which it counts, as an event says it."""
         usage = attempt.usage()
+        if usage is not None:
+            _usd.inc(usd(usage.cost))
         return {"spent": usage, "day": self._day() if attempt.asked or usage is not None else None}
 
     def _send(self, entry: Entry, event: events.TaskEvent, keep_slot: bool = False) -> None:

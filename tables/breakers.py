@@ -147,6 +147,11 @@ def open_state(project_id: str, scorer_ref: str) -> BreakerState | None:
     return breaker.shared if breaker is not None and breaker.shared.open else None
 
 
+def number_open() -> int:
+    """How many breakers are open on this worker."""
+    return sum(breaker.shared.open for breaker in _breakers.values())
+
+
 def outgoing() -> list[dict[str, Any]]:
     """What to send to other workers: every breaker that has ever opened."""
     return [breaker.shared.as_dict() for breaker in _breakers.values() if breaker.shared.version]

@@ -156,6 +156,11 @@ class Service:
     def get(self, path: str, **headers: str) -> Answer:
         return self.request("GET", path, headers=headers)
 
+    def metrics(self) -> dict[str, float]:
+        """The values of `/metrics`, by name and labels."""
+        lines = self.get("/metrics").raw.decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
     def whole(self, path: str) -> Any:
         """An answer to which every partition contributed."""
         answer = self.get(path)

@@ -7,13 +7,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 
 from app import cluster
 from app.web.errors import Handler
-from tables import in_flight
+from tables import breakers, in_flight
 
 _requests = Counter("callscore_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 _seconds = Histogram("callscore_http_request_seconds", "Seconds from request to answer.", ["method", "route"])
 _CANCELLED = 500  # the status of a request that is cut off as the service stops
 _in_flight = Gauge("callscore_tasks_in_flight", "Scoring tasks in flight on this worker.")
 _in_flight.set_function(in_flight.size)
+_paused = Gauge("callscore_breakers_open", "Scorers that this worker has paused since their provider does not work.")
+_paused.set_function(breakers.number_open)
 _ready = Gauge("callscore_ready", "1 while this worker is ready, as /readyz says, else 0.")
 
 

@@ -26,6 +26,7 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     opened = wait_open(service)
     assert opened["reason"].startswith("ClientResponseError: 401")
     assert opened["state"] in ("open", "half_open")
+    assert service.metrics()["callscore_breakers_open"] == 1
     # The other scorer goes on, what is paused says so, and nothing has failed.
     service.wait_for_tasks(request, "succeeded", 300)
     counts = service.wait_for_tasks(request, "paused", 299)
@@ -46,6 +47,11 @@ def test_row_9_a_bad_key_pauses_at_once_says_why_and_its_backlog_is_scored_when_
     assert (done["succeeded"], done["failed"]) == (600, 0)
     assert breaker(service)["state"] == "closed"
     assert breaker(service)["reason"] is None
+    metrics = service.metrics()
+    assert metrics["callscore_breakers_open"] == 0
+    assert metrics['callscore_tasks_total{status="succeeded"}'] == 600
+    assert metrics['callscore_tasks_total{status="failed"}'] == 0
+    assert metrics['callscore_tasks_total{status="retrying"}'] > 0
 
 
 def test_row_9_a_provider_that_fails_is_left_in_peace_and_asked_by_one_task_now_and_then(asking: Asking) -> None:

@@ -34,6 +34,7 @@ def test_tokens_and_cost_of_scores_and_request_are_the_judges_own_count(judging:
     assert request["tasks"]["failed"] > 0
     assert request["cost"] == bill(judging.judge)
     assert summed(service) == pytest.approx(bill(judging.judge), abs=1e-12)
+    assert service.metrics()["callscore_usd_total"] == pytest.approx(bill(judging.judge)["usd"])
     costs = service.get(f"/scorers/costs?project_id={PROJECT}").json
     [today] = costs["items"]
     assert (today["scorer_ref"], today["cost"], costs["total"]) == (ref, bill(judging.judge), bill(judging.judge))

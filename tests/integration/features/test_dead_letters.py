@@ -116,8 +116,7 @@ def counted(service: Service) -> Counter[tuple[str, str]]:
 
 def wait_for_open(service: Service, number: int) -> None:
     """Wait until the metric says that so many letters are open."""
-    line = re.compile(r"^callscore_dead_letters_open (\S+)", re.MULTILINE)
-    until(lambda: line.findall(service.get("/metrics").raw.decode()), lambda shown: float(shown[0]) == number)
+    until(lambda: service.metrics()["callscore_dead_letters_open"], lambda shown: shown == number)
 
 
 def callscore(service: Service, *args: str) -> list[str]:

@@ -1,6 +1,5 @@
 """A provider that throttles, fails, hangs and recovers, while workers come. All tasks succeed."""
 
-import re
 import time
 from collections import Counter
 
@@ -16,9 +15,7 @@ WINDOWS = (60.0, 10.0, 5.0)  # seconds
 
 
 def in_flight(service: Service) -> int:
-    found = re.search(rb"^callscore_tasks_in_flight (\S+)", service.get("/metrics").raw, re.MULTILINE)
-    assert found is not None
-    return int(float(found[1]))
+    return int(service.metrics()["callscore_tasks_in_flight"])
 
 
 def pass_through(provider: Provider, mood: Mood, seconds: float) -> None:
