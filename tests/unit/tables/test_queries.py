@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from itertools import groupby, product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from app.events import (
 from app.usage import Usage
 from tables import chunks, dead_letters, folds, paging, progress, request_progress, requests, scores, spending
 from tables.at import At
-from tables.base import tables
 from tables.paging import Page
 from tables.progress import State
 
@@ -32,11 +30,8 @@ SIZES = (1, 2, 3, 100)  # of pages
 
 
 @pytest.fixture(autouse=True)
-def _tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for table in tables:
-        monkeypatch.setattr(table, "has_changelog", False)
+def _large_pages(bare_tables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "SLICE_SECONDS", 60.0)  # so that each page is as large as it may be
-    scores.forget_missing()
 
 
 def read(page: Callable[[Any], Page], size: int) -> list[Any]:
