@@ -45,10 +45,10 @@ from app.kafka.setup import Setup
 from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
-from app.upkeep import topic_names
 from app.web.server import WebServer
 from tables.base import forget_acknowledged, persist_offsets, tables
 from tables.buffers import Buffers
+from tables.kafka_topics import kafka_topics
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.ru
 app.early_services.append(Watchdog(get_settings().stuck_after))
 app.early_services.append(Buffers())
 if not get_settings().embedded:
-    kafka = kafka_cluster(get_settings(), topic_names.in_kafka())
+    kafka = kafka_cluster(get_settings(), kafka_topics())
     app.early_services.append(Setup(kafka, app, topics.score_events.name))
 
 

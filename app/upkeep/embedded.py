@@ -27,8 +27,7 @@ class EmbeddedSource:
     def __init__(self, view: View, settings: Settings) -> None:
         self._view = view
         self._settings = settings
-        self._names = topic_names.primary(settings)
-        counts = {len(view.topics[name].partitions) for name in self._names.values() if name in view.topics}
+        counts = {len(view.topics[name].partitions) for name in topic_names.PRIMARY.values() if name in view.topics}
         if not counts:
             raise CommandError(f"The log at {view.path} has no topics of callscore.")
         self.partitions = counts.pop()
@@ -37,14 +36,16 @@ class EmbeddedSource:
         """The offset after the last record of each partition, by topic."""
         return {
             topic: [partition.end for partition in found.partitions] if (found := self._view.topics.get(name)) else []
-            for topic, name in self._names.items()
+            for topic, name in topic_names.PRIMARY.items()
         }
 
     async def committed(self) -> dict[str, list[int]]:
         """The offset that the workers have committed in each partition, by topic."""
         group = self._settings.group
         return {
-            topic: [self._view.committed.get((group, self._names[topic], number), 0) for number in range(len(ends))]
+            topic: [
+                self._view.committed.get((group, topic_names.PRIMARY[topic], number), 0) for number in range(len(ends))
+            ]
             for topic, ends in (await self.ends()).items()
         }
 
@@ -52,7 +53,7 @@ class EmbeddedSource:
         self, topic: str, partition: int, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Record]:
         """The records of a partition, from offset `start` to before `end`."""
-        found = self._view.topics.get(self._names[topic])
+        found = self._view.topics.get(topic_names.PRIMARY[topic])
         if found is not None:
             for record in self._view.records(found.partitions[partition], start, end):
                 yield record._replace(topic=topic)
@@ -70,14 +71,13 @@ class EmbeddedTarget:
 
     def __init__(self, log: Log, settings: Settings) -> None:
         self.log = log
-        self._names = topic_names.primary(settings)
         self._unsynced = 0  # bytes
-        for name in self._names.values():
+        for name in topic_names.PRIMARY.values():
             log.create_topic(name, settings.partitions)
 
     async def put(self, record: Record) -> None:
         """Append to the record's topic and partition."""
-        name = self._names[record.topic]
+        name = topic_names.PRIMARY[record.topic]
         self.log.append(name, record.partition, record.key, record.value, record.timestamp, record.headers)
         self._unsynced += len(record.value or b"")
         if self.log.backlog >= _UNSYNCED or self._unsynced >= _UNSYNCED_BYTES:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
-from app.settings import Settings, get_settings
+from app.settings import get_settings
 from app.upkeep import broker, export_file, paths, topic_names
 from app.upkeep.recut import Recut
 
@@ -34,11 +34,10 @@ async def import_log(path: Path) -> Imported:
             _verify(path)
         read, written = Counter[str](), Counter[str]()
         with export_file.reading(path) as export:
-            _check_topics(settings, export.header)
+            _check_topics(export.header)
             before = export.header.partitions
-            imported = topic_names.imported(settings)
             records: Iterator[Record] = (
-                record for record in _counted(export.records(), read) if record.topic in imported
+                record for record in _counted(export.records(), read) if record.topic in topic_names.IMPORTED
             )
             if before != settings.partitions:
                 records = Recut(settings.partitions).apply(records)
@@ -57,8 +56,8 @@ def _verify(path: Path) -> None:
             pass
 
 
-def _check_topics(settings: Settings, header: export_file.Header) -> None:
-    unknown = sorted(header.ends.keys() - topic_names.primary(settings).keys())
+def _check_topics(header: export_file.Header) -> None:
+    unknown = sorted(header.ends.keys() - topic_names.PRIMARY.keys())
     if unknown:
         raise CommandError(
             f"The export has the topic {unknown[0]}, which this version of callscore does not know. Use a newer one."

@@ -17,6 +17,7 @@ from app.kafka.members import members
 from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
 from app.upkeep import topic_names
+from tables.kafka_topics import kafka_topics
 
 _LEAVE_SECONDS = 15.0  # a worker that has stopped is a member of its group until its session times out
 _UNACKNOWLEDGED = 5_000  # records
@@ -42,7 +43,6 @@ class KafkaSource:
         self._consumer = consumer
         self._ends = ends
         self._settings = settings
-        self._names = topic_names.primary(settings)
         self.partitions = max(len(found) for found in ends.values())
 
     async def ends(self) -> dict[str, list[int]]:
@@ -55,7 +55,7 @@ class KafkaSource:
             found = await admin.list_consumer_group_offsets(self._settings.group)
         offsets = {(tp.topic, tp.partition): int(its.offset) for tp, its in found.items()}
         return {
-            topic: [max(0, offsets.get((self._names[topic], number), 0)) for number in range(len(ends))]
+            topic: [max(0, offsets.get((topic_names.PRIMARY[topic], number), 0)) for number in range(len(ends))]
             for topic, ends in self._ends.items()
         }
 
@@ -66,7 +66,7 @@ class KafkaSource:
         if partition >= len(self._ends[topic]):
             return
         end = self._ends[topic][partition] if end is None else min(end, self._ends[topic][partition])
-        tp = TopicPartition(self._names[topic], partition)
+        tp = TopicPartition(topic_names.PRIMARY[topic], partition)
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
         while await self._consumer.position(tp) < end:
@@ -88,10 +88,10 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
         await cluster.check_no_import(admin, _marker(settings))
         if alone:
             await check_nobody_works(admin, settings)
-        found = await _ends(admin, settings, topic_names.primary(settings).values())
+        found = await _ends(admin, settings, topic_names.PRIMARY.values())
     if not found:
         raise CommandError("Kafka has no topics of callscore with this CALLSCORE_KAFKA_PREFIX.")
-    ends = {topic: found.get(name, []) for topic, name in topic_names.primary(settings).items()}
+    ends = {topic: found.get(name, []) for topic, name in topic_names.PRIMARY.items()}
     consumer = AIOKafkaConsumer(**_arguments(settings), max_partition_fetch_bytes=_LARGEST, auto_offset_reset="none")
     await consumer.start()
     await asyncio.sleep(0)  # closing it cancels a task of its own, which must have had a turn before
@@ -104,16 +104,15 @@ async def source(settings: Settings, *, alone: bool = True) -> AsyncIterator[Kaf
 class KafkaTarget:
     """Primary topics that are being written."""
 
-    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+    def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._names = topic_names.primary(settings)
         self._sent: list[asyncio.Future[Any]] = []
 
     async def put(self, record: Record) -> None:
         """Send to the record's topic and partition. Raises the KafkaError of an earlier record."""
         self._sent.append(
             await self._producer.send(
-                self._names[record.topic],
+                topic_names.PRIMARY[record.topic],
                 record.value,
                 key=record.key,
                 partition=record.partition,
@@ -144,14 +143,14 @@ async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
         await check_nobody_works(admin, settings)
         await _check_empty(admin, settings)
         await _create_marker(admin, settings)
-        topics = dict.fromkeys(topic_names.primary(settings).values(), cluster.KEPT_FOR_EVER)
+        topics = dict.fromkeys(topic_names.PRIMARY.values(), cluster.KEPT_FOR_EVER)
         await cluster.prepare(kafka_cluster(settings, topics), importing=True)
         producer = AIOKafkaProducer(
             **_arguments(settings), acks="all", enable_idempotence=True, max_request_size=_LARGEST, linger_ms=5
         )
         await producer.start()
         try:
-            made = KafkaTarget(producer, settings)
+            made = KafkaTarget(producer)
             yield made
             await made.acknowledged()
         finally:
@@ -189,7 +188,7 @@ async def check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> 
 
 
 async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    ours = topic_names.in_kafka()
+    ours = kafka_topics()
     there = [name for name in await admin.list_topics() if name in ours]
     for name, ends in (await _ends(admin, settings, there)).items():
         if any(ends):

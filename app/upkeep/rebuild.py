@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import topics
 from app.client.progress import bar
 from app.client.text import number, seconds
-from app.settings import get_settings
-from app.upkeep import topic_names
 from app.upkeep.broker import Source
 from tables import base, folds
 from tables.at import At
@@ -42,12 +41,11 @@ async def apply(
     )
     done = Applied()
     began = time.monotonic()
-    by_name = {topic.name: fold for topic, fold in folds.BY_TOPIC.items()}
     with _tables_in(directory), bar("Replaying") as shown:
-        for topic, name in topic_names.primary(get_settings()).items():
-            fold = by_name[name]
-            for partition, (since, until) in enumerate(zip(starts[topic], ends[topic], strict=True)):
-                async for record in log.records(topic, partition, since, until):
+        for topic in topics.ALL:
+            fold, name = folds.BY_TOPIC[topic], topics.plain(topic.name)
+            for partition, (since, until) in enumerate(zip(starts[name], ends[name], strict=True)):
+                async for record in log.records(name, partition, since, until):
                     if as_of is None or record.timestamp / 1000 <= as_of:
                         done.records += 1
                         try:

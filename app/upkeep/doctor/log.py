@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.upkeep import kafka, paths, topic_names
 from app.upkeep.doctor import data_dir
 from app.upkeep.doctor.finding import Finding, ok, warning, wrong
+from tables.kafka_topics import kafka_topics
 
 _LOG = "log"
 _KAFKA = "Kafka"
@@ -40,7 +41,7 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
     except EmbeddedLogError as error:
         yield wrong(_LOG, error)
         return
-    for name in topic_names.primary(settings).values():
+    for name in topic_names.PRIMARY.values():
         if counts.get(name, settings.partitions) != settings.partitions:
             yield wrong(_LOG, PartitionCountMismatch(name, counts[name], settings.partitions))
             return
@@ -49,7 +50,7 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 
 
 def _in_kafka(settings: Settings) -> Iterator[Finding]:
-    cluster = kafka_cluster(settings, topic_names.in_kafka())
+    cluster = kafka_cluster(settings, kafka_topics())
     try:
         with kafka.as_command_errors():
             found = asyncio.run(look(cluster))

@@ -25,7 +25,6 @@ from app.events import (
     decode_request,
     decode_score_events,
 )
-from app.settings import get_settings
 from app.upkeep import topic_names
 from app.upkeep.recut import Recut
 
@@ -136,7 +135,7 @@ def test_every_place_is_told_the_same_in_the_same_order(requests: list[list[int]
 
 
 def test_every_topic_that_agents_read_is_moved() -> None:
-    assert set(Recut(3).by_topic) == topic_names.imported(get_settings())
+    assert set(Recut(3).by_topic) == topic_names.IMPORTED
 
 
 def test_a_chunk_that_was_written_twice_counts_once() -> None:
