@@ -113,7 +113,6 @@ class Rules:
         self._open.clear()
         self._early.clear()
         self._queues.clear()
-        rules_table.forget()
 
     async def _apply_early(self, partition: int, early: "deque[_Early]") -> None:
         turns = Turns()

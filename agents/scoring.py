@@ -237,8 +237,6 @@ class Scoring:
                 in_flight.pop(entry.task.key)
 
     def _forget_all(self) -> None:
-        calls.forget_recent()
-        scores.forget_missing()
         self.steering.clear()
         self.parking.clear()
         self._overflow.clear()

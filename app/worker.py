@@ -46,7 +46,7 @@ from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
 from app.web.server import WebServer
-from tables.base import forget_acknowledged, persist_offsets, tables
+from tables.base import forget_rows, persist_offsets, tables
 from tables.buffers import Buffers
 from tables.kafka_topics import kafka_topics
 
@@ -105,7 +105,7 @@ async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
     """Stop scoring: others may work on the revoked partitions before this worker has recovered its new ones."""
     scoring.revoked()
     rules.clear()
-    forget_acknowledged()
+    forget_rows()
 
 
 @app.on_partitions_assigned.connect
@@ -121,7 +121,7 @@ async def before_streams_resume(app: Any, **_: Any) -> None:
     shares.recovered()
     scoring.recovered(cluster.partitions_here())
     rules.clear()
-    forget_acknowledged()
+    forget_rows()
     positions.recovered({(tp.topic, tp.partition) for tp in app.consumer.assignment()})
 
 
@@ -156,6 +156,7 @@ app.when_stopping.append(scoring.stop_all)
 app.when_stopping.append(rules.clear)
 app.when_halted.append(scoring.halted)
 app.when_halted.append(rules.clear)
+app.when_halted.append(forget_rows)
 app.service(ScoringService)
 app.early_services.append(WebServer(get_settings(), scoring.registry, scoring.runner))
 app.early_services.append(Watchdog(get_settings().stuck_after))

@@ -43,6 +43,7 @@ R = TypeVar("R", bound=Event)
 Rows = Sequence[tuple[bytes, bytes | None]]  # keys and values; None: the row is deleted
 
 tables: list["Table"] = []
+caches: list[Callable[[], None]] = []  # called where rows change without a write: each forgets what it has of them
 
 
 def keep_in(directory: Path | None) -> None:
@@ -291,10 +292,12 @@ def persist_offsets() -> None:
             table.persist_offsets()
 
 
-def forget_acknowledged() -> None:
-    """Stores are being recovered, or belong to others: what was acknowledged before says nothing about their rows."""
+def forget_rows() -> None:
+    """Forget all that is known of rows: a recovery is about to change them, or has, or they are other workers' now."""
     for table in tables:
         table._acknowledged.clear()
+    for forget in caches:
+        forget()
 
 
 def first_wins(row_type: type[R]) -> Callable[[R | None, Event, int], R]:

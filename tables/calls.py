@@ -14,7 +14,7 @@ import orjson
 from app import ids
 from app.events import CallLogged, Error
 from app.rocks import MIB
-from tables.base import Table
+from tables.base import Table, caches
 from tables.paging import Page, Slice
 
 MAX_CALL_BYTES = MIB
@@ -87,6 +87,7 @@ _parts = msgspec.json.Decoder(_Parts).decode
 
 # What scoring read last, (row, its size) by partition and key: each scorer of a request reads the same calls.
 _recent: dict[tuple[int, bytes], tuple[Row, int]] = {}
+caches.append(_recent.clear)
 _RECENT_ROWS, _RECENT_BYTES = 1_024, 16 * 1024
 
 
@@ -106,11 +107,6 @@ def find_sized(partition: int, key: bytes) -> tuple[Row | None, int]:
             del _recent[next(iter(_recent))]
         _recent[partition, key] = row, len(value)
     return row, len(value)
-
-
-def forget_recent() -> None:
-    """Read every call again: tables were recovered, so rows may have changed without `save`."""
-    _recent.clear()
 
 
 def without_output(call: dict[str, Any]) -> Error | None:

@@ -15,7 +15,7 @@ from app import ids
 from app.events import RuleSet, ScoreRequested
 from app.structs import Struct
 from tables import controls
-from tables.base import Table, first_wins
+from tables.base import Table, caches, first_wins
 from tables.paging import Page, Slice
 
 table = Table("rules")
@@ -85,6 +85,7 @@ _decode_decided = Decoder(Decided).decode
 
 # The rules of a partition by project, once they were asked for.
 _of_project: dict[int, dict[str, list[Rule]]] = {}
+caches.append(_of_project.clear)
 _fold = first_wins(Revision)
 
 
@@ -161,11 +162,6 @@ def _by_project(partition: int) -> dict[str, list[Rule]]:
             rule = Rule([_decode(value) for _, value in revisions])
             known[rule.last.project_id].append(rule)
     return known
-
-
-def forget() -> None:
-    """Read all rules again: tables were recovered, so rows may have changed without `save`."""
-    _of_project.clear()
 
 
 def sampled_out(partition: int, project_id: str, call_id: str, scorer_ref: str) -> float | None:

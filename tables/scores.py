@@ -10,7 +10,7 @@ from app import ids, paths
 from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
 from app.usage import total_usage
 from tables import calls
-from tables.base import Rows, Table
+from tables.base import Rows, Table, caches
 from tables.paging import Cursors, Page, Slice
 
 table = Table("scores")
@@ -92,6 +92,7 @@ def outcome_of(row: Row, round_number: int) -> Json:
 # Tasks that `ended` found no row of. The recorder loads the row next, and would search all files of the table again.
 # A row is written only after it was loaded, so no task in here has one.
 _missing: set[tuple[int, bytes]] = set()
+caches.append(_missing.clear)
 _MOST_MISSING = 16_384
 
 
@@ -132,11 +133,6 @@ def ended(partition: int, key: bytes) -> Ended | None:
         return None
     row = decode(value)
     return Ended(row["status"], row["round"], row["attempts"], row["at"])
-
-
-def forget_missing() -> None:
-    """Search for every row again: tables were recovered, or partitions moved."""
-    _missing.clear()
 
 
 # --- queries -------------------------------------------------------------------------------------

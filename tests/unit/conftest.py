@@ -6,30 +6,21 @@ from pathlib import Path
 import pytest
 
 from app.faust_app import app
-from tables import calls, rules, scores
-from tables.base import tables
+from tables.base import forget_rows, tables
 
 
 @pytest.fixture
 def table_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where all tables lie during the test."""
+    """Where all tables lie during the test; nothing is remembered of others."""
     monkeypatch.setattr(app, "table_dir", tmp_path)
+    forget_rows()
     yield tmp_path
     for table in tables:
         table.close()
 
 
 @pytest.fixture
-def bare_tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Empty tables without a changelog, of which nothing is remembered."""
+def bare_tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty tables without a changelog."""
     for table in tables:
         monkeypatch.setattr(table, "has_changelog", False)
-    _forget()
-    yield
-    _forget()
-
-
-def _forget() -> None:
-    calls.forget_recent()
-    rules.forget()
-    scores.forget_missing()

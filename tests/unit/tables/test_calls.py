@@ -8,6 +8,7 @@ import pytest
 from app import ids
 from app.events import CallLogged
 from tables import calls
+from tables.base import forget_rows
 
 pytestmark = pytest.mark.usefixtures("bare_tables")
 
@@ -42,7 +43,7 @@ def test_after_a_recovery_all_calls_are_read_anew() -> None:
     calls.save(0, KEY, ENDED)
     assert calls.find_sized(0, KEY) == (ENDED, len(orjson.dumps(ENDED)))
     calls.table._db(0).put(KEY, orjson.dumps(STARTED_TOO))
-    calls.forget_recent()
+    forget_rows()
     assert calls.find_sized(0, KEY) == (STARTED_TOO, len(orjson.dumps(STARTED_TOO)))
 
 

@@ -27,7 +27,7 @@ from app.events import (
 from app.usage import Usage
 from tables import folds, history, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
-from tables.base import Rows, Table
+from tables.base import Rows, Table, forget_rows
 
 TABLES = [scores.table, history.table, progress.table, spending.table, judgements.table, provider_requests.table]
 TABLES.append(tasks.table)
@@ -50,7 +50,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Table, "get_row", lambda table, _, key: _stored[table.name].get(key))
     monkeypatch.setattr(Table, "write", write)
     yield
-    scores.forget_missing()
+    forget_rows()
 
 
 class Worker:
@@ -131,7 +131,7 @@ class Worker:
 
 
 def deliver(records: list[list[ScoreEvent]], offsets: range) -> None:
-    scores.forget_missing()
+    forget_rows()
     for offset in offsets:
         folds.SCORE_EVENTS.apply(At(0, offset, float(offset)), ScoreEvents(events=records[offset]))
 

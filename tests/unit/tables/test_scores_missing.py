@@ -8,6 +8,7 @@ from app import ids
 from app.events import ScoreEvents, ScoreSucceeded, Target
 from tables import folds, scores
 from tables.at import At
+from tables.base import forget_rows
 
 pytestmark = pytest.mark.usefixtures("bare_tables")
 
@@ -42,7 +43,7 @@ def test_a_score_that_was_written_after_a_look_is_seen_by_the_next_one() -> None
 def test_a_score_that_another_worker_has_written_is_seen_once_partitions_were_assigned() -> None:
     assert scores.ended(0, KEY) is None
     scores.table.write(0, scores.encode_all({KEY: {"status": "succeeded", "round": 1}}))
-    scores.forget_missing()
+    forget_rows()
     assert scores.load(0, KEY) == {"status": "succeeded", "round": 1}
 
 
