@@ -2,14 +2,10 @@
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from app.exits import EXIT_STUCK, die
 from app.faust_app import app
-
-log = logging.getLogger(__name__)
 
 
 class Background:
@@ -37,10 +33,7 @@ class Background:
         try:
             await work
         except Exception:
-            if app.producer.failed is not None:
-                return
-            log.critical("%s", self._what, exc_info=True)
-            die(EXIT_STUCK)
+            app.on_failed_work(self._what)
 
 
 class Owed:

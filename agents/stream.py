@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from app import topics
 from app.events import BuryReason, DeadLetter
-from app.exits import EXIT_STUCK, die
 from app.faust_app import app
 from app.positions import positions
 from app.slices import pace
@@ -98,10 +97,8 @@ def apply(record: Record, fold: Fold[E, R], then: Callable[[Record, E, R], None]
         except CannotApply as error:
             bury(record, error.reason, error.detail)
     except Exception:
-        if app.producer.failed is not None:
-            return None  # nothing can be written: the record is delivered again when that is over
-        log.critical("cannot apply %s/%d@%d", record.topic, *record.at[:2], exc_info=True)
-        die(EXIT_STUCK)
+        app.on_failed_work(f"cannot apply {record.topic}/{record.at.partition}@{record.at.offset}")
+        return None
     positions.applied(record.topic, record.at.partition, record.at.offset)
     return applied
 

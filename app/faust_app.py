@@ -137,6 +137,15 @@ class CallscoreApp(faust.App):
             die(EXIT_STUCK)
         self.consumer.on_failed_write(path, error)
 
+    def on_failed_work(self, what: str) -> None:
+        """Work that the log owes failed, as the current exception says: this worker ends, and its next start does it.
+
+        Unless nothing can be written: then that is why, and the log delivers again once something can be.
+        """
+        if self.producer.failed is None:
+            log.critical("%s", what, exc_info=True)
+            die(EXIT_STUCK)
+
     def on_hopeless(self, why: str) -> None:
         """The worker cannot run with its settings, or with the log that it found."""
         print(f"Error: {why}", file=sys.stderr)
