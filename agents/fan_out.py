@@ -3,12 +3,11 @@
 A chunk's record is acknowledged when each of its tasks is terminal or parked, and so in a table.
 """
 
-from functools import partial
 from typing import Any
 
 from agents.chunk import Chunk
 from agents.scoring import scoring
-from agents.stream import acknowledge, apply, each
+from agents.stream import apply, each
 from app import topics
 from app.events import RequestAccepted, ScoreRequested
 from app.faust_app import app
@@ -18,16 +17,15 @@ from tables import chunks, folds, rules
 @app.agent(topics.score_requests.channel(), name="fan-out")
 async def fan_out(stream: Any) -> None:
     async for record in each(stream.noack()):
-        event = record.event
         requested, row = apply(record, folds.SCORE_REQUESTS) or (None, None)
         if row is not None and isinstance(requested, ScoreRequested) and requested.rule is not None:
             _open_request(record.at.partition, requested, row)
         if row is None or not _brings_work(row, record.at.offset):
-            acknowledge(event)
+            record.acknowledge()
             continue
-        event.value = event.message.value = None  # which would stay in memory until the tasks are settled
+        record.drop_value()
         chunk = Chunk(record.at.partition, row)
-        chunk.when_settled.append(partial(acknowledge, event))
+        chunk.when_settled.append(record.acknowledge)
         scoring.scheduler.add(chunk)
 
 

@@ -29,16 +29,28 @@ R = TypeVar("R")
 class Record:
     """One record of a topic partition."""
 
-    __slots__ = ("at", "event", "headers", "key", "topic", "value")
+    __slots__ = ("at", "event")
 
     def __init__(self, event: Any) -> None:
         message = event.message
         self.event = event
-        self.topic: str = message.topic
         self.at = At(message.partition, message.offset, message.timestamp)
-        self.key: bytes | None = message.key
-        self.value: bytes | None = message.value
-        self.headers: Iterable[tuple[str, bytes | None]] = message.headers or ()
+
+    @property
+    def topic(self) -> str:
+        return str(self.event.message.topic)
+
+    def acknowledge(self) -> None:
+        """Acknowledge it, in a `noack` stream, in any order: commits never pass a record that is not acknowledged.
+
+        Nothing happens if partitions were assigned anew since: then it is delivered again.
+        """
+        if self.event.message.generation_id == app.consumer_generation_id:
+            self.event.ack()
+
+    def drop_value(self) -> None:
+        """Free its value, which would stay in memory until it is acknowledged."""
+        self.event.value = self.event.message.value = None
 
 
 async def each(stream: Any) -> AsyncIterator[Record]:
@@ -61,15 +73,6 @@ async def each(stream: Any) -> AsyncIterator[Record]:
                 event.ack()
 
 
-def acknowledge(event: Any) -> None:
-    """Acknowledge a record of a `noack` stream, in any order: commits never pass one that is not acknowledged.
-
-    Nothing happens if partitions were assigned anew since: then it is delivered again.
-    """
-    if event.message.generation_id == app.consumer_generation_id:
-        event.ack()
-
-
 def _is_current(message: Any) -> bool:
     """Whether no partitions were assigned since the record was delivered; otherwise it is delivered again."""
     return bool(app.flow_control.is_active() and message.generation_id == app.consumer_generation_id)
@@ -90,7 +93,7 @@ def apply(record: Record, fold: Fold[E, R], then: Callable[[Record, E, R], None]
     applied = None
     try:
         try:
-            event = fold.decode(record.value)
+            event = fold.decode(record.event.message.value)
             applied = event, fold.apply(record.at, event)
             if then is not None:
                 then(record, *applied)
@@ -109,25 +112,26 @@ def bury(record: Record, reason: BuryReason, detail: str) -> None:
     if _buried[reason] <= _LOGGED or _buried[reason] % 1000 == 0:  # a file imported twice may bring a million
         where = (record.topic, *record.at[:2])
         log.warning("dead letter: %s/%d@%d: %s (%d with this reason so far)", *where, reason, _buried[reason])
-    too_large = len(record.value or b"") > _LARGEST
+    message = record.event.message
+    too_large = len(message.value or b"") > _LARGEST
     letter = DeadLetter(
         topic=record.topic,
         partition=record.at.partition,
         offset=record.at.offset,
-        key=record.key,
-        value=None if too_large else record.value,
+        key=message.key,
+        value=None if too_large else message.value,
         left_out=too_large,
         reason=reason,
         detail=detail[:2000],
         logged_at=record.at.logged_at,
-        redrive_of=_redrive_of(record),
+        redrive_of=_redrive_of(message.headers or ()),
         at=time.time(),
     )
-    topics.dead_letters.send(record.key, letter.encode(), record.at.partition)
+    topics.dead_letters.send(message.key, letter.encode(), record.at.partition)
 
 
-def _redrive_of(record: Record) -> str | None:
-    for name, value in record.headers:
+def _redrive_of(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    for name, value in headers:
         if name == REDRIVE_OF and value is not None:
             return value.decode(errors="replace")[:1000]
     return None
