@@ -3,6 +3,9 @@
 A query is a function, or a coroutine function, of (partition, *arguments) that reads the tables of that partition.
 It runs on the worker that owns the partition; arguments and result are plain JSON values. Views read tables in no
 other way, but for the export of a table's raw rows (app/web/rows.py).
+
+During an upgrade workers of two versions ask each other. So a query's module, name, parameters and answer stay as they
+are; what must change is a new query, to which older workers give no answer (`UnknownQuery`).
 """
 
 import asyncio
@@ -226,6 +229,7 @@ async def answer_peer(name: str, partitions: list[int], args: list[Any], kwargs:
 
 def _query_named(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
+    # `_wait_for_end` and `_wait_past` are asked by the name of this module.
     if module != __name__ and not module.startswith("tables."):
         raise UnknownQuery(name)
     try:
