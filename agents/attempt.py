@@ -68,6 +68,10 @@ class Attempt:
         lineage |= self._judgement
         return lineage
 
+    def description(self) -> dict[str, Any]:
+        """What its event says of the call and of how the score was made."""
+        return {"op_name": op_name(self.call_row["call"]), "lineage": self.lineage()}
+
     def usage(self) -> Usage | None:
         """What it used, with requests of earlier attempts that were cut off; None if nobody was asked."""
         return Usage.of(self.report, self._cut_off)

@@ -62,7 +62,7 @@ class Outcomes:
 
     def _succeed(self, entry: Entry, attempt: Attempt, output: bytes) -> None:
         event = events.ScoreSucceeded(
-            **entry.task.facts(), output=Raw(output), **_description(attempt), **self._usage(attempt)
+            **entry.task.facts(), output=Raw(output), **attempt.description(), **self._usage(attempt)
         )
         self._send(entry, event)
         _succeeded.inc()
@@ -77,7 +77,7 @@ class Outcomes:
             return
         following = next_attempt(attempt.bound.policy, task, error, excused)
         if following is None:
-            self.fail(entry, described, **_description(attempt), **usage)
+            self.fail(entry, described, **attempt.description(), **usage)
             return
         event = events.AttemptFailed(
             **task.facts(),
@@ -143,7 +143,7 @@ class Outcomes:
         it is not cancelled yet.
         """
         task, attempt = entry.task, entry.attempt
-        facts = {} if attempt is None else self._usage(attempt) | _description(attempt)
+        facts = {} if attempt is None else self._usage(attempt) | attempt.description()
         # To the withdrawn targets, since their requests pay for what it has used.
         self._send(entry, events.ScoreCancelled(**task.facts(entry.withdrawn), **facts), keep_slot=True)
         _cancelled.inc()
@@ -178,8 +178,3 @@ class Outcomes:
         encoded = event.encode()
         in_flight.mark_sent(entry, event.at, keep_slot)  # first: if the log fails just now, the event is owed again
         self._outbox.put(entry.task.partition, encoded)
-
-
-def _description(attempt: Attempt) -> dict[str, Any]:
-    """What an event says of the call and of how the score was made."""
-    return {"op_name": op_name(attempt.call_row["call"]), "lineage": attempt.lineage()}

@@ -89,7 +89,7 @@ class Scoring:
         if ended is not None and ended.round >= row.round:
             # A worker that had lost the partition parked the task while the new owner ran it: only remove the row.
             self.outcomes.only_remove(task)
-        elif self.steering.wanted(task.partition, task.targets):
+        elif self.steering.not_stopped(task.partition, task.targets):
             self._run(task)
 
     def _start_again(self, task: Task, ended: scores.Ended) -> None:

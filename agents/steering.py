@@ -75,8 +75,8 @@ class Steering:
         """A chunk of a request that was cancelled or retried: score it once its progress is up to date."""
         self._background.spawn(self._admit(chunk))
 
-    def wanted(self, partition: int, targets: list[Target]) -> list[Target]:
-        """Those of a task's targets whose request is not being cancelled."""
+    def not_stopped(self, partition: int, targets: list[Target]) -> list[Target]:
+        """Those of a task's targets whose request is not being cancelled here."""
         if not self._stopped:
             return targets
         return [target for target in targets if (partition, target.request_id) not in self._stopped]
@@ -113,7 +113,7 @@ class Steering:
         for task, target in self._scheduler.queued([entry.task for entry in left], self._stopped):
             # One is enough: the requests join by themselves, each when its lane is reached.
             if not task.targets:
-                task.targets = self.wanted(task.partition, [target])
+                task.targets = self.not_stopped(task.partition, [target])
         for entry in left:
             if not entry.task.targets:
                 self._attempts.cancel(entry.task.key)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from time import perf_counter
 
-TURN_SECONDS = 0.002  # of work for an HTTP request
+TURN_SECONDS = 0.002  # of long work that has no pace, see `Turns`
 HURRY_SECONDS = 0.02  # after each HTTP request; ten requests a second keep turns long in between
 
 

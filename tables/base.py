@@ -144,10 +144,14 @@ class Store(rocksdb.Store):
         self._drop(tp.partition)
         return None
 
-    async def stop(self) -> None:
+    def close(self) -> None:
+        """Close the databases of all partitions; they are opened again when needed."""
         for db in self._dbs.values():
             db.close()
         self._dbs.clear()
+
+    async def stop(self) -> None:
+        self.close()
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         if tp.partition in self._dbs:
@@ -256,9 +260,7 @@ class Table(faust.Table):
 
     def close(self) -> None:
         """Close the stores of all partitions; they are opened again when needed."""
-        for database in self.data._dbs.values():
-            database.close()
-        self.data._dbs.clear()
+        self.data.close()
 
     def _log(self, partition: int, rows: Rows) -> None:
         if self.has_changelog:

@@ -392,9 +392,9 @@ async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked
     newest = 2
     steering._stop_request(0, "r")  # the second control, which waits for the first
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
-    assert steering.wanted(0, targets) == []
+    assert steering.not_stopped(0, targets) == []
     await steering._carry_out(0, "r", 2, lambda: None, lambda: None)
-    assert steering.wanted(0, targets) == targets
+    assert steering.not_stopped(0, targets) == targets
 
 
 async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_is_carried_out(
@@ -411,7 +411,7 @@ async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_i
     monkeypatch.setattr("tables.controls.is_cancelled", lambda *_: False)
     steering._stop_request(0, "r")  # the first control, obeyed before the second came
     await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
-    assert steering.wanted(0, targets) == targets
+    assert steering.not_stopped(0, targets) == targets
 
 
 async def test_a_request_accepted_before_a_task_failed_shares_the_failure_and_a_later_one_runs_it_again(
