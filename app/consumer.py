@@ -65,12 +65,6 @@ class Consumer(BaseConsumer):
     def stop_flow(self) -> None:
         """Stop delivery."""
         super().stop_flow()
-        if self.app.should_stop and not self.app.conf.stream_wait_empty:
-            self._freeze_offsets()
-
-    async def wait_empty(self) -> None:
-        """Wait until every event that an agent has begun is acked, and commit."""
-        await super().wait_empty()
         if self.app.should_stop:
             self._freeze_offsets()
 

@@ -51,7 +51,7 @@ class Delivery(BaseConsumer):
         return self._embedded
 
     async def on_start(self) -> None:
-        """Open the log. Raises LogLocked, LogUnavailable or LogFormatMismatch."""
+        """Open the log. Raises as `acquire`."""
         if self._embedded is None:
             self._embedded = acquire(self.transport.path)
             self._unsubscribe_durable = self._embedded.on_durable(self._on_durable)
@@ -87,10 +87,7 @@ class Delivery(BaseConsumer):
 
     def _starting_offset(self, tp: TP) -> int:
         committed = self.embedded.committed(self.app.conf.id, *tp)
-        if committed is not None:
-            return committed
-        latest = self.app.conf.consumer_auto_offset_reset == "latest" and not self._is_changelog_tp(tp)
-        return self.embedded.highwater(*tp) if latest else self.embedded.earliest(*tp)
+        return self.embedded.earliest(*tp) if committed is None else committed
 
     def _move(self, tp: TP, offset: int) -> None:
         self._positions[tp] = max(offset, 0)

@@ -147,7 +147,7 @@ class Consumer(BaseConsumer, driver.Consumer):
         """Move every stream partition to its committed offset, or to its start where nothing has been committed."""
         await super().perform_seek()
         fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._committed_offset[tp]]
-        if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
+        if fresh:
             await self._thread.seek_to_beginning(*driver.ensure_aiokafka_TPset(fresh))
 
     async def on_stop(self) -> None:

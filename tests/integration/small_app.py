@@ -200,6 +200,7 @@ def build(place: Place, **settings: Any) -> Any:
         value_serializer="raw",
         producer_acks=-1,
         consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         Table=Table,

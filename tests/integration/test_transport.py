@@ -167,7 +167,7 @@ async def test_a_commit_never_passes_a_record_that_is_not_acknowledged(place: Pl
 
 
 async def test_an_event_that_an_agent_was_stopped_in_comes_again_after_a_restart(place: Place) -> None:
-    async with running(place, stream_wait_empty=False) as worker:
+    async with running(place) as worker:
         worker.gate.clear()
         await worker.send(FIRST)
         await worker.app.consumer.commit()

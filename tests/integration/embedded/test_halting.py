@@ -14,7 +14,7 @@ class Desk:
     """An app whose agent reports each record that it begins, and waits for permission to finish it."""
 
     def __init__(self, place: Place) -> None:
-        self.app = build(place, topic_partitions=1, stream_wait_empty=False)
+        self.app = build(place, topic_partitions=1)
         self.begun: asyncio.Queue[int] = asyncio.Queue()
         self.may_finish = asyncio.Semaphore(0)
         self.resumed = asyncio.Event()
