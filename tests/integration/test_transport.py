@@ -10,6 +10,7 @@ import pytest
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
+from app.embedded import delivery
 from tests.brokers import Broker, kafka_only, on_both_logs
 from tests.integration.small_app import PARTITIONS, READY_SECONDS, Place, Worker, build, place_of, running, started
 
@@ -75,7 +76,10 @@ async def test_a_stopped_worker_goes_on_behind_what_it_committed(place: Place) -
         assert again.rows() == FIRST | SECOND
 
 
-async def test_a_table_whose_files_are_lost_has_exactly_the_newest_value_of_each_key_again(place: Place) -> None:
+async def test_a_table_whose_files_are_lost_has_exactly_the_newest_value_of_each_key_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "RECOVER_RECORDS", 10)  # so that it takes several turns, as with many rows
     deleted = dict.fromkeys(list(FIRST)[:20], b"")
     async with running(place) as worker:
         for values in (FIRST, SECOND, deleted):

@@ -108,6 +108,20 @@ async def test_appends_of_one_turn_and_of_a_running_sync_share_a_sync(tmp_path: 
         assert syncs == [{("calls", 0), ("calls", 1)}, {("calls", 1)}]
 
 
+async def test_what_is_pushed_amid_a_turn_is_durable_as_is_what_comes_after_it_in_that_turn(tmp_path: Path) -> None:
+    async with opened(tmp_path) as log:
+        appended = []
+        for pushes in range(4):
+            await log.flush()
+            for number in range(4):
+                appended.append(log.append("calls", 0, None, b"%d" % number))
+                if number < pushes:
+                    log.push()
+        async with asyncio.timeout(10):
+            assert [place.offset for place in await asyncio.gather(*appended)] == list(range(16))
+        assert values(log) == [b"0", b"1", b"2", b"3"] * 4
+
+
 def test_log_runs_on_uvloop(tmp_path: Path) -> None:
     async def main() -> int:
         async with opened(tmp_path) as log:

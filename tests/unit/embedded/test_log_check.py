@@ -57,6 +57,13 @@ def test_a_missing_record_is_found_but_not_one_that_was_cleaned_away(whole: Path
     assert changed(whole, change) == ["calls/1@5: 1 record is missing"]
 
 
+def test_records_before_the_start_are_found(whole: Path) -> None:
+    def change(database: Rdict) -> None:
+        database.put(keys.bounds_key(1, 0), keys.bounds_value(3, RECORDS // 2))
+
+    assert changed(whole, change) == [f"calls/0@{offset}: lies before the start 3" for offset in range(3)]
+
+
 def test_records_missing_at_the_end_are_found(whole: Path) -> None:
     bounds = keys.bounds_key(1, 0)
     assert changed(whole, lambda database: database.put(bounds, keys.bounds_value(0, RECORDS))) == [
