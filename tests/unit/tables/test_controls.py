@@ -42,6 +42,8 @@ def test_a_control_is_taken_once_and_has_the_same_number_when_it_is_delivered_ag
     row = controls.load(0, "r")
     assert row is not None
     assert (row.number, row.cancelled, row.retried_at) == (4, False, 7.0)
+    assert (controls.is_cancelled(0, "r"), controls.is_cancelled(0, "other")) == (False, False)
+    assert (controls.last(0, "r"), controls.last(0, "other")) == (4, 0)
     assert [controls.get(0, "r", number) for number in range(1, 5)] == [ASKED[offset] for offset in (3, 4, 6, 9)]
 
 

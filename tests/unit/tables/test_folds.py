@@ -36,6 +36,7 @@ from app.events import (
     TasksReopened,
     TaskWithdrawn,
 )
+from app.usage import Usage
 from tables import (
     calls,
     chunks,
@@ -355,6 +356,7 @@ def test_a_terminal_state_stays_and_what_leaves_the_queue_is_counted_once(change
 CONTROLS = st.one_of(
     st.just("cancel"),
     st.just("reopen"),
+    st.just("again"),
     st.tuples(st.integers(0, 9), st.sampled_from([State.RETRYING, State.SUCCEEDED, State.FAILED]), st.integers(0, 2)),
 )
 
@@ -365,15 +367,17 @@ def test_what_comes_from_before_a_retry_changes_nothing_after_it(changes: list[A
     row = progress.Row()
     model = [(State.QUEUED, 0)] * 10
     for number, change in enumerate(changes, 1):
-        if change == "cancel":
+        if change == "again":  # a control that was applied comes at another position: it is known by its number
+            before = progress.decode(row.encode())
+            row.cancel(10, data.draw(st.integers(0, row.control)), 1.0)
+            row.reopen(None, [State.FAILED, State.CANCELLED], data.draw(st.integers(0, row.control)))
+            assert row == before
+        elif change == "cancel":
             row.cancel(10, number, 1.0)
             model = [(s if s in progress.TERMINAL else State.CANCELLED, n) for s, n in model]
         elif change == "reopen":
             row.reopen(None, [State.FAILED, State.CANCELLED], number)
             model = [(State.QUEUED, n + 1) if s in (State.FAILED, State.CANCELLED) else (s, n) for s, n in model]
-            again = data.draw(st.integers(1, number))  # delivered again, late: it is known by its number
-            row.cancel(10, again, 1.0)
-            row.reopen(None, [State.FAILED, State.CANCELLED], again)
         else:
             call, state, opened = change
             if row.wants(call, opened):
@@ -433,6 +437,19 @@ def test_a_task_waits_as_its_last_event_says_whatever_the_clock_of_its_worker() 
     later = [parked("waiting_for_call", 1, 100.0), parked("scorer_version_unavailable", 1, 90.0)]
     row = fold_all(tasks.park, [*later, parked("waiting_for_call", 0, 110.0)])
     assert (row.reason, row.since, row.due) == ("scorer_version_unavailable", 90.0, 690.0)
+
+
+def test_a_task_is_resumed_with_the_time_that_it_had_left_and_all_that_its_attempts_told() -> None:
+    waiting = TaskParked(**TASK, targets=[TARGET], attempts=1, at=1.0, reason="waiting_for_call", until=9.0, excused=1)
+    task = tasks.unpark(3, b"key", tasks.park(None, waiting, 5))
+    assert (task.partition, task.key, task.parked) == (3, b"key", True)
+    assert (task.due, task.waits_for, task.attempts, task.excused) == (9.0, "waiting_for_call", 1, 1)
+    told: dict[str, Any] = {"excused": 2, "trying_since": 1.0, "failing_since": 2.0}
+    failed = WAITED.replace(**told, attempts=3, earlier=Usage(requests=1), spent=Usage(requests=2, cost=7))
+    task = tasks.unpark(3, b"key", tasks.park(None, failed, 6))
+    assert (task.due, task.waits_for, task.attempts) == (None, None, 3)
+    assert {name: getattr(task, name) for name in told} == told
+    assert task.earlier == Usage(requests=3, cost=7)
 
 
 def test_counts_of_a_row_leave_out_what_is_queued() -> None:

@@ -40,6 +40,7 @@ def read(page: Callable[[Any], Page], size: int) -> list[Any]:
     after: str | None = None
     while True:
         found = page(after)
+        assert len(found["items"]) <= size
         items += [item for _, item in found["items"]]
         if (after := found["next"]) is None:
             return items
