@@ -57,6 +57,21 @@ def test_a_request_is_shown_with_its_results_and_why_tasks_failed(page: Page, as
     expect(rows).to_have_count(0)
 
 
+def test_long_names_and_many_scorers_leave_the_page_readable(page: Page, service: Service) -> None:
+    project, names = f"{'e' * 60}/{'p' * 60}", [f"check_{n}" for n in range(1, 12)]
+    publish = {"kind": "length", "project_id": project, "params": {"max": 1}}
+    refs = [service.post("/scorers", publish | {"name": name}).json["ref"] for name in names]
+    service.log_calls(project, [{"id": "one", "output": "x"}])
+    service.wait_finished(service.submit(project, ["one"], refs))
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.goto(service.url)
+    head = page.locator("#requests summary")
+    expect(head).to_contain_text(f"11 tasks · {', '.join(names[:8])} and 3 more")
+    expect(page.locator("#projects .opener")).to_have_text(names)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    expect(head.get_by_text("completed")).to_have_css("white-space", "nowrap")
+
+
 def test_what_runs_is_followed_and_can_be_cancelled_and_tried_again(page: Page, asking: Asking) -> None:
     service = asking.start()
     asking.provider.mood = "hanging"

@@ -4,11 +4,15 @@ import { bar, facts, foldable, make, replace, table } from "./elements.js";
 import { ask, guarded, list, listSome, order, orderButton, say } from "./service.js";
 import { costOf, count, digestOf, digits, nameOf, plural, spoken, when } from "./words.js";
 
-const SHOWN = ["succeeded", "failed", "cancelled", "running"], FAILED_SHOWN = 10;
+const SHOWN = ["succeeded", "failed", "cancelled", "running"], FAILED_SHOWN = 10, NAMES_SHOWN = 8;
 const requests = new Map();
 const pathOf = id => `/score-requests/${encodeURIComponent(id)}`;
 
 const ended = tasks => tasks.succeeded + tasks.failed + tasks.cancelled;
+const namesOf = refs => {
+  const names = [...new Set(refs.map(nameOf))], others = names.length - NAMES_SHOWN;
+  return names.slice(0, NAMES_SHOWN).join(", ") + (others > 0 ? ` and ${count(others)} more` : "");
+};
 const headOf = ({ project_id, status, tasks, scorer_refs, rate, eta, requested_at }) => {
   const progress = bar(SHOWN.map(state => [state, tasks.total ? tasks[state] / tasks.total : 0]), "tasks that have ended");
   progress.setAttribute("role", "progressbar");
@@ -21,9 +25,9 @@ const headOf = ({ project_id, status, tasks, scorer_refs, rate, eta, requested_a
     if (rate) about.push(`${digits(rate)}/s`);
     if (eta) about.push(`done at about ${new Date(eta).toLocaleTimeString()}`);
   }
-  about.push([...new Set(scorer_refs.map(nameOf))].join(", "), when(requested_at));
+  about.push(namesOf(scorer_refs), when(requested_at));
   const joined = about.flatMap((part, at) => at ? [" · ", part] : [part]);
-  return [make("div", [make("strong", project_id), make("span", status)], "title"), progress, make("div", joined, "dim")];
+  return [make("div", [make("strong", project_id), make("span", status, "short")], "title"), progress, make("div", joined, "dim")];
 };
 // A task's reason is the type of its error; the score has the message.
 const reasonOf = async (project, { call_id, scorer_ref, reason }) => {
@@ -58,9 +62,12 @@ const fill = async shown => {
     const failed = items.map(({ call_id, scorer_ref }, at) =>
       [linkTo(request.project_id, call_id, scorer_ref), nameOf(scorer_ref), reasons[at]]);
     parts.push(make("h3", "Failed"));
-    if (failed.length) parts.push(table(["call", "scorer", "reason"], ["id", "short", ""], failed));
+    if (failed.length) parts.push(table(["call", "scorer", "reason"], ["id", "name", ""], failed));
     const others = tasks.failed - items.length;
-    if (others > 0) parts.push(make("div", failed.length ? `and ${count(others)} more` : `None of the ${count(others)} is among the first tasks. Choose “Failed” at a scorer below, or use: callscore scores --project ${request.project_id} --status failed`, "dim"));
+    if (others > 0) {
+      const found = failed.length ? `And ${count(others)} more` : `None of the ${count(others)} is among the first tasks`;
+      parts.push(make("div", `${found}. Choose “Failed” at a scorer under Scores, or use: callscore scores --project ${request.project_id} --status failed`, "dim"));
+    }
   }
   replace(shown.inside, parts);
   shown.filled = state;

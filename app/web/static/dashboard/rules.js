@@ -15,7 +15,7 @@ const headOf = ({ name, status, where, sample_rate, calls, last_matched_at }) =>
     `${plural(calls.matched, "call")} matched`, `${count(calls.sampled_out)} left out`,
   ];
   if (last_matched_at) about.push(`last matched ${when(last_matched_at)}`);
-  return [make("div", [make("strong", name), make("span", status)], "title"), make("div", about.join(" · "), "dim")];
+  return [make("div", [make("strong", name), make("span", status, "short")], "title"), make("div", about.join(" · "), "dim")];
 };
 const showRequests = async shown => {
   const { items } = await list("/score-requests", { rule_id: shown.rule.rule_id, limit: REQUESTS_SHOWN });

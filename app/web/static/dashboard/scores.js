@@ -124,6 +124,7 @@ const scorerRow = (project, ref) => {
 const summarize = async shown => {
   shown.asked = Date.now();
   const { items } = await list("/scores/summary", { project_id: shown.project });
+  items.sort((one, other) => one.scorer_name.localeCompare(other.scorer_name, undefined, { numeric: true }));
   const names = items.map(item => item.scorer_name);
   const rows = items.map((item, at) => {
     const row = shown.rows.get(item.scorer_ref) ?? scorerRow(shown.project, item.scorer_ref);
