@@ -18,7 +18,7 @@ const poll = async () => {
     for (const project of ruled) outcomes.set(project, outcomes.get(project) ?? "");
     outcomes.forEach((counts, project) => showProject(project, counts));
     renewCall(outcomes);
-    return requests.length ? "" : "No requests yet. Make one with: callscore submit";
+    return requests.length ? "" : "No requests yet. Log calls, for example with: callscore calls import. Then score them with: callscore submit";
   });
   setTimeout(poll, document.hidden ? 10000 : 2000);
 };

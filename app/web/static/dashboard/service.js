@@ -1,9 +1,12 @@
 // Asking the service, and saying what cannot be shown.
 import { make } from "./elements.js";
 
+const reasonOf = answer => answer.json().then(({ detail }) => `: ${detail[0].msg.replace(/\.$/, "")}`).catch(() => "");
 export const ask = async (path, options) => {
-  const answer = await fetch(path, options);
-  if (!answer.ok) throw Object.assign(new Error(`the service answers ${answer.status}`), { status: answer.status });
+  const answer = await fetch(path, options).catch(() => { throw new Error("the service does not answer"); });
+  if (!answer.ok) {
+    throw Object.assign(new Error(`the service answers ${answer.status}${await reasonOf(answer)}`), { status: answer.status });
+  }
   if (!options && answer.headers.has("Callscore-Unanswered-Partitions")) throw new Error("a worker does not answer");
   return answer.json();
 };
