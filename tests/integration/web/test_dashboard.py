@@ -146,6 +146,10 @@ def test_a_paused_scorer_is_shown_and_let_go_on(page: Page, asking: Asking) -> N
     paused.get_by_role("button").click()
     expect(page.locator("#attention")).to_be_empty()
     expect(page.locator("#requests summary")).to_contain_text("completed")
+    breaker = {"scorer_ref": "callscore:///scorer/asks:0", "scorer_name": "asks", "state": "open", "reason": "401"}
+    idle = {"items": [breaker | {"next_probe_at": "2026-01-01T00:00:00Z"}], "next_cursor": None}
+    page.route("**/breakers*", lambda route: route.fulfill(json=idle))
+    expect(paused).to_contain_text("tries its next task")  # as no time that is over will come
 
 
 def test_a_record_that_could_not_be_processed_is_shown_until_somebody_has_seen_to_it(

@@ -3,7 +3,7 @@ import { make, replace, table } from "./elements.js";
 import { ask, guarded, list, listSome, order, orderButton } from "./service.js";
 import { nameOf, when } from "./words.js";
 
-const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5, PROJECTS_ASKED = 5;
+const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5, PROJECTS_ASKED = 5, OVERDUE = 60000;
 let state = "[]";
 
 // Only keys of every project may see breakers, and the letters of all.
@@ -13,7 +13,9 @@ const ifAllowed = (answer, instead) => answer.catch(error => {
 });
 const openBreakers = async () => {
   const { items } = await ifAllowed(ask("/breakers?limit=1000"), () => ({ items: [] }));
-  return items.filter(({ state }) => state !== "closed");
+  // One whose time is long over has no task to try, as when all were cancelled.
+  return items.filter(({ state }) => state !== "closed").map(breaker =>
+    ({ ...breaker, idle: Date.now() - Date.parse(breaker.next_probe_at) > OVERDUE }));
 };
 // Why the scorers of a request are paused, which its tasks say: of those with a spend cap nobody else does.
 const pausesOf = async ({ request_id, project_id, scorer_refs }, breakers) => {
@@ -48,7 +50,8 @@ const openLetters = async projects => {
 
 const timeOf = time => time && new Date(time).toLocaleTimeString();
 const ofBreaker = (breaker, again) => [
-  breaker.project_id ? `${breaker.scorer_name} of ${breaker.project_id}` : breaker.scorer_name, breaker.reason ?? "", breaker.next_probe_at ? `next try at ${timeOf(breaker.next_probe_at)}` : "",
+  breaker.project_id ? `${breaker.scorer_name} of ${breaker.project_id}` : breaker.scorer_name, breaker.reason ?? "",
+  breaker.idle ? "tries its next task" : breaker.next_probe_at ? `next try at ${timeOf(breaker.next_probe_at)}` : "",
   orderButton("Resume now", async () => {
     await order(`/breakers/${encodeURIComponent(breaker.scorer_ref)}/close`);
     await guarded("attention", again);
@@ -69,7 +72,7 @@ export const showAttention = async requests => {
   const again = () => showAttention(requests), parts = [];
   if (breakers.length + pauses.length) {
     const rows = [...breakers.map(breaker => ofBreaker(breaker, again)), ...pauses.map(ofPause)];
-    parts.push(make("h3", "Paused scorers"), table(["scorer", "why", "", ""], ["short", "", "short", "short"], rows));
+    parts.push(make("h3", "Paused scorers"), table(["scorer", "why", "", ""], ["name", "", "short", "short"], rows));
   }
   if (letters.length || more) {
     const all = more ? "There may be more. List them with: callscore dead-letters list --open"
