@@ -189,7 +189,8 @@ def test_a_scorer_is_opened_by_keyboard_to_its_distribution_and_its_scores(page:
 def test_a_call_has_an_address_and_what_was_logged_in_it_stays_text(page: Page, service: Service) -> None:
     name = "a/b & c=d"
     call = {"id": name, "output": HOSTILE, "inputs": {HOSTILE: "long " * 2000}, "attributes": {"model": HOSTILE}}
-    service.log_calls(PROJECT, [call])
+    unknown = "1970-01-01T00:00:00Z"  # as an import without times has it
+    service.log_calls(PROJECT, [call | {"started_at": unknown}])
     service.wait_finished(service.submit(PROJECT, [name], service.refs("not_empty")))
     page.goto(service.url)
     page.get_by_role("button", name="not_empty").click()
@@ -206,10 +207,13 @@ def test_a_call_has_an_address_and_what_was_logged_in_it_stays_text(page: Page, 
     expect(panel.locator("details[open]")).to_contain_text("Lineage")
     panel.get_by_role("button", name="Show all 10,000 characters").click()
     assert len(panel.locator("h3:text-is('Inputs') + table pre").inner_text()) == 10_000
+    expect(panel.locator("#call-facts > table").first).to_contain_text("ended")
+    expect(panel.locator("#call-facts > table").first).not_to_contain_text("started")
     assert page.locator("img").count() == 0
-    expect(page).to_have_title("callscore")
+    expect(page).to_have_title(f"Call {name} · callscore")
     panel.get_by_role("button", name="Close").click()
     expect(panel).to_be_hidden()
+    expect(page).to_have_title("callscore")
     expect(page).to_have_url(f"{service.url}/")
     page.goto(f"{service.url}/{PROJECT}/r/call/{quote(name, safe='')}")  # as Weave's SDK prints it
     expect(panel).to_contain_text(f"Call {name}")
@@ -263,7 +267,7 @@ def test_a_rule_is_shown_with_its_requests_and_the_calls_that_it_left_out(page: 
     expect(request.locator("tr").filter(has_text="rule")).to_contain_text("prod")
     rows.filter(has_text=HOSTILE).get_by_role("link").click()
     expect(page.get_by_role("dialog")).to_contain_text(f"Call {HOSTILE}")
-    expect(page).to_have_title("callscore")
+    expect(page).to_have_title(f"Call {HOSTILE} · callscore")
 
 
 def test_the_page_takes_a_key_and_shows_what_that_may_see(

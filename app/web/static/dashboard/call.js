@@ -31,12 +31,13 @@ const titled = (title, fields, label) => {
   const rows = Object.entries(fields ?? {}).map(([name, value]) => [name, block(value, `${label} ${name}`)]);
   return rows.length ? [make("h3", title), facts(rows)] : [];
 };
+const isKnown = time => Date.parse(time) > 0; // an import without times makes it 1970-01-01T00:00:00Z
 const showLogged = ({ project, id }, call) => {
   const rows = [["project", project]];
   if (!call) return [facts([...rows, ["call", `${id} is not logged here, or has not ended yet`]])];
   if (call.op_name) rows.push(["op", call.op_name]);
-  if (call.started_at) rows.push(["started", when(call.started_at)]);
-  if (call.ended_at) rows.push(["ended", when(call.ended_at)]);
+  if (isKnown(call.started_at)) rows.push(["started", when(call.started_at)]);
+  if (isKnown(call.ended_at)) rows.push(["ended", when(call.ended_at)]);
   if (call.exception) rows.push(["exception", block(call.exception, "Exception")]);
   return [
     facts(rows),
@@ -111,6 +112,7 @@ const showScores = async place => {
 const open = place => {
   shown = { ...place, scores: new Map() };
   document.getElementById("call-title").textContent = `Call ${place.id}`;
+  document.title = `Call ${place.id} · callscore`;
   for (const id of ["call-facts", "call-scores"]) document.getElementById(id).replaceChildren();
   const opened = shown;
   guarded("call", async () => {
@@ -140,6 +142,7 @@ document.getElementById("call-close").addEventListener("click", () => panel.clos
 panel.addEventListener("click", event => event.target === panel && panel.close()); // beside it
 panel.addEventListener("close", () => {
   shown = null;
+  document.title = "callscore";
   say("call", "");
   if (addressed()) history.pushState(null, "", location.pathname + location.search);
 });
