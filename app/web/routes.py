@@ -16,6 +16,7 @@ from app.web import (
     live,
     metrics,
     pages,
+    projects,
     requests,
     rows,
     rules,
@@ -31,6 +32,7 @@ from app.web.weave import datasets, feedback, files, objects, queries, refs, sta
 
 ROUTES = (
     web.post("/calls/score", submit.score_calls),
+    web.get("/projects", projects.list_projects),
     web.get("/calls", calls.list_calls),
     web.get("/score-requests", requests.list_requests),
     web.get("/score-requests/{request_id}", requests.get_request),

@@ -11,6 +11,7 @@ from app.web import (
     dead_letters,
     gaps,
     history,
+    projects,
     requests,
     rules,
     scorers,
@@ -58,6 +59,7 @@ PATHS: dict[str, Any] = with_path_parameters(
             ],
             **contract.CALLS_SCORE,
         },
+        "/projects": {"get": operation("Calls", "Projects with calls", "ProjectPage", query=projects.ProjectsQuery)},
         "/calls": {"get": operation("Calls", "Logged calls that have ended", "CallPage", query=calls.CallsQuery)},
         "/score-requests": {
             "get": operation("Requests", "Requests, newest first", "RequestPage", query=requests.RequestsQuery)

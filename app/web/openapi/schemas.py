@@ -271,6 +271,8 @@ SCHEMAS: dict[str, Schema] = {
         ),
         description="A call as Weave shapes it; further fields are kept.",
     ),
+    "Project": struct({"project_id": STRING}),
+    "ProjectPage": page_of("Project"),
     "RequestPage": page_of("Request"),
     "TaskPage": page_of("Task"),
     "ScorePage": page_of("Score"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.keys import add_key
 from tests.brokers import on_both_logs
-from tests.service import STATES, Service
+from tests.service import STATES, Service, complete_call
 
 pytestmark = on_both_logs
 
@@ -60,6 +60,10 @@ def test_a_receipt_is_no_good_to_others(make_service: Callable[..., Service], tm
     mine, theirs = (add_key(file, name, [f"{name}/*"]) for name in ("acme", "other"))
     service = make_service(api_keys=file).start()
     headers = {"Authorization": f"Bearer {mine}"}
+    batch = [complete_call(PROJECT, {"id": "a", "output": "x"})]
+    assert service.post(f"/v2/{PROJECT}/calls/complete", {"batch": batch}, **headers).status == 200
+    assert service.get("/projects", **headers).json["items"] == [{"project_id": PROJECT}]
+    assert service.get("/projects?limit=1", Authorization=f"Bearer {theirs}").json == {"items": [], "next_cursor": None}
     refs = [item["ref"] for item in service.get("/scorers", **headers).json["items"] if item["name"] == "not_empty"]
     body = {"project_id": PROJECT, "call_ids": ["a"], "scorer_refs": refs}
     location = service.post("/calls/score", body, **headers).headers["Location"]

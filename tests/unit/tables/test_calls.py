@@ -54,3 +54,18 @@ def test_what_is_remembered_of_calls_is_bounded() -> None:
         assert calls.find_sized(0, key)[0] == ENDED
     assert len(calls._recent) == calls._RECENT_ROWS
     assert calls.find_sized(0, ids.call_key("p", "0"))[0] == ENDED
+
+
+def test_every_project_with_calls_is_listed_once_in_pages_of_any_size_whatever_it_is_called() -> None:
+    names = sorted({"a", "a!", "a/b", "a/b/c", "ab", "é", "\U0010ffff", "p" * 512})
+    for name in names:
+        for number in range(3):
+            calls.save(0, ids.call_key(name, f"{number}"), ENDED)
+    for rows in range(1, len(names) + 2):
+        found, after = [], None
+        while True:
+            page = calls.projects(0, after, rows)
+            found += [item["project_id"] for _, item in page["items"]]
+            if (after := page["next"]) is None:
+                break
+        assert found == names
