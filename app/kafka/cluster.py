@@ -116,7 +116,7 @@ def marker(prefix: str) -> str:
     return f"{prefix}callscore-import-unfinished"
 
 
-async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
+async def prepare(admin: AIOKafkaAdminClient, cluster: Cluster, *, importing: bool = False) -> None:
     """Create the topics that are missing and check the others.
 
     Raises:
@@ -125,16 +125,15 @@ async def prepare(cluster: Cluster, *, importing: bool = False) -> None:
         ImportUnfinished: an import has not been completed, and this is not it (`importing`).
         KafkaError, OSError: Kafka does not answer, or refuses.
     """
-    async with connected(cluster) as admin:
-        if not importing:
-            await check_no_import(admin, marker(cluster.prefix))
-        brokers = len((await admin.describe_cluster())["brokers"])
-        there = await create(admin, cluster, brokers)
-        described = await check(admin, cluster)
-        if await check_configs(admin, cluster, there):
-            log.warning(
-                "this worker may not read the settings of topics, so Kafka may delete or refuse records that it needs"
-            )
+    if not importing:
+        await check_no_import(admin, marker(cluster.prefix))
+    brokers = len((await admin.describe_cluster())["brokers"])
+    there = await create(admin, cluster, brokers)
+    described = await wait_for_partitions(admin, cluster)
+    if await check_configs(admin, cluster, there):
+        log.warning(
+            "this worker may not read the settings of topics, so Kafka may delete or refuse records that it needs"
+        )
     copies = {name: _copies(topic["partitions"]).replicas for name, topic in described.items()}
     few = {name: count for name, count in copies.items() if count < cluster.replicas(brokers)}
     if few:
@@ -258,7 +257,7 @@ def _serves(name: str, value: str | None, wanted: str) -> bool:
     return value == wanted
 
 
-async def check(admin: AIOKafkaAdminClient, cluster: Cluster) -> Mapping[str, Mapping[str, Any]]:
+async def wait_for_partitions(admin: AIOKafkaAdminClient, cluster: Cluster) -> Mapping[str, Mapping[str, Any]]:
     """Wait until all topics have their partitions; returns what Kafka says about each.
 
     Raises TopicMismatch, TopicAuthorizationFailedError.

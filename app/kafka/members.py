@@ -15,8 +15,6 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 INTERVAL = 5.0  # seconds between looks
 LOOKS = 4  # so many in a row must find the same: a worker that died stays a member for its session, ten seconds
-
-
 _LONGEST = 249  # characters of an identity
 
 
@@ -34,6 +32,24 @@ async def members(admin: AIOKafkaAdminClient, group: str) -> list[Member]:
     if code:
         raise for_code(code)(f"group {group} cannot be described")
     return [Member(member_id, host.lstrip("/")) for member_id, _, host, *_ in found]
+
+
+async def wait_until_gone(
+    admin: AIOKafkaAdminClient, group: str, who: Callable[[Sequence[Member]], Sequence[Member]], seconds: float
+) -> Sequence[Member]:
+    """Wait until the group has none of the members that `who` picks; returns those that are there after `seconds`.
+
+    Raises:
+        KafkaError: Kafka does not answer, or refuses.
+    """
+    ends = asyncio.get_running_loop().time() + seconds
+    while True:
+        is_late = asyncio.get_running_loop().time() > ends
+        with suppress(*() if is_late else (GroupCoordinatorNotAvailableError,)):  # a new Kafka has none for a moment
+            found = who(await members(admin, group))
+            if is_late or not found:
+                return found
+        await asyncio.sleep(0.5)
 
 
 class Identity(NamedTuple):
@@ -111,15 +127,8 @@ async def wait_for_own_url(admin: AIOKafkaAdminClient, identity: Identity) -> st
     Raises:
         KafkaError: Kafka does not answer, or refuses.
     """
-    ends = asyncio.get_running_loop().time() + LOOKS * INTERVAL
-    while True:
-        with suppress(GroupCoordinatorNotAvailableError):  # a new Kafka has none for a moment
-            others = identity.namesakes(await members(admin, identity.group))
-            if not others:
-                return None
-            if asyncio.get_running_loop().time() > ends:
-                return identity.shared_with(others[0])
-        await asyncio.sleep(0.5)
+    others = await wait_until_gone(admin, identity.group, identity.namesakes, LOOKS * INTERVAL)
+    return identity.shared_with(others[0]) if others else None
 
 
 async def watch(

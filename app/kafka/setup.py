@@ -29,8 +29,8 @@ class Setup(Service):
         pause = _FIRST_PAUSE
         while not self.should_stop:
             try:
-                await prepare(self._cluster)
                 async with connected(self._cluster) as admin:
+                    await prepare(admin, self._cluster)
                     log_id = await topic_id(admin, self._identified_by)
                     ends = await wait_for_own_url(admin, self._app.identity)
             except (KafkaError, OSError) as error:

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.errors import KafkaError, for_code
 
 from app.client.errors import CommandError
 from app.embedded.record import Record
 from app.kafka import cluster
-from app.kafka.members import members
+from app.kafka.members import wait_until_gone
 from app.kafka_cluster import kafka_cluster, security
 from app.settings import Settings
 from app.upkeep import topic_names
@@ -144,7 +144,7 @@ async def target(settings: Settings) -> AsyncIterator[KafkaTarget]:
         await _check_empty(admin, settings)
         await _create_marker(admin, settings)
         topics = dict.fromkeys(topic_names.PRIMARY.values(), cluster.KEPT_FOR_EVER)
-        await cluster.prepare(kafka_cluster(settings, topics), importing=True)
+        await cluster.prepare(admin, kafka_cluster(settings, topics), importing=True)
         producer = AIOKafkaProducer(
             **_arguments(settings), acks="all", enable_idempotence=True, max_request_size=_LARGEST, linger_ms=5
         )
@@ -172,19 +172,10 @@ def _admin(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaAdminClien
 
 async def check_nobody_works(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     """Return once no worker of the settings is connected. Raises CommandError if some stay, KafkaError."""
-    group = settings.group
-    deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
-    while True:
-        is_late = asyncio.get_running_loop().time() > deadline
-        with suppress(*() if is_late else (GroupCoordinatorNotAvailableError,)):  # a new Kafka has none for a moment
-            found = len(await members(admin, group))
-            if not found:
-                return
-            if is_late:
-                raise CommandError(
-                    f"{found} of the workers of {group} are connected to Kafka: stop all of them, then try again."
-                )
-        await asyncio.sleep(0.5)
+    found = await wait_until_gone(admin, settings.group, lambda members: members, _LEAVE_SECONDS)
+    if found:
+        message = f"{len(found)} of the workers of {settings.group} are connected to Kafka"
+        raise CommandError(f"{message}: stop all of them, then try again.")
 
 
 async def _check_empty(admin: AIOKafkaAdminClient, settings: Settings) -> None:

@@ -20,6 +20,6 @@ async def test_a_new_kafka_that_has_no_coordinator_for_a_moment_is_waited_for(mo
             raise GroupCoordinatorNotAvailableError
         return []
 
-    monkeypatch.setattr(kafka, "members", members)
+    monkeypatch.setattr("app.kafka.members.members", members)
     await kafka.check_nobody_works(cast("Any", None), Settings(broker="kafka://127.0.0.1:9092"))
     assert asked == 2
