@@ -10,7 +10,8 @@ class Policy(NamedTuple):
     """How a topic is cleaned. A negative limit means none, and an empty config means that all records are kept.
 
     - `cleanup.policy`: `compact` keeps the newest record of each key, `delete` drops the oldest; or both, with a comma.
-    - `retention.ms`, `retention.bytes`: with `delete`, the greatest age of a record, and size of a partition.
+    - `retention.ms`, `retention.bytes`: with `delete`, the greatest age of a record, and size of a partition. No topic
+      of callscore has these: primary topics are kept for ever, and changelogs are compacted.
     - `delete.retention.ms`: with `compact`, how long a tombstone stays after a cleaning first read it (a day).
     """
 
