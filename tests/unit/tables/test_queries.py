@@ -3,12 +3,13 @@
 import random
 from collections.abc import Callable
 from itertools import groupby, product
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from app import ids
 from app.events import (
+    CallLogged,
     DeadLetter,
     Error,
     RequestAccepted,
@@ -18,9 +19,22 @@ from app.events import (
     ScoreRequested,
     ScoreSucceeded,
     Target,
+    TaskParked,
 )
 from app.usage import Usage
-from tables import chunks, dead_letters, folds, paging, progress, request_progress, requests, scores, spending
+from tables import (
+    calls,
+    chunks,
+    dead_letters,
+    folds,
+    history,
+    paging,
+    progress,
+    request_progress,
+    requests,
+    scores,
+    spending,
+)
 from tables.at import At
 from tables.paging import Page
 from tables.progress import State
@@ -364,3 +378,49 @@ def test_a_task_is_explained_by_its_own_outcome_and_not_by_that_of_another_reque
     }
     assert tasks["a", S]["since"] == 6.0
     assert tasks["b", T]["since"] == 1.0
+
+
+def test_calls_are_listed_once_they_have_ended() -> None:
+    parts: list[tuple[str, Literal["start", "end", "complete"]]] = [
+        ("a", "start"),
+        ("b", "end"),
+        ("c", "complete"),
+        ("d", "start"),
+        ("d", "end"),
+        ("e", "start"),
+        ("f", "end"),
+    ]
+    for offset, (call_id, part) in enumerate(parts):
+        event = CallLogged(project_id="p", call_id=call_id, part=part, call={"id": call_id, "o": part}, logged_at=1.0)
+        folds.CALLS.apply(At(0, offset, 1.0), event)
+    assert [row["call"]["id"] for _, row in calls.of_project(0, "p")] == ["b", "c", "d", "f"]
+    for size, ids_only in product(SIZES, (False, True)):
+
+        def page(after: str | None, size: int = size, ids_only: bool = ids_only) -> Page:
+            return calls.page(0, after, size, "p", ids_only)
+
+        found = read(page, size)
+        assert [call["id"] for call in found] == ["b", "c", "d", "f"]
+        assert all(("o" in call) != ids_only for call in found)
+
+
+def test_history_has_every_wait_and_outcome_in_the_order_of_the_log_and_numbers_outcomes_by_time() -> None:
+    ends = score_at_random(random.Random(11))
+    waits = [(call, ref) for call, ref in product("ab", (S, T))]
+    for offset, (call, ref) in enumerate(waits, len(ends)):
+        facts: dict[str, Any] = {"project_id": "p", "call_id": call, "scorer_ref": ref, "targets": [], "at": 1.0}
+        parked = TaskParked(**facts, occasion="late", reason="waiting_for_call", until=2.0)
+        folds.SCORE_EVENTS.apply(At(0, offset, 1.0), ScoreEvents(events=[parked]))
+    for size, (number, (call, ref)) in product(SIZES, enumerate(waits, len(ends))):
+
+        def page(after: str | None, size: int = size, call: str = call, ref: str = ref) -> Page:
+            return history.page(0, after, size, "p", call, ref)
+
+        of_pair = [end for end in ends if (end["call"], end["ref"]) == (call, ref)]
+        by_time = sorted(of_pair, key=lambda end: (end["at"], end["offset"]))
+        found = read(page, size)
+        expected = [(end["offset"], end["occasion"], end["status"], by_time.index(end) + 1) for end in of_pair]
+        assert [
+            (event["offset"], event["occasion"], event["status"], event["revision"]) for event in found[:-1]
+        ] == expected
+        assert (found[-1]["offset"], found[-1]["event"], found[-1]["occasion"]) == (number, "TaskParked", "late")
