@@ -186,6 +186,28 @@ def test_a_scorer_is_opened_by_keyboard_to_its_distribution_and_its_scores(page:
     expect(opener).to_have_attribute("aria-expanded", "true")
 
 
+def test_scorers_are_compared_by_what_the_calls_have(page: Page, asking: Asking) -> None:
+    service = asking.start()
+    outputs = {"m-1": ["", "fine"], "m-2": ["fine"], HOSTILE: ["fine"]}
+    calls = [
+        {"id": f"{model} {n}", "output": output, "attributes": {"run": {"model": model}, "env": "test"}}
+        for model, given in outputs.items()
+        for n, output in enumerate(given)
+    ]
+    service.log_calls(PROJECT, calls)
+    refs = service.refs("not_empty", "returns_nan")
+    service.wait_finished(service.submit(PROJECT, [str(call["id"]) for call in calls], refs))
+    page.goto(service.url)
+    by = page.get_by_label("Compare by")
+    expect(by.locator("option")).to_have_text(["Compare by …", "op_name", "attributes.env", "attributes.run.model"])
+    by.select_option("attributes.run.model")
+    rows = page.locator("#projects select + div tbody tr")
+    passed = ["not_empty", f"{HOSTILE}100 % passed1", "m-150 % passed2", "m-2100 % passed1"]
+    expect(rows).to_have_text([*passed, "returns_nan", f"{HOSTILE}–01", "m-1–02", "m-2–01"])
+    by.select_option("Compare by …")
+    expect(rows).to_have_count(0)
+
+
 def test_a_call_has_an_address_and_what_was_logged_in_it_stays_text(page: Page, service: Service) -> None:
     name = "a/b & c=d"
     call = {"id": name, "output": HOSTILE, "inputs": {HOSTILE: "long " * 2000}, "attributes": {"model": HOSTILE}}

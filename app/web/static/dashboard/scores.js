@@ -1,6 +1,7 @@
 // The scorers of each project: what their scores come to, how they are distributed, and the scores
 // themselves. Below them, the rules of the project.
 import { linkTo } from "./call.js";
+import { comparison } from "./comparison.js";
 import { distributions } from "./distributions.js";
 import { facts, foldable, line, make, replace } from "./elements.js";
 import { showRules } from "./rules.js";
@@ -121,15 +122,21 @@ const scorerRow = (project, ref) => {
   return row;
 };
 
+// What each scorer is called, in the order of names: those of one name by their versions.
+const labelsOf = items => {
+  const named = [...new Map(items.map(item => [item.scorer_ref, item.scorer_name]))]
+    .sort(([, one], [, other]) => one.localeCompare(other, undefined, { numeric: true }));
+  const names = named.map(([, name]) => name);
+  return new Map(named.map(([ref, name]) => [ref, names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}:${digestOf(ref)}`]));
+};
 const summarize = async shown => {
   shown.asked = Date.now();
   const { items } = await list("/scores/summary", { project_id: shown.project });
-  items.sort((one, other) => one.scorer_name.localeCompare(other.scorer_name, undefined, { numeric: true }));
-  const names = items.map(item => item.scorer_name);
-  const rows = items.map((item, at) => {
-    const row = shown.rows.get(item.scorer_ref) ?? scorerRow(shown.project, item.scorer_ref);
-    shown.rows.set(item.scorer_ref, row);
-    row.show(item, names.indexOf(names[at]) === names.lastIndexOf(names[at]) ? names[at] : `${names[at]}:${digestOf(item.scorer_ref)}`);
+  const found = new Map(items.map(item => [item.scorer_ref, item]));
+  const rows = [...labelsOf(items)].map(([ref, label]) => {
+    const row = shown.rows.get(ref) ?? scorerRow(shown.project, ref);
+    shown.rows.set(ref, row);
+    row.show(found.get(ref), label);
     return row;
   });
   const elements = rows.flatMap(row => row.elements);
@@ -146,9 +153,10 @@ export const showProject = (project, outcomes) => {
     shown = { ...foldable(), project, asked: 0, summed: null, rows: new Map(), body: make("tbody") };
     Object.assign(shown, { scorers: make("div"), rules: make("div"), ruled: "", asking: null });
     shown.head.append(make("strong", project));
-    shown.inside.append(shown.scorers, shown.rules);
+    shown.comparison = comparison(project, measure, labelsOf);
+    shown.inside.append(shown.scorers, shown.comparison.element, shown.rules);
     shown.element.open = projects.size === 0;
-    shown.element.addEventListener("toggle", () => shown.element.open ? renew(shown) : [shown, shown.rules].forEach(part => say(part, "")));
+    shown.element.addEventListener("toggle", () => shown.element.open ? renew(shown) : [shown, shown.rules, shown.comparison.element].forEach(part => say(part, "")));
     projects.set(project, shown);
     document.getElementById("projects").append(shown.element);
   }
@@ -161,5 +169,9 @@ const renew = shown => {
   shown.asking ??= guarded(shown.rules, async () => { shown.ruled = await showRules(shown.project, shown.rules); })
     .then(() => { shown.asking = null; });
   if (shown.summed === outcomes || Date.now() - shown.asked < SUMMARY_EVERY) return;
-  guarded(shown, async () => { await summarize(shown); shown.summed = outcomes; });
+  guarded(shown, async () => {
+    await summarize(shown);
+    shown.summed = outcomes;
+    if (shown.rows.size) await shown.comparison.renew();
+  });
 };
