@@ -153,9 +153,11 @@ def read(path: Path) -> dict[str, Provider]:
     try:
         return _providers.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt name makes two mistakes: it is unknown, and what it stands for is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"in {path}, {where}: {first['msg']}") from None
+        what = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ValueError(f"in {path}, {where}: {what.removeprefix('Value error, ')}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -92,6 +92,8 @@ def _measure(item: Mapping[str, Any], shown: str) -> str | None:
 
 def _percent(share: float) -> str:
     """A percentage; only shares of exactly 0 and 1 are shown as 0% and 100%."""
-    if 0 < share < 0.01:
-        return "<1%"
-    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    return f"{share:.1%}" if 0 < share < 0.01 or 0.99 < share < 1 else f"{share:.0%}"

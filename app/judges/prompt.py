@@ -28,7 +28,8 @@ class Template:
         self._parts: list[tuple[str, str | None]] = []
         for literal, name, spec, conversion in string.Formatter().parse(text):
             if spec or conversion:
-                raise ValueError(f"{{{name}}} must be a name alone, without ':' and '!'")
+                problem = f"{{{name}}} must be a name alone, without ':' and '!'"
+                raise ValueError(f"{problem}; write {{{{ and }}}} for braces")
             if name is not None and not all(part for part in name.split(".")):
                 raise ValueError("a field needs a name, as in {output}; write {{ and }} for braces")
             self._parts.append((literal, name))

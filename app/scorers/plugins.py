@@ -55,7 +55,7 @@ def module_kinds(name: str, problems: list[str]) -> list[Kind]:
         return []
     objects = list(_of_module(module))
     if not objects:
-        problems.append(f"{_capital(origin)} has no scorer: no public class with `score`, no function with `@scorer`.")
+        problems.append(f"{_capital(origin)} has no scorer: {_lacks(module)}.")
     return _kinds_of(objects, origin, problems)
 
 
@@ -64,6 +64,14 @@ def _reach_current_directory() -> None:
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
+
+
+def _lacks(module: ModuleType) -> str:
+    """What a module lacks to have a scorer."""
+    for name, value in vars(module).items():
+        if inspect.isclass(value) and _is_defined_in(value, module) and callable(getattr(value, "score", None)):
+            return f"its class {name} has `score`, but has to be derived from `app.scorers.Scorer`"
+    return "no public class with `score` that is derived from `app.scorers.Scorer`, no function with `@scorer`"
 
 
 def _of_module(module: ModuleType) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What to write instead of what a scorer's publication has wrong: pydantic's errors as sentences, one for each."""
+"""What to write instead of what is wrong with a scorer or a rule to publish: pydantic's errors as sentences."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.web.errors import ApiError, detail
 
 _SHOWN_CHARACTERS = 60
+_OF_A_KEY = "[key]"  # the last part of pydantic's `loc`, if what is wrong is the name of a field, and not its value
 _MOST_LISTED = 5_000
 _WANTED = {
     "bool_parsing": "true or false",
@@ -52,7 +53,7 @@ def refused(error: ValidationError, *prefix: str | int, known: Known) -> ApiErro
 
 def _sentence(error: dict[str, Any], known: Known) -> str:
     loc, kind, context = error["loc"], error["type"], error.get("ctx", {})
-    name = f"`{'.'.join(map(str, loc))}`"
+    name = f"`{'.'.join(str(part) for part in loc if part != _OF_A_KEY)}`"
     if kind == "missing":
         return f"{name} is missing: add it"
     if kind == "extra_forbidden":

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from app.web.bodies import AtMost, read_object, validate
 from app.web.errors import ApiError, check_id, not_found, problem
 from app.web.paging import collect, listing, page_of
 from app.web.queries import Id, PageQuery, Query, parse
+from app.web.refusals import refused
 from app.web.resolve import RESOLVER
 from app.web.responses import json_response, timestamp
 from tables import rules
@@ -73,7 +75,8 @@ class DecisionsQuery(PageQuery):
 
 async def set_rule(request: web.Request) -> web.Response:
     """201 once calls that are logged from now on are judged by it; 200 if it replaced another."""
-    body = validate(RulePublication, await read_object(request))
+    refuse = partial(refused, known={(): RulePublication.model_fields})
+    body = validate(RulePublication, await read_object(request), refuse)
     check_id(body.name, "Name", "body", "name")
     check_id(body.project_id, "Project id", "body", "project_id")
     check_write(request, body.project_id)

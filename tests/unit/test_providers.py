@@ -13,6 +13,7 @@ from app.providers import Provider, read
         (None, r"providers.toml cannot be read: No such file or directory$"),
         ("[local", r"providers.toml cannot be read as TOML: "),
         ("[local]", r"providers.toml, local.base_url: Field required$"),
+        ('[local]\nbase_urll = "http://judge"', r"providers.toml, local.base_urll: there is no such field$"),
         *(
             (f'[local]\nbase_url = "{url}"', r"providers.toml, local.base_url: .* must be an http:// or https:// url")
             for url in ("judge:8000", "ftp://judge", "http://", "http://me:secret@judge/v1")
@@ -20,7 +21,7 @@ from app.providers import Provider, read
         *(
             (
                 f'[local]\nbase_url = "http://judge"\nkey = "{key}"',
-                r"providers.toml, local.key: .* and not the key itself$",
+                r"providers.toml, local.key: key is the name of .* and not the key itself$",
             )
             for key in ("sk-secret", "secret of mine", "")
         ),

@@ -194,13 +194,13 @@ async def test_columns_by_what_no_call_has_are_told(callscore: Command, service:
 
 
 def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
-    shares = (0.0, 0.0004, 0.2, 0.996, 0.9999, 1.0)
+    shares = (0.0, 0.0004, 0.007, 0.2, 0.996, 0.9999, 1.0)
     items = [
         summarized(REFUSAL, str(n), {"passed": {"type": "boolean", "n": 9, "true": share}})
         for n, share in enumerate(shares)
     ]
     shown = [cell.removesuffix(" of 9") for cell in comparison(items)[1][0][2:]]
-    assert shown == ["0%", "<1%", "20%", ">99%", ">99%", "100%"]
+    assert shown == ["0%", "<0.1%", "0.7%", "20%", "99.6%", ">99.9%", "100%"]
 
 
 @pytest.mark.parametrize("groups", [3, 50])

@@ -109,9 +109,7 @@ async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, serv
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
     code = {**call, "reason": "scorer_version_unavailable"}
     service.tasks = [code] * 3
-    line = (
-        "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (check CALLSCORE_SCORERS;"
-    )
+    line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (if it was edited,"
     assert any(said.startswith(line) for said in (await callscore("status", "r7")).out.splitlines())
     assert "tasks        3 waiting for call or code\n" in (await callscore("status", "r7")).out
     service.tasks = [call, code, code]

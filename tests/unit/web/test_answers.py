@@ -162,6 +162,13 @@ def test_a_refused_publication_says_what_to_write_instead(
         assert detail["loc"][: len(where) + 1] == ["body", *where]
 
 
+def test_a_refused_rule_says_what_to_write_instead(client: Client) -> None:
+    rule = {"name": "one", "project_id": "p", "scorer_refs": ["x"], "where": {"env": "prod"}, "smaple_rate": 1}
+    where, misspelt = client.post("/rules", rule).json["detail"]
+    assert where["msg"].startswith("`where.env`: a condition is on op_name, or on a path such as attributes.env")
+    assert misspelt["msg"].startswith("There is no `smaple_rate`: write one of name, project_id, ")
+
+
 def test_a_refused_publication_and_trial_name_what_is_missing(client: Client) -> None:
     for path in ("/scorers", "/scorers/try"):
         first, second = client.post(path, {}).json["detail"]
