@@ -159,6 +159,10 @@ def test_a_record_that_could_not_be_processed_is_shown_until_somebody_has_seen_t
     service.log_calls(PROJECT, [{"id": call_id, "output": "another output"}])
     page.goto(service.url)
     expect(page.locator("#attention tr").filter(has_text="call_rewritten")).to_contain_text(re.compile(call_id))
+    expect(page.locator("#projects")).to_contain_text("No scores yet.")  # calls that nobody has scored can be read
+    page.locator("#projects").get_by_role("link", name=call_id).click()
+    expect(page.get_by_role("dialog").locator("h3:text-is('Output') + pre")).to_have_text("an output")
+    page.keyboard.press("Escape")
     assert service.post("/dead-letters/dismiss", {}).json["dismissed"] == 1
     expect(page.locator("#attention")).to_be_empty()
 

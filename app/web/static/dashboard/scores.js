@@ -3,7 +3,7 @@
 import { linkTo } from "./call.js";
 import { comparison } from "./comparison.js";
 import { distributions } from "./distributions.js";
-import { facts, foldable, line, make, replace } from "./elements.js";
+import { facts, foldable, line, make, replace, table } from "./elements.js";
 import { showRules } from "./rules.js";
 import { guarded, list, say } from "./service.js";
 import { briefly, costOf, count, digestOf, digits, passed, share, valueOf } from "./words.js";
@@ -129,6 +129,11 @@ const labelsOf = items => {
   const names = named.map(([, name]) => name);
   return new Map(named.map(([ref, name]) => [ref, names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}:${digestOf(ref)}`]));
 };
+const firstCalls = async project => {
+  const { items } = await list("/calls", { project_id: project, limit: SHOWN_AT_ONCE });
+  return items.length ? [make("h3", "First calls, by id"), table(["call", "op"], ["id", ""], items.map(({ id, op_name }) =>
+    [linkTo(project, id), op_name ?? ""]))] : [];
+};
 const summarize = async shown => {
   shown.asked = Date.now();
   const { items } = await list("/scores/summary", { project_id: shown.project });
@@ -140,7 +145,7 @@ const summarize = async shown => {
     return row;
   });
   const elements = rows.flatMap(row => row.elements);
-  if (!elements.length) return shown.scorers.replaceChildren(make("div", "No scores yet.", "dim"));
+  if (!elements.length) return shown.scorers.replaceChildren(make("div", "No scores yet.", "dim"), ...await firstCalls(shown.project));
   if (elements.length === shown.body.children.length && shown.body.isConnected) return;
   replace(shown.body, elements);
   const heading = line("th", ["scorer", "result", "scores", "failed"], ["", "number", "number", "number"]);
