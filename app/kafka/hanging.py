@@ -7,13 +7,14 @@ wait for its answers much longer, and go on asking it who leads them now.
 import asyncio
 import socket
 import struct
+import time
 from collections import defaultdict
 from contextlib import nullcontext, suppress
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -32,11 +33,13 @@ def limit(client: Any) -> None:
 
     Only joining a group may take longer, for as long as the broker answers to other requests.
     """
+    patience = client._request_timeout_ms / 1000
     client._request_timeout_ms = int(1000 * ANSWER_SECONDS)
     client._get_conn_lock_value = nullcontext()  # else a broker that hangs would hold up connecting to the others
     forgotten: dict[Any, Any] = {}
     locks: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
     connect, closed, send = client._get_conn, client._on_connection_closed, client.send
+    wait_on_metadata = client._wait_on_metadata
 
     def forget(host: str, port: int) -> None:
         # Until another broker names it again, or until there is no other.
@@ -47,9 +50,12 @@ def limit(client: Any) -> None:
             known.update(forgotten)
             forgotten.clear()
 
-    async def connect_or_forget(node: Any, **options: Any) -> Any:
+    async def connect_or_forget(node: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
+        connection = client._conns.get((node, group))
+        if connection is not None and connection.connected():
+            return connection  # at once: a producer sends only what it may send at this moment
         async with locks[node]:
-            connection = await connect(node, **options)
+            connection = await connect(node, group=group)
             if connection is None and (broker := client.cluster.broker_metadata(node)) is not None:
                 forget(broker.host, broker.port)
         return connection
@@ -74,9 +80,19 @@ def limit(client: Any) -> None:
             connection._request_timeout = ANSWER_SECONDS
             watching.cancel()
 
+    async def wait_on_metadata_patiently(topic: str) -> Any:
+        ends = time.monotonic() + patience
+        while True:
+            try:
+                return await wait_on_metadata(topic)
+            except UnknownTopicOrPartitionError:  # or no broker has answered
+                if time.monotonic() > ends:
+                    raise
+
     client._get_conn = connect_or_forget
     client._on_connection_closed = drop_and_forget
     client.send = send_joins_patiently
+    client._wait_on_metadata = wait_on_metadata_patiently
 
 
 async def _close_if_it_hangs(client: Any, node: Any, connection: Any) -> None:

@@ -165,3 +165,15 @@ async def test_joining_ends_when_the_broker_hangs(client: AIOKafkaClient, networ
     with pytest.raises(KafkaConnectionError):
         await asyncio.wait_for(joining, 100 * hanging.ANSWER_SECONDS)
     assert known(client) == {2}
+
+
+async def test_a_topic_is_looked_for_as_long_as_a_client_was_made_to_wait(
+    network: Network, client: AIOKafkaClient
+) -> None:
+    network.hanging.update(BROKERS)
+    client._sync_task = asyncio.create_task(client._md_synchronizer())
+    looking = asyncio.create_task(client._wait_on_metadata("topic"))
+    await asyncio.sleep(10 * hanging.ANSWER_SECONDS)
+    assert not looking.done()
+    looking.cancel()
+    client._sync_task.cancel()
