@@ -1,4 +1,4 @@
-"""Running async scorers on the event loop."""
+"""Running async scorers on the event loop of a host."""
 
 import asyncio
 import contextvars
@@ -10,9 +10,9 @@ from typing import Any
 
 from app.scorers import dump
 from app.scorers.base import ScorerFunction
+from app.scorers.calling import encode_checked
 from app.scorers.errors import RAISED_BY_SCORERS, ScorerError, ScorerRaised, ScorerTimeout
 from app.scorers.report import OnOutcome, Outcome, Report, current
-from app.scorers.worker import encode_checked
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, RunningCoroutine
 from app.scorers.errors import ScorerError, ScorerRaised
+from app.scorers.loading import target_of_source
 from app.scorers.report import Outcome, Report, TaskParts, portable_end
-from app.scorers.worker import belong_to_the_service, target_of_source
+from app.scorers.worker import belong_to_the_service
 
 _ALIVE_EVERY = 1.0  # seconds
 

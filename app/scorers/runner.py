@@ -9,11 +9,11 @@ from typing import Self
 
 from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
+from app.scorers.calling import call_scorer
 from app.scorers.errors import ScorerError
 from app.scorers.hosts import HostedRun, Hosts, OnRequest
 from app.scorers.processes import WorkerProcesses
 from app.scorers.report import OnOutcome, Outcome, Report
-from app.scorers.worker import call_scorer
 
 DEFAULT_PROCESSES = 16
 

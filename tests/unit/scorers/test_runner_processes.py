@@ -25,7 +25,7 @@ from app.scorers import (
 )
 from app.scorers.code import CodeRef, ScorerSource
 from app.scorers.digest import code_digest
-from app.scorers.worker import target_of_source
+from app.scorers.loading import target_of_source
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": "?"}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
