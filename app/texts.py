@@ -1,4 +1,13 @@
-"""Texts of any origin, made fit for the log."""
+"""Texts of any origin: whether they fit the log, and made to fit."""
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold it, which it cannot if there are lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shorten(text: str, most: int) -> str:

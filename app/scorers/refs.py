@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.texts import is_utf8
+
 _OURS = "callscore:///scorer/"
 _WEAVE = "weave:///"
 _FORMS = "callscore:///scorer/{name}:{digest} or weave:///{entity}/{project}/object/{name}:{digest}"
@@ -48,7 +50,7 @@ def parse_ref(ref: str) -> ScorerRef:
     name, colon, digest = rest.rpartition(":")
     if not colon or not name or not digest or "/" in digest:
         raise BadRef(f"{_quote(ref)} lacks a scorer name or a digest: it should read {_FORMS}.")
-    if not ref.isprintable() or not _is_utf8(name) or not 1 <= len(name.encode()) <= 512:
+    if not ref.isprintable() or not is_utf8(name) or not 1 <= len(name.encode()) <= 512:
         raise BadRef(f"{_quote(ref)} has a name that is not 1 to 512 bytes of UTF-8 without control characters.")
     return ScorerRef(scheme, entity_project, name, digest)
 
@@ -59,14 +61,6 @@ def scorer_name(ref: str) -> str:
         return parse_ref(ref).name
     except BadRef:
         return ref
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _quote(ref: str) -> str:

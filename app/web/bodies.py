@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.structs import MAX_DEPTH, is_deep
+from app.texts import is_utf8
 from app.web.errors import ApiError, invalid, problem
 
 MAX_BODY_BYTES = 32 * 1024**2
@@ -165,7 +166,7 @@ def printable(value: Any) -> Any:
     """`value` with all that JSON in UTF-8 cannot hold replaced: lone surrogates by U+FFFD, NaN and infinities by null,
     integers beyond 64 bits by the nearest float."""
     if isinstance(value, str):
-        return value if _encodes(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value if is_utf8(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {printable(name): printable(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -208,14 +209,6 @@ class Sent(NamedTuple):
         """What an object has under a name; null if it is no object."""
         given, kept = (value.get(name) if isinstance(value, dict) else None for value in self)
         return self._replace(given=given, kept=kept)
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def says_json(content_type: str) -> bool:

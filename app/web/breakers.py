@@ -10,7 +10,7 @@ from app.web.auth import check_all_projects
 from app.web.errors import not_found
 from app.web.paging import listing, page_of
 from app.web.queries import PageQuery, Query, parse
-from app.web.responses import json_response, timestamp
+from app.web.responses import json_response, timestamp, timestamp_or_none
 from tables import breakers
 from tables.breakers import Shown
 
@@ -68,7 +68,7 @@ def _item(ref: str, project_id: str | None, seen: list[tuple[str, Shown]]) -> di
         "state": "half_open" if probing else newest["state"],
         "reason": newest["reason"],
         "since": timestamp(newest["since"]),
-        "next_probe_at": None if newest["probe_at"] is None else timestamp(newest["probe_at"]),
+        "next_probe_at": timestamp_or_none(newest["probe_at"]),
         "failures": max(breaker["failures"] for _, breaker in seen),
         "workers": [{"url": url, "state": breaker["state"]} for url, breaker in seen],
     }

@@ -12,7 +12,7 @@ from app.web.errors import ApiError
 from app.web.paging import collect, listing, sweep
 from app.web.queries import Id, PageQuery, Query, Ref, parse
 from app.web.resolve import resolved
-from app.web.responses import json_response, timestamp
+from app.web.responses import json_response, timestamp_or_none
 from tables import chunks, gaps
 
 
@@ -88,5 +88,5 @@ async def _seen() -> None:
 
 
 def _gap(gap: dict[str, Any]) -> dict[str, Any]:
-    times = {name: None if gap[name] is None else timestamp(gap[name]) for name in ("since", "next_at")}
+    times = {name: timestamp_or_none(gap[name]) for name in ("since", "next_at")}
     return gap | times

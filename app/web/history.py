@@ -8,7 +8,7 @@ from app import ids
 from app.web.auth import check_read
 from app.web.paging import collect_of, listing
 from app.web.queries import Id, PageQuery, Ref, parse
-from app.web.responses import json_response, timestamp
+from app.web.responses import json_response, timestamp, timestamp_or_none
 from app.web.scores import error_of, latest
 from tables import history
 
@@ -46,7 +46,7 @@ def _event(item: dict[str, Any]) -> dict[str, Any]:
         "logged_at": timestamp(item.get("logged_at") or item["at"]),
         "reason": item.get("reason") or (item.get("error") or {}).get("type"),
         "error": error_of(item),
-        "next_at": None if item.get("next_at") is None else timestamp(item["next_at"]),
+        "next_at": timestamp_or_none(item.get("next_at")),
         "request_ids": item.get("request_ids", []),
         "revision": item.get("revision"),
         "superseded": item.get("superseded", False),

@@ -9,7 +9,7 @@ from app import cluster, topics
 from app.events import RequestAccepted
 from app.usage import Usage, total_usage
 from app.web.costs import cost
-from app.web.responses import timestamp
+from app.web.responses import timestamp, timestamp_or_none
 from tables import pauses, request_progress, rules
 from tables.request_progress import Count, Cursor
 
@@ -157,7 +157,7 @@ def describe(
         "rule_id": header.rule_id,
         "requested_by": header.requested_by,
         "requested_at": timestamp(header.requested_at),
-        "finished_at": None if ended is None else timestamp(ended),
+        "finished_at": timestamp_or_none(ended),
         "rate": rate,
         # The rate does not say when tasks end that wait for something other than their turn.
         "eta": None if tasks["paused"] or tasks["waiting_for_call"] else _eta(now, total - terminal, rate),

@@ -17,7 +17,7 @@ from app.web.errors import not_found
 from app.web.paging import collect, collect_backwards, listing
 from app.web.progress import TaskState, describe_all
 from app.web.queries import Id, PageQuery, Query, parse
-from app.web.responses import json_response, timestamp
+from app.web.responses import json_response, timestamp, timestamp_or_none
 from tables import request_progress, requests
 
 _DESCRIBED_AT_ONCE = 100
@@ -77,7 +77,7 @@ async def list_tasks(request: web.Request) -> web.Response:
     tasks, next_key = await collect(request_progress.task_page, query.after, query.limit, request_id, query.status)
     for task in tasks:
         task["since"] = timestamp(task["since"])
-        task["next_at"] = None if task["next_at"] is None else timestamp(task["next_at"])
+        task["next_at"] = timestamp_or_none(task["next_at"])
     return json_response(listing(tasks, next_key))
 
 

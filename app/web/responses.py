@@ -43,3 +43,8 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 def timestamp(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, to the microsecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def timestamp_or_none(seconds: float | None) -> str | None:
+    """As `timestamp`; None stays None."""
+    return None if seconds is None else timestamp(seconds)

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
 from app.web.bodies import TOO_MANY, Decode, decode, read_object, with_fewer_mistakes
-from app.web.errors import ApiError, check_id, problem
+from app.web.errors import ApiError, Detail, check_id, detail, invalid, problem
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
@@ -23,10 +23,14 @@ async def read(request: web.Request, model: type[Model], decode: Decode = decode
     try:
         return model.model_validate(with_fewer_mistakes(model, await read_object(request, decode)))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        status = 413 if first["type"] == TOO_MANY else 422
-        raise problem(status, ["body"], f"{where}: {first['msg']}", "invalid") from None
+        first = first_mistake(error)
+        raise problem(413 if first["type"] == TOO_MANY else 422, ["body"], first["msg"], "invalid") from None
+
+
+def first_mistake(error: ValidationError, *prefix: str) -> Detail:
+    """The first of pydantic's errors, with a `msg` that begins with its place, behind `prefix`."""
+    first = invalid(error, *prefix).details[0]
+    return detail(first["loc"], f"{'.'.join(map(str, first['loc']))}: {first['msg']}", first["type"])
 
 
 def checked_id(value: Any, name: str) -> str:

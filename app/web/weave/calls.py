@@ -22,7 +22,7 @@ from app.web.auth import USER, check_write
 from app.web.bodies import Sent, count_containers, decode, says_json
 from app.web.errors import ApiError, problem
 from app.web.responses import json_response
-from app.web.weave.bodies import bad_request
+from app.web.weave.bodies import bad_request, first_mistake
 from tables.calls import MAX_CALL_BYTES, encode
 
 Part = Literal["start", "end", "complete"]
@@ -162,9 +162,7 @@ def _event(sent: Sent, part: Part, user: str | None, now: float, where: str) -> 
         for name in ("id", "project_id"):  # as sent, since `printable` could make two ids the same
             ids.check_id(sent.given[name])
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, (where, *first["loc"])))
-        return _Refused(422, f"{place}: {first['msg']}")
+        return _Refused(422, first_mistake(error, where)["msg"])
     except ids.BadId as error:
         return _Refused(422, f"{where}: an id {error}")
     logged = {name: value for name, value in sent.kept.items() if name != "wb_user_id"}
