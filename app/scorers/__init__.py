@@ -16,7 +16,6 @@ from app.scorers.errors import (
     ScorerVersionUnavailable,
 )
 from app.scorers.failures import Failure
-from app.scorers.kinds import Kind
 from app.scorers.policy import Policy
 from app.scorers.refs import BadRef, ScorerKey, ScorerRef, parse_ref, scorer_name
 from app.scorers.registry import Registry, UnknownKind
@@ -30,7 +29,6 @@ __all__ = [
     "Call",
     "Failure",
     "InvalidOutput",
-    "Kind",
     "MissingInput",
     "NoJudgement",
     "Outcome",

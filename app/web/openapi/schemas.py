@@ -45,7 +45,6 @@ _NUMBERS = dict.fromkeys(("mean", "min", "max", "p5", "p50", "p95"), NUMBER)
 _HISTOGRAM = struct({"edges": array(NUMBER), "counts": array(INTEGER)})
 
 SCHEMAS: dict[str, Schema] = {
-    "Receipt": struct({"request_id": STRING, "status_url": STRING, "tasks": INTEGER}),
     "Request": struct(
         {
             "request_id": STRING,

@@ -90,7 +90,7 @@ async def complete_calls(request: web.Request) -> web.Response:
 
 async def start_call(request: web.Request) -> web.Response:
     """`{"start": {…}}` → its ids."""
-    start = with_ids(_object(_valid(Sent.decode, await _read(request)), "start"))
+    start = _with_ids(_object(_valid(Sent.decode, await _read(request)), "start"))
     await _log(request, [("start", start, "start")], 1, _project(request))
     return json_response(_ids(start))
 
@@ -114,7 +114,7 @@ async def upsert_calls(request: web.Request) -> web.Response:
                 raise bad_request(f"batch[{number}]: mode must be 'start' or 'end'", 422)
             call = _object(item.member("req"), mode, f"batch[{number}].req")
             if mode == "start":
-                call = with_ids(call)
+                call = _with_ids(call)
             answers.append(_ids(call) if mode == "start" else {})
             yield f"batch[{number}]", call, mode
 
@@ -237,7 +237,7 @@ def _object(body: Sent, name: str, where: str = "body") -> Sent:
     return found
 
 
-def with_ids(start: Sent) -> Sent:
+def _with_ids(start: Sent) -> Sent:
     """The start with both ids. Without a trace id it is the root of a trace, so that the same start, sent again, is the
     same call."""
     call_id = start.kept.get("id") or str(uuid4())
