@@ -85,7 +85,7 @@ class Runner:
         if bound.mode == "async":
             return await self._run_coroutine(bound, call, timeout, report, on_request)
         if self._hosts.closed:
-            raise RuntimeError("The runner is not started.")
+            raise RuntimeError("The runner has been stopped.")
         if self._processes is None:
             self._processes = WorkerProcesses(self._total, self._per_scorer, self._folder)
         return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)

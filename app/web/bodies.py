@@ -22,7 +22,7 @@ from app.web.errors import ApiError, invalid, problem
 MAX_BODY_BYTES = 32 * 1024**2
 MAX_ERRORS = 1_000
 _MAX_CONTAINERS = 2_500_000
-_INT64 = range(-(2**63), 2**64)
+_INTEGERS = range(-(2**63), 2**64)  # that orjson writes
 _LONG_NUMBER = re.compile(rb"\d{20}")
 
 TOO_MANY = "too_many"
@@ -173,7 +173,7 @@ def printable(value: Any) -> Any:
         return [printable(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, int) and value not in _INT64:
+    if isinstance(value, int) and value not in _INTEGERS:
         try:
             return float(value)
         except OverflowError:

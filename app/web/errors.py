@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+# Beginnings of Weave's paths, also of those that are not served: the SDK reads {"reason"} in errors there.
 _WEAVE_PATHS = (
     "/v2/",
     "/agents/",

@@ -30,6 +30,7 @@ from tables.calls_with_feedback import CallWithFeedback
 _AT_ONCE = 500
 _FEEDBACK = "feedback.["
 _UNKNOWN = ("include_costs", "include_storage_size", "include_total_storage_size")
+_NEVER = datetime.fromtimestamp(0, UTC).isoformat()
 
 Call = dict[str, Any]
 
@@ -296,9 +297,6 @@ def _shape(found: CallWithFeedback, project_id: str, with_feedback: bool) -> Cal
         **call,
         "summary": {**summary, "weave": {**(known if isinstance(known, Mapping) else {}), **about}},
     }
-
-
-_NEVER = datetime.fromtimestamp(0, UTC).isoformat()
 
 
 def _trace_name(op_name: Any) -> str:
