@@ -7,7 +7,7 @@ import json
 import math
 import uuid
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -40,6 +40,11 @@ class Verdict(BaseModel):
 class Score:
     score: float
     verdict: Verdict | None = None
+
+
+class Pair(NamedTuple):
+    one: Any
+    other: Any
 
 
 class Grade(enum.Enum):
@@ -100,6 +105,14 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     circle.append(circle)
     with pytest.raises(InvalidOutput, match="contains itself"):
         encode_output(circle)
+
+
+def test_a_value_that_contains_another_many_times_over_is_refused_at_once() -> None:
+    value: Any = Pair(True, None)
+    for _ in range(MAX_DEPTH - 10):
+        value = [value, value]
+    with pytest.raises(InvalidOutput, match="more than the 262,144 bytes"):
+        encode_output(value)
 
 
 @pytest.mark.parametrize("leaf", [1, None, 2**63])

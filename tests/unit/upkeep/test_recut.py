@@ -90,6 +90,7 @@ def said(records: list[Record], partitions: int) -> dict[Place, list[str]]:
     chunks: dict[tuple[int, str, int], list[str]] = {}
     numbers: dict[str, list[int]] = defaultdict(list)
     counted: dict[str, int] = {}
+    carried_out: dict[tuple[int, str, int], list[int]] = defaultdict(list)
     told: dict[Place, list[str]] = defaultdict(list)
     for found in records:
         assert found.timestamp == 7
@@ -110,6 +111,8 @@ def said(records: list[Record], partitions: int) -> dict[Place, list[str]]:
                 names_ = chunks[found.partition, one.request_id, one.chunk]
                 if isinstance(one, TasksCancelled):
                     assert one.calls == len(names_)
+                if not isinstance(one, TasksReused):
+                    carried_out[found.partition, one.request_id, one.chunk].append(one.control)
                 calls = one.calls if isinstance(one.calls, list) else range(len(names_))
                 for call in calls:
                     told[one.request_id, names_[call], one.scorer].append(type(one).__name__)
@@ -120,6 +123,7 @@ def said(records: list[Record], partitions: int) -> dict[Place, list[str]]:
                 told[target.request_id, one.call_id, target.scorer].append(one.replace(targets=[]).encode().decode())
     assert counted == {request: len(found) for request, found in numbers.items()}
     assert all(sorted(found) == list(range(len(found))) for found in numbers.values())
+    assert carried_out == {where: [1, 2, 3] for where in chunks}  # also where a control names no call
     return dict(told)
 
 
@@ -149,6 +153,18 @@ def test_events_of_an_unknown_chunk_are_refused() -> None:
     events = [found for found in a_log(2, [[1, 2, 3]]) if found.topic == "score-events"]
     with pytest.raises(CommandError, match=r"score-events/\d@0 names chunk \d of request r0, which is not in the log"):
         list(Recut(3).apply(events))
+
+
+@pytest.mark.parametrize("topic", ["calls", "controls", "score-requests", "score-events"])
+@pytest.mark.parametrize("key", [None, b"key"])
+@pytest.mark.parametrize("value", [None, b"garbage", b"[" * 5_000])
+def test_what_no_agent_can_decode_is_kept_to_become_a_dead_letter_again(
+    topic: str, key: bytes | None, value: bytes | None
+) -> None:
+    old = [record(topic, 7, key, b"")._replace(value=value)]
+    [new] = Recut(3).apply(old)
+    assert (new.topic, new.key, new.value) == (topic, key, value)
+    assert new.partition < 3
 
 
 def test_a_control_is_in_every_partition_once_in_the_order_in_which_it_was_asked() -> None:
