@@ -33,6 +33,7 @@ TABLES = [scores.table, history.table, progress.table, spending.table, judgement
 TABLES.append(tasks.table)
 ERROR = Error(type="ValueError", message="no")
 DAY = 86_400
+KINDS = ["wait", "wait", "wait", "join", "join", "end", "end", "ask", "withdraw", "again", "control", "reuse"]
 
 Stored = dict[str, dict[bytes, bytes]]
 _stored: Stored = {}
@@ -68,7 +69,7 @@ class Worker:
         return [self._event() for _ in range(size)]
 
     def _event(self) -> ScoreEvent:
-        kind = self._data.draw(st.sampled_from(["end", "wait", "ask", "join", "withdraw", "again", "control", "reuse"]))
+        kind = self._data.draw(st.sampled_from(KINDS))
         task, request = self._data.draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
         if kind == "control":
             return self._control(request)
@@ -155,3 +156,23 @@ def test_records_that_are_delivered_again_change_no_row_whichever_tables_had_the
         _stored[table.name] = dict(after[data.draw(st.integers(committed, len(records)))][table.name])
     deliver(records, range(committed, len(records)))
     assert _stored == after[-1]
+
+
+def test_a_task_that_others_joined_ends_the_same_if_only_one_table_had_its_end() -> None:
+    facts: dict[str, Any] = {"project_id": "p", "call_id": "c", "scorer_ref": "s", "at": 1.0, "attempts": 1}
+    one, other = Target("r0", 0, 0, 0), Target("r1", 0, 0, 0)
+    records: list[list[ScoreEvent]] = [
+        [AttemptFailed(**facts, targets=[one], error=ERROR, next_at=9.0)],
+        [TaskJoined(**facts, targets=[other])],
+        [ScoreFailed(**facts, targets=[one, other], parked=True, error=ERROR)],
+    ]
+    _stored.update({table.name: {} for table in TABLES})
+    deliver(records, range(3))
+    ended = copy()
+    for (
+        ahead
+    ) in TABLES:  # `tasks` had its row taken away: the first record that is delivered again is the one that joins
+        _stored.update({table.name: {} for table in TABLES} | {ahead.name: dict(ended[ahead.name])})
+        deliver(records, range(1 if ahead is tasks.table else 0, 3))
+        assert _stored[scores.table.name] == ended[scores.table.name]
+        assert _stored[tasks.table.name] == {}
