@@ -14,7 +14,9 @@ from tables.progress import State
 pytestmark = pytest.mark.usefixtures("table_dir")
 
 
-def chunk(request_id: str, number: int, refs: list[str], calls: int = 3, done: bool = False) -> Chunk:
+def chunk(
+    request_id: str, number: int, refs: list[str], calls: int = 3, done: bool = False, partition: int = 0
+) -> Chunk:
     """A chunk as fan-out adds it, with its row, and its progress if it is done."""
     event = ScoreRequested(
         request_id=request_id,
@@ -25,13 +27,13 @@ def chunk(request_id: str, number: int, refs: list[str], calls: int = 3, done: b
         requested_at=0.0,
     )
     row = chunks.fold(None, event, number)
-    chunks.table._db(0).put(ids.chunk_key(request_id, number), row.encode())
+    chunks.table._db(partition).put(ids.chunk_key(request_id, number), row.encode())
     if done:
         for scorer in range(len(refs)):
             states = progress.Row()
             states.set(range(calls), State.SUCCEEDED, 1.0)
             progress.table._db(0).put(progress.key(request_id, number, scorer), states.encode())
-    return Chunk(0, event)
+    return Chunk(partition, event)
 
 
 def parked_row(call_id: str, target: Target) -> tasks.Row:
@@ -130,6 +132,34 @@ def test_a_lane_without_room_is_passed_over_and_keeps_its_work(table_dir: Path) 
     assert {task.scorer_ref for task in tasks} == {"good"}
     assert lanes.take(lambda project, ref: 10 if ref == "good" else 0) is None
     assert len(take_all(lanes)) == 3
+
+
+def test_no_task_is_lost_when_lanes_run_empty_beside_others_and_when_chunks_come_to_lanes_that_had_their_turn(
+    table_dir: Path,
+) -> None:
+    lanes = Lanes()
+    lanes.add_chunk(chunk("one", 0, ["s"], calls=2))
+    lanes.add_chunk(chunk("two", 0, ["s"], calls=5))
+    assert [task.call_id for task in lanes.take(lambda project, ref: 3) or []] == ["one-0-0", "one-0-1"]
+    assert [task.call_id for task in lanes.take(lambda project, ref: 2) or []] == ["two-0-0", "two-0-1"]
+    lanes.add_chunk(chunk("two", 1, ["s"], calls=2))
+    assert take_all(lanes) == ["two-0-2", "two-0-3", "two-0-4", "two-1-0", "two-1-1"]
+    lanes.add_chunk(chunk("three", 0, ["s"], calls=1))
+    assert take_all(lanes) == ["three-0-0"]
+
+
+def test_nothing_is_left_of_a_request_that_is_dropped_and_its_tasks_elsewhere_stay(table_dir: Path) -> None:
+    lanes = Lanes()
+    for where in (chunk("r", 0, ["s"]), chunk("r", 1, ["s"]), chunk("r", 2, ["s"], calls=1, partition=1)):
+        lanes.add_chunk(where)
+    lanes.add_chunk(chunk("alone", 0, ["other"]))
+    lanes.add_chunk(chunk("stays", 0, ["s"], calls=1))
+    [first, _] = lanes.take(lambda project, ref: 2) or []
+    lanes.put_back(first)
+    for request in ("r", "alone"):
+        lanes.drop(request, 0)
+    assert list(lanes.scorers()) == [("p", "s")]
+    assert sorted(take_all(lanes)) == ["r-2-0", "stays-0-0"]
 
 
 def test_a_chunk_is_settled_once_when_its_last_task_is(table_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,17 @@ from faust.types import TP
 from agents import recorder, steering
 from agents.chunk import Chunk
 from agents.scoring import scoring
-from app import topics, worker  # noqa: F401 - the latter says what happens when partitions move
+from app import (
+    ids,
+    topics,
+    worker,  # noqa: F401 - it says what happens when partitions move
+)
 from app.events import (
+    Error,
     RequestCancelled,
     RequestRetried,
     ScoreEvents,
+    ScoreFailed,
     Target,
     TaskParked,
     TasksReopened,
@@ -24,9 +31,10 @@ from app.events import (
 from app.faust_app import app
 from app.positions import positions
 from app.slices import TURN_SECONDS, Turns
-from tables import chunks, controls, folds, progress, tasks
+from tables import chunks, controls, folds, in_flight, progress, tasks
 from tables.at import At
 from tables.progress import State
+from tables.tasks import Task
 
 FAILED = 100
 CHUNK = chunks.Row(
@@ -98,6 +106,7 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
         chunks.save(0, CHUNK.replace(chunk=number))
     scoring.scheduler.open(0)
     scoring.scheduler._lanes.add_parked(0, b"p\0c\0s\0", [])
+    scoring.steering._stop_request(0, "r")
 
     async def read() -> None:
         for _ in chunks.of_request(0, "r"):
@@ -110,6 +119,7 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     assert at_work.cancelled()
     assert not list(scoring.scheduler._lanes.scorers())
     assert not scoring.scheduler.is_open(0)
+    assert scoring.steering.not_stopped(0, [Target("r", 0, 0, 0)])  # it may be retried elsewhere
     assert not scoring.attempts.writable.is_set()
     gone = TP(chunks.table.changelog_topic.get_topic_name(), 0)
     chunks.table.data.revoke_partitions(chunks.table, {gone})
@@ -118,55 +128,163 @@ async def test_when_partitions_move_nothing_of_them_is_started_or_said_and_no_ta
     assert scoring.attempts.writable.is_set()
 
 
-@pytest.mark.usefixtures("bare_tables")
-async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_tasks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ref = "callscore:///scorer/judge:1"
-    offset = 0
+class Log:
+    """`score-events`: what steering sends is applied a little later, and what the outbox sends `waits`."""
 
-    def append(partition: int, value: bytes) -> None:
-        nonlocal offset
-        offset += 1
-        recorder.notify(partition, folds.SCORE_EVENTS.apply(At(partition, offset, 1.0), decode_score_events(value)))
-        positions.applied(topics.score_events.name, partition, offset)
+    def __init__(self) -> None:
+        self.waits: list[bytes] = []
+        self._offset = 0
 
-    def send(_: object, _key: None, value: bytes, partition: int) -> Any:
-        append(partition, value)
-        sent = asyncio.get_running_loop().create_future()
-        sent.set_result(SimpleNamespace(offset=offset))
+    def append(self, *encoded: bytes) -> None:
+        self._offset += 1
+        self._apply(self._offset, ScoreEvents.join(list(encoded)))
+
+    def send(self, _topic: object, _key: None, value: bytes, _partition: int) -> Any:
+        self._offset += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, self._apply, self._offset, value)
+        sent = loop.create_future()
+        sent.set_result(SimpleNamespace(offset=self._offset))
         return sent
 
-    waits: list[bytes] = []
-    monkeypatch.setattr(topics.Topic, "send", send)
-    monkeypatch.setattr(scoring.outbox, "put", lambda _, event: waits.append(event))
+    def _apply(self, offset: int, value: bytes) -> None:
+        recorder.notify(0, folds.SCORE_EVENTS.apply(At(0, offset, 1.0), decode_score_events(value)))
+        positions.applied(topics.score_events.name, 0, offset)
+
+
+@pytest.fixture
+async def log(bare_tables: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Log]:
+    made = Log()
+    monkeypatch.setattr(topics.Topic, "send", lambda *args: made.send(*args))
+    monkeypatch.setattr(scoring.outbox, "put", lambda _, event: made.waits.append(event))
     monkeypatch.setattr(scoring.outbox, "flush", lambda: None)
+    yield made
+    for entry in list(in_flight.entries()):
+        in_flight.pop(entry.task.key)
+    scoring._forget_all()
+    positions.recovered(())
+
+
+REF = "callscore:///scorer/judge:1"
+CANCEL = RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0)
+RETRY = RequestRetried(control_id="d", request_id="r", statuses=["failed"], asked_by=None, asked_at=2.0)
+
+
+def start(call_id: str, *targets: Target) -> in_flight.Entry:
+    """A task that runs."""
+    key = ids.task_key("p", call_id, REF)
+    entry = in_flight.Entry(Task(0, key, "p", call_id, REF, "", list(targets), attempts=1), 1.0)
+    in_flight.add(entry)
+    return entry
+
+
+def state(chunk: int, call: int = 0) -> State:
+    return progress.load(0, "r", chunk, 0).get(call)
+
+
+async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_tasks(log: Log) -> None:
     scoring.scheduler.open(0)
     await scoring.parking.load(0)
-    chunks.save(0, CHUNK.replace(scorer_refs=[ref], call_ids=["a", "b"]))
+    chunks.save(0, CHUNK.replace(scorer_refs=[REF], call_ids=["a", "b"]))
     for number, call_id in enumerate(["a", "b"]):
         parked = TaskParked(
             project_id="p",
             call_id=call_id,
-            scorer_ref=ref,
+            scorer_ref=REF,
             targets=[Target("r", 0, 0, number)],
             at=1.0,
             reason="waiting_for_call",
             until=9e9,
         )
-        append(0, ScoreEvents.join([parked.encode()]))
-    cancel = RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0)
-    controls.save(0, cancel, 0)
+        log.append(parked.encode())
+    controls.save(0, CANCEL, 0)
     done = asyncio.Event()
     scoring.steering.obey(0, "r", 1, done.set)
     async with asyncio.timeout(10):
-        while len(waits) < 2:  # noqa: ASYNC110
+        while len(log.waits) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0)
         for _ in range(20):
             await asyncio.sleep(0)
         assert not done.is_set()
         assert len(list(tasks.parked(0))) == 2  # which a kill would leave so
-        append(0, ScoreEvents.join(waits))
+        log.append(*log.waits)
         await done.wait()
     assert list(tasks.parked(0)) == []
-    scoring._forget_all()
+
+
+async def test_a_cancel_that_came_before_its_partition_was_scored_is_carried_out_also_on_chunks_that_come_later(
+    log: Log,
+) -> None:
+    chunks.save(0, CHUNK)
+    controls.save(0, CANCEL, 0)
+    done, acknowledged = asyncio.Event(), asyncio.Event()
+    scoring.steering.obey(0, "r", 1, done.set)
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    scoring.steering.open(0)
+    await asyncio.wait_for(done.wait(), 10)
+    assert (state(0), state(0, FAILED - 1)) == (State.CANCELLED, State.CANCELLED)
+    later = CHUNK.replace(chunk=1)
+    chunks.save(0, later)
+    chunk = Chunk(0, later)
+    chunk.when_settled.append(acknowledged.set)
+    scoring.scheduler.add(chunk)
+    await asyncio.wait_for(acknowledged.wait(), 10)
+    assert state(1) is State.CANCELLED
+    assert not list(scoring.scheduler._lanes.scorers())
+
+
+async def test_a_retry_runs_again_what_failed_and_leaves_alone_what_runs(log: Log) -> None:
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    chunks.save(0, CHUNK.replace(scorer_refs=[REF], call_ids=["runs", "failed"]))
+    error = Error(type="refused", message="no")
+    where: dict[str, Any] = {"project_id": "p", "call_id": "failed", "scorer_ref": REF}
+    log.append(ScoreFailed(**where, targets=[Target("r", 0, 0, 1)], at=1.0, error=error).encode())
+    waited: dict[str, Any] = where | {"call_id": "runs", "targets": [Target("r", 0, 0, 0)]}
+    log.append(TaskParked(**waited, at=1.0, reason="waiting_for_call", until=9e9).encode())
+    entry = start("runs", Target("r", 0, 0, 0))
+    controls.save(0, RETRY, 0)
+    scoring.steering.obey(0, "r", 1, lambda: None)
+    async with asyncio.timeout(10):
+        while not list(scoring.scheduler._lanes.scorers()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert (entry.running, entry.task.targets, log.waits) == (True, [Target("r", 0, 0, 0)], [])
+    again = scoring.scheduler._lanes.take(lambda *_: 2)
+    assert again is not None
+    assert [task.targets for task in again] == [[Target("r", 0, 0, 1, 1)]]
+
+
+async def test_a_cancel_ends_what_runs_for_nobody_else_and_leaves_the_rest_to_those_who_wait_for_it(log: Log) -> None:
+    scoring.scheduler.open(0)
+    mine, shared = start("mine", Target("r", 0, 0, 0)), start("shared", Target("r", 0, 0, 1))
+    behind = Task(0, shared.task.key, "p", "shared", REF, "", [Target("behind", 0, 0, 0)])
+    shared.later = [behind, Task(0, shared.task.key, "p", "shared", REF, "", [Target("r", 1, 0, 0)])]
+    waiting = CHUNK.replace(request_id="waits", scorer_refs=["other", REF], call_ids=["x", "shared"])
+    chunks.save(0, waiting)
+    scoring.scheduler.add(Chunk(0, waiting))
+    controls.save(0, CANCEL, 0)
+    scoring.steering.obey(0, "r", 1, lambda: None)
+    assert (mine.running, shared.running, len(log.waits)) == (False, True, 1)
+    assert (shared.task.targets, shared.later) == ([Target("waits", 0, 1, 1)], [behind])
+
+
+async def test_a_cancel_reaches_a_task_that_is_just_being_parked(log: Log) -> None:
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    chunks.save(0, CHUNK.replace(scorer_refs=[REF], call_ids=["c"]))
+    start("other", Target("other", 0, 0, 0))
+    entry = start("c", Target("r", 0, 0, 0))
+    parked = TaskParked(**entry.task.facts(), reason="waiting_for_call", until=9e9)
+    in_flight.mark_sent(entry, parked.at)
+    controls.save(0, CANCEL, 0)
+    done = asyncio.Event()
+    scoring.steering.obey(0, "r", 1, done.set)
+    asyncio.get_running_loop().call_later(0.1, log.append, parked.encode())
+    async with asyncio.timeout(10):
+        while not log.waits:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        log.append(*log.waits)
+        await done.wait()
+    assert list(tasks.parked(0)) == []
+    assert state(0) is State.CANCELLED
