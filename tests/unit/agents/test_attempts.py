@@ -150,6 +150,23 @@ async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(sce
     while not scene.told:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert scene.told == [(entry, b"1")]
+    assert not scene.attempts._running
+
+
+async def test_an_attempt_that_cannot_begin_has_failed_and_one_that_has_ended_at_once_leaves_its_gate(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(*_: object) -> None:
+        raise OSError("no process")
+
+    monkeypatch.setattr(scene.runner, "begin", begin)
+    entry, gate = scene.start()
+    [(told, failed)] = scene.told
+    assert (told, gate.failures) == (entry, [failed])
+    monkeypatch.setattr(scene.runner, "run_inline", lambda *_: b"1", raising=False)
+    scene.bound = Registry.load().parameterless()[0]
+    _, gate = scene.start()
+    assert (scene.told[1][1], gate.ends) == (b"1", 1)
 
 
 async def test_nobody_is_asked_until_the_log_has_taken_that(scene: Scene) -> None:

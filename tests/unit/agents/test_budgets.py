@@ -28,6 +28,7 @@ class Others:
         self.unpriced = 0
         self.held = 0
         self.answers = True
+        self.partitions: dict[object, int] = {}  # how many of them answer, by query; all if it is not here
         self.seen: list[int] = []  # what this worker said that it holds, each time when it asked
         self._where = where
 
@@ -41,7 +42,8 @@ class Others:
         taken = Usage(cost=self.taken * USD, **counts)
         there: Any = self.spent * USD if query is spending.spent else taken.as_dict()
         nothing: Any = 0 if query is spending.spent else {}
-        return {number: [nothing if number else there] for number in range(topics.partitions())}
+        partitions = self.partitions.get(query, topics.partitions())
+        return {number: [nothing if number else there] for number in range(partitions)}
 
     @property
     def taken(self) -> int:
@@ -123,16 +125,21 @@ async def test_while_it_asks_a_worker_says_that_it_holds_the_most_that_it_may_ta
     assert budgets.room(PROJECT, bound) == (CAP - 1 - 70) // 2
 
 
-async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds(
-    budgets: Budgets, bound: BoundScorer, others: Others
+@pytest.mark.parametrize("missing", [spending.held, spending.spent, spending.taken])
+async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds_or_what_was_spent_there(
+    budgets: Budgets, bound: BoundScorer, others: Others, missing: object
 ) -> None:
     await budgets.ask()
     for _ in range(50):
         budgets.charge(PROJECT, bound.ref, cost(1))
-    others.answers, others.spent = False, 51
+    others.spent = 51
+    if missing is spending.held:
+        others.answers = False
+    else:
+        others.partitions = {missing: topics.partitions() - 1}
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 0
-    others.answers = True
+    others.answers, others.partitions = True, {}
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == 24
 

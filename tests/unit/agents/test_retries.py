@@ -109,6 +109,10 @@ def test_an_outage_longer_than_the_budget_fails_only_what_was_tried_as_often_as_
     assert [one is None for one in following] == [False, True]
     longer = POLICY.model_copy(update={"budget": 6000})
     assert next_attempt(longer, tried[3], error(Failure.UNAUTHORIZED), excused=True) is not None
+    more_often = POLICY.model_copy(update={"attempts": 4})
+    assert next_attempt(more_often, tried[3], error(Failure.UNAUTHORIZED), excused=True) is not None
+    unbounded = POLICY.model_copy(update={"attempts": None, "budget": None})
+    assert next_attempt(unbounded, tried[3], error(Failure.UNAUTHORIZED), excused=True) is None
 
 
 def test_the_task_that_finds_out_that_a_key_is_bad_does_not_pay_for_it() -> None:
