@@ -81,6 +81,14 @@ def test_an_attempt_that_has_ended_does_not_count_again(gate: Gate) -> None:
     assert not gate.enter(0, 1).release(ScorerError("no"))
 
 
+def test_an_attempt_that_is_cancelled_leaves_its_place_to_another() -> None:
+    gate = Gate(Breaker("s"), Limiter(Limits(concurrency=1)), None, lambda: None)
+    permit = gate.enter(0, 1)
+    assert gate.room() == 0
+    permit.abandon()
+    assert gate.room() == 1
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time of gates: `now` may be set."""
@@ -89,6 +97,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     for module in ("agents.admission", "agents.limits", "tables.breakers"):
         monkeypatch.setattr(f"{module}.time", clock)
     return clock
+
+
+def test_a_scorer_that_is_paused_asks_once_when_its_pause_is_over_and_not_beyond_its_limits(
+    gate: Gate, clock: SimpleNamespace
+) -> None:
+    rejected = ScorerError("bad key")
+    rejected.failure = Failure.UNAUTHORIZED
+    gate.enter(0, 1).release(rejected)
+    assert gate.room() == 0
+    clock.now += gate.ready_in()
+    assert gate.room() == 1
+    gate.own.limit(Limits(concurrency=1))
+    gate.own.take(0, clock.now)
+    assert gate.room() == 0
 
 
 def asking(timeout: float) -> tuple[Gate, Limiter]:
