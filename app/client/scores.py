@@ -1,6 +1,8 @@
-"""Scores as table cells, CSV rows and short text; and why there are none."""
+"""Scores as table cells, CSV rows and short text; choosing some of them; and why there are none."""
 
-from collections.abc import Mapping
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from app.client.defaults import url_option
@@ -12,6 +14,10 @@ CSV_COLUMNS = (
     "call_id", "scorer_name", "scorer_ref", "status", "passed", "score", "output", "error_type", "error_message",
     "attempts", "revision", "scored_at", "op_name",
 )  # fmt: skip
+CALL_COLUMNS = ("call_inputs", "call_output", "call_exception", "call_attributes")
+_CALLS_AT_ONCE = 16
+
+Score = Mapping[str, Any]
 
 
 async def why_none(
@@ -35,22 +41,83 @@ async def _has_any(client: Client, view: str, project: str) -> bool:
     return bool((await client.get(view, {"project_id": project, "limit": "1"}))["items"])
 
 
-def passed(score: Mapping[str, Any]) -> bool | None:
+def passed(score: Score) -> bool | None:
     """Whether the call passed: the output's `passed`, or an output that is itself a boolean."""
     output = score.get("output")
     value = output.get("passed") if isinstance(output, dict) else output
     return value if isinstance(value, bool) else None
 
 
-def value(score: Mapping[str, Any]) -> float | None:
+def value(score: Score) -> float | None:
     """The output's `score`, or an output that is itself a number."""
     output = score.get("output")
     found = output.get("score") if isinstance(output, dict) else output
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 
-def csv_row(score: Mapping[str, Any]) -> list[Any]:
-    """The cells of CSV_COLUMNS; the output as JSON, so that it is complete and has no control characters."""
+async def not_passed(scores: AsyncIterator[Score]) -> AsyncIterator[Score]:
+    """Those whose call did not pass."""
+    async for score in scores:
+        if passed(score) is False:
+            yield score
+
+
+async def first(scores: AsyncIterator[Score], count: int | None) -> AsyncIterator[Score]:
+    """The first `count` of them; None: all."""
+    left = count
+    async for score in scores:
+        yield score
+        left = None if left is None else left - 1
+        if left == 0:
+            return
+
+
+async def extreme(scores: AsyncIterator[Score], count: int, *, highest: bool) -> AsyncIterator[Score]:
+    """The `count` scores with the lowest or the highest value, that one first; no more are kept in memory."""
+    kept: list[tuple[float, int, Score]] = []
+    place = 0
+    async for score in scores:
+        if (number := value(score)) is None:
+            continue
+        place -= 1  # of equal ones the first stay, and scores are not compared
+        entry = (number if highest else -number, place, score)
+        if len(kept) < count:
+            heapq.heappush(kept, entry)
+        else:
+            heapq.heappushpop(kept, entry)
+    for _, _, score in sorted(kept, reverse=True):
+        yield score
+
+
+async def with_calls(client: Client, project: str, scores: AsyncIterator[Score]) -> AsyncIterator[Score]:
+    """The scores, each with its `call`, None if it was never logged."""
+    waiting: list[Score] = []
+    async for score in scores:
+        waiting.append(score)
+        if len(waiting) == _CALLS_AT_ONCE:
+            for found in await _with_calls(client, project, waiting):
+                yield found
+            waiting.clear()
+    for found in await _with_calls(client, project, waiting):
+        yield found
+
+
+async def _with_calls(client: Client, project: str, scores: list[Score]) -> list[Score]:
+    ids = list({score["call_id"]: None for score in scores})
+    calls = dict(zip(ids, await asyncio.gather(*(_call(client, project, id_) for id_ in ids)), strict=True))
+    return [{**score, "call": calls[score["call_id"]]} for score in scores]
+
+
+async def _call(client: Client, project: str, call_id: str) -> dict[str, Any] | None:
+    items = [call async for call in client.items("/calls", {"project_id": project, "call_id": call_id}, 1)]
+    return items[0] if items else None
+
+
+def csv_row(score: Score) -> list[Any]:
+    """The cells of CSV_COLUMNS; the output as JSON, so that it is complete and has no control characters.
+
+    If the score is with its call, those of CALL_COLUMNS follow; a text is shown as it is, anything else as JSON.
+    """
     error = score.get("error") or {}
     cells = {
         **score,
@@ -60,10 +127,15 @@ def csv_row(score: Mapping[str, Any]) -> list[Any]:
         "error_type": error.get("type"),
         "error_message": error.get("message"),
     }
-    return [_cell(cells.get(column)) for column in CSV_COLUMNS]
+    columns: tuple[str, ...] = CSV_COLUMNS
+    if "call" in score:
+        call = score["call"] or {}
+        columns += CALL_COLUMNS
+        cells |= {f"call_{name}": _text(call.get(name)) for name in ("inputs", "output", "exception", "attributes")}
+    return [_cell(cells.get(column)) for column in columns]
 
 
-def brief(score: Mapping[str, Any]) -> str:
+def brief(score: Score) -> str:
     """The outcome in short: the error or the output."""
     if score.get("error"):
         return brief_error(score)
@@ -79,6 +151,10 @@ def brief_error(failed: Mapping[str, Any]) -> str:
     """The error in short; empty if there is none."""
     error = failed.get("error")
     return clean(f"{error.get('type')}: {error.get('message')}", 300) if error else ""
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json_line(value)
 
 
 def _cell(value: Any) -> Any:

@@ -9,7 +9,7 @@ from app.client.output import note, print_json, print_line, stdout, table
 from app.client.tasks import share
 from app.client.text import number
 
-_TABLE_ROWS = 50
+TABLE_ROWS = 50
 
 
 async def show(
@@ -45,7 +45,7 @@ async def first_items(
     client: Client, path: str, params: Mapping[str, str], limit: int | None
 ) -> tuple[list[dict[str, Any]], bool]:
     """The first items of a view for a table, 50 unless `limit` says otherwise, and whether there are more."""
-    count = limit or _TABLE_ROWS
+    count = limit or TABLE_ROWS
     items = [item async for item in client.items(path, params, count + 1)]
     return items[:count], len(items) > count
 

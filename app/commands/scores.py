@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 import click
@@ -11,9 +12,21 @@ from app.client.defaults import url_option
 from app.client.http import Client
 from app.client.output import fitting_table, note, print_all, print_line, table
 from app.client.scorers import ref_of_scores, refs
-from app.client.scores import CSV_COLUMNS, brief, brief_error, csv_row, why_none
+from app.client.scores import (
+    CALL_COLUMNS,
+    CSV_COLUMNS,
+    Score,
+    brief,
+    brief_error,
+    csv_row,
+    extreme,
+    first,
+    not_passed,
+    why_none,
+    with_calls,
+)
 from app.client.text import number, plural
-from app.commands.listing import first_items, note_more, print_items
+from app.commands.listing import TABLE_ROWS, first_items, note_more, print_items
 from app.commands.options import bad_usage, client_options, json_lines_option, project_option, table_limit_option
 from app.commands.types import TIMES, Time
 
@@ -25,6 +38,9 @@ _STATUSES = ("succeeded", "failed", "cancelled")
 @click.option("--call", metavar="ID", help="Only scores of this call.")
 @click.option("--scorer", metavar="REF_OR_NAME", help="Only scores by this scorer.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only scores with this status.")
+@click.option("--not-passed", "failing", is_flag=True, help="Only scores of calls that did not pass.")
+@click.option("--lowest", metavar="N", type=click.IntRange(min=1), help="Only the N lowest by --scorer, lowest first.")
+@click.option("--highest", metavar="N", type=click.IntRange(min=1), help="Only the N highest, highest first.")
 @table_limit_option
 @click.option("--summary", is_flag=True, help="Show the pass rate or mean score of each scorer.")
 @click.option(
@@ -35,12 +51,16 @@ _STATUSES = ("succeeded", "failed", "cancelled")
 @click.option("--as-of", type=Time(), metavar="TIME", help=f"Show scores as they were at TIME, {TIMES}.")
 @json_lines_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.option("--with-calls", "calls", is_flag=True, help="With --json or --csv: add the call to each score.")
 @client_options
 async def scores(
     project: str,
     call: str | None,
     scorer: str | None,
     status: str | None,
+    failing: bool,
+    lowest: int | None,
+    highest: int | None,
     limit: int | None,
     summary: bool,
     by: str | None,
@@ -48,12 +68,14 @@ async def scores(
     as_of: datetime | None,
     as_json: bool,
     as_csv: bool,
+    calls: bool,
     client: Client,
 ) -> None:
     """Show the scores of a project's calls, a summary of them, or the calls that lack one."""
-    if gaps and (scorer is None or summary or as_csv or any((call, status, as_of, by))):
+    chosen = failing or lowest is not None or highest is not None
+    if gaps and (scorer is None or summary or as_csv or chosen or calls or any((call, status, as_of, by))):
         raise bad_usage("--gaps requires --scorer, and can otherwise be combined only with --limit and --json.")
-    if summary and (as_csv or limit is not None or call is not None or status is not None):
+    if summary and (as_csv or limit is not None or call is not None or status is not None or chosen or calls):
         raise bad_usage("--summary can be combined only with --by, --scorer, --as-of and --json.")
     if by is not None and not summary:
         raise bad_usage("--by requires --summary.")
@@ -61,6 +83,12 @@ async def scores(
         raise bad_usage("--by must be op_name, attributes.NAME or inputs.NAME.")
     if as_json and as_csv:
         raise bad_usage("Use either --json or --csv, not both.")
+    if chosen and status is not None:
+        raise bad_usage("--not-passed, --lowest and --highest show succeeded scores, so leave out --status.")
+    if (lowest or highest) and (scorer is None or limit is not None or (lowest and highest)):
+        raise bad_usage("Use one of --lowest and --highest, with --scorer and without --limit.")
+    if calls and not (as_json or as_csv):
+        raise bad_usage("--with-calls requires --json or --csv.")
     if gaps and scorer is not None:
         await _gaps(client, project, scorer, limit, as_json)
         return
@@ -68,16 +96,27 @@ async def scores(
     if summary:
         await _summary(client, project, scorer, by, at, as_json)
         return
-    given = {"project_id": project, "call_id": call, "status": status, "as_of": at}
+    given = {"project_id": project, "call_id": call, "status": "succeeded" if chosen else status, "as_of": at}
     params = {name: value for name, value in given.items() if value is not None}
     if scorer is not None:
         params["scorer_ref"] = await ref_of_scores(client, project, scorer)
+    rows = lowest or highest or limit or TABLE_ROWS
+    most = limit if as_json or as_csv else rows + 1
+    found: AsyncIterator[Score] = client.items("/scores", params, None if chosen else most)
+    if failing:
+        found = not_passed(found)
+    if lowest or highest:
+        found = extreme(found, rows, highest=lowest is None)
+    elif failing:
+        found = first(found, most)
+    if calls:
+        found = with_calls(client, project, found)
     if as_json:
-        await print_items(client.items("/scores", params, limit))
+        await print_items(found)
     elif as_csv:
-        await _csv(client, params, limit)
-    else:
-        await _table(client, params, scorer, limit)
+        await _csv(found, calls)
+    elif not await _table(found, rows):
+        print_line(await why_none(client, project, "No scores match.", scorer, params.get("scorer_ref")))
     if status == "cancelled":
         note(
             "Tasks that were cancelled before they started have no score. To list them, run: "
@@ -118,20 +157,19 @@ async def _summary(
         print_line(await why_none(client, project, none, scorer, ref))
 
 
-async def _csv(client: Client, params: dict[str, str], limit: int | None) -> None:
+async def _csv(found: AsyncIterator[Score], calls: bool) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    async for score in client.items("/scores", params, limit):
+    writer.writerow(CSV_COLUMNS + CALL_COLUMNS if calls else CSV_COLUMNS)
+    async for score in found:
         writer.writerow(csv_row(score))
 
 
-async def _table(client: Client, params: dict[str, str], scorer: str | None, limit: int | None) -> None:
-    items, more = await first_items(client, "/scores", params, limit)
-    if not items:
-        none = await why_none(client, params["project_id"], "No scores match.", scorer, params.get("scorer_ref"))
-        print_line(none)
-        return
-    rows = [[score["call_id"], score["scorer_name"], score["status"], brief(score)] for score in items]
-    table(["CALL", "SCORER", "STATUS", "RESULT"], rows)
-    if more:
-        note_more(len(items), "--json or --csv")
+async def _table(found: AsyncIterator[Score], count: int) -> bool:
+    """Print the first `count` scores. Returns whether there are any."""
+    scores = [score async for score in found]
+    rows = [[score["call_id"], score["scorer_name"], score["status"], brief(score)] for score in scores[:count]]
+    if rows:
+        table(["CALL", "SCORER", "STATUS", "RESULT"], rows)
+    if len(scores) > count:
+        note_more(count, "--json or --csv")
+    return bool(rows)

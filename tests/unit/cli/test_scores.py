@@ -47,6 +47,65 @@ async def test_scores_csv_keeps_everything_in_its_column(callscore: Command, ser
     assert "\x9b" not in ended.out
 
 
+async def test_only_scores_of_calls_that_did_not_pass_are_shown_on_request(
+    callscore: Command, service: FakeService
+) -> None:
+    outputs: list[object] = [{"passed": False}, {"passed": True}, False, {"score": 0}, "no", {"passed": False}] * 20
+    service.scores = [score(f"c{number}", output=output) for number, output in enumerate(outputs)]
+    asked = ("scores", "--project", "a/b", "--not-passed")
+    ended = await callscore(*asked, "--json")
+    assert [json.loads(line)["output"] in (False, {"passed": False}) for line in ended.out.splitlines()] == [True] * 60
+    assert service.seen[-1].query["status"] == "succeeded"
+    ended = await callscore(*asked, "--limit", "3")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["CALL", "c0", "c2", "c5"]
+    assert ended.err == "Only the first 3 are shown. Use --limit N for more, --json or --csv for all.\n"
+    assert (await callscore(*asked, "--limit", "60")).err == ""
+    service.scores = [score("c1")]
+    assert (await callscore(*asked)).out == "No scores match.\n"
+
+
+async def test_the_lowest_and_highest_scores_are_found_on_all_pages(callscore: Command, service: FakeService) -> None:
+    numbers = [5, 3, None, 9, 3, 1, 7, 3, 0.5, 9]
+    service.scores = [
+        score(f"c{place}", output={"score": number, "passed": number != 9} if number else "none")
+        for place, number in enumerate(numbers)
+    ]
+    service.page = 4
+    asked = ("scores", "--project", "a/b", "--scorer", REFUSAL, "--json")
+    for words, wanted in (
+        (("--lowest", "4"), ["c8", "c5", "c1", "c4"]),
+        (("--highest", "3"), ["c3", "c9", "c6"]),
+        (("--highest", "3", "--not-passed"), ["c3", "c9"]),
+        (("--lowest", "100"), ["c8", "c5", "c1", "c4", "c7", "c0", "c6", "c3", "c9"]),
+    ):
+        ended = await callscore(*asked, *words)
+        assert [json.loads(line)["call_id"] for line in ended.out.splitlines()] == wanted
+    table = await callscore(*asked[:-1], "--lowest", "2")
+    assert ([line.split()[0] for line in table.out.splitlines()], table.err) == (["CALL", "c8", "c5"], "")
+
+
+async def test_calls_are_shown_beside_their_scores(callscore: Command, service: FakeService) -> None:
+    call: dict[str, object] = {
+        "id": "c1", "inputs": {"question": "Where?"}, "output": "On its way.\nSoon.", "attributes": {"model": "m"},
+    }  # fmt: skip
+    service.calls = {"c1": call, "c2": {"id": "c2", "inputs": {}, "output": None, "exception": "E", "attributes": {}}}
+    service.scores = [score(f"c{number}", scorer_ref=f"r{scorer}") for number in (1, 2, 3) for scorer in range(15)]
+    ended = await callscore("scores", "--project", "a/b", "--json", "--with-calls")
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    assert [(item["call_id"], item["call"]) for item in found] == [
+        (f"c{number}", service.calls.get(f"c{number}")) for number in (1, 2, 3) for _ in range(15)
+    ]
+    ended = await callscore("scores", "--project", "a/b", "--csv", "--with-calls")
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    assert [
+        [row[f"call_{name}"] for name in ("inputs", "output", "exception", "attributes")] for row in rows[::15]
+    ] == [
+        ['{"question":"Where?"}', "On its way.\\nSoon.", "", '{"model":"m"}'],
+        ["{}", "", "E", "{}"],
+        [""] * 4,
+    ]
+
+
 async def test_the_table_says_how_to_see_more(callscore: Command, service: FakeService) -> None:
     service.scores = [score(f"c{number}") for number in range(60)]
     ended = await callscore("scores", "--project", "a/b")
