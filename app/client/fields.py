@@ -36,6 +36,7 @@ class Fields:
     id: str | None = None
     inputs: tuple[str, ...] = ()
     output: str = "output"
+    exception: str | None = None
     op_name: str = "imported"
     op_name_field: str | None = None
     attributes: tuple[str, ...] = ()
@@ -55,9 +56,10 @@ class Fields:
         if seen is not None:
             seen.add(row)
         call_id = self._id(row, line)
-        output = at(row, self.output)
-        if output is ABSENT:
-            raise NoOutput(f"no field {self.output!r} for the output")
+        output, exception = at(row, self.output), self._exception(row)
+        if output is ABSENT and exception is None:
+            neither = "" if self.exception is None else f", and no exception in {self.exception!r}"
+            raise NoOutput(f"no field {self.output!r} for the output{neither}")
         started, ended = self._times(row)
         call = {
             "project_id": self.project,
@@ -68,9 +70,11 @@ class Fields:
             "ended_at": ended,
             "attributes": self._pick(row, self.attributes),
             "inputs": self._inputs(row),
-            "output": output,
+            "output": None if output is ABSENT else output,
             "summary": {},
         }
+        if exception is not None:
+            call["exception"] = exception
         encoded = orjson.dumps(call)
         if len(encoded) > MAX_CALL_BYTES:
             raise BadLine(f"too large: the call has {len(encoded):,} bytes, the limit is {MAX_CALL_BYTES:,}")
@@ -88,6 +92,13 @@ class Fields:
             return ids.check_id(str(value))
         except ids.BadId as error:
             raise BadLine(f"the id in {self.id!r} {error}") from None
+
+    def _exception(self, row: dict[str, Any]) -> str | None:
+        """How the call failed, if it did: fields such as `"error": false` or `""` say that it did not."""
+        value = None if self.exception is None else at(row, self.exception)
+        if value is ABSENT or not value:
+            return None
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
 
     def _op_name(self, row: dict[str, Any]) -> str:
         if self.op_name_field is None:
@@ -109,7 +120,7 @@ class Fields:
     def _other_paths(self) -> Iterator[str]:
         yield self.output
         yield from self.attributes
-        yield from filter(None, (self.id, self.op_name_field, self.started_at, self.ended_at))
+        yield from filter(None, (self.id, self.exception, self.op_name_field, self.started_at, self.ended_at))
 
     def _pick(self, row: dict[str, Any], paths: tuple[str, ...]) -> dict[str, Any]:
         picked = {}
@@ -132,11 +143,15 @@ class Seen:
     def __init__(self, fields: Fields) -> None:
         self.missing = {*fields.inputs, *fields.attributes}
         """Those of the inputs and attributes that no line has had."""
+        self.has_output = False
+        """Whether a line has had the field of the output."""
         self.first: list[str] = []
         """Those of the first line."""
+        self._output = fields.output
 
     def add(self, row: dict[str, Any]) -> None:
         self.first = self.first or list(row)
+        self.has_output = self.has_output or at(row, self._output) is not ABSENT
         if self.missing:
             self.missing = {path for path in self.missing if at(row, path) is ABSENT}
 
@@ -151,10 +166,20 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
+        if not _is_text(line):
+            raise BadLine("not UTF-8") from None
         raise BadLine(f"not valid JSON: {error.msg} (column {error.colno}); a JSON object is expected") from None
     if not isinstance(row, dict):
         raise BadLine("not a JSON object")
     return row
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _time(row: dict[str, Any], path: str) -> str:

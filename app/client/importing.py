@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +16,7 @@ from app.client.checkpoint import Checkpoint, Progress
 from app.client.errors import Refused, Unreachable
 from app.client.feed import feed
 from app.client.fields import BadLine, Fields, NoOutput, Seen
+from app.client.formats import checked
 from app.client.http import Client
 from app.client.lines import MAX_LINE_BYTES, Line, Source
 from app.client.output import note
@@ -97,7 +98,8 @@ class Batch:
 
     calls: list[tuple[int, bytes]] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
-    without_output: int = 0
+    without_output: set[int] = field(default_factory=set)
+    """Those of the bad lines that lack the output."""
     size: int = 0
     last: Line = _NOWHERE
 
@@ -112,7 +114,8 @@ def batches(lines: Iterator[Line], fields: Fields, seen: Seen) -> Iterator[Batch
             call = fields.call(line.data, seen)
         except BadLine as error:
             batch.bad.append((line.number, str(error)))
-            batch.without_output += isinstance(error, NoOutput)
+            if isinstance(error, NoOutput):
+                batch.without_output.add(line.number)
         else:
             if batch.size + len(call) + 1 > MAX_BATCH_BYTES:
                 yield batch
@@ -137,39 +140,46 @@ class Complaints:
         self._fields = fields
         self._seen = seen
         self._file = file
-        self._pending: list[str] = []
+        self._pending: list[tuple[str, bool]] = []  # the complaint, and whether it is about a missing output
         self._lines = 0
+        self._noted = 0
         self._without_output = 0
 
-    def add(self, bad: Iterable[tuple[int, str]], without_output: int) -> None:
-        """Add bad lines; they are not printed yet."""
+    def add(self, bad: Iterable[tuple[int, str]], without_output: Collection[int]) -> None:
+        """Add bad lines, and which of them lack the output; they are not printed yet."""
         for line, reason in bad:
             self._lines += 1
             if self._lines <= MAX_COMPLAINTS:
-                self._pending.append(f"line {line}: {clean(reason)}")
+                self._pending.append((f"line {line}: {clean(reason)}", line in without_output))
             if self._file is not None:
                 self._file.write(orjson.dumps({"line": line, "reason": reason}) + b"\n")
         if self._file is not None:
             self._file.flush()  # before a checkpoint passes these lines
-        self._without_output += without_output
+        self._without_output += len(without_output)
 
     def print(self) -> None:
         """Print what has not been printed yet."""
-        for complaint in self._pending:
+        for complaint, _ in self._pending:
             note(complaint)
+        self._noted += len(self._pending)
         self._pending.clear()
 
     def end(self, none_sent: bool) -> None:
-        """Print the rest; if no line has the output field, print only that and what to do."""
-        if none_sent and self._lines and self._without_output == self._lines:
+        """Print the rest; if no line has the output field, print that once, and what to do."""
+        lines, nowhere = self._lines, none_sent and self._without_output > 0 and not self._seen.has_output
+        if nowhere:
+            lines -= self._without_output
+            self._pending = [(complaint, lacks) for complaint, lacks in self._pending if not lacks]
+        self.print()
+        if lines > self._noted:
+            hint = "; write all to a file with --rejected" if self._file is None else ""
+            note(f"and {number(lines - self._noted)} more{hint}")
+        if nowhere:
             names = clean(", ".join(self._seen.first), 500) or "none"
             output = repr(self._fields.output)
             note(f"No line has the field {output}. Name the output field with --output. The first line has: {names}.")
-            return
-        self.print()
-        if self._lines > MAX_COMPLAINTS:
-            hint = "; write all to a file with --rejected" if self._file is None else ""
-            note(f"and {number(self._lines - MAX_COMPLAINTS)} more{hint}")
+        elif self._without_output and self._fields.exception is None:
+            note("If calls without output failed, name the field of their error with --exception to import them too.")
 
 
 class Import:
@@ -202,6 +212,8 @@ class Import:
         complaints = Complaints(self._fields, self.seen, rejected)
         before = self.progress.imported + self.progress.rejected
         lines = self._source.lines(self.progress.offset, self.progress.line)
+        if not self.progress.line:
+            lines = checked(lines, self._source.name)
         if limit is not None:
             lines = islice(lines, max(0, limit - before))
         started = time.monotonic()
@@ -217,6 +229,7 @@ class Import:
         except BaseException:
             if self._checkpoint and self.progress.line:
                 self._checkpoint.save(self.progress, now=True)
+                note(f"Interrupted after line {number(self.progress.line)}. The same command continues there.")
             raise
         finally:
             for _, task in window:

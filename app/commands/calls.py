@@ -35,6 +35,7 @@ from app.commands.options import bad_usage, client_options, json_lines_option, p
     help="Inputs of the call. Repeatable. Default: all top-level fields that no other option names.",
 )  # fmt: skip
 @click.option("--output", metavar="FIELD", default="output", show_default=True, help="Output of the model.")
+@click.option("--exception", metavar="FIELD", help="Error of a call that failed, which then needs no output.")
 @click.option("--op-name", metavar="TEXT", help="Op name of all calls. Default: imported.")
 @click.option("--op-name-field", metavar="FIELD", help="Op name of each call.")
 @click.option("--attribute", "attributes", metavar="FIELD", multiple=True, help="Attribute, e.g. model. Repeatable.")
@@ -54,6 +55,7 @@ async def import_(
     id_field: str | None,
     inputs: tuple[str, ...],
     output: str,
+    exception: str | None,
     op_name: str | None,
     op_name_field: str | None,
     attributes: tuple[str, ...],
@@ -82,6 +84,7 @@ async def import_(
         id=id_field,
         inputs=_split(inputs),
         output=output,
+        exception=exception,
         op_name=op_name or "imported",
         op_name_field=op_name_field,
         attributes=_split(attributes),

@@ -74,6 +74,8 @@ def test_times_become_utc(given: object, wanted: str) -> None:
         (b"{", "not valid JSON"),
         (b'{"output": NaN}', "not valid JSON"),
         (b'"text"', "not a JSON object"),
+        ('{"output": "Größe"}'.encode("latin-1"), "^not UTF-8$"),
+        ('{"output": 1}'.encode("utf-16"), "^not UTF-8$"),
         (b'{"id": "x", "when": 0}', "no field 'output'"),
         (b'{"output": 1, "when": 0}', "no field 'id'"),
         (b'{"id": "", "output": 1}', "must not be empty"),
@@ -94,3 +96,26 @@ def test_a_missing_input_is_left_out_but_one_must_be_there() -> None:
     assert call(fields, {"question": "q", "output": 1})["inputs"] == {"question": "q"}
     with pytest.raises(BadLine, match="question, context"):
         fields.call(b'{"output": 1}')
+
+
+@pytest.mark.parametrize(
+    ("row", "output", "exception"),
+    [
+        ({"error": "Timeout"}, None, "Timeout"),
+        ({"output": None, "error": {"code": 500}}, None, '{"code":500}'),
+        ({"output": "o", "error": "late"}, "o", "late"),
+        ({"output": "o", "error": False}, "o", None),
+        ({"output": "o", "error": ""}, "o", None),
+        ({"output": None, "error": None}, None, None),
+        ({"output": "o"}, "o", None),
+    ],
+)
+def test_a_call_that_failed_needs_no_output(row: dict[str, object], output: object, exception: str | None) -> None:
+    found = call(Fields("a/b", exception="error"), {"question": "q", **row})
+    assert (found["output"], found.get("exception")) == (output, exception)
+    assert ("exception" in found, found["inputs"]) == (exception is not None, {"question": "q"})
+
+
+def test_a_line_with_neither_output_nor_exception_is_no_call() -> None:
+    with pytest.raises(BadLine, match=r"no field 'output' for the output, and no exception in 'error'"):
+        Fields("a/b", exception="error").call(b'{"error": null}')

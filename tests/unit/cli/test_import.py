@@ -1,6 +1,8 @@
 import asyncio
 import gzip
+import re
 import signal
+import subprocess
 from pathlib import Path
 
 import orjson
@@ -69,9 +71,12 @@ async def test_bad_lines_are_reported_by_number_and_the_rest_goes_on(
     assert ended.code == 1
     assert ended.out.startswith("1 call sent, 4 rejected")
     told = ended.err.splitlines()
-    assert [line.split(":")[0] for line in told] == ["line 2", "line 3", "line 4", "line 5"]
+    assert [line.split(":")[0] for line in told[:-1]] == ["line 2", "line 3", "line 4", "line 5"]
     assert "call 5 is refused" in told[3]
+    assert "--exception" in told[4]
     assert list(service.calls) == ["1"]
+    ended = await callscore("calls", "import", str(path), "--project", "a/b", "--id", "id", "--exception", "error")
+    assert len(ended.err.splitlines()) == 4
 
 
 async def test_complaints_about_lines_are_capped(callscore: Command, service: FakeService, tmp_path: Path) -> None:
@@ -93,7 +98,8 @@ async def test_all_rejected_lines_can_be_had_in_a_file_also_those_of_an_interrup
     path.write_bytes(b"\n".join(lines))
     arguments = ("calls", "import", str(path), "--project", "a/b", "--id", "id", "--rejected", str(file))
     service.refuse, service.hold_after = {"7"}, 28
-    await interrupted(callscore, service, *arguments)
+    stopped = await interrupted(callscore, service, *arguments)
+    assert re.search(r"^Interrupted after line [\d,]+\. The same command continues there\.$", stopped.err, re.MULTILINE)
     some = len(file.read_bytes().splitlines())
     service.hold_after = None
     ended = await callscore(*arguments)
@@ -126,6 +132,55 @@ async def test_when_no_line_has_the_output_one_sentence_names_the_option_and_the
     assert ended.err == (
         "No line has the field 'output'. Name the output field with --output. The first line has: question, answer.\n"
     )
+
+
+async def test_the_missing_output_is_named_even_if_other_lines_are_bad_for_other_reasons(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b'{"answer": "a"}\n' * 20 + b"nonsense\n" + b'{"answer": "a"}\n{\n' * 20)
+    ended = await callscore("calls", "import", "-", "--project", "a/b", given=b"nonsense\n" + path.read_bytes())
+    told = ended.err.splitlines()
+    assert told[0].startswith("line 1: not valid JSON")
+    assert told[1] == "and 21 more; write all to a file with --rejected"
+    assert told[2].startswith("No line has the field 'output'. Name the output field with --output.")
+    assert (len(told), ended.out[:28]) == (3, "0 calls sent, 62 rejected, i")
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "convert"),
+    [
+        ('[{"output": 1}, {"output": 2}]', "is one JSON array", "jq -c '.[]' FILE"),
+        ('[\n  {"output": 1}\n]\n', "is one JSON array", "jq -c '.[]' FILE"),
+        ('{\n  "output": 1\n}\n', "has objects of many lines", "jq -c . FILE"),
+        ("question,output\nWhere?,There\n", "looks like CSV", "python3 -c "),
+        ("question\toutput\nWhere?\tThere, I think\n", "looks like CSV", "python3 -c "),
+    ],
+)
+async def test_a_file_of_another_format_is_refused_with_the_command_that_converts_it(
+    callscore: Command, service: FakeService, tmp_path: Path, content: str, found: str, convert: str
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    path.write_text(content)
+    arguments = ("calls", "import", "-", "--project", "a/b")
+    ended = await callscore(*arguments, given=content.encode())
+    assert (ended.code, ended.out, service.calls) == (2, "", {})
+    told = f"stdin {found}, so nothing was imported. Convert it to one object per line: "
+    assert ended.err.startswith(f"{told}{convert}")
+    assert (await callscore("calls", "import", str(path), "--project", "a/b")).err.startswith(f"{path} {found}")
+    if "python3" in convert:
+        command = ended.err.removeprefix(told).strip().removesuffix("< FILE")
+        converted = subprocess.run(command, shell=True, input=content.encode(), capture_output=True, check=True)
+        assert (await callscore(*arguments, given=converted.stdout)).code == 0
+
+
+@pytest.mark.parametrize("content", [b"[]\n", b'[{"a": 1}]\n[{"b": 2}]\n', b'{\n{"output": 1}\n', b"# a, b\n"])
+async def test_a_file_of_json_lines_may_begin_with_bad_ones(
+    callscore: Command, service: FakeService, content: bytes
+) -> None:
+    ended = await callscore("calls", "import", "-", "--project", "a/b", given=content + b'{"output": 2}\n')
+    assert ended.code == 1
+    assert service.calls
 
 
 async def test_a_refused_call_takes_none_of_its_batch_with_it(
