@@ -4,12 +4,12 @@ import errno
 import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
 
 import click
 
+from app import ports
 from app.client.errors import BadInput, CommandError
 from app.commands.settings import checked_settings
 from app.keys import KeyFileError
@@ -65,18 +65,15 @@ def _run(settings: Settings, sample: bool) -> int:
 
 def _check_port(settings: Settings) -> None:
     """Fail at once rather than after the tables are recovered."""
-    family = socket.AF_INET6 if ":" in settings.web_host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.web_host, settings.web_port))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "is in use, perhaps by another callscore" if taken else f"cannot be used ({error.strerror})"
-            raise CommandError(
-                f"Port {settings.web_port} of {settings.web_host} {why}. "
-                "Choose another with CALLSCORE_WEB_HOST and CALLSCORE_WEB_PORT."
-            ) from None
+    try:
+        ports.check(settings.web_host, settings.web_port)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is in use, perhaps by another callscore" if taken else f"cannot be used ({error.strerror})"
+        raise CommandError(
+            f"Port {settings.web_port} of {settings.web_host} {why}. "
+            "Choose another with CALLSCORE_WEB_HOST and CALLSCORE_WEB_PORT."
+        ) from None
 
 
 def _greet(settings: Settings) -> None:

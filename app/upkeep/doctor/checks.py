@@ -39,10 +39,11 @@ def findings(service: Service) -> Iterator[Finding]:
 
 def _checks() -> dict[str, Check]:
     """The checks whose modules can be imported only with valid settings. Raises SettingsError."""
-    from app.upkeep.doctor import api_keys, data_dir, log, scorers
+    from app.upkeep.doctor import api_keys, data_dir, log, port, scorers
 
     return {
         "data folder": data_dir.findings,
+        "port": port.findings,
         "log": log.findings,
         "open files": data_dir.open_files,
         "scorers": scorers.findings,

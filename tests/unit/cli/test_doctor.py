@@ -11,6 +11,7 @@ from app.client.http import Service
 from app.embedded import keys
 from app.embedded.log import Log
 from app.embedded.store import open_database
+from app.instance import claim_instance
 from app.settings import get_settings
 from app.upkeep.doctor import checks, data_dir
 from app.upkeep.doctor.finding import Level
@@ -25,7 +26,8 @@ __all__ = ["make_disk"]
 @pytest.fixture
 def doctor(command: Command, nobody: str, tmp_path: Path) -> Command:
     """The command, for a service that is yet to be started."""
-    command.env |= {"CALLSCORE_URL": nobody, "CALLSCORE_DATA_DIR": str(tmp_path / "data")}
+    port = nobody.rpartition(":")[2]
+    command.env |= {"CALLSCORE_WEB_PORT": port, "CALLSCORE_URL": nobody, "CALLSCORE_DATA_DIR": str(tmp_path / "data")}
     return command
 
 
@@ -203,6 +205,18 @@ async def test_a_key_file_must_be_readable_and_not_open_to_others(doctor: Comman
     assert f"Run: chmod 600 {path}" in await only_warning(doctor)
     path.write_text("no key\n")
     assert "Line 1 of the key file" in await only_wrong(doctor)
+
+
+async def test_a_callscore_with_another_data_folder_on_the_port_is_wrong(
+    doctor: Command, service: FakeService, tmp_path: Path
+) -> None:
+    doctor.env |= {"CALLSCORE_URL": service.url, "CALLSCORE_WEB_PORT": service.url.rpartition(":")[2]}
+    service.first = answers("0.1.0", 200, {"status": "ready"})
+    assert "is in use, but no worker has this data folder" in await only_wrong(doctor)
+    instance = claim_instance(tmp_path / "data", service.url)
+    service.first = answers("0.1.0", 200, {"status": "ready"})
+    assert "instance-0 is used by the worker" in await all_ok(doctor)
+    instance.lock.close()
 
 
 def answers(version: str, status: int, ready: dict[str, str]) -> list[tuple[int, dict[str, str], bytes]]:
