@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from app.client import scores
+from app.client.defaults import url_option
 from app.client.errors import CommandError
 from app.client.http import Client
 from app.client.output import Table
@@ -37,15 +38,22 @@ async def pairs(client: Client, project: str, one: str, other: str) -> list[Pair
         CommandError: no call has scores by both, or their scores cannot be compared.
     """
     mine, yours = [await _readings(client, project, ref) for ref in (one, other)]
+    for ref, found in ((one, mine), (other, yours)):
+        if not found:
+            command = f"callscore submit --project {project} --scorer {ref}{url_option(client.service.url)}"
+            raise CommandError(
+                f"No call of {project} has a score by {ref} with a label, a number or `passed`. "
+                f"If it has not scored any, submit calls with: {command}"
+            )
     if not mine.keys() & yours.keys():
         raise CommandError(f"No call of {project} has comparable scores by both.")
-    found = paired(mine, yours)
-    if not found:
+    pairs = paired(mine, yours)
+    if not pairs:
         raise CommandError(
             f"Their scores cannot be compared: one gives {_named(mine)}, the other {_named(yours)}. "
             "Labels can be compared only with labels, and numbers only with numbers or whether calls passed."
         )
-    return found
+    return pairs
 
 
 async def _readings(client: Client, project: str, ref: str) -> dict[str, Readings]:

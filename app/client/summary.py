@@ -6,10 +6,12 @@ from typing import Any
 
 from app.client.http import Client
 from app.client.output import Table
-from app.client.text import clean, number
+from app.client.text import clean, natural, number
 
 _HEADING_CHARACTERS = 30
 _DIGEST_CHARACTERS = 8
+_LOOKED_AT = 100  # calls
+_NAMES_CHARACTERS = 300
 
 
 async def fetch(
@@ -22,8 +24,19 @@ async def fetch(
     return found
 
 
+async def why_no_groups(client: Client, project: str, by: str) -> str:
+    """That no call has the path, and which names the first calls have in its place."""
+    field = by.partition(".")[0]
+    names: dict[str, None] = {}
+    if field != by:
+        async for call in client.items("/calls", {"project_id": project}, _LOOKED_AT):
+            names |= dict.fromkeys(f"{field}.{name}" for name in call.get(field) or {})
+    have = f" The first calls have: {clean(', '.join(names), _NAMES_CHARACTERS)}." if names else ""
+    return f"No call has {by}.{have}"
+
+
 def comparison(items: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for each scorer, in the order of `items`, and a column for each group of calls.
+    """A row for each scorer, by name, and a column for each group of calls.
 
     Cells show the pass rate or mean score, and of how many.
     """
@@ -58,7 +71,7 @@ def _scorers(items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, dic
     for item in items:
         of_scorer[item["scorer_ref"]][item["group"]] = item
     names = {item["scorer_ref"]: item["scorer_name"] for item in items}
-    for ref, found in of_scorer.items():
+    for ref, found in sorted(of_scorer.items(), key=lambda scorer: natural(names[scorer[0]])):
         name = names[ref]
         if list(names.values()).count(name) > 1:
             name = f"{name}:{ref.rpartition(':')[2][:_DIGEST_CHARACTERS]}"

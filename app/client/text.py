@@ -36,6 +36,11 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """A key that sorts names as people do: check_2 before check_10."""
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+
+
 def rate(per_second: float) -> str:
     """A rate in the shortest unit in which it is at least 1: 1,200/s, 2.5/s, 30/min, 4/h."""
     unit, length = next(((unit, length) for unit, length in _UNITS if per_second * length >= 1), _UNITS[-1])

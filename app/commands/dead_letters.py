@@ -45,11 +45,12 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_filters
 
 
-_HEADINGS = ("ID", "TOPIC", "REASON", "CLOSED", "DETAIL")
+_HEADINGS = ("ID", "LOGGED AT", "TOPIC", "REASON", "CLOSED", "DETAIL")
 
 
 def _row(letter: Mapping[str, Any]) -> list[str]:
-    return [letter["id"], letter["topic"], letter["reason"], letters.closed(letter) or "-", letter["detail"]]
+    closed, second = letters.closed(letter) or "-", f"{letter['logged_at'].partition('.')[0].removesuffix('Z')}Z"
+    return [letter["id"], second, letter["topic"], letter["reason"], closed, letter["detail"]]
 
 
 @click.command("list")
@@ -62,8 +63,8 @@ def _row(letter: Mapping[str, Any]) -> list[str]:
 @client_options
 async def list_(filters: dict[str, str], state: str | None, limit: int | None, as_json: bool, client: Client) -> None:
     """List dead letters by the time their records were written, newest first."""
-    params, none = filters | _STATES[state], "There are no dead letters."
-    await listing.show(client, "/dead-letters", params, limit, as_json, _HEADINGS, _row, none)
+    none = f"There are no {f'{state} ' if state else ''}dead letters{' that match' if filters else ''}."
+    await listing.show(client, "/dead-letters", filters | _STATES[state], limit, as_json, _HEADINGS, _row, none)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from app.client import scorers as client_scorers
 from app.client.http import Client
 from app.client.output import fitting_table, note, print_all, print_json, print_line, stdout, table
 from app.client.scores import brief
-from app.client.text import clean, json_line
+from app.client.text import clean, json_line, natural
 from app.commands.options import bad_usage, client_options, json_lines_option, json_option, limit_option, project_option
 from app.commands.pairs import decoded, named
 from app.commands.types import TIMES, Project, Time
@@ -33,7 +33,8 @@ async def _list(client: Client, project: str | None, as_json: bool) -> None:
         # On a terminal the ref would not fit beside the description.
         split = "\n" if stdout().is_terminal else "  "
         rows = [
-            [scorer["name"], scorer["kind"], f"{scorer['description'] or ''}{split}{scorer['ref']}"] for scorer in found
+            [scorer["name"], scorer["kind"], f"{scorer['description'] or ''}{split}{scorer['ref']}"]
+            for scorer in sorted(found, key=lambda scorer: natural(scorer["name"]))
         ]
         table(["NAME", "KIND", "DESCRIPTION AND REF"], rows, fold=True)
     else:

@@ -151,7 +151,7 @@ async def _summary(
     elif found:
         fitting_table([client_summary.comparison(found), client_summary.by_group(found)])
         if by is not None and all(item["group"] is None for item in found):
-            note(f"No call has {by}.")
+            note(await client_summary.why_no_groups(client, project, by))
     else:
         none = "No scores match." if ref is None else f"There are no scores by {ref}."
         print_line(await why_none(client, project, none, scorer, ref))

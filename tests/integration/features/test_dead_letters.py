@@ -249,7 +249,7 @@ def test_what_is_dismissed_is_closed_and_not_tried_again_and_stays_to_be_found(s
     assert callscore(service, "dismiss", "--reason", "call_rewritten", "--project", PROJECT) == ["2 letters dismissed."]
     assert callscore(service, "redrive", "--all") == ["0 records retried."]
     assert callscore(service, "dismiss", "--all") == ["0 letters dismissed."]
-    assert callscore(service, "list", "--open") == ["There are no dead letters."]
+    assert callscore(service, "list", "--open") == ["There are no open dead letters."]
     assert [shown["id"] for shown in letters(service, dismissed="true")] == [shown["id"] for shown in found]
 
 

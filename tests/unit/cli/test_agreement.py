@@ -181,6 +181,11 @@ async def test_what_cannot_be_compared_is_refused_and_says_why(callscore: Comman
     )
     service.scores_by = {ONE: [score("c1", output=True)], OTHER: [score("c2", output=True)]}
     assert "No call of a/b has comparable scores by both." in (await callscore(*asked)).err
+    service.scores_by[OTHER] = [score("c1", output={"text": "neither label nor number"})]
+    ended = await callscore(*asked)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"No call of a/b has a score by {OTHER} with a label, a number or `passed`. ")
+    assert ended.err.endswith(f"callscore submit --project a/b --scorer {OTHER}\n")
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2))

@@ -25,6 +25,12 @@ async def test_a_name_means_the_project_s_own_latest_version(callscore: Command,
     assert service.submitted[0]["scorer_refs"] == ["callscore:///scorer/tone:new"]
 
 
+async def test_scorers_are_listed_by_name_as_people_sort(callscore: Command, service: FakeService) -> None:
+    service.scorers = [scorer(name, f"callscore:///scorer/{name}:1") for name in ("check_10", "polite2", "check_2")]
+    shown = (await callscore("scorers")).out.splitlines()
+    assert [line.split()[0] for line in shown] == ["NAME", "check_2", "check_10", "polite2"]
+
+
 async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Command, service: FakeService) -> None:
     service.scorers = [scorer("refusal", REFUSAL)]
     ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")

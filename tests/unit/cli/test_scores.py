@@ -247,6 +247,9 @@ async def test_columns_by_what_no_call_has_are_told(callscore: Command, service:
     service.summary = [summarized(REFUSAL, None, {})]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
     assert ended.err == "No call has attributes.nope.\n"
+    service.calls = {"c1": {"attributes": {"model": "m"}}, "c2": {"attributes": {"env": "prod", "model": "m"}}}
+    ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
+    assert ended.err == "No call has attributes.nope. The first calls have: attributes.model, attributes.env.\n"
     service.summary, service.scores = [], [score("c1")]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--scorer", REFUSAL)
     assert ended.out == f"There are no scores by {REFUSAL}.\n"
@@ -260,6 +263,12 @@ def test_a_pass_rate_is_all_or_none_only_if_it_is() -> None:
     ]
     shown = [cell.removesuffix(" of 9") for cell in comparison(items)[1][0][2:]]
     assert shown == ["0%", "<0.1%", "0.7%", "20%", "99.6%", ">99.9%", "100%"]
+
+
+def test_a_summary_is_sorted_by_the_names_of_scorers_as_people_sort() -> None:
+    sorted_names = ["check", "check_1", "check_2", "check_10", "polite", "polite2"]
+    items = [summarized(f"callscore:///scorer/{name}:1", None, {}) for name in sorted(sorted_names, reverse=True)]
+    assert [row[0] for row in comparison(items)[1]] == sorted_names
 
 
 @pytest.mark.parametrize("groups", [3, 50])
