@@ -4,30 +4,48 @@ import json
 import math
 from typing import Any, NoReturn
 
+import click
 import orjson
 
 from app.commands.options import bad_usage
 
 
-def named(pairs: tuple[str, ...], option: str) -> dict[str, Any]:
-    """The values of a repeatable option by name, each of which may be given once."""
+def named(pairs: tuple[str, ...], option: str, *, files: bool = False) -> dict[str, Any]:
+    """The values of a repeatable option by name, each of which may be given once; with `files` also NAME=@FILE."""
     found: dict[str, Any] = {}
-    for name, value in (pair(text, option) for text in pairs):
+    for name, value in (pair(text, option, files=files) for text in pairs):
         if name in found:
             raise bad_usage(f"{option} {name} is given twice.")
         found[name] = value
     return found
 
 
-def pair(text: str, option: str) -> tuple[str, Any]:
-    """Name and value of NAME=VALUE; the value is JSON, or plain text."""
+def pair(text: str, option: str, *, files: bool = False) -> tuple[str, Any]:
+    """Name and value of NAME=VALUE; the value is JSON, or plain text, with `files` also that in @FILE."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise bad_usage(f"{option} must be name=value, not {text!r}.")
+    if files:
+        value = text_of(value, f"{option} {name}")
     try:
         return name, decoded(value, f"{option} {name}")
     except ValueError:
         return name, value
+
+
+def text_of(value: str, option: str) -> str:
+    """The text in FILE if the value is @FILE (- for stdin), without line breaks at its end; else the value itself."""
+    if not value.startswith("@") or value == "@":
+        return value
+    file = value[1:]
+    try:
+        with click.open_file(file, encoding="utf-8-sig") as opened:
+            return opened.read().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise bad_usage(f"{option}: the file {file!r} is not UTF-8.") from None
+    except OSError as error:
+        quoted = f"to give a text that begins with @, write it as JSON: {json.dumps(value)}"
+        raise bad_usage(f"{option}: the file {file!r} cannot be read ({error.strerror}); {quoted}.") from None
 
 
 def readings(text: str, option: str) -> tuple[str, list[Any]]:

@@ -13,7 +13,7 @@ from app.client.output import fitting_table, note, print_all, print_json, print_
 from app.client.scores import brief
 from app.client.text import clean, json_line, natural
 from app.commands.options import bad_usage, client_options, json_lines_option, json_option, limit_option, project_option
-from app.commands.pairs import decoded, named
+from app.commands.pairs import decoded, named, text_of
 from app.commands.types import TIMES, Project, Time
 
 
@@ -57,8 +57,11 @@ async def _list_kinds(client: Client, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--kind", required=True, help="Kind to publish, e.g. contains; list them with: callscore scorers --kinds")
-@click.option("--param", "pairs", metavar="K=V", multiple=True, help="Parameter, as JSON or plain text. Repeatable.")
-@click.option("--params", metavar="JSON", help="All parameters as one JSON object.")
+@click.option(
+    "--param", "pairs", metavar="K=V", multiple=True,
+    help="Parameter, as JSON or plain text, or K=@FILE: that in FILE. Repeatable.",
+)  # fmt: skip
+@click.option("--params", metavar="JSON", help="All parameters as one JSON object, or @FILE.")
 @click.option("--policy", "policies", metavar="K=V", multiple=True, help="How to run it, e.g. attempts=5. Repeatable.")
 @click.option("--project", type=Project(), help="Publish it for this project only. Default: for all projects.")
 @json_option("Print the scorer as JSON.")
@@ -75,11 +78,11 @@ async def publish(
 ) -> None:
     """Publish a kind of scorer, with parameters, under NAME, and print its ref.
 
-    Publishing the same again gives the same ref. Quote text that looks like JSON: --param 'text="42"'.
+    Publishing the same again gives the same ref. Quote text that looks like JSON or begins with @: --param 'text="42"'.
     """
     if pairs and params is not None:
         raise bad_usage("Use either --param or --params, not both.")
-    given = _object(params) if params is not None else named(pairs, "--param")
+    given = _object(params) if params is not None else named(pairs, "--param", files=True)
     policy = named(policies, "--policy")
     scorer = await client_scorers.publish(client, name, kind, given, project, policy)
     if as_json:
@@ -174,7 +177,7 @@ async def costs(project: str, since: datetime | None, until: datetime | None, as
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = decoded(text, "--params")
+        value = decoded(text_of(text, "--params"), "--params")
     except ValueError:
         value = None
     if not isinstance(value, dict):

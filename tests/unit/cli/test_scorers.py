@@ -1,6 +1,7 @@
 """callscore scorers, and how a scorer is named in other commands."""
 
 import json
+from pathlib import Path
 
 from app.client.scorers import parameters
 
@@ -101,6 +102,34 @@ async def test_publishing_reads_parameters_as_json_else_as_text(callscore: Comma
     assert service.scorers[0]["params"] == {"text": "refund", "n": 3, "q": "42", "e": "a=b"}
     assert (await callscore("scorers", "publish", "s", "--kind", "length", "--params", '{"max": 9}')).code == 0
     assert service.scorers[1]["params"] == {"max": 9}
+
+
+async def test_parameters_may_be_in_files_and_text_may_begin_with_an_at_sign(
+    callscore: Command, service: FakeService, tmp_path: Path
+) -> None:
+    prompt, judge, latin = tmp_path / "prompt.txt", tmp_path / "judge.json", tmp_path / "latin"
+    prompt.write_text("Is this polite?\n{output}\n\n")
+    judge.write_text('{"prompt": "Größe?",\n "max": 1}\n')
+    latin.write_bytes("Größe".encode("latin-1"))
+    publish = ("scorers", "publish", "s", "--kind", "llm_judge")
+    texts = [word for text in ("at=@", 'home="@home"', "mail=a@b") for word in ("--param", text)]
+    assert (await callscore(*publish, "--param", f"prompt=@{prompt}", "--param", f"all=@{judge}", *texts)).code == 0
+    assert service.scorers[-1]["params"] == {
+        "prompt": "Is this polite?\n{output}", "all": {"prompt": "Größe?", "max": 1},
+        "at": "@", "home": "@home", "mail": "a@b",
+    }  # fmt: skip
+    assert (await callscore(*publish, "--params", f"@{judge}")).code == 0
+    assert (await callscore(*publish, "--params", "@-", given=judge.read_bytes())).code == 0
+    assert service.scorers[-1]["params"] == service.scorers[-2]["params"] == {"prompt": "Größe?", "max": 1}
+    for words, told in (
+        (("--param", "text=@home"), "--param text: the file 'home' cannot be read (No such file or directory); "),
+        (("--param", f"text=@{latin}"), f"--param text: the file '{latin}' is not UTF-8;"),
+        (("--params", f"@{prompt}"), "--params must be a JSON object;"),
+    ):
+        ended = await callscore(*publish, *words)
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert ended.err.startswith(told)
+    assert len(service.scorers) == 3
 
 
 async def test_costs_are_told_by_day_with_their_sum_and_what_is_not_counted(
