@@ -16,8 +16,8 @@ MOST = 10_000  # of a request and state that are fetched
 _REASONS = 3  # shown, the most frequent first
 _NAMES = {"waiting_for_call": "waiting for call or code"}
 _AWAITED = {
-    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (if it was edited, submit "
-    "again for its new version, since a request keeps the version that it named; otherwise check CALLSCORE_SCORERS)"
+    "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (if it was edited, restart the "
+    "service and submit again, since a request keeps the version that it named; otherwise check CALLSCORE_SCORERS)"
 }
 
 

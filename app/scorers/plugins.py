@@ -70,8 +70,10 @@ def _lacks(module: ModuleType) -> str:
     """What a module lacks to have a scorer."""
     for name, value in vars(module).items():
         if inspect.isclass(value) and _is_defined_in(value, module) and callable(getattr(value, "score", None)):
+            if issubclass(value, BaseModel):
+                return f"its class {name} has `score`, but a name that begins with `_`"
             return f"its class {name} has `score`, but has to be derived from `app.scorers.Scorer`"
-    return "no public class with `score` that is derived from `app.scorers.Scorer`, no function with `@scorer`"
+    return "no public pydantic model with `score`, no function with `@scorer`"
 
 
 def _of_module(module: ModuleType) -> Iterator[Any]:

@@ -25,10 +25,14 @@ export const comparison = (project, measure, labelsOf) => {
   const choice = make("select"), result = make("div"), element = make("div", [choice, result]);
   choice.setAttribute("aria-label", "Compare by");
   element.hidden = true;
+  let offered = "";
   const offer = async () => {
     const { items } = await list("/calls", { project_id: project, limit: CALLS_LOOKED_AT });
     const paths = new Set(items.flatMap(({ attributes }) => pathsIn(attributes ?? {}, "attributes")));
-    choice.replaceChildren(option("", "Compare by …"), ...["op_name", ...[...paths].sort()].map(path => option(path)));
+    const names = ["op_name", ...[...paths].sort()];
+    if (choice.value || offered === names.join()) return; // one was chosen meanwhile, or there are no others
+    offered = names.join();
+    choice.replaceChildren(option("", "Compare by …"), ...names.map(name => option(name)));
     element.hidden = false;
   };
   const show = async () => {

@@ -5,8 +5,10 @@ import { showRequests } from "./requests.js";
 import { showProject } from "./scores.js";
 import { guarded, list } from "./service.js";
 
-const ATTENTION_EVERY = 10000, RULES_SHOWN = 1000, PROJECTS_SHOWN = 100;
-let requests = [], others = [];
+const ATTENTION_EVERY = 10000, SHOWN = 1000;
+let requests = [];
+// Projects that no request names: nobody has scored their calls, or only rules do.
+const others = { rules: [], projects: [] };
 
 const poll = async () => {
   await guarded("requests", async () => {
@@ -15,24 +17,26 @@ const poll = async () => {
     for (const { project_id, request_id, tasks } of requests) {
       outcomes.set(project_id, `${outcomes.get(project_id) ?? ""} ${request_id} ${tasks.succeeded} ${tasks.failed}`);
     }
-    for (const project of others) outcomes.set(project, outcomes.get(project) ?? "");
+    for (const project of [...others.rules, ...others.projects]) outcomes.set(project, outcomes.get(project) ?? "");
     outcomes.forEach((counts, project) => showProject(project, counts));
     renewCall(outcomes);
     return requests.length ? "" : "No requests yet. Log calls, for example with: callscore calls import. Then score them with: callscore submit";
   });
   setTimeout(poll, document.hidden ? 10000 : 2000);
 };
-// Projects that no request names: nobody has scored their calls, or only rules do.
-const findOthers = async () => {
-  const found = await Promise.all([list("/rules", { limit: RULES_SHOWN }), list("/projects", { limit: PROJECTS_SHOWN })]);
-  others = [...new Set(found.flatMap(({ items }) => items.map(({ project_id }) => project_id)))];
+// Each by itself, since any may take seconds, which the others must not wait for.
+const attendTo = async (what, work) => {
+  await guarded(what, work);
+  setTimeout(() => attendTo(what, work), document.hidden ? 60000 : ATTENTION_EVERY);
 };
-// By itself, since looking for letters may take seconds, which progress must not wait for.
-const attend = async () => {
-  await guarded("projects", findOthers);
-  await guarded("attention", () => showAttention(() => requests));
-  setTimeout(attend, document.hidden ? 60000 : ATTENTION_EVERY);
-};
+const find = what => attendTo(what, async () => {
+  const { items } = await list(`/${what}`, { limit: SHOWN });
+  others[what] = [...new Set(items.map(({ project_id }) => project_id))];
+});
 window.addEventListener("hashchange", route);
 route();
-poll().then(attend);
+poll().then(() => {
+  find("rules");
+  find("projects");
+  attendTo("attention", () => showAttention(() => requests));
+});

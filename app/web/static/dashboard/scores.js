@@ -145,7 +145,7 @@ const summarize = async shown => {
     return row;
   });
   const elements = rows.flatMap(row => row.elements);
-  if (!elements.length) return shown.scorers.replaceChildren(make("div", "No scores yet.", "dim"), ...await firstCalls(shown.project));
+  if (!elements.length) return replace(shown.scorers, [make("div", "No scores yet.", "dim"), ...await firstCalls(shown.project)]);
   if (elements.length === shown.body.children.length && shown.body.isConnected) return;
   replace(shown.body, elements);
   const heading = line("th", ["scorer", "result", "scores", "failed"], ["", "number", "number", "number"]);
@@ -155,7 +155,7 @@ const summarize = async shown => {
 export const showProject = (project, outcomes) => {
   let shown = projects.get(project);
   if (!shown) {
-    shown = { ...foldable(), project, asked: 0, summed: null, rows: new Map(), body: make("tbody") };
+    shown = { ...foldable(), project, asked: 0, summed: null, compared: null, rows: new Map(), body: make("tbody") };
     Object.assign(shown, { scorers: make("div"), rules: make("div"), ruled: "", asking: null });
     shown.head.append(make("strong", project));
     shown.comparison = comparison(project, measure, labelsOf);
@@ -173,10 +173,14 @@ const renew = shown => {
   const outcomes = shown.outcomes + shown.ruled;
   shown.asking ??= guarded(shown.rules, async () => { shown.ruled = await showRules(shown.project, shown.rules); })
     .then(() => { shown.asking = null; });
-  if (shown.summed === outcomes || Date.now() - shown.asked < SUMMARY_EVERY) return;
+  if ((shown.summed === outcomes && shown.compared === outcomes) || Date.now() - shown.asked < SUMMARY_EVERY) return;
   guarded(shown, async () => {
     await summarize(shown);
+    if (!shown.rows.size) return; // more calls may come without a request
     shown.summed = outcomes;
-    if (shown.rows.size) await shown.comparison.renew();
+    guarded(shown.comparison.element, async () => {
+      await shown.comparison.renew();
+      shown.compared = outcomes;
+    });
   });
 };
