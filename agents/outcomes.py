@@ -136,8 +136,8 @@ class Outcomes:
 
     # --- requests withdraw from a task ---
 
-    def cancel_running(self, entry: Entry) -> None:
-        """Cancel a running task, whose targets have all been withdrawn.
+    def cancelled(self, entry: Entry) -> None:
+        """A running task was cancelled, since its targets have all been withdrawn: the caller has stopped its attempt.
 
         It keeps its slot until that is applied: otherwise tasks of the same request would start in partitions in which
         it is not cancelled yet.
@@ -170,11 +170,11 @@ class Outcomes:
     def _usage(self, attempt: Attempt) -> dict[str, Any]:
         """What an attempt used, and the day on which it counts, as an event says it."""
         usage = attempt.usage()
-        if usage is not None:
-            _usd.inc(usd(usage.cost))
         return {"spent": usage, "day": self._day() if attempt.asked or usage is not None else None}
 
     def _send(self, entry: Entry, event: events.TaskEvent, keep_slot: bool = False) -> None:
         encoded = event.encode()
+        if event.spent is not None:
+            _usd.inc(usd(event.spent.cost))
         in_flight.mark_sent(entry, event.at, keep_slot)  # first: if the log fails just now, the event is owed again
         self._outbox.put(entry.task.partition, encoded)

@@ -117,7 +117,7 @@ class Steering:
         for entry in left:
             if not entry.task.targets:
                 self._attempts.cancel(entry.task.key)
-                self._outcomes.cancel_running(entry)
+                self._outcomes.cancelled(entry)
 
     # --- by events ---
 

@@ -106,6 +106,14 @@ class Recovery(faust_recovery.Recovery):
         # Faust's own goes on until the next assignment. In between it would say that the rebalance has ended, and then
         # nobody knew that the tables of that assignment are being recovered.
         await super()._wait(*args, **options)
+        self._check_not_overtaken()
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Let streams go on, unless partitions move again, which Faust ignores while it waits for the last record."""
+        self._check_not_overtaken()
+        await super().on_recovery_completed(generation_id)
+
+    def _check_not_overtaken(self) -> None:
         if self.app.rebalancing_count != self._rebalance:
             raise faust_recovery.RebalanceAgain
 

@@ -72,7 +72,7 @@ def _lacks(module: ModuleType) -> str:
         if inspect.isclass(value) and _is_defined_in(value, module) and callable(getattr(value, "score", None)):
             if issubclass(value, BaseModel):
                 return f"its class {name} has `score`, but a name that begins with `_`"
-            return f"its class {name} has `score`, but has to be derived from `app.scorers.Scorer`"
+            return f"its class {name} has `score`, but is no pydantic model: derive it from `app.scorers.Scorer`"
     return "no public pydantic model with `score`, no function with `@scorer`"
 
 

@@ -21,7 +21,8 @@ class FakeApp:
         self.assignor = SimpleNamespace(assigned_standbys=set, assigned_actives=set)
         self.consumer_generation_id, self.rebalancing_count, self.rebalancing = 1, 0, False
         self.tracer = self._rebalancing_span = None
-        self.on_rebalance_complete = SimpleNamespace(send=self.wait)
+        self.on_rebalance_complete = SimpleNamespace(send=self.complete)
+        self.completed = False
         self._fetcher = SimpleNamespace(maybe_start=self.wait)
         self.moves_again = False
         self.consumer = SimpleNamespace(
@@ -29,6 +30,9 @@ class FakeApp:
         )
 
     async def wait(self) -> None: ...
+
+    async def complete(self) -> None:
+        self.completed = True
 
     async def seek(self) -> None:
         if self.moves_again:
@@ -41,16 +45,19 @@ class FakeApp:
         self.rebalancing = False
 
 
-@pytest.mark.parametrize("moves_again", [False, True])
+@pytest.mark.parametrize("moves_again", [None, "before streams go on", "while streams go on"])
 async def test_a_recovery_that_the_next_rebalance_overtakes_does_not_say_that_this_one_has_ended(
-    moves_again: bool,
+    moves_again: str | None,
 ) -> None:
     app: Any = FakeApp()
     recovery = Recovery(app, app.tables)
     app.on_rebalance_start()
     await recovery.on_rebalance(set(), set(), set(), generation_id=1)
     recovery.signal_recovery_start.clear()
-    app.moves_again = moves_again
+    if moves_again == "before streams go on":
+        app.on_rebalance_start()
+    app.moves_again = moves_again == "while streams go on"
     with pytest.raises(RebalanceAgain) if moves_again else nullcontext():
         await recovery.on_recovery_completed(generation_id=1)
-    assert app.rebalancing == moves_again
+    assert app.rebalancing == bool(moves_again)
+    assert app.completed == (moves_again != "before streams go on")

@@ -250,7 +250,7 @@ async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: li
     entry.withdrawn.append(Target("r", 0, 0, 0))
     entry.attempt.asked, entry.attempt.report.unanswered = True, 1
     in_flight.add(entry)
-    scoring.outcomes.cancel_running(entry)
+    scoring.outcomes.cancelled(entry)
     [event] = said
     deliver(5, event)
     row = progress.load(0, "r", 0, 0)
@@ -521,7 +521,7 @@ async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelle
     entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
     entry.attempt.call_row["call"]["op_name"] = "ask"
     in_flight.add(entry)
-    scoring.outcomes.cancel_running(entry)
+    scoring.outcomes.cancelled(entry)
     deliver(5, said[0])
     row = scores.load(0, KEY)
     assert row is not None

@@ -82,7 +82,7 @@ def helper(output): return 1
         ("raise SystemExit(1)", "SystemExit"),
         ("def f(", "SyntaxError"),
         ("x = 1", "has no scorer"),
-        ("class Long:\n    def score(self, output): ...", "its class Long has `score`, but has to be derived from"),
+        ("class Long:\n    def score(self, output): ...", "its class Long has `score`, but is no pydantic model"),
         ("from app.scorers import scorer\n@scorer\ndef bad(output, /): return 1", "positional-only"),
         (
             "from app.scorers import scorer\ndef make():\n    def inner(output): return 1\n    return inner\n"

@@ -169,9 +169,8 @@ def test_a_task_that_others_joined_ends_the_same_if_only_one_table_had_its_end()
     _stored.update({table.name: {} for table in TABLES})
     deliver(records, range(3))
     ended = copy()
-    for (
-        ahead
-    ) in TABLES:  # `tasks` had its row taken away: the first record that is delivered again is the one that joins
+    for ahead in TABLES:
+        # `tasks` had its row taken away: the first record that is delivered again is the one that joins.
         _stored.update({table.name: {} for table in TABLES} | {ahead.name: dict(ended[ahead.name])})
         deliver(records, range(1 if ahead is tasks.table else 0, 3))
         assert _stored[scores.table.name] == ended[scores.table.name]
