@@ -5,12 +5,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 from app.client.errors import CommandError
 from app.client.text import clean
 
+_SIMILAR = 0.75
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -54,8 +56,14 @@ def _is_text(argument: str) -> bool:
 
 
 def _usage(error: click.UsageError) -> str:
-    sentence = error.format_message().rstrip(".")
+    sentence = (_no_such(error) if isinstance(error, click.NoSuchOption) else error.format_message()).rstrip(".")
     return f"{sentence}; see: {error.ctx.command_path} --help" if error.ctx else f"{sentence}."
+
+
+def _no_such(error: click.NoSuchOption) -> str:
+    """The sentence, with the option that was probably meant: those that click thinks of are too far from it."""
+    similar = get_close_matches(error.option_name, error.possibilities or (), 1, _SIMILAR)
+    return f"{error.message}. Did you mean {similar[0]}?" if similar else error.message
 
 
 def _where(error: Exception) -> str:

@@ -160,6 +160,13 @@ async def test_wrong_usage_names_the_help_of_the_command(callscore: Command) -> 
     assert ended.err.endswith("--nonsense; see: callscore status --help\n")
 
 
+async def test_an_option_that_does_not_exist_is_told_with_one_that_is_like_it_if_there_is_one(command: Command) -> None:
+    listed = ("calls", "list", "--project", "a/b")
+    seen = "; see: callscore calls list --help\n"
+    assert (await command(*listed, "--where", "x")).err == f"No such option: --where{seen}"
+    assert (await command(*listed, "--limt", "1")).err == f"No such option: --limt. Did you mean --limit?{seen}"
+
+
 async def test_bad_settings_exit_2_with_one_sentence(command: Command) -> None:
     keys = command.folder / "keys"
     keys.touch()

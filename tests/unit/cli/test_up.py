@@ -153,8 +153,8 @@ async def test_own_calls_are_imported_scored_and_read_back(up: Command, tmp_path
     missing = await up("calls", "show", "none", "--project", "me/mine")
     assert (missing.code, missing.err) == (1, "The project me/mine has no call 'none', or the call has not ended.\n")
     several = await up("calls", "list", "--project", "me/mine", "--limit", "3")
-    assert [line.split()[:2] for line in several.out.splitlines()[1:]] == [
-        [score["call_id"], "imported"] for score in map(json.loads, read.out.splitlines()[:3])
+    assert [line.split()[:3] for line in several.out.splitlines()[1:]] == [
+        [score["call_id"], "imported", "-"] for score in map(json.loads, read.out.splitlines()[:3])
     ]
     assert several.err == "Only the first 3 are shown. Use --limit N for more, --json for all.\n"
     every = await up("calls", "list", "--project", "me/mine", "--json")
