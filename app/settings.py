@@ -64,7 +64,10 @@ class Settings(BaseSettings):
     kafka_prefix: str = Field("", description="Prefix of the names of all topics and of the consumer group.")
     kafka_replication: int | None = Field(None, ge=1, description="Replicas of each topic; default: up to three.")
     kafka_min_insync: int | None = Field(None, ge=1, description="min.insync.replicas; default: 2 of 3, else 1.")
-    kafka_delivery_timeout: float = Field(60.0, gt=0, description="Time until a record that Kafka refuses is lost.")
+    # Not longer than Kafka waits for members to join again: then others have the partitions that the records are of.
+    kafka_delivery_timeout: float = Field(
+        60.0, gt=0, le=60, description="Time until a record that Kafka refuses is lost."
+    )
     kafka_security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
     kafka_sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str | None = None

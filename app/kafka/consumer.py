@@ -1,7 +1,6 @@
 """Consuming from Kafka: an offset is committed only when all before it is done and its effects are in the log."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,8 +14,6 @@ from app.consumer import Consumer as BaseConsumer
 
 from .hanging import limit
 from .membership import Membership, now
-
-log = logging.getLogger(__name__)
 
 # Any request on the fetching connection waits for the fetch before it, and so does the fetch after a seek: with Faust's
 # 1500 ms a worker would take seconds longer to start.
@@ -64,8 +61,7 @@ def _note_answers(coordinator: Any, membership: Membership) -> None:
             known: bool = await do_heartbeat()
         except GroupAuthorizationFailedError:
             raise
-        except KafkaError as error:  # aiokafka would end all heartbeats, as while another coordinator loads the group
-            log.warning("the group does not answer to a heartbeat: %s", error)
+        except KafkaError:  # aiokafka would end all heartbeats, as while another coordinator loads the group
             return False
         if known:
             membership.confirm(sent)

@@ -17,6 +17,7 @@ from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
 
 # Longer than brokers pause to collect garbage, and than they wait for each other: after 5 s they say that they still do
 # (offsets.commit.timeout.ms, and what a producer asks for). With a heartbeat interval, shorter than a session.
@@ -25,13 +26,14 @@ ANSWER_SECONDS = 6.0
 ACKNOWLEDGE_SECONDS = 5.0
 
 _LONGEST = 90.0  # seconds: members may take a minute to join
+_SLOWEST = 500_000  # bytes a second that reach a broker: what it has not got yet it cannot answer
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def limit(client: Any) -> None:
     """Have a client of aiokafka that has not connected yet wait `ANSWER_SECONDS` for an answer, and then ask others.
 
-    Only joining a group may take longer, for as long as the broker answers to other requests.
+    Only records may take longer, by their size, and joining a group, for as long as the broker answers other requests.
     """
     patience = client._request_timeout_ms / 1000
     client._request_timeout_ms = int(1000 * ANSWER_SECONDS)
@@ -67,18 +69,20 @@ def limit(client: Any) -> None:
             forget(connection.host, connection.port)
         closed(connection, reason)
 
-    async def send_joins_patiently(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
-        joins = isinstance(request, JoinGroupRequest | SyncGroupRequest)
-        connection = await client._get_conn(node, group=group) if joins else None
+    async def send_patiently(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        seconds = _seconds_for(request)
+        connection = await client._get_conn(node, group=group) if seconds > ANSWER_SECONDS else None
         if connection is None:
             return await send(node, request, group=group)
-        connection._request_timeout = _LONGEST  # of all that waits behind the answer
-        watching = asyncio.create_task(_close_if_it_hangs(client, node, connection))
+        connection._request_timeout = seconds  # of all that waits behind the answer
+        joins = not isinstance(request, ProduceRequest)
+        watching = asyncio.create_task(_close_if_it_hangs(client, node, connection)) if joins else None
         try:
             return await send(node, request, group=group)
         finally:
             connection._request_timeout = ANSWER_SECONDS
-            watching.cancel()
+            if watching is not None:
+                watching.cancel()
 
     async def wait_on_metadata_patiently(topic: str) -> Any:
         ends = time.monotonic() + patience
@@ -91,8 +95,16 @@ def limit(client: Any) -> None:
 
     client._get_conn = connect_or_forget
     client._on_connection_closed = drop_and_forget
-    client.send = send_joins_patiently
+    client.send = send_patiently
     client._wait_on_metadata = wait_on_metadata_patiently
+
+
+def _seconds_for(request: Any) -> float:
+    """How long an answer may take."""
+    if isinstance(request, ProduceRequest):
+        size = sum(len(batch) for _, partitions in request._topics for _, batch in partitions)
+        return ANSWER_SECONDS + size / _SLOWEST
+    return _LONGEST if isinstance(request, JoinGroupRequest | SyncGroupRequest) else ANSWER_SECONDS
 
 
 async def _close_if_it_hangs(client: Any, node: Any, connection: Any) -> None:
@@ -106,6 +118,9 @@ async def _close_if_it_hangs(client: Any, node: Any, connection: Any) -> None:
 def _drop_unsent(connection: Any) -> None:
     # The system would send what it still has of a request once the network is back, even after this process has ended.
     transport = connection._protocol._transport
-    if transport is not None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        transport.abort()
+    if transport is None:
+        return
+    connected = transport.get_extra_info("socket")
+    if connected is not None:  # else a TLS connection that was lost just now
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()

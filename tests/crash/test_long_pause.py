@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,13 +39,13 @@ def test_workers_that_were_stopped_or_cut_off_until_their_partitions_had_moved_e
         workers.ask(lambda worker: finished_all(worker, [request]), 300)
         before = scores(here)
         topics = [name for name in broker.kafka.topics() if name.startswith(f"{tmp_path.name}-")]
-        ends = [broker.kafka.ends(topic) for topic in topics]
+        ends = settled(broker, topics)
         os.kill(stopped.pid, signal.SIGCONT)
         network.heal()
         for worker in (stopped, distant):
             assert worker.wait_ended() == EXIT_STUCK
             assert "its partitions may have moved" in worker.log()
-        assert [broker.kafka.ends(topic) for topic in topics] == ends
+        assert ends_of(broker, topics) == ends
         here.kill()
         shutil.rmtree(here.data_dir)  # what the log has is all there is
         workers.start()
@@ -54,6 +55,20 @@ def test_workers_that_were_stopped_or_cut_off_until_their_partitions_had_moved_e
         for worker in everyone:
             worker.kill()
         network.close()
+
+
+def ends_of(broker: OnKafka, topics: list[str]) -> dict[str, Any]:
+    return {topic: broker.kafka.ends(topic) for topic in topics}
+
+
+def settled(broker: OnKafka, topics: list[str]) -> dict[str, Any]:
+    """The ends of topics once they stay the same: changelogs follow what views show."""
+    seen = ends_of(broker, topics)
+    for _ in attempts(60, 1):
+        if (ends := ends_of(broker, topics)) == seen:
+            return ends
+        seen = ends
+    raise AssertionError(f"topics grow and grow: {seen}")
 
 
 def begun(worker: Service, request_id: str) -> bool:

@@ -13,6 +13,7 @@ from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import BrokerMetadata
 from aiokafka.util import wait_for
 
@@ -156,6 +157,21 @@ async def test_joining_may_take_long_while_the_broker_answers_other_requests(cli
     assert not joining.done()
     assert await client.send(1, MetadataRequest([])) == "answer"
     joining.cancel()
+
+
+async def test_records_may_take_as_long_as_a_slow_network_needs_for_them(
+    client: AIOKafkaClient, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hanging, "_SLOWEST", 1_000 / hanging.ANSWER_SECONDS)
+    network.hanging.update(BROKERS)
+    small, large = (ProduceRequest(None, -1, 1000, [("calls", [(0, bytes(size))])]) for size in (0, 10_000))
+    sending = asyncio.create_task(client.send(1, large))
+    await asyncio.sleep(5 * hanging.ANSWER_SECONDS)
+    assert not sending.done()
+    with pytest.raises(RequestTimedOutError):
+        await asyncio.wait_for(sending, 100 * hanging.ANSWER_SECONDS)
+    with pytest.raises(RequestTimedOutError):
+        await asyncio.wait_for(client.send(2, small), 3 * hanging.ANSWER_SECONDS)
 
 
 async def test_joining_ends_when_the_broker_hangs(client: AIOKafkaClient, network: Network) -> None:
