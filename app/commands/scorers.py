@@ -122,6 +122,8 @@ async def try_(scorer: str, call: str, project: str, as_json: bool, client: Clie
         print_json(tried)
     else:
         _show_tried(tried)
+    if tried.get("saved_since"):  # an older service does not say
+        note("Its file was saved after the service had loaded it. To run the new code, restart the service.")
     return 0 if tried["status"] == "succeeded" else 1
 
 

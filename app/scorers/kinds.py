@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,12 @@ class Kind:
             _model=FunctionScorer,
             _function=function,
         )
+
+    @property
+    def file(self) -> str | None:
+        """The file that the code was imported from, if it is in one."""
+        code = self._model if self._function is None else self._function
+        return getattr(sys.modules.get(code.__module__), "__file__", None)
 
     def validate(self, params: Mapping[str, Any]) -> BaseModel:
         """The scorer with these parameters, usually a `Scorer`. Raises pydantic.ValidationError."""

@@ -1,5 +1,7 @@
 """Every kind of scorer that this process knows."""
 
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -38,6 +40,7 @@ class Registry:
 
     def __init__(self, kinds: Iterable[Kind] = (), problems: Iterable[str] = ()) -> None:
         self._kinds: dict[str, Kind] = {}
+        self._made_at = time.time()
         self.problems: list[str] = list(problems)
         for kind in kinds:
             self._add(kind)
@@ -54,6 +57,13 @@ class Registry:
     def kinds(self) -> dict[str, Kind]:
         """All kinds by name."""
         return dict(self._kinds)
+
+    def is_saved_since(self, kind: str) -> bool:
+        """Whether the file of a kind was saved after this registry was made, so that newer code may be in it."""
+        try:
+            return os.stat(self._kinds[kind].file or "").st_mtime > self._made_at
+        except (KeyError, OSError):  # no such kind, or no such file any more
+            return False
 
     def bind(self, name: str, kind: str, params: Mapping[str, Any]) -> BoundScorer:
         """A scorer ready to run. Raises UnknownKind, pydantic.ValidationError, or BadRef if `name` fits no ref."""

@@ -64,7 +64,8 @@ async def try_scorer(request: web.Request) -> web.Response:
         call = await cluster.owner(calls.find_call, key, body.project_id, body.call_id)
     if call is None:
         raise not_found("Call", "body", "call_id")
-    return json_response(await _run(request.app[RUNNER], bound, call))
+    tried = await _run(request.app[RUNNER], bound, call)
+    return json_response({**tried, "saved_since": request.app[REGISTRY].is_saved_since(bound.kind)})
 
 
 async def _scorer(request: web.Request, body: ScorerTrial) -> BoundScorer:

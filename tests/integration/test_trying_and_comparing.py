@@ -112,9 +112,12 @@ def test_a_version_whose_code_has_changed_is_not_tried_with_the_code_there_is(
     trial = {"project_id": PROJECT, "call_id": call, "scorer_ref": ref}
     tried = service.post("/scorers/try", trial).json
     assert tried["status"] == "succeeded", tried
-    assert tried["output"] == {"version": 1}
+    assert (tried["output"], tried["saved_since"]) == ({"version": 1}, False)
     # Saved while the service runs: no process that is started from now on has the code of the ref.
     module.write_text(CODE % 2)
+    assert service.post("/scorers/try", trial).json["saved_since"] is True
+    done = command(service, "scorers", "try", ref, "--call", call)
+    assert done.stderr.endswith("To run the new code, restart the service.\n"), done.stderr
     for child in Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
     request = service.submit(PROJECT, [call], [ref])

@@ -202,6 +202,10 @@ SCHEMAS: dict[str, Schema] = {
                 description="Only if it failed.",
             ),
             "lineage": ANY_OBJECT,
+            "saved_since": {
+                "type": "boolean",
+                "description": "Whether its file was saved after the service had loaded it, so that older code may have run.",
+            },
         },
         optional=("output", "error"),
     ),
