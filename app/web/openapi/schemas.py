@@ -204,7 +204,7 @@ SCHEMAS: dict[str, Schema] = {
             "lineage": ANY_OBJECT,
             "saved_since": {
                 "type": "boolean",
-                "description": "Whether its file was saved after the service had loaded it, so that older code may have run.",
+                "description": "Whether its file was saved after the service had loaded it: older code may have run.",
             },
         },
         optional=("output", "error"),
