@@ -22,8 +22,7 @@ const across = content => {
 };
 // `measure` says what the scores of an item come to, `labelsOf` what the scorers of items are called.
 export const comparison = (project, measure, labelsOf) => {
-  const choice = make("select"), result = make("div"), element = make("div", [choice, result]);
-  choice.setAttribute("aria-label", "Compare by");
+  const choice = make("select"), result = make("div"), element = make("div", [make("label", ["Compare by ", choice]), result]);
   element.hidden = true;
   let offered = "";
   const offer = async () => {
@@ -32,7 +31,7 @@ export const comparison = (project, measure, labelsOf) => {
     const names = ["op_name", ...[...paths].sort()];
     if (choice.value || offered === names.join()) return; // one was chosen meanwhile, or there are no others
     offered = names.join();
-    choice.replaceChildren(option("", "Compare by …"), ...names.map(name => option(name)));
+    choice.replaceChildren(option("", "…"), ...names.map(name => option(name)));
     element.hidden = false;
   };
   const show = async () => {
