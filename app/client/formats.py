@@ -12,7 +12,9 @@ _OBJECT = re.compile(rb"\s*\{")
 _FIRST_OF_MANY = re.compile(rb"\s*\{\s*$")
 _CSV = re.compile(rb"[\w\" .-]+(?:([,;\t])[\w\" .-]+)+$")
 _DELIMITERS = {b",": "", b";": ', delimiter=";"', b"\t": ', delimiter="\\t"'}
-_FROM_CSV = "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(sys.stdin{})]"
+_FROM_CSV = (
+    'import csv, json; [print(json.dumps(row)) for row in csv.DictReader(open(0, encoding="utf-8-sig", newline=""){})]'
+)
 
 
 def checked(lines: Iterator[Line], name: str) -> Iterator[Line]:
@@ -38,8 +40,5 @@ def _other_format(first: list[bytes]) -> tuple[str, str] | None:
     if _FIRST_OF_MANY.match(head) and rest and not _OBJECT.match(rest[0]):
         return "has objects of many lines", "jq -c . FILE"
     if rest and (found := _CSV.match(head)) and found[1] in rest[0] and not _OBJECT.match(rest[0]):
-        delimiter = (
-            "" if found[1] == b"," else f', delimiter="{found[1].decode() if found[1] == b";" else chr(92) + "t"}"'
-        )
-        return "looks like CSV", f"python3 -c '{_FROM_CSV.format(delimiter)}' < FILE"
+        return "looks like CSV", f"python3 -c '{_FROM_CSV.format(_DELIMITERS[found[1]])}' < FILE"
     return None

@@ -229,7 +229,8 @@ class Import:
         except BaseException:
             if self._checkpoint and self.progress.line:
                 self._checkpoint.save(self.progress, now=True)
-                note(f"Interrupted after line {number(self.progress.line)}. The same command continues there.")
+                line = number(self.progress.line)
+                note(f"Interrupted after line {line}. The same command, without --restart, continues there.")
             raise
         finally:
             for _, task in window:

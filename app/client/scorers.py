@@ -14,7 +14,6 @@ from app.client.text import clean, json_line
 
 _DEFAULT_CHARACTERS = 30
 _LATEST = ":latest"
-_OTHER_PROJECTS = 20  # that are looked at for a scorer that a project does not have
 
 
 async def listing(client: Client, project: str | None = None) -> list[dict[str, Any]]:
@@ -90,14 +89,6 @@ async def _takes(client: Client, kind: str) -> str:
             named = "; ".join(f"{name} ({type_}, {default})" for name, type_, default, _ in parameters(one["params"]))
             return f"{kind} has the parameters: {named or 'none'}."
     return ""
-
-
-async def other_kind(client: Client, name: str, kind: str, project: str | None) -> str | None:
-    """The kind that a name has been published with until now, if it is another one."""
-    for scorer in await listing(client, project):
-        if (scorer["name"], scorer.get("project_id")) == (name, project):
-            return None if scorer["kind"] == kind else str(scorer["kind"])
-    return None
 
 
 async def try_once(client: Client, project: str, ref: str, call_id: str) -> dict[str, Any]:
@@ -181,18 +172,7 @@ async def _unknown(client: Client, project: str | None, name: str, known: Iterab
             )
     names = ", ".join(sorted(known)[:20]) or "none"
     where = "for all projects" if project is None else f"in {project}"
-    elsewhere = "" if project is None else await _elsewhere(client, name)
-    return f"There is no scorer named {name!r} {where}{elsewhere}. The scorers are: {names}."
-
-
-async def _elsewhere(client: Client, name: str) -> str:
-    """For an error: another project that has a scorer of that name, of the first few that the key may see."""
-    with suppress(Refused):  # a service that does not list projects yet
-        async for other in client.items("/projects", {}, _OTHER_PROJECTS):
-            project = other["project_id"]
-            if any((one["name"], one.get("project_id")) == (name, project) for one in await listing(client, project)):
-                return f"; {project} has one"
-    return ""
+    return f"There is no scorer named {name!r} {where}. The scorers are: {names}."
 
 
 def is_ref(text: str) -> bool:

@@ -25,14 +25,15 @@ async def fetch(
 
 
 async def why_no_groups(client: Client, project: str, by: str) -> str:
-    """That no call has the path, and which names the first calls have in its place."""
+    """That no call with a score has the path, and which names the first calls have in its place."""
     field = by.partition(".")[0]
     names: dict[str, None] = {}
     if field != by:
         async for call in client.items("/calls", {"project_id": project}, _LOOKED_AT):
             names |= dict.fromkeys(f"{field}.{name}" for name in call.get(field) or {})
+    names.pop(by, None)  # other calls may have it
     have = f" The first calls have: {clean(', '.join(names), _NAMES_CHARACTERS)}." if names else ""
-    return f"No call has {by}.{have}"
+    return f"No call with a score has {by}.{have}"
 
 
 def comparison(items: Sequence[Mapping[str, Any]]) -> Table:

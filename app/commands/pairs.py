@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from typing import Any, NoReturn
 
 import click
@@ -26,15 +27,19 @@ def pair(text: str, option: str, *, files: bool = False) -> tuple[str, Any]:
     if not (name and equals):
         raise bad_usage(f"{option} must be name=value, not {text!r}.")
     if files:
-        value = text_of(value, f"{option} {name}")
+        literal = shlex.quote(f"{name}={json.dumps(value, ensure_ascii=False)}")
+        value = text_of(value, f"{option} {name}", f"; to give this text itself, write {option} {literal}")
     try:
         return name, decoded(value, f"{option} {name}")
     except ValueError:
         return name, value
 
 
-def text_of(value: str, option: str) -> str:
-    """The text in FILE if the value is @FILE (- for stdin), without line breaks at its end; else the value itself."""
+def text_of(value: str, option: str, otherwise: str = "") -> str:
+    """The text in FILE if the value is @FILE (- for stdin), without line breaks at its end; else the value itself.
+
+    `otherwise` ends the sentence about a file that cannot be read.
+    """
     if not value.startswith("@") or value == "@":
         return value
     file = value[1:]
@@ -44,8 +49,7 @@ def text_of(value: str, option: str) -> str:
     except UnicodeDecodeError:
         raise bad_usage(f"{option}: the file {file!r} is not UTF-8.") from None
     except OSError as error:
-        quoted = f"to give a text that begins with @, write it as JSON: {json.dumps(value)}"
-        raise bad_usage(f"{option}: the file {file!r} cannot be read ({error.strerror}); {quoted}.") from None
+        raise bad_usage(f"{option}: the file {file!r} cannot be read ({error.strerror}){otherwise}.") from None
 
 
 def readings(text: str, option: str) -> tuple[str, list[Any]]:

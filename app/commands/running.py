@@ -62,7 +62,8 @@ def _usage(error: click.UsageError) -> str:
 
 def _no_such(error: click.NoSuchOption) -> str:
     """The sentence, with the option that was probably meant: those that click thinks of are too far from it."""
-    similar = get_close_matches(error.option_name, error.possibilities or (), 1, _SIMILAR)
+    typed, known = error.option_name, error.possibilities or ()
+    similar = [one for one in known if one.startswith(typed)] or get_close_matches(typed, known, 1, _SIMILAR)
     return f"{error.message}. Did you mean {similar[0]}?" if similar else error.message
 
 

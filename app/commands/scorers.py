@@ -84,14 +84,11 @@ async def publish(
         raise bad_usage("Use either --param or --params, not both.")
     given = _object(params) if params is not None else named(pairs, "--param", files=True)
     policy = named(policies, "--policy")
-    before = await client_scorers.other_kind(client, name, kind, project)
     scorer = await client_scorers.publish(client, name, kind, given, project, policy)
     if as_json:
         print_json(scorer)
     else:
         print_line(clean(scorer["ref"]))
-    if before is not None:
-        note(f"Until now, {name} was a scorer of another kind, {before}.")
     if project is None:
         note("Published for all projects. Use --project to publish for one project only.")
 

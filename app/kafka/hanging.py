@@ -27,6 +27,7 @@ ACKNOWLEDGE_SECONDS = 5.0
 
 _LONGEST = 90.0  # seconds: members may take a minute to join
 _SLOWEST = 500_000  # bytes a second that reach a broker: what it has not got yet it cannot answer
+_LONGEST_TO_SEND = 18.0  # seconds: a broker that hangs must be left before what is owed counts as lost
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -103,7 +104,7 @@ def _seconds_for(request: Any) -> float:
     """How long an answer may take."""
     if isinstance(request, ProduceRequest):
         size = sum(len(batch) for _, partitions in request._topics for _, batch in partitions)
-        return ANSWER_SECONDS + size / _SLOWEST
+        return ANSWER_SECONDS + min(size / _SLOWEST, _LONGEST_TO_SEND)
     return _LONGEST if isinstance(request, JoinGroupRequest | SyncGroupRequest) else ANSWER_SECONDS
 
 

@@ -33,7 +33,6 @@ class FakeService:
     batches: list[bytes] = field(default_factory=list)
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorers: list[dict[str, Any]] = field(default_factory=list)
-    projects: list[str] = field(default_factory=list)
     rules: list[dict[str, Any]] = field(default_factory=list)
     submitted: list[dict[str, Any]] = field(default_factory=list)
     ordered: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -59,8 +58,7 @@ class FakeService:
         app = web.Application(middlewares=[self._as_told], client_max_size=32 << 20)
         app.router.add_post("/v2/{entity}/{project}/calls/complete", self._complete)
         app.router.add_get("/calls", self._calls)
-        app.router.add_get("/projects", self._projects)
-        app.router.add_get("/scorers", self._scorers)
+        app.router.add_get("/scorers", lambda request: self._list(request, self.scorers))
         app.router.add_get("/scorers/kinds", lambda request: self._whole({"items": self.kinds, "next_cursor": None}))
         app.router.add_get("/scorers/costs", lambda request: self._whole(self.costs))
         app.router.add_post("/scorers", self._publish)
@@ -121,14 +119,6 @@ class FakeService:
         return web.json_response(
             {"items": items[start:end], "next_cursor": str(end) if end < len(items) else None}, dumps=_dumps
         )
-
-    async def _projects(self, request: web.Request) -> web.Response:
-        return await self._list(request, [{"project_id": project} for project in self.projects])
-
-    async def _scorers(self, request: web.Request) -> web.Response:
-        """Those of the project, and those of all projects."""
-        of = (None, request.query.get("project_id"))
-        return await self._list(request, [one for one in self.scorers if one.get("project_id") in of])
 
     async def _scores(self, request: web.Request) -> web.Response:
         found = self.scores + ([] if "as_of" in request.query else self.of_other_times)

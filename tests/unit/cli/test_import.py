@@ -99,7 +99,11 @@ async def test_all_rejected_lines_can_be_had_in_a_file_also_those_of_an_interrup
     arguments = ("calls", "import", str(path), "--project", "a/b", "--id", "id", "--rejected", str(file))
     service.refuse, service.hold_after = {"7"}, 28
     stopped = await interrupted(callscore, service, *arguments)
-    assert re.search(r"^Interrupted after line [\d,]+\. The same command continues there\.$", stopped.err, re.MULTILINE)
+    assert re.search(
+        r"^Interrupted after line [\d,]+\. The same command, without --restart, continues there\.$",
+        stopped.err,
+        re.MULTILINE,
+    )
     some = len(file.read_bytes().splitlines())
     service.hold_after = None
     ended = await callscore(*arguments)

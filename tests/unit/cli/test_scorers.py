@@ -38,24 +38,6 @@ async def test_an_unknown_scorer_is_named_with_those_that_exist(callscore: Comma
     assert (ended.code, ended.err) == (2, "There is no scorer named 'tone' in a/b. The scorers are: refusal.\n")
 
 
-async def test_a_scorer_of_another_project_is_told_of_where_one_has_none_of_that_name(
-    callscore: Command, service: FakeService
-) -> None:
-    service.projects = ["a/b", "a/other"]
-    service.scorers = [scorer("refusal", REFUSAL), scorer("tone", "callscore:///scorer/tone:1", "a/other")]
-    ended = await callscore("submit", "--project", "a/b", "--scorer", "tone", "c1")
-    told = "There is no scorer named 'tone' in a/b; a/other has one. The scorers are: refusal.\n"
-    assert (ended.code, ended.err) == (2, told)
-
-
-async def test_publishing_another_kind_under_a_name_is_said(callscore: Command) -> None:
-    publish = ("scorers", "publish", "short", "--project", "a/b", "--kind")
-    assert (await callscore(*publish, "AtMost")).err == ""
-    assert (await callscore(*publish, "AtMost", "--param", "words=3")).err == ""
-    assert (await callscore(*publish, "length")).err == "Until now, short was a scorer of another kind, AtMost.\n"
-    assert (await callscore(*publish[:3], "--kind", "contains")).err.startswith("Published for all projects.")
-
-
 async def test_a_kind_that_is_named_as_a_scorer_is_told_to_be_published_first(
     callscore: Command, service: FakeService
 ) -> None:

@@ -246,10 +246,13 @@ async def test_the_summary_shows_pass_rates_and_means_of_how_many_and_failures(
 async def test_columns_by_what_no_call_has_are_told(callscore: Command, service: FakeService) -> None:
     service.summary = [summarized(REFUSAL, None, {})]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
-    assert ended.err == "No call has attributes.nope.\n"
+    assert ended.err == "No call with a score has attributes.nope.\n"
     service.calls = {"c1": {"attributes": {"model": "m"}}, "c2": {"attributes": {"env": "prod", "model": "m"}}}
     ended = await callscore("scores", "--project", "a/b", "--summary", "--by", "attributes.nope")
-    assert ended.err == "No call has attributes.nope. The first calls have: attributes.model, attributes.env.\n"
+    assert (
+        ended.err
+        == "No call with a score has attributes.nope. The first calls have: attributes.model, attributes.env.\n"
+    )
     service.summary, service.scores = [], [score("c1")]
     ended = await callscore("scores", "--project", "a/b", "--summary", "--scorer", REFUSAL)
     assert ended.out == f"There are no scores by {REFUSAL}.\n"

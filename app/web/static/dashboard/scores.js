@@ -135,7 +135,6 @@ const firstCalls = async project => {
     [linkTo(project, id), op_name ?? ""]))] : [];
 };
 const summarize = async shown => {
-  shown.asked = Date.now();
   const { items } = await list("/scores/summary", { project_id: shown.project });
   const found = new Map(items.map(item => [item.scorer_ref, item]));
   const rows = [...labelsOf(items)].map(([ref, label]) => {
@@ -155,7 +154,7 @@ const summarize = async shown => {
 export const showProject = (project, outcomes) => {
   let shown = projects.get(project);
   if (!shown) {
-    shown = { ...foldable(), project, asked: 0, summed: null, compared: null, rows: new Map(), body: make("tbody") };
+    shown = { ...foldable(), project, asked: 0, summed: null, compared: null, comparing: null, rows: new Map(), body: make("tbody") };
     Object.assign(shown, { scorers: make("div"), rules: make("div"), ruled: "", asking: null });
     shown.head.append(make("strong", project));
     shown.comparison = comparison(project, measure, labelsOf);
@@ -168,6 +167,13 @@ export const showProject = (project, outcomes) => {
   shown.outcomes = outcomes;
   renew(shown);
 };
+const compare = async (shown, outcomes) => {
+  await shown.comparison.renew().catch(error => {
+    if (error.status === 422) shown.compared = outcomes; // it would be refused again
+    throw error;
+  });
+  shown.compared = outcomes;
+};
 const renew = shown => {
   if (!shown.element.open) return;
   const outcomes = shown.outcomes + shown.ruled;
@@ -175,12 +181,10 @@ const renew = shown => {
     .then(() => { shown.asking = null; });
   if ((shown.summed === outcomes && shown.compared === outcomes) || Date.now() - shown.asked < SUMMARY_EVERY) return;
   guarded(shown, async () => {
-    await summarize(shown);
+    shown.asked = Date.now();
+    if (shown.summed !== outcomes) await summarize(shown);
     if (!shown.rows.size) return; // more calls may come without a request
     shown.summed = outcomes;
-    guarded(shown.comparison.element, async () => {
-      await shown.comparison.renew();
-      shown.compared = outcomes;
-    });
+    shown.comparing ??= guarded(shown.comparison.element, () => compare(shown, outcomes)).then(() => { shown.comparing = null; });
   });
 };
