@@ -31,6 +31,9 @@ from app.commands.options import bad_usage, client_options, json_lines_option, p
 from app.commands.types import TIMES, Time
 
 _STATUSES = ("succeeded", "failed", "cancelled")
+_CHOOSING = {"failing", "lowest", "highest"}  # parameters of options that choose among succeeded scores
+_NOT_WITH_SUMMARY = _CHOOSING | {"as_csv", "call", "calls", "limit", "status"}
+_NOT_WITH_GAPS = _CHOOSING | {"as_csv", "as_of", "by", "call", "calls", "status", "summary"}
 
 
 @click.command()
@@ -72,23 +75,10 @@ async def scores(
     client: Client,
 ) -> None:
     """Show the scores of a project's calls, a summary of them, or the calls that lack one."""
-    chosen = failing or lowest is not None or highest is not None
-    if gaps and (scorer is None or summary or as_csv or chosen or calls or any((call, status, as_of, by))):
-        raise bad_usage("--gaps requires --scorer, and can otherwise be combined only with --limit and --json.")
-    if summary and (as_csv or limit is not None or call is not None or status is not None or chosen or calls):
-        raise bad_usage("--summary can be combined only with --by, --scorer, --as-of and --json.")
-    if by is not None and not summary:
-        raise bad_usage("--by requires --summary.")
+    given = {name for name, value in click.get_current_context().params.items() if value not in (None, False)}
+    _check_combination(given)
     if by is not None and by != "op_name" and not by.startswith(("attributes.", "inputs.")):
         raise bad_usage("--by must be op_name, attributes.NAME or inputs.NAME.")
-    if as_json and as_csv:
-        raise bad_usage("Use either --json or --csv, not both.")
-    if chosen and status is not None:
-        raise bad_usage("--not-passed, --lowest and --highest show succeeded scores, so leave out --status.")
-    if (lowest or highest) and (scorer is None or limit is not None or (lowest and highest)):
-        raise bad_usage("Use one of --lowest and --highest, with --scorer and without --limit.")
-    if calls and not (as_json or as_csv):
-        raise bad_usage("--with-calls requires --json or --csv.")
     if gaps and scorer is not None:
         await _gaps(client, project, scorer, limit, as_json)
         return
@@ -96,13 +86,14 @@ async def scores(
     if summary:
         await _summary(client, project, scorer, by, at, as_json)
         return
-    given = {"project_id": project, "call_id": call, "status": "succeeded" if chosen else status, "as_of": at}
-    params = {name: value for name, value in given.items() if value is not None}
+    wanted = "succeeded" if given & _CHOOSING else status
+    filters = {"project_id": project, "call_id": call, "status": wanted, "as_of": at}
+    params = {name: value for name, value in filters.items() if value is not None}
     if scorer is not None:
         params["scorer_ref"] = await ref_of_scores(client, project, scorer)
     rows = lowest or highest or limit or TABLE_ROWS
     most = limit if as_json or as_csv else rows + 1
-    found: AsyncIterator[Score] = client.items("/scores", params, None if chosen else most)
+    found: AsyncIterator[Score] = client.items("/scores", params, None if given & _CHOOSING else most)
     if failing:
         found = not_passed(found)
     if lowest or highest:
@@ -122,6 +113,25 @@ async def scores(
             "Tasks that were cancelled before they started have no score. To list them, run: "
             f"callscore scores --project {project} --scorer {scorer or 'NAME'} --gaps{url_option(client.service.url)}"
         )
+
+
+def _check_combination(given: set[str]) -> None:
+    """Return if the options that are `given`, by their parameters, fit together. Raises a usage error."""
+    if "gaps" in given and ("scorer" not in given or given & _NOT_WITH_GAPS):
+        raise bad_usage("--gaps requires --scorer, and can otherwise be combined only with --limit and --json.")
+    if "summary" in given and given & _NOT_WITH_SUMMARY:
+        raise bad_usage("--summary can be combined only with --by, --scorer, --as-of and --json.")
+    if "by" in given and "summary" not in given:
+        raise bad_usage("--by requires --summary.")
+    if {"as_json", "as_csv"} <= given:
+        raise bad_usage("Use either --json or --csv, not both.")
+    if given & _CHOOSING and "status" in given:
+        raise bad_usage("--not-passed, --lowest and --highest show succeeded scores, so leave out --status.")
+    ends = given & {"lowest", "highest"}
+    if len(ends) > 1 or (ends and ("scorer" not in given or "limit" in given)):
+        raise bad_usage("Use one of --lowest and --highest, with --scorer and without --limit.")
+    if "calls" in given and not given & {"as_json", "as_csv"}:
+        raise bad_usage("--with-calls requires --json or --csv.")
 
 
 async def _gaps(client: Client, project: str, scorer: str, limit: int | None, as_json: bool) -> None:
