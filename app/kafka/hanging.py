@@ -36,68 +36,79 @@ def limit(client: Any) -> None:
 
     Only records may take longer, by their size, and joining a group, for as long as the broker answers other requests.
     """
-    patience = client._request_timeout_ms / 1000
+    limits = _Limits(client)
     client._request_timeout_ms = int(1000 * ANSWER_SECONDS)
     client._get_conn_lock_value = nullcontext()  # else a broker that hangs would hold up connecting to the others
-    forgotten: dict[Any, Any] = {}
-    locks: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
-    connect, closed, send = client._get_conn, client._on_connection_closed, client.send
-    wait_on_metadata = client._wait_on_metadata
+    client._get_conn = limits.connect
+    client._on_connection_closed = limits.closed
+    client.send = limits.send
+    client._wait_on_metadata = limits.wait_on_metadata
 
-    def forget(host: str, port: int) -> None:
-        # Until another broker names it again, or until there is no other.
-        known = client.cluster._brokers
-        for node in [node for node, broker in known.items() if (broker.host, broker.port) == (host, port)]:
-            forgotten[node] = known.pop(node)
-        if not known:
-            known.update(forgotten)
-            forgotten.clear()
 
-    async def connect_or_forget(node: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
-        connection = client._conns.get((node, group))
+class _Limits:
+    """What a client does instead of aiokafka's own methods, which these call."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._connect, self._closed, self._send = client._get_conn, client._on_connection_closed, client.send
+        self._wait_on_metadata = client._wait_on_metadata
+        self._patience = client._request_timeout_ms / 1000  # seconds, as the client was made to wait
+        self._locks: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._forgotten: dict[Any, Any] = {}  # brokers that hang
+
+    async def connect(self, node: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
+        """A connection to a broker; None if it takes none."""
+        connection = self._client._conns.get((node, group))
         if connection is not None and connection.connected():
             return connection  # at once: a producer sends only what it may send at this moment
-        async with locks[node]:
-            connection = await connect(node, group=group)
-            if connection is None and (broker := client.cluster.broker_metadata(node)) is not None:
-                forget(broker.host, broker.port)
+        async with self._locks[node]:
+            connection = await self._connect(node, group=group)
+            if connection is None and (broker := self._client.cluster.broker_metadata(node)) is not None:
+                self._forget(broker.host, broker.port)
         return connection
 
-    def drop_and_forget(connection: Any, reason: CloseReason | None) -> None:
+    def closed(self, connection: Any, reason: CloseReason | None) -> None:
+        """A connection is closed."""
         if reason in (None, CloseReason.CONNECTION_TIMEOUT):
             _drop_unsent(connection)
         if reason is CloseReason.CONNECTION_TIMEOUT:
-            forget(connection.host, connection.port)
-        closed(connection, reason)
+            self._forget(connection.host, connection.port)
+        self._closed(connection, reason)
 
-    async def send_patiently(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+    def _forget(self, host: str, port: int) -> None:
+        """Do not ask a broker until another one names it again, or until there is no other."""
+        known = self._client.cluster._brokers
+        for node in [node for node, broker in known.items() if (broker.host, broker.port) == (host, port)]:
+            self._forgotten[node] = known.pop(node)
+        if not known:
+            known.update(self._forgotten)
+            self._forgotten.clear()
+
+    async def send(self, node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        """The answer to a request."""
         seconds = _seconds_for(request)
-        connection = await client._get_conn(node, group=group) if seconds > ANSWER_SECONDS else None
+        connection = await self._client._get_conn(node, group=group) if seconds > ANSWER_SECONDS else None
         if connection is None:
-            return await send(node, request, group=group)
+            return await self._send(node, request, group=group)
         connection._request_timeout = seconds  # of all that waits behind the answer
         joins = not isinstance(request, ProduceRequest)
-        watching = asyncio.create_task(_close_if_it_hangs(client, node, connection)) if joins else None
+        watching = asyncio.create_task(_close_if_it_hangs(self._client, node, connection)) if joins else None
         try:
-            return await send(node, request, group=group)
+            return await self._send(node, request, group=group)
         finally:
             connection._request_timeout = ANSWER_SECONDS
             if watching is not None:
                 watching.cancel()
 
-    async def wait_on_metadata_patiently(topic: str) -> Any:
-        ends = time.monotonic() + patience
+    async def wait_on_metadata(self, topic: str) -> Any:
+        """The partitions of a topic."""
+        ends = time.monotonic() + self._patience
         while True:
             try:
-                return await wait_on_metadata(topic)
+                return await self._wait_on_metadata(topic)
             except UnknownTopicOrPartitionError:  # or no broker has answered
                 if time.monotonic() > ends:
                     raise
-
-    client._get_conn = connect_or_forget
-    client._on_connection_closed = drop_and_forget
-    client.send = send_patiently
-    client._wait_on_metadata = wait_on_metadata_patiently
 
 
 def _seconds_for(request: Any) -> float:
