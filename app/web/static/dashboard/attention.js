@@ -1,10 +1,10 @@
 // What needs attention: scorers that are paused, and records that could not be processed.
 import { make, replace, table } from "./elements.js";
-import { ask, guarded, list, listSome, order, orderButton } from "./service.js";
+import { ask, guarded, listSome, order, orderButton, takePages } from "./service.js";
 import { nameOf, when } from "./words.js";
 
-const LETTERS_SHOWN = 10, PAGES = 4, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5, PROJECTS_ASKED = 5, OVERDUE = 60000;
-let state = "[]";
+const LETTERS_SHOWN = 10, TASKS_AT_ONCE = 500, REQUESTS_ASKED = 5, PROJECTS_ASKED = 5, OVERDUE = 60000;
+let state = null; // what is shown
 
 // Only keys of every project may see breakers, and the letters of all.
 const ifAllowed = (answer, instead) => answer.catch(error => {
@@ -19,18 +19,16 @@ const openBreakers = async () => {
 };
 // Why the scorers of a request are paused, which its tasks say: of those with a spend cap nobody else does.
 const pausesOf = async ({ request_id, project_id, scorer_refs }, breakers) => {
-  const known = ref => breakers.some(breaker => breaker.scorer_ref === ref && [undefined, null, project_id].includes(breaker.project_id));
+  const known = ref => breakers.some(breaker => breaker.scorer_ref === ref && [null, project_id].includes(breaker.project_id));
   const found = new Map(), wanted = new Set(scorer_refs.filter(ref => !known(ref)));
-  let cursor = null;
-  for (let page = 0; page < PAGES && found.size < wanted.size; page++) {
-    const path = `/score-requests/${encodeURIComponent(request_id)}/tasks`;
-    const answer = await list(path, { status: "paused", limit: TASKS_AT_ONCE, cursor });
-    for (const { scorer_ref, reason, next_at } of answer.items) {
+  if (!wanted.size) return [];
+  const path = `/score-requests/${encodeURIComponent(request_id)}/tasks`;
+  await takePages(path, { status: "paused", limit: TASKS_AT_ONCE }, items => {
+    for (const { scorer_ref, reason, next_at } of items) {
       if (wanted.has(scorer_ref)) found.set(scorer_ref, { project_id, scorer_ref, reason, next_at });
     }
-    cursor = answer.next_cursor;
-    if (cursor === null) break;
-  }
+    return found.size === wanted.size;
+  });
   return [...found.values()];
 };
 const pausedInProjects = async (requests, breakers) => {

@@ -5,10 +5,10 @@ import { comparison } from "./comparison.js";
 import { distributions } from "./distributions.js";
 import { facts, foldable, line, make, replace, table } from "./elements.js";
 import { showRules } from "./rules.js";
-import { guarded, list, say } from "./service.js";
+import { guarded, list, say, takePages } from "./service.js";
 import { briefly, costOf, count, digestOf, digits, passed, share, valueOf } from "./words.js";
 
-const SUMMARY_EVERY = 10000, SHOWN_AT_ONCE = 10, PAGES = 4, COST_DAYS = 30;
+const SUMMARY_EVERY = 10000, SHOWN_AT_ONCE = 10, COST_DAYS = 30;
 const projects = new Map();
 let made = 0;
 
@@ -42,17 +42,15 @@ const scoreList = (project, ref, judged) => {
   let cursor = null, asking = 0;
   const load = async () => {
     const mine = ++asking, [, filters, fits] = CHOICES[choice.value], found = [];
-    let from = cursor, looked = 0;
-    for (let page = 0; page < PAGES && found.length < SHOWN_AT_ONCE; page++) {
-      const answer = await list("/scores", { project_id: project, scorer_ref: ref, limit: SHOWN_AT_ONCE, ...filters, cursor: from });
-      looked += answer.items.length;
-      found.push(...answer.items.filter(fits));
-      from = answer.next_cursor;
-      if (from === null) break;
-    }
+    let looked = 0;
+    const query = { project_id: project, scorer_ref: ref, limit: SHOWN_AT_ONCE, ...filters };
+    const next = await takePages("/scores", query, items => {
+      looked += items.length;
+      return found.push(...items.filter(fits)) >= SHOWN_AT_ONCE;
+    }, cursor);
     if (mine !== asking) return; // another choice was made meanwhile
     if (cursor === null) rows.replaceChildren();
-    cursor = from;
+    cursor = next;
     rows.append(...found.map(score => line("td", [
       linkTo(project, score.call_id, ref), make("span", valueOf(score), score.status === "failed" ? "bad" : ""), briefly(score.scored_at),
     ], ["id", "", "short"])));

@@ -15,16 +15,19 @@ export const list = (path, query) => {
   return ask(`${path}?${new URLSearchParams(given)}`);
 };
 const PAGES = 4;
+// Asks for pages until `take` has enough of their items, but not for ever; returns the cursor to go on from, if any.
+export const takePages = async (path, query, take, cursor = null) => {
+  for (let page = 0; page < PAGES; page++) {
+    const answer = await list(path, { ...query, cursor });
+    cursor = answer.next_cursor;
+    if (take(answer.items) || cursor === null) break;
+  }
+  return cursor;
+};
 // At least `enough` items, as a page that takes long to find ends early, and whether there may be more.
 export const listSome = async (path, query, enough) => {
   const found = [];
-  let cursor = null;
-  for (let page = 0; page < PAGES && found.length < enough; page++) {
-    const answer = await list(path, { ...query, cursor });
-    found.push(...answer.items);
-    cursor = answer.next_cursor;
-    if (cursor === null) break;
-  }
+  const cursor = await takePages(path, query, items => found.push(...items) >= enough);
   return [found, cursor !== null];
 };
 export const order = (path, body = {}) =>
