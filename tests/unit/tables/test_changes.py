@@ -61,7 +61,7 @@ class Worker:
         self._data = data
         self._told: set[int] = set()  # the tasks with an event in this record
         self._round, self._attempts, self._parked, self._ended = [1, 1], [0, 0], [False, False], [False, False]
-        self._opened, self._controls = [0, 0], [0, 0]  # by request
+        self._controls = [0, 0]  # by request
 
     def record(self, size: int) -> list[ScoreEvent]:
         """Of each task at most one event, but for requests to providers: the next comes once this one is applied."""
@@ -98,7 +98,8 @@ class Worker:
         return facts | {"attempts": self._attempts[task], "at": float(self._round[task])}
 
     def _targets(self, task: int, *requests: int) -> list[Target]:
-        return [Target(f"r{request}", 0, 0, task, self._opened[request]) for request in requests]
+        opened = {request: progress.load(0, f"r{request}", 0, 0).opened(task) for request in requests}
+        return [Target(f"r{request}", 0, 0, task, opened[request]) for request in requests]
 
     def _wait(self, task: int) -> ScoreEvent:
         self._parked[task] = True
@@ -127,7 +128,6 @@ class Worker:
         facts["control"] = self._controls[request]
         if self._data.draw(st.booleans()):
             return TasksCancelled(**facts, calls=2)
-        self._opened[request] += 1
         return TasksReopened(**facts, statuses=["failed", "cancelled"], calls=None)
 
 
@@ -143,12 +143,12 @@ def copy() -> Stored:
 
 @given(st.data())
 def test_records_that_are_delivered_again_change_no_row_whichever_tables_had_them(data: st.DataObject) -> None:
-    worker = Worker(data)
-    records = [worker.record(size) for size in data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=6))]
+    worker, records = Worker(data), []
     _stored.clear()
     _stored.update({table.name: {} for table in TABLES})
     after = [copy()]
-    for offset in range(len(records)):
+    for offset, size in enumerate(data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=6))):
+        records.append(worker.record(size))
         deliver(records, range(offset, offset + 1))
         after.append(copy())
     committed = data.draw(st.integers(0, len(records)))
