@@ -7,6 +7,7 @@ from typing import Any
 
 import aiokafka
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
+from aiokafka.protocol.group import SyncGroupRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -34,10 +35,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.consumer.membership.end()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Take partitions: heartbeats start afterwards, and so does everything that is owed for them."""
-        await super().on_partitions_assigned(assigned, generation_id)
+        """Take partitions, and send heartbeats meanwhile: opening many tables may take longer than a session."""
         if assigned:
             self.consumer.membership.begin()
+        self._consumer._coordinator._start_heartbeat_task()  # which aiokafka would do afterwards
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -54,6 +56,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 def _note_answers(coordinator: Any, membership: Membership) -> None:
     do_heartbeat, reset_generation = coordinator._do_heartbeat, coordinator.reset_generation
+    send_request = coordinator._send_req
+
+    async def send(request: Any) -> Any:
+        if isinstance(request, SyncGroupRequest):
+            membership.ask()
+        return await send_request(request)
 
     async def heartbeat() -> bool:
         sent = now()
@@ -72,6 +80,7 @@ def _note_answers(coordinator: Any, membership: Membership) -> None:
             membership.deny()
         reset_generation()
 
+    coordinator._send_req = send
     coordinator._do_heartbeat = heartbeat
     coordinator.reset_generation = reset
 

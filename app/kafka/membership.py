@@ -21,6 +21,7 @@ class Membership:
     def __init__(self, limit: float, lost: Callable[[float], None]) -> None:
         self.limit = limit
         self._lost = lost
+        self._asked = now()
         self._heard: float | None = None  # None: there are no partitions to lose
 
     @property
@@ -28,9 +29,13 @@ class Membership:
         """Whether others may have this worker's partitions."""
         return self._silence() > self.limit
 
+    def ask(self) -> None:
+        """The group is asked for this worker's partitions now. Its session counts from when the answer is sent."""
+        self._asked = now()
+
     def begin(self) -> None:
-        """Partitions have just been assigned to this worker."""
-        self._heard = now()
+        """The group has assigned partitions to this worker, some time after it was asked."""
+        self._heard = self._asked
 
     def confirm(self, sent: float) -> None:
         """The group knew this worker by a heartbeat that was sent at `sent`, which is before Kafka received it."""

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import NodeNotReadyError
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from app.kafka import membership as module
 from app.kafka import producer as sending
-from app.kafka.consumer import _note_answers
+from app.kafka.consumer import ConsumerThread, _note_answers
 from app.kafka.membership import Membership
 from app.kafka.producer import Producer
 
@@ -37,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Group:
-    """A member of a group, as aiokafka's coordinator: the group answers a heartbeat after `takes` seconds."""
+    """A member of a group, as aiokafka's coordinator: the group answers each request after `takes` seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -45,9 +47,24 @@ class Group:
         self.takes = 0.0
         self.lost: list[float] = []
         self.joins = 0
+        self.heartbeats = False
         self.membership = Membership(LIMIT, self.lost.append)
         self._closing = asyncio.get_running_loop().create_future()
         _note_answers(self, self.membership)
+
+    async def join(self) -> None:
+        """The group assigns partitions to this member."""
+        await self._send_req(SyncGroupRequest("group", 1, "member", "instance", []))
+        thread: Any = object.__new__(ConsumerThread)
+        thread.consumer = SimpleNamespace(membership=self.membership)
+        thread._consumer = SimpleNamespace(_coordinator=self)
+        await thread.on_partitions_assigned({TP("calls", 0)})
+
+    def _start_heartbeat_task(self) -> None:
+        self.heartbeats = True
+
+    async def _send_req(self, _: object) -> None:
+        self.clock.now += self.takes
 
     async def _do_heartbeat(self) -> bool:
         self.clock.now += self.takes
@@ -64,14 +81,18 @@ class Group:
 
 
 @pytest.fixture
-async def group(clock: Clock) -> Group:
+async def group(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Group:
+    async def open_tables(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_partitions_assigned", open_tables)
     return Group(clock)
 
 
 async def test_a_member_is_in_doubt_once_its_last_confirmed_heartbeat_was_sent_too_long_ago(
     group: Group, clock: Clock
 ) -> None:
-    group.membership.begin()
+    await group.join()
     group.takes = 2.0
     assert await group._do_heartbeat()
     clock.now += LIMIT - group.takes
@@ -81,7 +102,7 @@ async def test_a_member_is_in_doubt_once_its_last_confirmed_heartbeat_was_sent_t
 
 
 async def test_a_member_that_the_group_still_knows_after_a_doubt_goes_on(group: Group, clock: Clock) -> None:
-    group.membership.begin()
+    await group.join()
     clock.now += 60
     assert group.membership.in_doubt
     assert await group._do_heartbeat()
@@ -90,15 +111,52 @@ async def test_a_member_that_the_group_still_knows_after_a_doubt_goes_on(group: 
 
 
 async def test_a_member_that_the_group_does_not_know_after_a_doubt_is_lost(group: Group, clock: Clock) -> None:
-    group.membership.begin()
+    await group.join()
     clock.now += 60
     group.known = False
     await group._do_heartbeat()
     assert group.lost == [60.0]
 
 
+async def test_a_member_sends_heartbeats_while_it_opens_the_tables_of_its_partitions(
+    group: Group, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_tables(*_: object) -> None:
+        for _round in range(10):
+            clock.now += 3
+            if group.heartbeats:
+                assert await group._do_heartbeat()
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_partitions_assigned", open_tables)
+    await group.join()
+    assert not group.membership.in_doubt
+
+
+async def test_a_member_that_was_suspended_while_it_was_assigned_partitions_is_in_doubt_until_the_group_knows_it(
+    group: Group, clock: Clock
+) -> None:
+    group.takes = 60.0  # the answer is there in a moment, but read only now
+    await group.join()
+    assert group.membership.in_doubt
+    group.takes = 0.0
+    assert await group._do_heartbeat()
+    assert not group.membership.in_doubt
+
+
+async def test_a_member_that_was_suspended_while_it_was_assigned_partitions_and_lost_them_is_lost(
+    group: Group, clock: Clock
+) -> None:
+    group.takes = 60.0
+    await group.join()
+    clock.now += 3
+    group.takes = 0.0
+    group.known = False
+    await group._do_heartbeat()
+    assert group.lost == [63.0]
+
+
 async def test_a_member_that_was_replaced_just_joins_again(group: Group, clock: Clock) -> None:
-    group.membership.begin()
+    await group.join()
     clock.now += 1
     group.known = False
     await group._do_heartbeat()
@@ -110,7 +168,7 @@ async def test_a_member_that_was_replaced_just_joins_again(group: Group, clock: 
 async def test_a_worker_without_partitions_has_none_to_lose(group: Group, clock: Clock) -> None:
     clock.now += 60
     assert not group.membership.in_doubt
-    group.membership.begin()
+    await group.join()
     group.membership.end()
     assert await group._do_heartbeat()  # sent before the end, answered after it
     clock.now += 60  # it waits until all others join
@@ -118,7 +176,7 @@ async def test_a_worker_without_partitions_has_none_to_lose(group: Group, clock:
 
 
 async def test_a_worker_that_stops_while_it_cannot_reach_kafka_is_not_lost(group: Group, clock: Clock) -> None:
-    group.membership.begin()
+    await group.join()
     clock.now += 60
     await group.close()
     assert (group.lost, group.joins) == ([], 1)
@@ -163,7 +221,7 @@ async def client(group: Group, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 async def test_records_wait_while_the_membership_is_in_doubt(client: Client, group: Group, clock: Clock) -> None:
-    group.membership.begin()
+    await group.join()
     clock.now += 60
     sending_ = asyncio.create_task(client.send(1, PRODUCE))
     await client.send(1, MetadataRequest())
@@ -178,7 +236,7 @@ async def test_records_wait_while_the_membership_is_in_doubt(client: Client, gro
 async def test_records_wait_if_the_doubt_begins_while_a_connection_is_made(
     client: Client, group: Group, clock: Clock
 ) -> None:
-    group.membership.begin()
+    await group.join()
     connected = asyncio.get_running_loop().create_future()
     client.connecting.append(connected)
     sending_ = asyncio.create_task(client.send(1, PRODUCE))
