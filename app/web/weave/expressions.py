@@ -19,6 +19,10 @@ Evaluate = Callable[[Field], Any]
 
 _TIMES = [{"$getField": name} for name in ("started_at", "ended_at", "created_at")]
 _MAX_DEPTH = 50
+_MAX_COST = 250_000  # of evaluating it for one row, which holds up everybody: some 10 ms, more on the longest texts
+_COSTS = {"$contains": 2_500, "$convert": 2_500}
+_COST, _COST_OF_PLAIN = 10, 1  # of another operator; of a literal with a plain value
+_CHARACTERS = 10  # of a text that cost 1
 _PLAIN = str | int | float | None  # what is equal as JSON if it is as a key, but for true and 1
 
 
@@ -45,9 +49,25 @@ def compiled(expression: Any) -> Evaluate:
     """A function that evaluates the expression, given one that returns the value of a field.
 
     Raises:
-        BadExpression: it is invalid, anywhere in it, or more than 50 levels deep.
+        BadExpression: it is invalid, anywhere in it, more than 50 levels deep, or too long.
     """
+    if _is_too_long(expression):
+        raise BadExpression("the expression is too long: ask for less at a time, or with $in for one of many values")
     return _compiled(expression, 0)
+
+
+def _is_too_long(expression: Any) -> bool:
+    cost, parts = 0, [expression]
+    while parts and cost <= _MAX_COST:
+        part = parts.pop()
+        if isinstance(part, str):
+            cost += len(part) // _CHARACTERS
+        elif isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, Mapping):
+            cost += _COST_OF_PLAIN if _is_plain(part) else sum(_COSTS.get(operator, _COST) for operator in part)
+            parts.extend(part.values())
+    return cost > _MAX_COST
 
 
 def _compiled(expression: Any, depth: int) -> Evaluate:
@@ -157,14 +177,8 @@ _OF_TWO: dict[str, Callable[[Any, Any], bool]] = {
 
 def _in(wanted: Evaluate, choices: list[Any], inner: Callable[[Any], Evaluate]) -> Evaluate:
     """Whether a value is one of the choices: of thousands, which are nearly always literals, at once."""
-    evaluated = [inner(choice) for choice in choices]
-    literals = [choice["$literal"] for choice in choices if "$literal" in choice]
-    plain = {_key(value) for value in literals if isinstance(value, _PLAIN)}
-    others = [
-        evaluate
-        for evaluate, choice in zip(evaluated, choices, strict=True)
-        if not isinstance(choice.get("$literal", ()), _PLAIN)
-    ]
+    plain = {_key(choice["$literal"]) for choice in choices if _is_plain(choice)}
+    others = [inner(choice) for choice in choices if not _is_plain(choice)]
 
     def is_in(value: Any, field: Field) -> bool:
         if isinstance(value, _PLAIN) and _key(value) in plain:
@@ -172,6 +186,12 @@ def _in(wanted: Evaluate, choices: list[Any], inner: Callable[[Any], Evaluate]) 
         return any(_equal(value, other) for choice in others for other in _each(choice(field)))
 
     return lambda field: any(is_in(value, field) for value in _each(wanted(field)))
+
+
+def _is_plain(expression: Any) -> bool:
+    if not isinstance(expression, Mapping) or len(expression) != 1:
+        return False
+    return isinstance(expression.get("$literal", ()), _PLAIN)
 
 
 def _key(value: Any) -> tuple[bool, Any]:

@@ -26,7 +26,7 @@ from app.web.responses import encode, json_response, timestamp
 from app.web.weave.bodies import Listed, bad_request, checked_id, read
 from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
 from app.web.weave.feedback_rows import RUNNABLE, of_score
-from app.web.weave.order import Key, SortBy, in_order, key_of
+from app.web.weave.order import Key, SortBy, Sorting, in_order, key_of
 from tables import scores, weave
 
 MAX_BATCH = 1_000
@@ -59,7 +59,7 @@ class FeedbackBatch(BaseModel):
 class FeedbackQuery(BaseModel):
     project_id: Id
     query: Condition | None = None
-    sort_by: Listed[SortBy] | None = None
+    sort_by: Sorting | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
 

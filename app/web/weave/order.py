@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from app.web.weave.bodies import Listed
 from app.web.weave.expressions import at_path
 
 T = TypeVar("T")
@@ -17,8 +18,11 @@ _LONGEST = 200  # characters of a string, or of any value but a number, by which
 
 
 class SortBy(BaseModel):
-    field: str
+    field: str = Field(max_length=1_000)
     direction: Literal["asc", "desc", "ASC", "DESC"] = "asc"
+
+
+Sorting = Annotated[Listed[SortBy], Field(max_length=3)]
 
 
 def key_of(row: dict[str, Any], sort_by: Sequence[SortBy]) -> Key:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +23,7 @@ from app.web.responses import encode, json_response
 from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.expressions import BadExpression, Condition, Evaluate, Several, at_path, compiled, fields
 from app.web.weave.feedback_rows import RUNNABLE, oldest_first
-from app.web.weave.order import SortBy, in_order, key_of
+from app.web.weave.order import Sorting, in_order, key_of
 from tables import calls_with_feedback
 from tables.calls_with_feedback import CallWithFeedback
 
@@ -33,6 +33,8 @@ _UNKNOWN = ("include_costs", "include_storage_size", "include_total_storage_size
 _NEVER = datetime.fromtimestamp(0, UTC).isoformat()
 
 Call = dict[str, Any]
+Item = TypeVar("Item")
+_Some = Annotated[Listed[Item], Field(max_length=10_000)] | None
 
 
 class CallsFilter(BaseModel):
@@ -40,14 +42,14 @@ class CallsFilter(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    op_names: Listed[str] | None = None
-    parent_ids: Listed[str] | None = None
-    trace_ids: Listed[str] | None = None
-    call_ids: Annotated[Listed[Id], Field(max_length=10_000)] | None = None
-    thread_ids: Listed[str] | None = None
-    turn_ids: Listed[str] | None = None
-    wb_user_ids: Listed[str] | None = None
-    wb_run_ids: Listed[str] | None = None
+    op_names: _Some[str] = None
+    parent_ids: _Some[str] = None
+    trace_ids: _Some[str] = None
+    call_ids: _Some[Id] = None
+    thread_ids: _Some[str] = None
+    turn_ids: _Some[str] = None
+    wb_user_ids: _Some[str] = None
+    wb_run_ids: _Some[str] = None
     trace_roots_only: bool | None = None
 
 
@@ -58,7 +60,7 @@ class CallsQuery(BaseModel):
     project_id: Id
     filter: CallsFilter | None = None
     query: Condition | None = None
-    sort_by: Annotated[Listed[SortBy], Field(max_length=3)] | None = None
+    sort_by: Sorting | None = None
     limit: int | None = Field(None, ge=0)
     offset: int | None = Field(None, ge=0)
     expand_columns: Annotated[Listed[str], Field(max_length=100)] | None = Field(

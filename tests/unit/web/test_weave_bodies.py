@@ -56,6 +56,24 @@ def test_a_list_that_is_too_long_is_refused_before_it_is_looked_at(
     assert (answer.status, answer.json) == (413, {"reason": reason})
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/feedback/query", {"sort_by": [{"field": "id"}] * 4}, "sort_by"),
+        ("/calls/stream_query", {"sort_by": [{"field": "id"}] * 4}, "sort_by"),
+        ("/feedback/query", {"sort_by": [{"field": "a." * 600}]}, "sort_by.0.field"),
+        ("/calls/query_stats", {"filter": {"op_names": ["op"] * 10_001}}, "filter.op_names"),
+        ("/calls/query_stats", {"filter": {"parent_ids": ["id"] * 10_001}}, "filter.parent_ids"),
+    ],
+)
+def test_what_each_row_would_be_compared_with_for_long_is_refused(
+    client: Client, path: str, body: Any, where: str
+) -> None:
+    answer = client.post(path, {**P, **body})
+    assert answer.status == 422
+    assert answer.json["reason"].startswith(f"{where}: ")
+
+
 def test_unknown_fields_are_told_only_where_they_are_refused_and_the_first_is(client: Client) -> None:
     answer = client.post("/table/query", {**P, "digest": "d", "filter": UNKNOWN})
     assert (answer.status, answer.json) == (422, {"reason": "filter.field 0: Extra inputs are not permitted"})

@@ -168,6 +168,28 @@ def test_what_is_no_expression_is_refused_before_any_field_is_asked_for() -> Non
         compiled(deep)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        {"$or": [{"$eq": [get("id"), literal("x")]}] * 15_000},
+        {"$in": [get("id"), [get("id")] * 30_000]},
+        {"$in": [get("id"), [literal(["x"])] * 30_000]},
+        {"$and": [{"$contains": {"input": get("output"), "substr": literal("x")}}] * 120},
+        {"$eq": [{"$convert": {"input": literal("1" * 30_000_000), "to": "int"}}, literal(1)]},
+        {"$eq": [get("inputs." + "a." * 15_000_000), literal(1)]},
+    ],
+)
+def test_an_expression_that_would_hold_up_all_others_is_refused(expression: Any) -> None:
+    with pytest.raises(BadExpression, match="too long"):
+        compiled(expression)
+
+
+def test_what_the_sdk_and_the_commands_send_is_not_too_long() -> None:
+    ids = [f"{number:036}" for number in range(10_000)]
+    assert not true_of_call({"$or": [{"$eq": [get("id"), literal(one)]} for one in ids]})
+    assert not true_of_call({"$in": [get("id"), [literal(one) for one in ids]]})
+
+
 def test_an_index_of_thousands_of_digits_names_nothing() -> None:
     assert at_path([1, 2], "9" * 5_000) is None
 
