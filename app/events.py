@@ -344,6 +344,7 @@ class RuleSet(Event):
     where: dict[str, Any]  # conditions on a call: see app/rules
     sample_rate: float
     status: Literal["active", "paused", "removed"]
+    only_status: bool = False  # else what is set at the same moment would be undone
     asked_by: str | None
     asked_at: float
 

@@ -4,10 +4,11 @@ A call is decided once: a decision that the log has from another record counts, 
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from msgspec.json import Decoder
 
@@ -31,12 +32,32 @@ class Revision(RuleSet, tag="RuleSet"):
 
     offset: int
 
+    def after(self, before: "Revision") -> "Revision":
+        """What the rule was, if it was `before` until then."""
+        if not self.only_status:
+            return self
+        return self.replace(
+            scorer_refs=before.scorer_refs,
+            where=before.where,
+            sample_rate=before.sample_rate,
+            status="removed" if before.status == "removed" else self.status,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The revisions of a rule in order of time. A call is judged by the one that was in force when it was logged."""
 
     revisions: list[Revision]
+
+    @classmethod
+    def of(cls, rows: Iterable[bytes]) -> Self:
+        """The rule of these rows, in order of time."""
+        revisions: list[Revision] = []
+        for row in rows:
+            revision = _decode(row)
+            revisions.append(revision.after(revisions[-1]) if revisions else revision)
+        return cls(revisions)
 
     @property
     def last(self) -> Revision:
@@ -131,8 +152,8 @@ def save_batch(partition: int, event: ScoreRequested, offset: int) -> None:
 
 
 def load(partition: int, rule_id: str) -> Rule | None:
-    revisions = [_decode(value) for _, value in table.scan(partition, _rule_key(rule_id))]
-    return Rule(revisions) if revisions else None
+    rule = Rule.of(value for _, value in table.scan(partition, _rule_key(rule_id)))
+    return rule if rule.revisions else None
 
 
 def load_counts(partition: int, rule_id: str) -> Counts:
@@ -159,7 +180,7 @@ def _by_project(partition: int) -> dict[str, list[Rule]]:
         known = _of_project[partition] = defaultdict(list)
         rows = table.scan(partition, _RULE)
         for _, revisions in groupby(rows, key=lambda row: ids.split_key(row[0])[1]):
-            rule = Rule([_decode(value) for _, value in revisions])
+            rule = Rule.of(value for _, value in revisions)
             known[rule.last.project_id].append(rule)
     return known
 

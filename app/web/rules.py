@@ -25,6 +25,7 @@ from tables.calls import encode
 from tables.rules import Decision
 
 _NAMED = ("path", "rule_id")
+_KEPT = ("rule_id", "project_id", "name", "scorer_refs", "where", "sample_rate")  # by all but POST /rules
 _MOST = 100
 
 _MOST_EVER = 1_000  # removed ones included
@@ -205,16 +206,23 @@ async def _change(request: web.Request, status: Literal["active", "paused", "rem
         raise problem(409, _NAMED, "The rule was removed; set it again", "rule_removed")
     if all(copy is not None and copy["status"] == status for copy in copies):
         return json_response(_shape(copies))
-    fields = {name: rule[name] for name in RuleSet.__struct_fields__ if name != "v"}
-    changes = {"control_id": ids.new_request_id(), "asked_by": request[USER].name, "asked_at": _after(copies)}
-    return await _set(RuleSet(**fields | changes | {"status": status}), 200)
+    event = RuleSet(
+        control_id=ids.new_request_id(),
+        **{name: rule[name] for name in _KEPT},
+        status=status,
+        only_status=all(copy is not None and copy["control_id"] == rule["control_id"] for copy in copies),
+        asked_by=request[USER].name,
+        asked_at=_after(copies),
+    )
+    return await _set(event, 200)
 
 
 async def _set(event: RuleSet, status: int) -> web.Response:
     """Write a copy of the rule to every partition, and answer with it once all have it. Raises ApiError, 409 or 503."""
     await log_writes.everywhere(topics.controls, event.rule_id.encode(), event.encode())
     copies = await _all_copies(event.rule_id)
-    if any(copy is not None and copy["control_id"] != event.control_id for copy in copies):
+    wanted = (event.control_id, event.status)
+    if any(copy is not None and (copy["control_id"], copy["status"]) != wanted for copy in copies):
         message = "The rule was changed by somebody else at the same moment; look at it, and send this again"
         raise problem(409, [], message, "rule_changed")
     return json_response(_shape(copies), status=status)

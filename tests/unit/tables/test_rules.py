@@ -66,6 +66,29 @@ def test_a_call_is_judged_by_the_rule_as_it_was_when_it_was_logged_in_whatever_o
     assert found == {(None, "a", "a", "c", "c")}
 
 
+def test_a_change_of_the_status_undoes_nothing_that_was_set_at_the_same_moment() -> None:
+    changes = [
+        a_rule("a", 1.0),
+        a_rule("b", 2.0, scorer_refs=["t"], where={"op_name": "o"}, sample_rate=0.5),
+        a_rule("c", 3.0, status="paused", only_status=True),
+        a_rule("d", 4.0, status="removed", only_status=True),
+        a_rule("e", 5.0, status="active", only_status=True),
+        a_rule("f", 6.0),
+    ]
+    for partition, order in enumerate([changes, changes[::-1]]):
+        for offset, event in enumerate(order):
+            set_rule(event, partition, offset)
+        rule = rules.load(partition, "r")
+        assert rule is not None
+        assert rules.of_project(partition, "p") == [rule]
+        statuses = [revision.status for revision in rule.revisions]
+        assert statuses == ["active", "active", "paused", "removed", "removed", "active"]
+        rest = [(revision.scorer_refs, revision.where, revision.sample_rate) for revision in rule.revisions]
+        assert rest == [(["s"], {}, 1.0), *[(["t"], {"op_name": "o"}, 0.5)] * 4, (["s"], {}, 1.0)]
+    set_rule(a_rule("c", 3.0, status="paused", only_status=True), 2)  # where nothing else arrived
+    assert rules.of_project(2, "p")[0].last.scorer_refs == ["s"]
+
+
 def test_a_call_that_was_left_out_is_no_gap_of_a_scorer_that_the_rule_did_not_have_then() -> None:
     set_rule(a_rule("a", 1.0))
     set_rule(a_rule("b", 2.0, scorer_refs=["s", "t"]), offset=1)
