@@ -26,7 +26,7 @@ class NotRunning(Unreachable):
 
 
 class Refused(CommandError):
-    """The service answered with an error; `reason` is the part of the message that the service wrote."""
+    """The service answered with an error; `reason` is what the service wrote of it."""
 
     def __init__(self, sentence: str, status: int, reason: str) -> None:
         super().__init__(sentence)

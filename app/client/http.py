@@ -40,11 +40,18 @@ class Client:
     """
 
     def __init__(
-        self, service: Service, *, patience: float = 30.0, on_wait: Callable[[str], None] = lambda sentence: None
+        self,
+        service: Service,
+        *,
+        patience: float = 30.0,
+        on_wait: Callable[[str], None] = lambda sentence: None,
+        name_of: Callable[[str], str] = str,
     ) -> None:
+        """`name_of` is how the user knows a place in a request, such as `body.project_id`: for errors."""
         self.service = service
         self._patience = patience
         self._on_wait = on_wait
+        self._name_of = name_of
         self._has_answered = False
 
     async def __aenter__(self) -> Self:
@@ -240,7 +247,7 @@ class Client:
         return _Answer(value, self.service.url)
 
     def _refused(self, status: int, answer: bytes) -> Refused:
-        url, reason = self.service.url, reason_of(answer)
+        url, reason = self.service.url, reason_of(answer, self._name_of)
         if status == 401 and self.service.api_key:
             sentence = f"The service at {url} does not accept this API key."
         elif status == 401:
@@ -259,7 +266,7 @@ class Client:
             sentence = f"The service at {url} failed ({status}): {reason or 'see its log'}."
         else:
             sentence = f"The server at {url} is not callscore ({status}); check --url or CALLSCORE_URL."
-        return Refused(sentence, status, reason or f"the service answered {status}")
+        return Refused(sentence, status, reason_of(answer) or f"the service answered {status}")
 
 
 class _Answer(dict[str, Any]):

@@ -64,8 +64,11 @@ def retry_after(value: str | None) -> float:
         return 0.0
 
 
-def reason_of(answer: bytes) -> str:
-    """The reason in the body of an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`."""
+def reason_of(answer: bytes, name_of: Callable[[str], str] = str) -> str:
+    """The reason in the body of an error: `{"detail": [{"loc", "msg"}]}` or `{"reason"}`.
+
+    `name_of` is how the user knows a place in the request, such as `body.project_id`.
+    """
     try:
         value = orjson.loads(answer)
     except orjson.JSONDecodeError:
@@ -77,13 +80,13 @@ def reason_of(answer: bytes) -> str:
         return clean(detail, 500).rstrip(".")
     if not isinstance(detail, list):
         return ""
-    reasons = [_problem(item) for item in detail[:3] if isinstance(item, dict)]
+    reasons = [_problem(item, name_of) for item in detail[:3] if isinstance(item, dict)]
     if len(detail) > 3:
         reasons.append(f"and {len(detail) - 3} more")
     return "; ".join(part for part in reasons if part)
 
 
-def _problem(item: Mapping[str, Any]) -> str:
+def _problem(item: Mapping[str, Any], name_of: Callable[[str], str]) -> str:
     loc = ".".join(str(part) for part in item.get("loc") or ())
     message = str(item.get("msg", "")).rstrip(".")
-    return clean(f"{loc}: {message}" if loc else message, 500)
+    return clean(f"{name_of(loc)}: {message}" if loc else message, 500)

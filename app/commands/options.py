@@ -65,7 +65,7 @@ def client_options(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any
         from app.client.http import Client
 
         async def run() -> Any:
-            async with Client(service, on_wait=note) as client:
+            async with Client(service, on_wait=note, name_of=_name_of) as client:
                 return await function(*args, client=client, **kwargs)
 
         return asyncio.run(run())
@@ -76,6 +76,25 @@ def client_options(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any
 def bad_usage(sentence: str) -> click.UsageError:
     """The error to raise when options do not go together; it names the help of the running command."""
     return click.UsageError(sentence, click.get_current_context())
+
+
+def _name_of(place: str) -> str:
+    """The option or argument of the running command that a place in a request is filled from; itself if there is none.
+
+    `body.project_id` from --project, `query.group_by` from --by, `body.call_ids.7` from CALL_ID.
+    """
+    context = click.get_current_context()
+    field, _, inside = place.removesuffix(".[key]").partition(".")[2].partition(".")
+    for parameter in context.command.params:
+        name = parameter.opts[0]
+        if f"_{_stem(field)}".endswith(f"_{_stem(name.lstrip('-'))}"):
+            shown = name if isinstance(parameter, click.Option) else parameter.make_metavar(context).strip("[].")
+            return f"{shown} {inside}" if inside and not inside.isdecimal() else shown
+    return place
+
+
+def _stem(name: str) -> str:
+    return name.lower().replace("-", "_").removesuffix("s").removesuffix("_id").removesuffix("_ref")
 
 
 def _checked_url(url: str) -> str:

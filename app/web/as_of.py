@@ -24,6 +24,6 @@ async def settled(as_of: datetime | None) -> float | None:
         return None
     seconds = as_of.timestamp()
     if seconds > time.time():
-        raise problem(422, ["query", "as_of"], "as_of must not be in the future", "as_of_in_the_future")
+        raise problem(422, ["query", "as_of"], "The time must not be in the future", "as_of_in_the_future")
     await catching_up.seen_by_all_past(topics.score_events, seconds)
     return seconds

@@ -206,9 +206,8 @@ def _check(request: web.Request, project_id: str | None, where: str) -> None:
     if project_id is not None:
         check_read(request, project_id, loc=(where, "project_id"))
     else:
-        check_all_projects(
-            request, "All dead letters are for keys of every project; name a project_id to see those of one"
-        )
+        message = "All dead letters are for keys of every project; name a project to see only its own"
+        check_all_projects(request, message, (where, "project_id"))
 
 
 def _may_see(request: web.Request, project_id: str | None) -> bool:

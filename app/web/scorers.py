@@ -83,7 +83,7 @@ async def publish_scorer(request: web.Request) -> web.Response:
     if body.project_id is not None:
         check_write(request, body.project_id)
     else:
-        message = "Publishing for every project takes a key for every project; name a project_id"
+        message = "Publishing for every project takes a key for every project; name one project"
         check_all_projects(request, message, ("body", "project_id"))
     registry = request.app[REGISTRY]
     if any(body.name == bound.name for bound in registry.parameterless()):

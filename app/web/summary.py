@@ -64,7 +64,7 @@ def _summary(groups: Groups, budget: StringBudget, ref: str, group: str | None) 
     found = groups.get((ref, group))
     if found is None:
         if len(groups) >= MAX_GROUPS:
-            message = f"There are more than {MAX_GROUPS} scorers and groups; name a scorer_ref or another group_by"
+            message = f"There are more than {MAX_GROUPS} scorers and groups; name a scorer, or group by something else"
             raise problem(422, ["query", "group_by"], message, "too_many_groups")
         found = groups[ref, group] = Summary(budget)
     return found

@@ -50,6 +50,29 @@ async def test_every_refusal_is_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "place", "name"),
+    [
+        (("dead-letters", "list"), ("query", "project_id"), "--project"),
+        (("dead-letters", "list"), ("query", "reason"), "--reason"),
+        (("scorers", "publish", "x", "--kind", "length"), ("body", "project_id"), "--project"),
+        (("scorers", "publish", "x", "--kind", "length"), ("body", "name"), "NAME"),
+        (("scorers", "publish", "x", "--kind", "length"), ("body", "policy", "attempts"), "--policy attempts"),
+        (("scores", "--project", "a/b", "--summary", "--by", "op_name"), ("query", "group_by"), "--by"),
+        (("rules", "set", "x", "--project", "a/b", "--scorer", REFUSAL), ("body", "where", "x", "[key]"), "--where x"),
+        (("rules", "set", "x", "--project", "a/b", "--scorer", REFUSAL), ("body", "scorer_refs", 0), "--scorer"),
+        (("submit", "--project", "a/b", "--scorer", REFUSAL, "c"), ("body", "call_ids", 7), "CALL_ID"),
+        (("submit", "--project", "a/b", "--scorer", REFUSAL, "c"), ("header", "Callscore-Rescore"), "--rescore"),
+        (("submit", "--project", "a/b", "--scorer", REFUSAL, "c"), ("body", "unknown"), "body.unknown"),
+    ],
+)
+async def test_refusals_name_the_options_and_arguments_of_the_command(
+    callscore: Command, service: FakeService, arguments: tuple[str, ...], place: tuple[str | int, ...], name: str
+) -> None:
+    service.first = [problem(422, "no", *place)]
+    assert (await callscore(*arguments)).err == f"The service refused the request (422): {name}: no.\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("status",),
