@@ -14,6 +14,7 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 WAITING = ("paused", "retrying", "waiting_for_call")
 MOST = 10_000  # of a request and state that are fetched
 _REASONS = 3  # shown, the most frequent first
+_CALLS = 5  # shown of those that are missing
 _NAMES = {"waiting_for_call": "waiting for call or code"}
 _AWAITED = {
     "scorer_version_unavailable": "the code of their scorer, which no worker has loaded (if it was edited, restart the "
@@ -96,7 +97,14 @@ def _wait(state: str, reason: str, tasks: Sequence[Task]) -> str:
     if state != "waiting_for_call":
         return f"{count} {state}: {reason}; next attempt {soonest}"
     wait = "waits" if len(tasks) == 1 else "wait"
-    return f"{count} {wait} for {_AWAITED.get(reason, 'a call that is not logged yet')}, until {soonest}"
+    return f"{count} {wait} for {_AWAITED.get(reason) or _missing(tasks)}, until {soonest}"
+
+
+def _missing(tasks: Sequence[Task]) -> str:
+    """The calls that tasks wait for, the first few by id: one may be a typing error."""
+    ids = list(dict.fromkeys(str(task["call_id"]) for task in tasks))
+    some = ", ".join(clean(call_id, 100) for call_id in ids[:_CALLS]) + (", …" if len(ids) > _CALLS else "")
+    return f"{'a call that is' if len(ids) == 1 else f'{number(len(ids))} calls that are'} not logged yet ({some})"
 
 
 def _soonest(tasks: Iterable[Task]) -> str:

@@ -64,7 +64,7 @@ def test_a_task_that_waits_says_for_what_and_until_when(shared: Service) -> None
     assert tasks[0]["reason"] == "waiting_for_call"
     assert tasks[0]["next_at"] > tasks[0]["since"]
     lines = said(run(shared, "status", waiting))
-    assert f"waiting      1 task waits for a call that is not logged yet, until {tasks[0]['next_at']}" in lines
+    assert f"waiting      1 task waits for a call that is not logged yet (never), until {tasks[0]['next_at']}" in lines
 
 
 def test_scores_are_listed_once_in_order_through_pages_of_any_size(shared: Service, request_id: str) -> None:

@@ -104,9 +104,10 @@ async def test_of_more_tasks_than_are_looked_at_it_is_said_that_there_are_more(
     ]
 
 
-async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, service: FakeService) -> None:
+async def test_what_tasks_wait_for_is_said_calls_or_code(callscore: Command, service: FakeService) -> None:
     service.status, service.counts = "running", {"waiting_for_call": 3}
     call = {"status": "waiting_for_call", "reason": "waiting_for_call", "next_at": "2026-01-01T00:10:00Z"}
+    call["call_id"] = "c0"
     code = {**call, "reason": "scorer_version_unavailable"}
     service.tasks = [code] * 3
     line = "waiting      3 tasks wait for the code of their scorer, which no worker has loaded (if it was edited,"
@@ -115,9 +116,15 @@ async def test_what_tasks_wait_for_is_said_call_or_code(callscore: Command, serv
     service.tasks = [call, code, code]
     told = [line for line in (await callscore("status", "r7")).out.splitlines() if line.startswith("waiting")]
     assert sorted(line.split(",")[0].split(None, 1)[1] for line in told) == [
-        "1 task waits for a call that is not logged yet",
+        "1 task waits for a call that is not logged yet (c0)",
         "2 tasks wait for the code of their scorer",
     ]
+    service.tasks, service.counts = [{**call, "call_id": f"c{n // 2}"} for n in range(14)], {"waiting_for_call": 14}
+    waits = "14 tasks wait for 7 calls that are not logged yet (c0, c1, c2, c3, c4, …), until 2026-01-01T00:10:00Z"
+    assert f"waiting      {waits}\n" in (await callscore("status", "r7")).out
+    service.status = "completed"
+    submitted = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL, "c0")
+    assert f"{waits}.\n" in submitted.err
 
 
 def test_a_cancelled_task_says_what_became_of_it() -> None:
