@@ -1,10 +1,12 @@
 """How every RocksDB here, of the log and of the tables, keeps its blocks and is read, and how damage in it is known."""
 
+import re
 from collections.abc import Iterator
 
 from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, RdictIter, ReadOptions
 
 MIB = 1024**2
+_DAMAGE = re.compile("Corruption|IO error: No such file or directory: While open(ing)? a file for [a-z ]*read")
 
 
 def block_options(cache: Cache) -> BlockBasedOptions:
@@ -24,11 +26,11 @@ class ReadFailed(Exception):
 
 
 def is_damage(error: object) -> bool:
-    """Whether an error of RocksDB, or its text, says that stored data is damaged.
+    """Whether an error of RocksDB, or its text, says that stored data is damaged, or a file of it is missing.
 
     Others, such as too many open files, say nothing about what is stored.
     """
-    return str(error).startswith("Corruption")
+    return _DAMAGE.match(str(error)) is not None
 
 
 def scan(

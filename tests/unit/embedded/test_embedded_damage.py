@@ -103,6 +103,14 @@ def test_a_flipped_bit_anywhere_is_told_and_no_record_is_skipped(tmp_path: Path,
     assert told > TRIES // 2
 
 
+def test_a_log_whose_manifest_is_missing_is_damaged(tmp_path: Path) -> None:
+    path = in_tables(asyncio.run(write(tmp_path)))
+    for file in path.glob("MANIFEST-*"):
+        file.unlink()
+    with pytest.raises(LogBlockCorrupt, match="restore the directory from a backup"):
+        found(path)
+
+
 async def test_damage_that_compaction_finds_is_told_at_the_next_write_and_not_as_a_disk_that_cannot_be_written(
     tmp_path: Path,
 ) -> None:

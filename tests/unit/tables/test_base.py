@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from agents.scoring import scoring
-from app import worker  # noqa: F401 - it says what happens when partitions move
+from app import open_files, worker  # noqa: F401 - it says what happens when partitions move
 from app.faust_app import app
 from app.recovery import Recovery
 from tables.base import Table, persist_offsets
@@ -100,6 +100,28 @@ def test_a_store_that_is_too_damaged_to_be_opened_is_opened_empty_so_that_it_is_
     assert table.get_row(0, table.data.offset_key) is None
     assert list(table.scan(0)) == []
     assert "is damaged (Corruption: " in caplog.text
+
+
+@pytest.mark.parametrize("files", ["MANIFEST-*", "*.sst"])
+def test_a_store_that_lacks_a_file_when_it_is_opened_is_opened_empty_so_that_it_is_recovered(files: str) -> None:
+    for path in damage(lambda content: None).glob(files):
+        path.unlink()
+    assert list(table.scan(0)) == []
+
+
+def test_a_store_that_loses_a_file_while_it_is_open_is_deleted_and_the_worker_ends_to_recover_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_files, "of_each", lambda databases: 20)  # fewer files stay open: it opens them to read
+    path = damage(lambda content: None)
+    for number in range(40):
+        table.put_row(0, b"%d" % number, b"row")
+        table._db(0).flush()
+    for file in path.glob("*.sst"):
+        file.unlink()
+    with pytest.raises(Ended, match=rf"the table at {path} is damaged"):
+        list(table.scan(0))
+    assert not path.exists()
 
 
 def test_a_store_whose_deletion_was_cut_off_is_opened_empty() -> None:
