@@ -15,7 +15,7 @@ from app import ids
 from app.events import CallLogged, Error
 from app.rocks import MIB
 from tables.base import Table, caches, successor
-from tables.paging import Page, Slice
+from tables.paging import Looked, Page, page_of
 
 MAX_CALL_BYTES = MIB
 
@@ -141,29 +141,30 @@ def find_call(partition: int, project_id: str, call_id: str) -> dict[str, Any] |
 
 def page(partition: int, after: str | None, rows: int, project_id: str, ids_only: bool = False) -> Page:
     """A project's calls that have ended, by call key; with `ids_only` only `named`."""
-    found = Slice(rows)
+    return page_of(rows, _listed(partition, after, project_id, ids_only))
+
+
+def _listed(partition: int, after: str | None, project_id: str, ids_only: bool) -> Iterator[Looked]:
     prefix = ids.join_key(project_id) + ids.SEPARATOR
     for key, value in table.scan(partition, prefix, None if after is None else after.encode()):
         if ids_only:
-            if "end" in _parts(value).parts:
-                found.add(key.decode(), named(project_id, ids.split_key(key)[-1]))
-        elif ended(row := orjson.loads(value)):
-            found.add(key.decode(), row["call"], len(value))
-        if found.full():
-            return found.page(key.decode())
-    return found.page(None)
+            call = named(project_id, ids.split_key(key)[-1]) if "end" in _parts(value).parts else None
+            yield key.decode(), call, 0
+        else:
+            row = orjson.loads(value)
+            yield key.decode(), row["call"] if ended(row) else None, len(value)
 
 
 def projects(partition: int, after: str | None, rows: int) -> Page:
     """Projects with calls, by id: each is found by one step over its calls."""
-    found = Slice(rows)
+    return page_of(rows, ((project_id, {"project_id": project_id}, 0) for project_id in _projects(partition, after)))
+
+
+def _projects(partition: int, after: str | None) -> Iterator[str]:
     last = after
     while (row := next(table.scan(partition, after=_behind(last)), None)) is not None:
         last = ids.split_key(row[0])[0]
-        found.add(last, {"project_id": last})
-        if found.full():
-            return found.page(last)
-    return found.page(None)
+        yield last
 
 
 def _behind(project_id: str | None) -> bytes | None:

@@ -8,7 +8,7 @@ import orjson
 from app import ids
 from app.rocks import MIB
 from tables import calls, scores, weave
-from tables.paging import Page, Slice
+from tables.paging import Page, page_of
 
 MAX_FEEDBACK_BYTES = 8 * MIB  # with a call, scores included
 _AT_ONCE = 1_000
@@ -35,14 +35,12 @@ def find(partition: int, project_id: str, call_id: str, with_feedback: bool) -> 
 
 def page(partition: int, after: str | None, rows: int, project_id: str, with_feedback: bool) -> Page:
     """A project's calls that have ended, by call key."""
-    found = Slice(rows)
     listed = calls.page(partition, after, min(rows, _CALLS_AT_ONCE) if with_feedback else rows, project_id)
-    for key, call in listed["items"]:
-        item = _with_feedback(partition, project_id, call, with_feedback)
-        found.add(key, item, len(orjson.dumps(item)) if with_feedback else 0)
-        if with_feedback and found.full():
-            return found.page(key)
-    return found.page(listed["next"])
+    items = ((key, _with_feedback(partition, project_id, call, with_feedback)) for key, call in listed["items"])
+    if not with_feedback:
+        return {"items": list(items), "next": listed["next"]}
+    found = page_of(rows, ((key, item, len(orjson.dumps(item))) for key, item in items))
+    return {"items": found["items"], "next": found["next"] or listed["next"]}
 
 
 def _with_feedback(partition: int, project_id: str, call: dict[str, Any], with_feedback: bool) -> CallWithFeedback:

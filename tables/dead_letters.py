@@ -14,7 +14,7 @@ from app import ids, topics
 from app.events import DeadLetter, LetterDismissed, LetterEvent, LetterRedriven
 from app.structs import Struct
 from tables.base import Table
-from tables.paging import Page, Slice
+from tables.paging import Looked, Page, page_of
 
 table = Table("dead-letters")
 
@@ -42,6 +42,9 @@ class _Closing(msgspec.Struct):
 
     redriven: Any = None
     dismissed: Any = UNSET
+
+    def is_open(self) -> bool:
+        return self.redriven is None and self.dismissed is UNSET
 
 
 _decode = Decoder(Row).decode
@@ -124,21 +127,20 @@ Json = dict[str, Any]
 
 def page(partition: int, before: str | None, rows: int, filters: Filters) -> Page:
     """Letters by id, newest first, without keys and values."""
-    found = Slice(rows)
     until = filters["until"]
     start = None if until is None else f"{int(until * 1000) + 1:015d}"
     if start is not None:
         before = start if before is None else min(start, before)
+    return page_of(rows, _matching(partition, before, filters))
+
+
+def _matching(partition: int, before: str | None, filters: Filters) -> Iterator[Looked]:
     first = "" if filters["since"] is None else f"{int(filters['since'] * 1000):015d}"
     for letter_id, row in newest_first(partition, before):
         if letter_id < first:
-            break
+            return
         letter = _shown(row)
-        if matches(letter, filters):
-            found.add(letter_id, letter)
-        if found.full():
-            return found.page(letter_id)
-    return found.page(None)
+        yield letter_id, letter if matches(letter, filters) else None, 0
 
 
 def find_all(partition: int, letter_ids: list[str]) -> list[Json]:
@@ -149,15 +151,9 @@ def find_all(partition: int, letter_ids: list[str]) -> list[Json]:
 
 def count_open(partition: int, after: str | None) -> tuple[int, str | None]:
     """How many letters are open in a slice after this id, and the id to continue after."""
-    found, behind = Slice(_COUNTED), None if after is None else after.encode()
-    count = 0
-    for key, value in table.scan(partition, after=behind):
-        closing = _closing(value)
-        count += closing.redriven is None and closing.dismissed is UNSET
-        found.add("", None, len(value))
-        if found.full():
-            return count, key.decode()
-    return count, None
+    rows = table.scan(partition, after=None if after is None else after.encode())
+    counted = page_of(_COUNTED, ((key.decode(), _closing(value).is_open(), len(value)) for key, value in rows))
+    return sum(is_open for _, is_open in counted["items"]), counted["next"]
 
 
 def matches(letter: Mapping[str, Any], filters: Filters) -> bool:

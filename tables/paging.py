@@ -1,5 +1,6 @@
-"""Types that all queries share: pages of rows, for when there may be more than one answer should hold."""
+"""What all queries share: pages of rows, for when there may be more than one answer should hold."""
 
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, TypedDict
 
@@ -16,21 +17,18 @@ class Page(TypedDict):
     next: str | None
 
 
-class Slice:
-    """Bounds one turn of a query by rows, time and bytes, so that no query holds up the event loop."""
+Looked = tuple[str, Any, int]
+"""What a query found at a key: the item, None if there is none to show, and its size in bytes."""
 
-    def __init__(self, rows: int) -> None:
-        self.items: list[tuple[str, Any]] = []
-        self._rows = rows
-        self._bytes = 0
-        self._deadline = perf_counter() + SLICE_SECONDS
 
-    def add(self, key: str, item: Any, size: int = 0) -> None:
-        self.items.append((key, item))
-        self._bytes += size
-
-    def full(self) -> bool:
-        return len(self.items) >= self._rows or self._bytes >= SLICE_BYTES or perf_counter() >= self._deadline
-
-    def page(self, next: str | None) -> Page:
-        return {"items": self.items, "next": next}
+def page_of(most: int, found: Iterable[Looked]) -> Page:
+    """A page of at most so many items, bounded by time and bytes too, so that no query holds up the event loop."""
+    items: list[tuple[str, Any]] = []
+    size, deadline = 0, perf_counter() + SLICE_SECONDS
+    for key, item, item_size in found:
+        if item is not None:
+            items.append((key, item))
+            size += item_size
+        if len(items) >= most or size >= SLICE_BYTES or perf_counter() >= deadline:
+            return {"items": items, "next": key}
+    return {"items": items, "next": None}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 from app import cluster, ids
 from app.usage import Usage, total_usage
 from tables import chunks, controls, in_flight, pauses, progress, scores, tasks
-from tables.paging import SLICE_SECONDS, Page, Slice
+from tables.paging import SLICE_SECONDS, Looked, Page, page_of
 from tables.progress import State
 
 Cursor = tuple[int, str | None]  # index into the request ids, and the progress key of that request to continue after
@@ -113,17 +113,17 @@ def is_place(key: str) -> bool:
 
 def task_page(partition: int, after: str | None, rows: int, request_id: str, status: str | None) -> Page:
     """The tasks of a request (only those in `status`, unless None) by their place."""
-    found = Slice(rows)
+    return page_of(rows, _tasks(partition, after, request_id, status))
+
+
+def _tasks(partition: int, after: str | None, request_id: str, status: str | None) -> Iterator[Looked]:
     for at, chunk, row in _places(partition, request_id, None if after is None else _place(after)):
         state = row.get(at.call)
         key = ids.task_key(chunk.project_id, chunk.call_ids[at.call], chunk.scorer_refs[at.scorer], chunk.occasion)
         entry = None if state in progress.TERMINAL else in_flight.get(key)
         shown = _shown(state, entry, pauses.of(chunk.project_id, chunk.scorer_refs[at.scorer]))
-        if status is None or status == shown:
-            found.add(at.key(), _task(partition, at, chunk, shown, key, row, entry))
-        if found.full():
-            return found.page(at.key())
-    return found.page(None)
+        task = _task(partition, at, chunk, shown, key, row, entry) if status in (None, shown) else None
+        yield at.key(), task, 0
 
 
 def _shown(state: State, entry: in_flight.Entry | None, paused: pauses.Pause | None) -> str:

@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from app import cluster, ids
 from app.events import RequestAccepted
 from tables.base import Table, first_wins, successor
-from tables.paging import Page, Slice
+from tables.paging import Page, page_of
 
 table = Table("requests")
 # Prefixes of the rows that find a request by time: one that a client made, or one of a rule. No request id starts so.
@@ -93,11 +93,9 @@ def page(
 
     They are of requests that clients made, or of those of one rule.
     """
-    found = Slice(rows)
-    for row in newest_first(partition, before, rule_id):
-        wanted = project_id is None or row.project_id == project_id
-        if wanted and any(fnmatchcase(row.project_id, glob) for glob in globs):
-            found.add(row.place, row.as_dict())
-        if found.full():
-            return found.page(row.place)
-    return found.page(None)
+
+    def is_wanted(row: Row) -> bool:
+        return project_id in (None, row.project_id) and any(fnmatchcase(row.project_id, glob) for glob in globs)
+
+    found = newest_first(partition, before, rule_id)
+    return page_of(rows, ((row.place, row.as_dict() if is_wanted(row) else None, 0) for row in found))

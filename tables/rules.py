@@ -4,7 +4,7 @@ A call is decided once: a decision that the log has from another record counts, 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -17,7 +17,7 @@ from app.events import RuleSet, ScoreRequested
 from app.structs import Struct
 from tables import controls
 from tables.base import Table, caches, first_wins
-from tables.paging import Page, Slice
+from tables.paging import Looked, Page, page_of
 
 table = Table("rules")
 
@@ -238,16 +238,15 @@ def calls_of(partition: int, request_ids: list[str]) -> list[tuple[int, bool]]:
 
 def page(partition: int, after: str | None, rows: int, rule_id: str, wanted: Decision | None) -> Page:
     """The calls that a rule matched, by id: those with one decision (None: with any)."""
-    found = Slice(rows)
+    return page_of(rows, _decided(partition, after, rule_id, wanted))
+
+
+def _decided(partition: int, after: str | None, rule_id: str, wanted: Decision | None) -> Iterator[Looked]:
     prefix = _call_key(rule_id, "")
     for key, value in table.scan(partition, prefix, None if after is None else prefix + after.encode()):
         call_id, decided = key.removeprefix(prefix).decode(), _decode_decided(value)
-        if wanted in (None, decided.decision):
-            item = {"decision": decided.decision, "at": decided.at, "request_id": decided.request_id}
-            found.add(call_id, {"call_id": call_id, **item})
-        if found.full():
-            return found.page(call_id)
-    return found.page(None)
+        item = {"decision": decided.decision, "at": decided.at, "request_id": decided.request_id}
+        yield call_id, {"call_id": call_id, **item} if wanted in (None, decided.decision) else None, 0
 
 
 def _shown(partition: int, rule: Rule) -> dict[str, Any]:

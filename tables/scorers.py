@@ -16,7 +16,7 @@ from app.events import WEAVE_OBJECT, ScorerPublished
 from app.positions import positions
 from app.structs import Struct
 from tables.base import Table
-from tables.paging import Page, Slice
+from tables.paging import Page, page_of
 
 table = Table("scorers")
 
@@ -156,17 +156,18 @@ def versions(partition: int, after: str | None, rows: int, project_id: str, name
     """[time of first publication, digest, whether it is `:latest`] of each version of an object, by digest."""
     key = ids.scorer_key(project_id, name)
     row = table.load(partition, key, _decode)
-    found = Slice(rows)
     if row is None:
-        return found.page(None)
-    if after is None:
-        for digest, version in row.versions.items():
-            if table.get_row(partition, _version_key(key, digest)) is None:
-                found.add(digest, [version.published_at, digest, digest == row.latest])
-    behind = None if after is None else _version_key(key, after)
-    for version_key, value in table.scan(partition, key + ids.SEPARATOR, behind):
-        digest = ids.split_key(version_key)[2]
-        found.add(digest, [_brief(value).published.published_at, digest, digest == row.latest], len(value))
-        if found.full():
-            return found.page(digest)
-    return found.page(None)
+        return {"items": [], "next": None}
+    latest = row.latest
+    in_head = [
+        (digest, [version.published_at, digest, digest == latest])
+        for digest, version in row.versions.items()
+        if after is None and table.get_row(partition, _version_key(key, digest)) is None
+    ]
+    scanned = table.scan(partition, key + ids.SEPARATOR, None if after is None else _version_key(key, after))
+    own_rows = (
+        (digest := ids.split_key(key)[2], [_brief(value).published.published_at, digest, digest == latest], len(value))
+        for key, value in scanned
+    )
+    page = page_of(rows - len(in_head), own_rows)
+    return {"items": in_head + page["items"], "next": page["next"]}

@@ -11,7 +11,7 @@ from app.events import ScoreCancelled, ScoreFailed, ScoreSucceeded
 from app.usage import total_usage
 from tables import calls
 from tables.base import Rows, Table, caches
-from tables.paging import Cursors, Page, Slice
+from tables.paging import Cursors, Looked, Page, page_of
 
 table = Table("scores")
 
@@ -164,13 +164,7 @@ class Shown(TypedDict):
 
 def page(partition: int, after: str | None, rows: int, project_id: str, filters: Filters) -> Page:
     """The outcome to show of each call × scorer ref, by call id and scorer ref."""
-    found = Slice(rows)
-    for key, shown, size in _shown(partition, project_id, after, filters):
-        if shown is not None:
-            found.add(key, shown, size)
-        if found.full():
-            return found.page(key)
-    return found.page(None)
+    return page_of(rows, _shown(partition, project_id, after, filters))
 
 
 def outcomes(
@@ -185,29 +179,33 @@ def outcomes(
     One slice, after this partition's cursor. The group is the call's `op_name`, or its value at a path such as
     `attributes.model`; None where it has none.
     """
-    found = Slice(_OUTCOMES)
     after = cursors[partition]
     if isinstance(after, bool):
-        return found.page(None)
-    group_of: tuple[str | None, Any] = (None, None)  # rows of a call are neighbours, so each call is read once
-    for key, shown, size in _shown(partition, project_id, after, filters):
-        if shown is not None and shown["row"]["status"] != "cancelled":
-            row = shown["row"]
-            if group_by is None or group_by == "op_name":
-                group = row.get("op_name") if group_by else None
-            else:
-                if group_of[0] != shown["call_id"]:
-                    group_of = shown["call_id"], _at_path(partition, project_id, shown["call_id"], group_by)
-                group = group_of[1]
-            succeeded = row["status"] == "succeeded"
-            value = row.get("output") if succeeded else (row.get("error") or {}).get("type", row["status"])
-            found.add(key, [shown["scorer_ref"], group, succeeded, value], size)
-        if found.full():
-            return found.page(key)
-    return found.page(None)
+        return {"items": [], "next": None}
+    return page_of(_OUTCOMES, _outcomes(partition, project_id, after, filters, group_by))
 
 
 _OUTCOMES = 2_000
+
+
+def _outcomes(
+    partition: int, project_id: str, after: str | None, filters: Filters, group_by: str | None
+) -> Iterator[Looked]:
+    group_of: tuple[str | None, Any] = (None, None)  # rows of a call are neighbours, so each call is read once
+    for key, shown, size in _shown(partition, project_id, after, filters):
+        if shown is None or shown["row"]["status"] == "cancelled":
+            yield key, None, 0
+            continue
+        row = shown["row"]
+        if group_by is None or group_by == "op_name":
+            group = row.get("op_name") if group_by else None
+        else:
+            if group_of[0] != shown["call_id"]:
+                group_of = shown["call_id"], _at_path(partition, project_id, shown["call_id"], group_by)
+            group = group_of[1]
+        succeeded = row["status"] == "succeeded"
+        value = row.get("output") if succeeded else (row.get("error") or {}).get("type", row["status"])
+        yield key, [shown["scorer_ref"], group, succeeded, value], size
 
 
 def _shown(

@@ -5,7 +5,7 @@ remembers the offset of the last record that it counted, so that none counts twi
 has reserved of each spend cap, which others ask before they reserve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -13,7 +13,7 @@ import orjson
 from app import ids
 from app.usage import AMOUNTS, Usage
 from tables.base import Rows, Table
-from tables.paging import Cursors, Page, Slice
+from tables.paging import Cursors, Looked, Page, page_of
 
 table = Table("spending")
 
@@ -89,10 +89,13 @@ def by_day(partition: int, cursors: Cursors, project_id: str, since: int, until:
 
     One slice, after this partition's cursor.
     """
-    found = Slice(_ROWS)
     after = cursors[partition]
     if isinstance(after, bool):
-        return found.page(None)
+        return {"items": [], "next": None}
+    return page_of(_ROWS, _of_days(partition, after, project_id, since, until))
+
+
+def _of_days(partition: int, after: str | None, project_id: str, since: int, until: int) -> Iterator[Looked]:
     behind = None if after is None else after.encode()
     for row_key, value in table.scan(partition, ids.join_key(project_id, ""), behind):
         _, ref, day, *_ = ids.split_key(row_key)
@@ -100,7 +103,6 @@ def by_day(partition: int, cursors: Cursors, project_id: str, since: int, until:
             amounts = _decode(value).spent
             if _has_all_amounts(row_key):
                 amounts = amounts.replace(cost=0)  # which is in a row of its own
-            found.add(row_key.decode(), [ref, int(day), amounts.as_dict()])
-        if found.full():
-            return found.page(row_key.decode())
-    return found.page(None)
+            yield row_key.decode(), [ref, int(day), amounts.as_dict()], 0
+        else:
+            yield row_key.decode(), None, 0

@@ -9,7 +9,7 @@ from app import ids
 from app.events import FeedbackGiven, FeedbackPurged, FileKept
 from app.structs import Struct
 from tables.base import Table
-from tables.paging import Page, Slice
+from tables.paging import Page, page_of
 
 table = Table("weave")
 
@@ -73,11 +73,5 @@ def feedback_page(partition: int, after: str | None, rows: int, project_id: str)
 
 
 def _page(partition: int, after: str | None, rows: int, prefix: bytes) -> Page:
-    found = Slice(rows)
-    for key, value in table.scan(partition, prefix + ids.SEPARATOR, None if after is None else after.encode()):
-        feedback = _decode(value).feedback
-        if feedback is not None:
-            found.add(key.decode(), feedback, len(value))
-        if found.full():
-            return found.page(key.decode())
-    return found.page(None)
+    found = table.scan(partition, prefix + ids.SEPARATOR, None if after is None else after.encode())
+    return page_of(rows, ((key.decode(), _decode(value).feedback, len(value)) for key, value in found))
