@@ -46,7 +46,7 @@ hypothesis.settings.load_profile("callscore")
 
 @pytest.fixture
 def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Service]]:
-    """Makes services (settings as keyword arguments), each on a fresh log; those that run after the test are killed."""
+    """Makes services (settings as keyword arguments), each on a fresh log; after the test, all that run are killed."""
     made: list[Service] = []
 
     def make(data_dir: Path | None = None, **settings: object) -> Service:
@@ -58,7 +58,8 @@ def make_service(tmp_path: Path, broker: Broker) -> Iterator[Callable[..., Servi
 
     yield make
     for service in made:
-        service.kill()
+        for one in (service, *service.others):
+            one.kill()
 
 
 @pytest.fixture

@@ -50,12 +50,15 @@ class Service:
         self._settings = {_variable(name): str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.extra_environment: Mapping[str, str] = {}
+        self.others: list[Service] = []  # made by `another`
 
     def another(self, **settings: object) -> "Service":
         """Another worker with the same settings but for these, on the same volume, as workers on Kafka are."""
         made = Service(self.data_dir, **settings)
         made._settings = self._settings | {name: made._settings[name] for name in map(_variable, settings)}
+        made.extra_environment = self.extra_environment
         made.log_path = self.log_path.with_suffix(".2.log")
+        self.others.append(made)
         return made
 
     @property

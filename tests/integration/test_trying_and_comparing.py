@@ -176,19 +176,15 @@ def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_serv
     service.wait_finished(service.submit(PROJECT, [call], refs))
     service.submit(PROJECT, ["late"], refs)
     service.stop()
-    without = service.another(scorers="")
-    try:
-        without.start()
-        assert "in_process" not in [scorer["name"] for scorer in without.items("/scorers")]
-        shown = command(without, "scores", "--scorer", "in_process", "--json")
-        assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
-        assert command(without, "submit", "--scorer", "in_process").returncode == 2
-        without.log_calls(PROJECT, [{"id": "late", "output": "text"}])
-        asked = f"project_id={PROJECT}&scorer_ref={refs[0]}"
-        gaps = until(lambda: without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable"))
-        assert [gap["call_id"] for gap in gaps] == ["late"]
-        assert without.get(f"/scores/gaps/summary?{asked}").json["scored"] == 1
-        never = f"project_id={PROJECT}&scorer_ref={refs[0][:-1]}"
-        assert without.get(f"/scores/gaps?{never}").json["detail"][0]["type"] == "scorer_ref_not_found"
-    finally:
-        without.kill()
+    without = service.another(scorers="").start()
+    assert "in_process" not in [scorer["name"] for scorer in without.items("/scorers")]
+    shown = command(without, "scores", "--scorer", "in_process", "--json")
+    assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
+    assert command(without, "submit", "--scorer", "in_process").returncode == 2
+    without.log_calls(PROJECT, [{"id": "late", "output": "text"}])
+    asked = f"project_id={PROJECT}&scorer_ref={refs[0]}"
+    gaps = until(lambda: without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable"))
+    assert [gap["call_id"] for gap in gaps] == ["late"]
+    assert without.get(f"/scores/gaps/summary?{asked}").json["scored"] == 1
+    never = f"project_id={PROJECT}&scorer_ref={refs[0][:-1]}"
+    assert without.get(f"/scores/gaps?{never}").json["detail"][0]["type"] == "scorer_ref_not_found"

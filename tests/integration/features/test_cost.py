@@ -274,47 +274,37 @@ def test_where_answers_do_not_say_what_they_cost_a_cap_defers_what_is_left_also_
 @kafka_only
 def test_only_the_worker_without_a_price_defers_and_all_workers_say_so(judging: Judging, tmp_path: Path) -> None:
     service, judge = judging.start(), judging.judge
-    second = service.another(providers=judge.file(tmp_path / "unpriced.toml", priced=False))
-    second.extra_environment = service.extra_environment
-    try:
-        second.start()
-        ref = publish(service, policy={"usd_per_day": 5})
-        request = service.submit(PROJECT, log_outputs(service, [f"text {n}" for n in range(40)]), [ref])
-        for _ in attempts(60):
-            waiting = {task["worker"] for task in tasks(service, request, "paused")}
-            counts = service.status(request)["tasks"]
-            # Until its own are done, the worker with the price has heard that the other one has none, and says so too.
-            if waiting == {second.url} and counts["succeeded"] and counts["paused"] + counts["succeeded"] == 40:
-                break
-        else:
-            raise AssertionError((waiting, counts))
-        assert counts["succeeded"] == judge.answered["requests"]
-        publish(service)  # without a cap
-        assert service.wait_finished(request)["tasks"]["succeeded"] == 40
-    finally:
-        second.kill()
+    second = service.another(providers=judge.file(tmp_path / "unpriced.toml", priced=False)).start()
+    ref = publish(service, policy={"usd_per_day": 5})
+    request = service.submit(PROJECT, log_outputs(service, [f"text {n}" for n in range(40)]), [ref])
+    for _ in attempts(60):
+        waiting = {task["worker"] for task in tasks(service, request, "paused")}
+        counts = service.status(request)["tasks"]
+        # Until its own are done, the worker with the price has heard that the other one has none, and says so too.
+        if waiting == {second.url} and counts["succeeded"] and counts["paused"] + counts["succeeded"] == 40:
+            break
+    else:
+        raise AssertionError((waiting, counts))
+    assert counts["succeeded"] == judge.answered["requests"]
+    publish(service)  # without a cap
+    assert service.wait_finished(request)["tasks"]["succeeded"] == 40
 
 
 @kafka_only
 def test_two_workers_spend_a_cap_together_and_at_most_their_last_attempts_more(judging: Judging) -> None:
     begins = datetime.now(UTC) + timedelta(hours=12)
     service, judge = judging.start(day_start=f"{begins:%H:%M}"), judging.judge
-    second = service.another()
-    second.extra_environment = service.extra_environment
-    try:
-        second.start()
-        output, total, within = "each costs the same", 400, 100
-        each = judged(service, [output], publish(service, "probe"), prefix="probe")["cost"]["usd"]
-        ref = publish(service, policy={"usd_per_day": (within + 0.5) * each})
-        request = service.submit(PROJECT, log_outputs(service, [output] * total), [ref])
-        spent = deferred(service, request, total)
-        assert within < len(spent) <= within + 2
-        assert judge.answered["requests"] == 1 + len(spent)
-        publish(service, policy={"usd_per_day": 2 * total * each})
-        assert service.wait_finished(request)["tasks"]["succeeded"] == total
-        assert judge.answered["requests"] == 1 + total
-    finally:
-        second.kill()
+    service.another().start()
+    output, total, within = "each costs the same", 400, 100
+    each = judged(service, [output], publish(service, "probe"), prefix="probe")["cost"]["usd"]
+    ref = publish(service, policy={"usd_per_day": (within + 0.5) * each})
+    request = service.submit(PROJECT, log_outputs(service, [output] * total), [ref])
+    spent = deferred(service, request, total)
+    assert within < len(spent) <= within + 2
+    assert judge.answered["requests"] == 1 + len(spent)
+    publish(service, policy={"usd_per_day": 2 * total * each})
+    assert service.wait_finished(request)["tasks"]["succeeded"] == total
+    assert judge.answered["requests"] == 1 + total
 
 
 def deferred(service: Service, request: str, total: int) -> list[Any]:

@@ -7,7 +7,7 @@ from threading import Barrier
 from typing import Any
 
 from app.keys import add_key
-from tests.brokers import Broker, kafka_only
+from tests.brokers import kafka_only
 from tests.service import Answer, Service
 
 REPRESENTATION = {"Prefer": "return=representation"}
@@ -131,28 +131,22 @@ def test_requests_under_a_key_are_listed_by_time_among_the_others(shared: Servic
 
 
 @kafka_only
-def test_two_workers_that_race_under_one_key_give_one_receipt(broker: Broker, tmp_path: Path) -> None:
-    settings = broker.settings()
-    workers = [Service(tmp_path / f"worker-{number}", **settings) for number in range(2)]
-    try:
-        for worker in workers:
-            worker.start()
-        refs = workers[0].refs("not_empty")
-        ids = [f"call-{number}" for number in range(40)]
-        log_calls(workers[0], "acme/both", *ids)
-        with ThreadPoolExecutor(20) as pool:
-            sent = [
-                pool.submit(send, workers[number % 2], "acme/both", ids, refs, **{"Idempotency-Key": "k"})
-                for number in range(20)
-            ]
-            answers = [future.result() for future in sent]
-        receipts = {answer.raw for answer in answers if answer.status == 200}
-        assert len(receipts) == 1, [(answer.status, answer.raw) for answer in answers]
-        request = workers[1].wait_finished(answers[0].json["request_id"])
-        assert (request["tasks"]["total"], request["tasks"]["succeeded"]) == (40, 40)
-    finally:
-        for worker in workers:
-            worker.kill()
+def test_two_workers_that_race_under_one_key_give_one_receipt(make_service: Callable[..., Service]) -> None:
+    first = make_service().start()
+    second = first.another().start()
+    refs = first.refs("not_empty")
+    ids = [f"call-{number}" for number in range(40)]
+    log_calls(first, "acme/both", *ids)
+    with ThreadPoolExecutor(20) as pool:
+        sent = [
+            pool.submit(send, worker, "acme/both", ids, refs, **{"Idempotency-Key": "k"})
+            for worker in (first, second) * 10
+        ]
+        answers = [future.result() for future in sent]
+    receipts = {answer.raw for answer in answers if answer.status == 200}
+    assert len(receipts) == 1, [(answer.status, answer.raw) for answer in answers]
+    request = second.wait_finished(answers[0].json["request_id"])
+    assert (request["tasks"]["total"], request["tasks"]["succeeded"]) == (40, 40)
 
 
 # --- Callscore-Rescore ---

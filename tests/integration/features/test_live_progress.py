@@ -14,7 +14,7 @@ import pytest
 from app.client.http import Client
 from app.client.http import Service as Address
 from app.client.sse import server_sent
-from tests.brokers import Broker, kafka_only
+from tests.brokers import kafka_only
 from tests.service import Service, attempts
 
 PROJECT = "acme/live"
@@ -191,28 +191,22 @@ async def test_a_proxy_that_speaks_http_1_0_gets_the_bare_stream(shared: Service
 
 
 @kafka_only
-async def test_a_client_goes_on_at_another_worker(broker: Broker, tmp_path: Path, gate: Path) -> None:
-    settings = {**broker.settings(), "scorers": "tests.gated_scorers"}
-    workers = [Service(tmp_path / f"worker-{number}", **settings) for number in range(2)]
-    try:
-        for worker in workers:
-            worker.start()
-        ids = log_calls(workers[0], 20, str(gate))
-        request = workers[0].submit(PROJECT, ids, workers[0].refs("gated"))
-        async with listening(workers[0], request) as response:
-            event_id, _ = await anext(server_sent(response.content.iter_any()))
-            workers[0].kill()
-            with pytest.raises(aiohttp.ClientError):
-                await response.read()
-        gate.write_text("go")
-        for _ in attempts(60):
-            async with listening(workers[1], request, **{"Last-Event-ID": event_id}) as response:
-                if response.status != 200:
-                    continue
-                events = [data async for _, data in server_sent(response.content.iter_any())]
-            if events and orjson.loads(events[-1])["status"] == "completed":
-                break
-        assert orjson.loads(events[-1])["tasks"]["succeeded"] == 20
-    finally:
-        for worker in workers:
-            worker.kill()
+async def test_a_client_goes_on_at_another_worker(make_service: Callable[..., Service], gate: Path) -> None:
+    first = make_service(scorers="tests.gated_scorers").start()
+    second = first.another().start()
+    ids = log_calls(first, 20, str(gate))
+    request = first.submit(PROJECT, ids, first.refs("gated"))
+    async with listening(first, request) as response:
+        event_id, _ = await anext(server_sent(response.content.iter_any()))
+        first.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await response.read()
+    gate.write_text("go")
+    for _ in attempts(60):
+        async with listening(second, request, **{"Last-Event-ID": event_id}) as response:
+            if response.status != 200:
+                continue
+            events = [data async for _, data in server_sent(response.content.iter_any())]
+        if events and orjson.loads(events[-1])["status"] == "completed":
+            break
+    assert orjson.loads(events[-1])["tasks"]["succeeded"] == 20

@@ -63,32 +63,29 @@ def test_row_7_a_limit_holds_while_a_second_worker_joins_and_leaves_and_both_use
     total, per_minute = at_length(2400, 20_000), at_length(2400, 9000)
     service, provider = asking.start({"requests_per_minute": per_minute}), asking.provider
     second = service.another()
-    try:
-        request = ask(service, total)
-        provider.wait_asked(60)
-        second.start()
-        # Until both ask.
-        until(
-            lambda: {worker for _, _, _, worker in provider.arrivals[-100:]},
-            lambda workers: str(second.port) in workers,
-            120,
-        )
-        alone = len(provider.arrivals)
-        second.wait_ready()
-        for _ in attempts(at_length(8, 60)):
-            continue
-        by_worker = Counter(worker for _, _, _, worker in provider.arrivals[alone:])
-        print("while both ran:", dict(by_worker))
-        second.stop()
-        for _ in attempts(300):
-            try:
-                if service.status(request)["status"] == "completed":
-                    break
-            except AssertionError:
-                continue  # partitions are moving
-        counts = service.wait_finished(request, 1800)["tasks"]
-    finally:
-        second.kill()
+    request = ask(service, total)
+    provider.wait_asked(60)
+    second.start()
+    # Until both ask.
+    until(
+        lambda: {worker for _, _, _, worker in provider.arrivals[-100:]},
+        lambda workers: str(second.port) in workers,
+        120,
+    )
+    alone = len(provider.arrivals)
+    second.wait_ready()
+    for _ in attempts(at_length(8, 60)):
+        continue
+    by_worker = Counter(worker for _, _, _, worker in provider.arrivals[alone:])
+    print("while both ran:", dict(by_worker))
+    second.stop()
+    for _ in attempts(300):
+        try:
+            if service.status(request)["status"] == "completed":
+                break
+        except AssertionError:
+            continue  # partitions are moving
+    counts = service.wait_finished(request, 1800)["tasks"]
     assert counts["succeeded"] == total
     assert by_worker[str(second.port)] > 0
     check_windows(provider, per_minute)

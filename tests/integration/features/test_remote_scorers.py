@@ -148,13 +148,9 @@ def test_nobody_is_asked_who_is_not_allowed_any_more_and_no_key_goes_astray(
     del urls["with-a-user"]
     service.stop()
     allowed = "example.invalid,127.0.0.1:1,localhost,169.254.169.254,2130706433"
-    former = service.another(remote_private_hosts=allowed)
-    try:
-        former.start()
-        refs = [publish(former, url, name=name) for name, url in urls.items()]
-        former.stop()
-    finally:
-        former.kill()
+    former = service.another(remote_private_hosts=allowed).start()
+    refs = [publish(former, url, name=name) for name, url in urls.items()]
+    former.stop()
     judged(service.start(), ["text"], *refs)
     found = scores(service)
     assert len(found) == len(refs)

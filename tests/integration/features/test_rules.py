@@ -243,15 +243,12 @@ def test_a_worker_that_joins_and_one_that_dies_drop_and_double_no_call_of_a_rule
 
     log_some()
     second = service.another()
-    try:
-        second.spawn()  # partitions move meanwhile
-        until(joined, seconds=120)
-        log_some()
-        second.kill()
-        log_some()
-        service.wait_ready()
-    finally:
-        second.kill()
+    second.spawn()  # partitions move meanwhile
+    until(joined, seconds=120)
+    log_some()
+    second.kill()
+    log_some()
+    service.wait_ready()
     check_whole(service, rule, logged)
 
 

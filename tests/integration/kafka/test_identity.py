@@ -3,12 +3,11 @@
 import shutil
 from collections.abc import Callable
 
+from app.exits import EXIT_HOPELESS
 from app.instance import DATA_DIR_ID
 from kafka import ports
 from tests.brokers import kafka_only
 from tests.service import Service, attempts
-
-EXIT_HOPELESS = 2
 
 
 @kafka_only
@@ -30,18 +29,15 @@ def test_a_second_worker_with_the_same_url_or_a_copied_data_folder_ends_with_a_s
     first = make_service().start()
     namesake = first.another(advertised_url=first.url)
     namesake.data_dir = first.data_dir.with_name("namesake")
-    try:
-        namesake.spawn()
-        assert namesake.wait_ended(60) == EXIT_HOPELESS
-        assert f"has the same URL, {first.url}" in namesake.log()
-        assert first.get("/readyz").status == 200
-        shutil.rmtree(namesake.data_dir)
-        namesake.data_dir.mkdir()
-        shutil.copy(first.data_dir / DATA_DIR_ID, namesake.data_dir)  # as of a cloned machine
-        namesake.spawn()
-        assert any(not (first.runs and namesake.runs) for _ in attempts(120))
-        ended = namesake if first.runs else first
-        assert ended.wait_ended() == EXIT_HOPELESS
-        assert "its data folder is a copy" in ended.log()
-    finally:
-        namesake.kill()
+    namesake.spawn()
+    assert namesake.wait_ended(60) == EXIT_HOPELESS
+    assert f"has the same URL, {first.url}" in namesake.log()
+    assert first.get("/readyz").status == 200
+    shutil.rmtree(namesake.data_dir)
+    namesake.data_dir.mkdir()
+    shutil.copy(first.data_dir / DATA_DIR_ID, namesake.data_dir)  # as of a cloned machine
+    namesake.spawn()
+    assert any(not (first.runs and namesake.runs) for _ in attempts(120))
+    ended = namesake if first.runs else first
+    assert ended.wait_ended() == EXIT_HOPELESS
+    assert "its data folder is a copy" in ended.log()
