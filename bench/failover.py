@@ -10,7 +10,7 @@ from typing import Any
 from bench import load, restarts
 from bench.workers import Workers, rounded
 from kafka.cluster import Cluster
-from tests.service import Service, attempts
+from tests.service import Service, answered, attempts
 
 RUNS = 3
 CALLS, REFS = 1_000, 10  # of each submission that is measured
@@ -65,14 +65,14 @@ def lose(workers: Workers, lost: Service, name: str, refs: list[str]) -> tuple[f
     folder = instance_of(workers, lost)
     lost.kill()
     killed = time.perf_counter()
-    request = workers.until(lambda: left.submit(load.PROJECT, call_ids, refs))
+    request = answered(lambda: left.submit(load.PROJECT, call_ids, refs), 600)
     workers.wait_whole(left)
-    answered = time.perf_counter() - killed
-    workers.until(lambda: left.wait_finished(request))
+    whole = time.perf_counter() - killed
+    answered(lambda: left.wait_finished(request), 600)
     scored = time.perf_counter() - killed
     shutil.rmtree(folder)
     workers.start()
-    return answered, scored
+    return whole, scored
 
 
 def settle(workers: Workers, quiet: float = 5.0) -> None:

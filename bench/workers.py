@@ -1,16 +1,13 @@
 """Workers on a real Kafka, or one on the embedded log, and the resources that they and the broker use."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench import disk, load, machine
 from kafka.cluster import Cluster
-from tests.service import Service, attempts
-
-T = TypeVar("T")
+from tests.service import Service, answered
 
 
 @dataclass(frozen=True)
@@ -84,24 +81,7 @@ class Workers:
 
     def wait_whole(self, worker: Service) -> None:
         """Wait until a worker gets answers from all partitions."""
-
-        def whole() -> None:
-            answer = worker.get(f"/scores?project_id={load.PROJECT}&limit=1")
-            assert answer.status == 200, answer.raw
-            assert answer.headers["Callscore-Unanswered-Partitions"] is None
-
-        self.until(whole)
-
-    @staticmethod
-    def until(question: Callable[[], T], seconds: float = 600) -> T:
-        """What `question` returns, once it raises neither AssertionError nor OSError."""
-        last: Exception | None = None
-        for _ in attempts(seconds):
-            try:
-                return question()
-            except (OSError, AssertionError) as error:
-                last = error
-        raise AssertionError(f"no answer: {last!r}")
+        answered(lambda: worker.whole(f"/scores?project_id={load.PROJECT}&limit=1"), 600)
 
     def cpu(self) -> float:
         """CPU seconds that the running workers have used so far."""

@@ -260,6 +260,17 @@ def until(ask: Callable[[], T], holds: Callable[[T], object] = bool, seconds: fl
     raise AssertionError(f"after {seconds:g} s still {answer!r}")
 
 
+def answered(ask: Callable[[], T], seconds: float = 90) -> T:
+    """What `ask` returns once it neither fails nor finds nobody to ask: for while partitions move."""
+    last: Exception | None = None
+    for _ in attempts(seconds):
+        try:
+            return ask()
+        except (OSError, AssertionError) as error:
+            last = error
+    raise AssertionError(f"no answer: {last!r}")
+
+
 def complete_call(project: str, call: dict[str, Any]) -> dict[str, Any]:
     """A call in the shape of Weave's calls/complete."""
     return {

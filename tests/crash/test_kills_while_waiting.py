@@ -12,7 +12,7 @@ from tests.brokers import on_both_logs
 from tests.command import verified
 from tests.length import at_length
 from tests.provider import Provider
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 pytestmark = on_both_logs
 
@@ -29,13 +29,6 @@ def seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
 
 
-def wait_half_open(service: Service) -> None:
-    for _ in attempts(60):
-        if any(found["state"] == "half_open" for found in service.items("/breakers")):
-            return
-    raise AssertionError(service.items("/breakers"))
-
-
 def ask_and_wait(what: str, service: Service, provider: Provider, prefix: str) -> str:
     """Have tasks of a new request wait in one of three ways; returns the request's id."""
     provider.mood = "throttling" if what == "backoff" else "locked"
@@ -43,7 +36,7 @@ def ask_and_wait(what: str, service: Service, provider: Provider, prefix: str) -
     wait_for(service, request, "retrying" if what == "backoff" else "paused", seconds=60)
     if what == "probe":
         provider.mood = "hanging"
-        wait_half_open(service)
+        until(lambda: {one["state"] for one in service.items("/breakers")}, lambda states: "half_open" in states, 60)
     return request
 
 

@@ -121,8 +121,7 @@ def test_a_version_whose_code_has_changed_is_not_tried_with_the_code_there_is(
     for child in Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
     request = service.submit(PROJECT, [call], [ref])
-    while service.status(request)["tasks"]["waiting_for_call"] == 0:
-        pass
+    service.wait_for_tasks(request, "waiting_for_call")
     [task] = service.items(f"/score-requests/{request}/tasks")
     assert (task["status"], task["reason"]) == ("waiting_for_call", "scorer_version_unavailable")
     service.stop()

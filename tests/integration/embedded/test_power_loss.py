@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults.power import Disk, Luck
 from tests.faults.promises import check
 from tests.faults.shim import Entry, Shim
-from tests.service import ROOT, attempts
+from tests.service import ROOT, until
 
 COUNT = 240
 MOMENTS = int(os.environ.get("CALLSCORE_TEST_MOMENTS", "60"))  # 0: after every call
@@ -26,7 +26,7 @@ def record(shim: Shim, folder: Path) -> list[Entry]:
     command = [sys.executable, "-m", "tests.faults.appender", str(folder), str(COUNT)]
     first = subprocess.Popen(command, cwd=ROOT, env=shim.environment)
     acks = folder / "acks"
-    assert any(acks.exists() and len(acks.read_bytes().splitlines()) > COUNT // 3 for _ in attempts(60))
+    until(lambda: acks.exists() and len(acks.read_bytes().splitlines()) > COUNT // 3, seconds=60)
     first.send_signal(signal.SIGKILL)
     first.wait()
     subprocess.run(command, cwd=ROOT, env=shim.environment, check=True, timeout=60)

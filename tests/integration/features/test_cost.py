@@ -170,12 +170,8 @@ def test_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judging: Ju
     judged(service, [output], ref, prefix="answered")
     judge.hangs = True
     request = service.submit(PROJECT, log_outputs(service, [output] * 40), [ref])
-    for _ in attempts(60):
-        waiting = tasks(service, request, "paused")
-        if len(waiting) >= 30 and not service.status(request)["tasks"]["running"]:
-            break
-    else:
-        raise AssertionError(service.status(request))
+    until(lambda: service.status(request)["tasks"], lambda counts: counts["paused"] + counts["failed"] == 40, 60)
+    waiting = tasks(service, request, "paused")
     assert all(task["reason"].startswith("spend_cap_reached: ") for task in waiting)
     asked = len(judge.bodies) - 2
     assert 4 < asked <= 6
@@ -185,12 +181,7 @@ def test_requests_without_an_answer_use_a_cap_up_as_answered_ones_do(judging: Ju
     # What got no answer is known after a kill.
     service.kill()
     service.start()
-    for _ in attempts(20):
-        again = tasks(service, request, "paused")
-        if len(again) == len(waiting):
-            break
-    else:
-        raise AssertionError(service.status(request))
+    again = wait_for(service, request, "paused", len(waiting))
     assert all(task["reason"].startswith("spend_cap_reached: ") for task in again)
     assert len(judge.bodies) == 2 + asked
     # Nor is the judge tried.

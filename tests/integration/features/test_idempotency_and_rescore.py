@@ -194,8 +194,7 @@ def test_while_a_rescore_runs_or_if_it_fails_the_last_good_revision_is_shown(
 
     gate.write_text("wait")
     running = service.submit(project, ["a"], refs, **{"Callscore-Rescore": "again"})
-    while service.status(running)["tasks"]["running"] != 1:
-        pass
+    service.wait_for_tasks(running, "running")
     assert shown(service, project) == good
     gate.write_text("bad")
     assert service.wait_finished(running)["tasks"]["failed"] == 1

@@ -89,8 +89,7 @@ async def test_who_comes_back_is_told_only_what_is_new(make_service: Callable[..
     service = make_service(scorers="tests.gated_scorers").start()
     ids = log_calls(service, 3, str(gate))
     request = service.submit(PROJECT, ids, service.refs("gated"))
-    while service.status(request)["tasks"]["running"] < 3:
-        pass
+    service.wait_for_tasks(request, "running", 3)
     async with listening(service, request) as response:
         events = server_sent(response.content.iter_any())
         seen = ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import Service
+from tests.service import Service, until
 
 PROJECT = "acme/retry"
 
@@ -55,8 +55,8 @@ def test_only_what_failed_runs_again_as_the_next_round_of_the_same_request(
     gates("b", "wait")
     gates("c", "bad")
     assert retry(gated, request)["request_id"] == request
-    while (status := gated.status(request))["tasks"]["failed"] != 1 or status["tasks"]["running"] != 1:
-        assert status["status"] == "running"
+    until(lambda: gated.status(request)["tasks"], lambda tasks: tasks["failed"] == tasks["running"] == 1)
+    assert gated.status(request)["status"] == "running"
     gates("b", "good")
     again = gated.wait_finished(request)
     assert (again["status"], again["tasks"]["succeeded"], again["tasks"]["failed"]) == ("completed", 2, 1)
@@ -117,8 +117,7 @@ def test_a_cancelled_request_runs_again(gated: Service, gates: Callable[[str, st
     ids = [f"call-{n}" for n in range(700)]
     gated.log_calls(PROJECT, [{"id": call_id, "output": str(wait)} for call_id in ids])
     request = gated.submit(PROJECT, ids, gated.refs("gated"))
-    while not gated.status(request)["tasks"]["running"]:
-        pass
+    gated.wait_for_tasks(request, "running")
     for _ in range(3):
         assert gated.post(f"/score-requests/{request}/cancel", {}).status == 200
         assert gated.wait_finished(request)["tasks"]["cancelled"] == 700
@@ -155,12 +154,10 @@ def test_a_retry_joins_what_others_have_running_and_reuses_what_they_finished(
     gates("a", "good")
     gates("b", "wait")
     theirs = gated.submit(PROJECT, ["a", "b"], gated.refs("gated"))
-    while gated.status(theirs)["tasks"]["succeeded"] != 1 or gated.status(theirs)["tasks"]["running"] != 1:
-        pass
+    until(lambda: gated.status(theirs)["tasks"], lambda tasks: tasks["succeeded"] == tasks["running"] == 1)
     assert gated.status(mine)["tasks"]["failed"] == 2
     retry(gated, mine)
-    while gated.status(mine)["tasks"]["succeeded"] != 1:
-        pass
+    gated.wait_for_tasks(mine, "succeeded")
     gates("b", "good")
     for request in (mine, theirs):
         assert gated.wait_finished(request)["tasks"]["succeeded"] == 2
@@ -180,8 +177,7 @@ def test_a_task_that_is_queued_again_says_since_when(
         gates(name, "wait")
     asked_at = time.time()
     retry(service, request)
-    while service.status(request)["tasks"]["running"] != 1:
-        pass
+    service.wait_for_tasks(request, "running")
     queued = service.items(f"/score-requests/{request}/tasks?status=queued")
     assert len(queued) == 2
     assert all(asked_at - 0.001 <= datetime.fromisoformat(task["since"]).timestamp() for task in queued)

@@ -7,7 +7,7 @@ from app.exits import EXIT_HOPELESS
 from app.instance import DATA_DIR_ID
 from kafka import ports
 from tests.brokers import kafka_only
-from tests.service import Service, attempts
+from tests.service import Service, until
 
 
 @kafka_only
@@ -37,7 +37,7 @@ def test_a_second_worker_with_the_same_url_or_a_copied_data_folder_ends_with_a_s
     namesake.data_dir.mkdir()
     shutil.copy(first.data_dir / DATA_DIR_ID, namesake.data_dir)  # as of a cloned machine
     namesake.spawn()
-    assert any(not (first.runs and namesake.runs) for _ in attempts(120))
+    until(lambda: not (first.runs and namesake.runs), seconds=120)
     ended = namesake if first.runs else first
     assert ended.wait_ended() == EXIT_HOPELESS
     assert "its data folder is a copy" in ended.log()

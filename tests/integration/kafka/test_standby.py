@@ -1,33 +1,17 @@
 """Workers that keep a second copy of each other's tables: one that is lost is replaced at once, with all it had."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import pytest
 
-from tests.service import Service, attempts
+from tests.service import Service, answered
 
 PROJECT = "acme/standby"
 ROUNDS = 2
 CALLS = 200
-TAKEN_OVER_SECONDS = 90.0
-T = TypeVar("T")
 
 
 @pytest.fixture
 def worker_settings() -> dict[str, object]:
     return {"standby_replicas": 1}
-
-
-def answered(question: Callable[[], T]) -> T:
-    """What it returns once it neither fails nor finds nobody to ask."""
-    last: Exception | None = None
-    for _ in attempts(TAKEN_OVER_SECONDS):
-        try:
-            return question()
-        except (OSError, AssertionError) as error:
-            last = error
-    raise AssertionError(f"no answer: {last!r}")
 
 
 def test_the_other_worker_takes_over_whichever_is_killed_whenever(workers: list[Service]) -> None:

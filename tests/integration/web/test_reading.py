@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.web.summary import SORTED_HERE
-from tests.asking import TASK_FIELDS
+from tests.asking import TASK_FIELDS, wait_for
 from tests.command import run, said
 from tests.service import Service
 
@@ -58,13 +58,11 @@ def test_who_lists_tasks_right_after_asking_for_them_misses_none(shared: Service
 
 def test_a_task_that_waits_says_for_what_and_until_when(shared: Service) -> None:
     waiting = shared.submit("acme/absent", ["never"], shared.refs("not_empty"))
-    tasks: list[Any] = []
-    while not tasks:
-        tasks = shared.items(f"/score-requests/{waiting}/tasks?status=waiting_for_call")
-    assert tasks[0]["reason"] == "waiting_for_call"
-    assert tasks[0]["next_at"] > tasks[0]["since"]
+    [task] = wait_for(shared, waiting, "waiting_for_call")
+    assert task["reason"] == "waiting_for_call"
+    assert task["next_at"] > task["since"]
     lines = said(run(shared, "status", waiting))
-    assert f"waiting      1 task waits for a call that is not logged yet (never), until {tasks[0]['next_at']}" in lines
+    assert f"waiting      1 task waits for a call that is not logged yet (never), until {task['next_at']}" in lines
 
 
 def test_scores_are_listed_once_in_order_through_pages_of_any_size(shared: Service, request_id: str) -> None:

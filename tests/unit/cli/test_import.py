@@ -11,7 +11,7 @@ import pytest
 from app.client.errors import CommandError
 from app.client.fields import Fields, Seen
 from app.client.http import Client, Service
-from app.client.importing import MAX_BATCH_BYTES, Import, batches
+from app.client.importing import MAX_BATCH_BYTES, MAX_BATCH_CALLS, Import, batches
 from app.client.lines import Source
 
 from .command import Command, Ended
@@ -309,9 +309,12 @@ async def test_a_changed_file_starts_over(callscore: Command, service: FakeServi
     assert (ended.code, ended.err) == (0, "")
 
 
-async def test_ctrl_c_ends_an_import_that_waits_for_stdin(callscore: Command) -> None:
+async def test_ctrl_c_ends_an_import_that_waits_for_stdin(callscore: Command, service: FakeService) -> None:
+    service.hold_after = 0
     process = await callscore.start("calls", "import", "-", "--project", "a/b")
-    await asyncio.sleep(4.0)  # until it has started, also on a machine that is busy
+    assert process.stdin is not None
+    process.stdin.write(b'{"output": "o"}\n' * MAX_BATCH_CALLS)
+    await service.held.wait()  # by its first batch, and it waits for a second one
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 30) == 130
     ended = await callscore.end(process)
