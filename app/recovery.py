@@ -94,8 +94,6 @@ class Recovery(faust_recovery.Recovery):
                 log.info("recovered %d changelog records in %.2f s", total, time.monotonic() - since)
             self._set_recovery_ended()
             self.signal_recovery_end.set()
-        if not self.tables.standbys_ready and not self.standby_remaining_total():
-            self.tables.on_standbys_ready()
 
     async def on_rebalance(self, *args: Any, **options: Any) -> None:
         """Recover what was assigned."""

@@ -1,14 +1,20 @@
 """A worker knows at any time whether its tables are being recovered."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
+from rocksdict import Options, Rdict, WriteBatch
 
-from app.recovery import Recovery
+from app.recovery import Record, Recovery
+
+MINE, STANDBY, OTHERS = (TP("callscore-scores-changelog", partition) for partition in range(3))
+OFFSET_KEY = b"offset"
 
 
 class FakeApp:
@@ -61,3 +67,109 @@ async def test_a_recovery_that_the_next_rebalance_overtakes_does_not_say_that_th
         await recovery.on_recovery_completed(generation_id=1)
     assert app.rebalancing == bool(moves_again)
     assert app.completed == (moves_again != "before streams go on")
+
+
+class Store:
+    """The stores of a table, in one database."""
+
+    path = Path("tables")
+    offset_key = OFFSET_KEY
+    full = False
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Rdict(str(folder), Options(raw_mode=True))
+
+    def write(self, _partition: int, batch: WriteBatch) -> None:
+        if self.full:
+            raise Exception("No space left on device")
+        self.database.write(batch)
+
+    def rows(self) -> dict[Any, Any]:
+        return dict(self.database.items())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store")
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+async def recovery(store: Store) -> Any:
+    """A recovery of a table that has nothing yet, whose last record has offset 4."""
+    app: Any = FakeApp()
+    app.halted = []
+    app.on_cannot_store = lambda path, error: app.halted.append((path, str(error)))
+    recovery: Any = Recovery(app, app.tables)
+    for tps, offsets, highwaters, tp in (
+        (recovery.active_tps, recovery.active_offsets, recovery.active_highwaters, MINE),
+        (recovery.standby_tps, recovery.standby_offsets, recovery.standby_highwaters, STANDBY),
+    ):
+        tps.add(tp)
+        offsets[tp], highwaters[tp] = -1, 4
+        recovery.tp_to_table[tp] = SimpleNamespace(data=store)
+    recovery._set_recovery_started()
+    return recovery
+
+
+def record(offset: int, key: bytes | None = b"a", value: bytes | None = b"1") -> Record:
+    return SimpleNamespace(offset=offset, key=key, value=value)
+
+
+@pytest.mark.parametrize("tp", [MINE, STANDBY])
+async def test_records_of_a_changelog_become_rows_with_the_offset_of_the_last_one(
+    recovery: Any, store: Store, tp: TP
+) -> None:
+    recovery.apply(tp, [record(0), record(1, b"b"), record(2, None), record(3, value=None), record(7, b"c", b"")])
+    assert store.rows() == {b"b": b"1", b"c": b"", OFFSET_KEY: b"7"}
+
+
+async def test_records_that_come_again_change_nothing(recovery: Any, store: Store) -> None:
+    recovery.apply(MINE, [record(0), record(1, value=None), record(2, b"b")])
+    rows = store.rows()
+    recovery.apply(MINE, [record(0), record(1, value=b"2")])
+    assert store.rows() == rows
+    recovery.apply(MINE, [record(1, value=b"2"), record(2, b"b"), record(3, b"c")])
+    assert store.rows() == rows | {b"c": b"1", OFFSET_KEY: b"3"}
+
+
+async def test_records_of_a_partition_that_was_revoked_meanwhile_are_dropped(recovery: Any, store: Store) -> None:
+    recovery.apply(OTHERS, [record(4)])
+    assert store.rows() == {}
+    assert OTHERS not in recovery.active_offsets | recovery.standby_offsets
+
+
+async def test_what_a_table_could_not_store_does_not_count_as_recovered(recovery: Any, store: Store) -> None:
+    store.full = True
+    recovery.apply(MINE, [record(4)])
+    assert recovery.app.halted == [(store.path, "No space left on device")]
+    assert (recovery.active_offsets[MINE], recovery.in_recovery) == (-1, True)
+    store.full = False
+    recovery.apply(MINE, [record(4)])
+    assert (recovery.active_offsets[MINE], recovery.in_recovery) == (4, False)
+
+
+async def test_each_recovery_lasts_until_its_tables_have_their_last_record(recovery: Any) -> None:
+    for end in (4, 9):
+        recovery.active_highwaters[MINE] = end
+        recovery._set_recovery_started()
+        assert recovery.progress() == ": 0 % of 5 changelog records"
+        recovery.apply(MINE, [record(end - 4)])
+        assert (recovery.in_recovery, recovery.signal_recovery_end.is_set()) == (True, False)
+        assert recovery.progress() == ": 20 % of 5 changelog records"
+        recovery.apply(STANDBY, [record(end)])
+        assert recovery.in_recovery
+        recovery.apply(MINE, [record(end)])
+        assert (recovery.in_recovery, recovery.signal_recovery_end.is_set()) == (False, True)
+        assert recovery.progress() == ""
+
+
+async def test_how_long_a_recovery_still_takes_is_estimated_once_it_has_gone_on_for_a_while(
+    recovery: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("app.recovery.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    recovery.apply(MINE, [record(0)])
+    clock[0] += 3
+    assert recovery.progress() == ": 20 % of 5 changelog records, about 12 s to go"
