@@ -71,7 +71,7 @@ class BoundScorer:
     @cached_property
     def built_in(self) -> bool:
         """Whether it is a built-in, which calls no provider; a user's subclass of one is user code."""
-        return isinstance(self.scorer, BuiltIn) and type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE)
+        return type(self.scorer).__module__.startswith(_BUILTIN_PACKAGE)
 
     @cached_property
     def has_questions(self) -> bool:

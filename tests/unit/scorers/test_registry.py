@@ -115,17 +115,34 @@ def test_a_kind_whose_name_is_taken_is_a_clear_problem(write_module: Write) -> N
 
 
 def test_installed_packages_give_kinds_by_entry_point(write_module: Write, tmp_path: Path) -> None:
-    write_module("installed_scorers", "from app.scorers import scorer\n@scorer\ndef installed(output): return 1")
+    source = """
+from app.scorers import scorer
+@scorer
+def installed(output): return 1
+def not_marked(output): return 1
+class NoModel:
+    def score(self, output): return 1
+number = 1
+"""
+    write_module("installed_scorers", source)
     info = tmp_path / "plugin-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[callscore.scorers]\nbroken = no_such_module_at_all\ngood = installed_scorers\n"
-    )
+    points = {
+        "broken": "no_such_module_at_all",
+        "good": "installed_scorers",
+        "function": "installed_scorers:not_marked",
+        "model": "installed_scorers:NoModel",
+        "number": "installed_scorers:number",
+    }
+    lines = [f"{name} = {value}\n" for name, value in points.items()]
+    (info / "entry_points.txt").write_text("".join(["[callscore.scorers]\n", *lines]))
     registry = Registry.load()
-    assert "installed" in registry.kinds()
-    [problem] = registry.problems
-    assert "entry point 'broken'" in problem.lower()
+    assert registry.kinds().keys() - BUILT_IN == {"installed", "not_marked"}
+    left_out = {name: problem for name in points for problem in registry.problems if f"entry point '{name}'" in problem}
+    assert (len(registry.problems), set(left_out)) == (3, {"broken", "model", "number"})
+    for name in ("model", "number"):
+        assert left_out[name].endswith("TypeError: a scorer is a function or a pydantic model with a `score` method.")
 
 
 def test_bad_parameters_are_a_validation_error(registry: Registry) -> None:

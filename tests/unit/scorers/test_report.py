@@ -33,6 +33,36 @@ def test_lineage_that_cannot_be_kept_is_refused(value: Any) -> None:
     assert report.lineage == {"model": "m"}
 
 
+def test_lineage_may_be_replaced_often_and_fill_all_that_is_kept() -> None:
+    report = Report()
+    whole = "x" * (MAX_LINEAGE_BYTES - len('{"prompt":""}'))
+    for _ in range(3):
+        report.made_with(prompt=whole)
+    assert report.snapshot()[0] == b'{"prompt":"%s"}' % whole.encode()
+    with pytest.raises(InvalidOutput, match="more than"):
+        report.made_with(prompt=whole + "x")
+
+
+async def test_requests_are_under_way_from_when_they_may_be_sent_until_they_are_answered_or_refused() -> None:
+    report = Report()
+    under_way: list[int] = []
+
+    async def allow() -> None:
+        under_way.append(report.unanswered)
+
+    report.before_request = allow
+    for _ in range(3):
+        await report.asking()
+    assert under_way == [0, 1, 2]
+    report.cost_nothing()
+    report.asked(1, 1, (0.0, 0.0))
+    assert (report.requests, report.unanswered) == (1, 1)
+    report.asked(1, 1, (0.0, 0.0))
+    report.asked(1, 1, (0.0, 0.0))  # one that was never announced
+    report.cost_nothing()
+    assert (report.requests, report.unanswered) == (3, 0)
+
+
 def deep(levels: int) -> Any:
     return [deep(levels - 1)] if levels else 1
 
