@@ -21,8 +21,8 @@ from app.web import (
 )
 from app.web.openapi import contract, past, weave
 from app.web.openapi.models import parameter, schemas_of
-from app.web.openapi.operations import content, error_response, operation, page, with_path_parameters
-from app.web.openapi.schemas import SCHEMAS, enum
+from app.web.openapi.operations import content, operation, page, with_path_parameters
+from app.web.openapi.schemas import ANY_OBJECT, SCHEMAS, enum
 
 _BODIES = (
     controls.RequestRetry,
@@ -71,11 +71,11 @@ PATHS: dict[str, Any] = with_path_parameters(
         "/score-requests/{request_id}/events": {
             "get": page(
                 "text/event-stream",
-                "Live progress: server-sent events, each a Request; the last one ends it",
+                summary="Live progress: server-sent events, each a Request; the last one ends it",
                 tag="Requests",
                 parameters=[parameter("Last-Event-ID", where="header")],
                 open=False,
-                also={"204": {"description": "Last-Event-ID was the last event"}, "default": error_response()},
+                also={"204": {"description": "Last-Event-ID was the last event"}},
             )
         },
         "/score-requests/{request_id}/cancel": {
@@ -217,13 +217,15 @@ PATHS: dict[str, Any] = with_path_parameters(
             )
         },
         **weave.PATHS,
-        "/": {"get": page("text/html", "Dashboard", open=False)},
-        "/dashboard/{file}": {"get": page("text/javascript", "Scripts and styles of the dashboard", open=False)},
-        "/docs": {"get": page("text/html", "This description, for reading")},
-        "/openapi.json": {"get": page("application/json", "This description")},
+        "/": {"get": page("text/html", summary="Dashboard", open=False)},
+        "/dashboard/{file}": {
+            "get": page("text/javascript", "text/css", summary="Scripts and styles of the dashboard", open=False)
+        },
+        "/docs": {"get": page("text/html", summary="This description, for reading")},
+        "/openapi.json": {"get": page("application/json", summary="This description", schema=ANY_OBJECT)},
         "/healthz": {"get": operation("Service", "Whether the process lives", "Health", error="Health", open=True)},
         "/readyz": {"get": operation("Service", "Whether the tables can answer", "Health", error="Health", open=True)},
-        "/metrics": {"get": page("text/plain", "Metrics for Prometheus")},
+        "/metrics": {"get": page("text/plain", summary="Metrics for Prometheus")},
     }
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.web.openapi.models import parameter, parameters_of
-from app.web.openapi.schemas import STRING, ref
+from app.web.openapi.schemas import STRING, Schema, ref
 from app.web.queries import Query
 
 _NOTHING: Mapping[str, Any] = {}
@@ -54,28 +54,32 @@ def error_response(schema: str = "HTTPValidationError") -> dict[str, Any]:
 
 
 def page(
-    media_type: str,
+    *media_types: str,
     summary: str,
-    *,
     tag: str = "Service",
+    schema: Schema = STRING,
     parameters: Sequence[dict[str, Any]] = (),
     open: bool = True,
     also: Mapping[str, Any] = _NOTHING,
 ) -> dict[str, Any]:
-    """An operation that answers with text that has no schema."""
-    answer = {"description": "Successful Response", "content": {media_type: {"schema": STRING}}}
+    """An operation that answers with a text of one of these types, or an error."""
+    described = {media_type: {"schema": schema} for media_type in media_types}
     return {
         "tags": [tag],
         "summary": summary,
         "parameters": list(parameters),
-        "responses": {"200": answer, **also},
+        "responses": {
+            "200": {"description": "Successful Response", "content": described},
+            **also,
+            "default": error_response(),
+        },
         "security": [] if open else _KEYS,
     }
 
 
 def redirect(tag: str, summary: str) -> dict[str, Any]:
     """An operation that answers with another address."""
-    responses = {"302": {"description": "Found, at `Location`"}}
+    responses = {"302": {"description": "Found, at `Location`"}, "default": error_response()}
     return {"tags": [tag], "summary": summary, "responses": responses, "security": _KEYS}
 
 

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
+from jsonschema_rs import Draft202012Validator
 from pydantic import BaseModel
 
+from app.keys import KeyFile
 from app.web.openapi.document import SPEC
 from app.web.queries import Query
 from app.web.routes import ROUTES
 from app.web.submit import CallsScoreReq
-from tests.unit.web.client import Client
+from tests.unit.web.client import Answer, Client, running
 
 CONTRACT: dict[str, Any] = {
     "CallsScoreReq": {
@@ -143,6 +147,34 @@ def test_every_answer_that_is_no_error_is_described() -> None:
         assert answers["202"]["content"] == answers["200"]["content"]
     assert of["events"]["get"]["responses"].keys() == {"200", "204", "default"}
     assert "content" not in of["events"]["get"]["responses"]["204"]
+
+
+def check_described(method: str, path: str, answer: Answer) -> None:
+    """Check the answer to a described path as a strict client would."""
+    responses = SPEC["paths"][path][method.lower()]["responses"]
+    described = responses.get(str(answer.status), responses.get("default"))
+    assert described is not None, (method, path, answer)
+    if "content" in described:
+        content_type = answer.headers["Content-Type"].partition(";")[0]
+        assert content_type in described["content"], (method, path, answer)
+        if content_type == "application/json":
+            schema = described["content"][content_type]["schema"] | {"components": SPEC["components"]}
+            Draft202012Validator(schema, validate_formats=True).validate(orjson.loads(answer.raw))
+
+
+def test_every_answer_is_as_it_is_described(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "keys").touch()
+    with running(keys=KeyFile(tmp_path / "keys")) as locked:
+        for route in ROUTES:
+            assert isinstance(route, web.RouteDef)
+            body: dict[str, Any] | None = {} if route.method == "POST" else None
+            path = re.sub(r"\{\w+\}", "x", route.path)
+            if "302" not in SPEC["paths"][route.path][route.method.lower()]["responses"]:  # which the client follows
+                check_described(route.method, route.path, client.request(route.method, path, body))
+            if route.path != "/calls/score":  # the contract describes no other errors than 422
+                check_described(route.method, route.path, locked.request(route.method, path, body))
+    for file in ("dashboard.css", "dashboard.js"):
+        check_described("GET", "/dashboard/{file}", client.get(f"/dashboard/{file}"))
 
 
 def models_below(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
