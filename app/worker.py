@@ -46,7 +46,7 @@ from app.kafka_cluster import kafka_cluster
 from app.positions import positions
 from app.settings import get_settings
 from app.web.server import WebServer
-from tables.base import forget_rows, persist_offsets, tables
+from tables.base import forget_rows, persist_offsets
 from tables.buffers import Buffers
 from tables.kafka_topics import kafka_topics
 
@@ -171,7 +171,7 @@ def run() -> int:
     settings = get_settings()
     settings.check_reachable()
     heap.tune()
-    if lacks := open_files.shortage(len(tables) * settings.partitions):
+    if lacks := open_files.shortage(len(app.tables) * settings.partitions):
         print(f"Error: {lacks}", file=sys.stderr)
         if settings.embedded:  # else others may have most of the partitions
             return EXIT_HOPELESS

@@ -6,7 +6,7 @@ from contextlib import suppress
 import rocksdict
 from mode import Service
 
-from tables.base import tables
+from app.faust_app import app
 
 LIMIT = 20 * 1024**2  # bytes
 INTERVAL = 0.25  # seconds; a recovery writes some 10 MB meanwhile
@@ -18,7 +18,7 @@ class Buffers(Service):
     @Service.task
     async def _flush_for_ever(self) -> None:
         async for _ in self.itertimer(INTERVAL, name="buffers"):
-            flush_largest(database for table in tables for database in table.data._dbs.values())
+            flush_largest(database for table in app.tables.values() for database in table.data._dbs.values())
 
 
 def flush_largest(databases: Iterable[rocksdict.Rdict], limit: int = LIMIT) -> None:

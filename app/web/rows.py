@@ -8,12 +8,12 @@ import orjson
 from aiohttp import web
 
 from app import cluster, topics
+from app.faust_app import app
 from app.positions import positions
 from app.settings import get_settings
 from app.slices import Turns
 from app.web.auth import check_all_projects
 from app.web.responses import json_response
-from tables.base import tables
 
 _AT_ONCE = 256 * 1024  # bytes
 
@@ -54,7 +54,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 def _parts(partition: int) -> Iterator[bytes]:
     ends = {topics.plain(topic.name): positions.get(topic.name, partition) + 1 for topic in topics.ALL}
-    snapshots = {table.name: table.snapshot(partition) for table in tables}
+    snapshots = {table.name: table.scan(partition) for table in app.tables.values()}
 
     def parts() -> Iterator[bytes]:
         yield orjson.dumps({"ends": ends})

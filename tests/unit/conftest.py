@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.faust_app import app
-from tables.base import forget_rows, tables
+from tables.base import forget_rows
 
 
 @pytest.fixture
@@ -15,12 +15,12 @@ def table_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(app, "table_dir", tmp_path)
     forget_rows()
     yield tmp_path
-    for table in tables:
+    for table in app.tables.values():
         table.close()
 
 
 @pytest.fixture
 def bare_tables(table_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty tables without a changelog."""
-    for table in tables:
+    for table in app.tables.values():
         monkeypatch.setattr(table, "has_changelog", False)

@@ -13,9 +13,9 @@ import tables.folds  # noqa: F401  (so that all tables are known)
 from app import instance
 from app import open_files as files
 from app.embedded.room import SPARE_BYTES
+from app.faust_app import app
 from app.settings import Settings
 from app.upkeep.doctor.finding import Finding, ok, warning, wrong
-from tables.base import tables as all_tables
 
 _FEW_BYTES = 1024**3
 _SYNCS = 15
@@ -73,7 +73,7 @@ def holders(data_dir: Path) -> list[tuple[Path, str]]:
 
 def open_files(settings: Settings) -> Iterator[Finding]:
     """Check that this process, and so a worker started in the same way, may open enough files."""
-    lacks = files.shortage(len(all_tables) * settings.partitions)
+    lacks = files.shortage(len(app.tables) * settings.partitions)
     if lacks is None:
         yield ok("open files", f"The limit is {files.limit():,}.")
     elif settings.embedded:

@@ -39,7 +39,6 @@ from app.scorers import Registry, ScorerVersionUnavailable
 from app.usage import Usage
 from tables import calls, chunks, folds, in_flight, judgements, progress, provider_requests, scores, spending, tasks
 from tables.at import At
-from tables.base import tables
 from tables.tasks import Task, unpark
 
 REF = "callscore:///scorer/judge:1"
@@ -201,7 +200,7 @@ def test_a_record_with_an_output_that_no_row_can_hold_is_refused_and_changes_no_
     huge = good.replace(call_id="d", output=2**70, lineage={"question": ids.digest("q")})
     with pytest.raises(folds.CannotApply, match="64"):
         folds.SCORE_EVENTS.apply(At(0, 5, 1.0), ScoreEvents(events=[good, huge]))
-    assert [row for table in tables for row in table.scan(0)] == []
+    assert [row for table in app.tables.values() for row in table.scan(0)] == []
 
 
 def test_what_a_scorer_reported_as_question_in_an_earlier_version_is_no_judgement() -> None:

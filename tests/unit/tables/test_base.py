@@ -78,10 +78,9 @@ def compact_and_write(table: Table) -> None:
         lambda table: list(table.scan(0)),
         lambda table: list(table.scan(0, MIDDLE[:3])),
         lambda table: list(table.scan_back(0, MIDDLE)),
-        lambda table: list(table.snapshot(0)),
         compact_and_write,
     ],
-    ids=["get", "scan", "scan-prefix", "scan-back", "snapshot", "write"],
+    ids=["get", "scan", "scan-prefix", "scan-back", "write"],
 )
 def test_a_damaged_store_is_never_read_as_a_shorter_one_but_deleted_and_the_worker_ends_to_recover_it(
     use: Callable[[Table], object],
@@ -141,9 +140,9 @@ def test_scans_give_the_rows_between_their_bounds_in_their_order() -> None:
     assert [key for key, _ in table.scan_back(0, b"0003")] == keys[2::-1]
 
 
-def test_a_snapshot_has_the_rows_of_its_moment_whatever_is_written_before_they_are_read() -> None:
+def test_a_scan_has_the_rows_of_its_moment_whatever_is_written_before_they_are_read() -> None:
     table.write(0, list(ROWS.items()))
-    rows = table.snapshot(0)
+    rows = table.scan(0)
     table.write(0, [(MIDDLE, None), (min(ROWS), b"changed"), (b"new", b"row")])
     assert dict(rows) == ROWS
 
