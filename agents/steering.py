@@ -200,6 +200,7 @@ class Steering:
                         if number % _EVENTS == 0:
                             await entry.until_applied()
                     await turns.breathe()
+                await turns.breathe()
         if last is not None:
             await last.until_applied()  # and so all before it, as events of a partition are applied in order
 

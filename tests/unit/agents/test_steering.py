@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from agents.chunk import Chunk
 from agents.scoring import scoring
 from app import (
     ids,
+    slices,
     topics,
     worker,  # noqa: F401 - it says what happens when partitions move
 )
@@ -180,6 +182,56 @@ def start(call_id: str, *targets: Target) -> in_flight.Entry:
 
 def state(chunk: int, call: int = 0) -> State:
     return progress.load(0, "r", chunk, 0).get(call)
+
+
+@pytest.mark.parametrize("asked", [CANCEL, RETRY])
+async def test_steering_a_large_request_leaves_others_a_turn_between_any_two_chunks_and_any_two_tasks(
+    log: Log, monkeypatch: pytest.MonkeyPatch, asked: RequestCancelled | RequestRetried
+) -> None:
+    monkeypatch.setattr(slices, "TURN_SECONDS", 0.0)
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    for number in range(20):
+        chunks.save(0, CHUNK.replace(chunk=number, scorer_refs=[REF], call_ids=[f"{number}-{n}" for n in range(10)]))
+    parked = TaskParked(
+        project_id="p",
+        call_id="elsewhere",
+        scorer_ref=REF,
+        targets=[Target("another", 0, 0, 0)],
+        at=1.0,
+        reason="waiting_for_call",
+        until=9e9,
+    )
+    log.append(parked.encode())  # so that each task is looked at
+    in_a_row: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    async def others() -> None:
+        while True:
+            in_a_row.clear()
+            await asyncio.sleep(0)
+
+    def noted(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*args: Any) -> Any:
+            in_a_row[name] += 1
+            most[name] = max(most[name], in_a_row[name])
+            return read(*args)
+
+        return noting
+
+    monkeypatch.setattr(
+        steering, "progress", SimpleNamespace(**vars(progress) | {"load": noted("chunk", progress.load)})
+    )
+    monkeypatch.setattr(in_flight, "get", noted("task", in_flight.get))
+    meanwhile = asyncio.create_task(others())
+    controls.save(0, asked, 0)
+    scoring.steering.obey(0, "r", 1, lambda: None)
+    async with asyncio.timeout(10):
+        while scoring.steering._background._tasks:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    meanwhile.cancel()
+    assert most["chunk"] == 1
+    assert most["task"] == (1 if asked is CANCEL else 0)  # no task of those that the retry means was taken up
 
 
 async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_tasks(log: Log) -> None:
