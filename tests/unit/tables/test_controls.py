@@ -21,7 +21,7 @@ def retry(name: str, asked_at: float = 2.0) -> Control:
     return RequestRetried(control_id=name, request_id="r", statuses=["failed"], asked_by=None, asked_at=asked_at)
 
 
-ASKED = {3: cancel("a"), 4: retry("b"), 5: cancel("a"), 6: cancel("c"), 9: retry("d", 7.0), 10: retry("b")}
+ASKED = {3: cancel("a"), 4: retry("b", 8.0), 5: cancel("a"), 6: cancel("c"), 9: retry("d", 7.0), 10: retry("b")}
 NUMBERS = {3: 1, 4: 2, 5: None, 6: 3, 9: 4, 10: None}
 
 
@@ -41,7 +41,7 @@ def test_a_control_is_taken_once_and_has_the_same_number_when_it_is_delivered_ag
         assert rows() == once
     row = controls.load(0, "r")
     assert row is not None
-    assert (row.number, row.cancelled, row.retried_at) == (4, False, 7.0)
+    assert (row.number, row.cancelled, row.retried_at) == (4, False, 8.0)
     assert (controls.is_cancelled(0, "r"), controls.is_cancelled(0, "other")) == (False, False)
     assert (controls.last(0, "r"), controls.last(0, "other")) == (4, 0)
     assert [controls.get(0, "r", number) for number in range(1, 5)] == [ASKED[offset] for offset in (3, 4, 6, 9)]
@@ -87,7 +87,7 @@ def test_controls_from_before_they_had_rows_of_their_own_are_still_there_and_get
 
 
 async def test_a_control_shows_once_it_and_all_before_it_have_changed_the_progress_of_its_request() -> None:
-    positions.applied(topics.controls.name, 0, 5)
+    positions.applied(topics.controls.name, 0, 4)
     end_first, end_second = (controls_in_progress.begin(0, "r") for _ in range(2))
     end_other = controls_in_progress.begin(1, "r")
     shows = asyncio.create_task(controls_in_progress.in_effect(0, "r", [5]))
@@ -97,5 +97,14 @@ async def test_a_control_shows_once_it_and_all_before_it_have_changed_the_progre
             await asyncio.sleep(0)
         assert not shows.done()
     end_first()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not shows.done()  # the control itself has not come yet
+    end_third = controls_in_progress.begin(0, "r")
+    positions.applied(topics.controls.name, 0, 5)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not shows.done()
+    end_third()
     assert await shows
     assert not controls_in_progress._in_progress

@@ -13,6 +13,9 @@ from app.events import (
     DeadLetter,
     Error,
     RequestAccepted,
+    RequestCancelled,
+    RuleBatch,
+    RuleSet,
     ScoreCancelled,
     ScoreEvents,
     ScoreFailed,
@@ -25,6 +28,7 @@ from app.usage import Usage
 from tables import (
     calls,
     chunks,
+    controls,
     dead_letters,
     folds,
     history,
@@ -32,6 +36,7 @@ from tables import (
     progress,
     request_progress,
     requests,
+    rules,
     scores,
     spending,
 )
@@ -248,6 +253,68 @@ def test_spending_by_day_has_the_days_that_begin_from_the_first_until_before_the
             if day in days[1:3]
         }
     assert spending.by_day(0, [False], "p", days[1], days[3]) == {"items": [], "next": None}
+
+
+def rule(name: str, project_id: str = "p", at: float = 1.0, **fields: Any) -> RuleSet:
+    made: dict[str, Any] = {
+        "control_id": f"{name}-{at}",
+        "rule_id": f"{project_id}/{name}",
+        "project_id": project_id,
+        "name": name,
+        "scorer_refs": [S],
+        "where": {},
+        "sample_rate": 0.5,
+        "status": "active",
+        "asked_by": None,
+        "asked_at": at,
+    }
+    return RuleSet(**made | fields)
+
+
+def test_the_calls_that_a_rule_matched_are_listed_by_what_it_decided_and_each_of_its_requests_counts_its_own() -> None:
+    for number, (request_id, call_ids, sampled_out) in enumerate(
+        [("one", ["a", "d"], ["b"]), ("two", ["c"], ["e", "f"]), ("other", ["a"], [])]
+    ):
+        decided = RuleBatch(
+            rule_id="r/other" if request_id == "other" else "r", set_at=0.0, sampled_out=sampled_out, open_until=9.0
+        )
+        event = chunk(request_id, number, call_ids, S).replace(rule=decided)
+        folds.SCORE_REQUESTS.apply(At(0, number, 1.0), event)
+    wanted: dict[rules.Decision | None, list[str]] = {
+        None: ["a", "b", "c", "d", "e", "f"],
+        "sampled": ["a", "c", "d"],
+        "sampled_out": ["b", "e", "f"],
+    }
+    for size, (decision, call_ids) in product(SIZES, wanted.items()):
+        found = read(lambda after, of=decision, rows=size: rules.page(0, after, rows, "r", of), size)  # type: ignore[misc]
+        assert [item["call_id"] for item in found] == call_ids
+        assert all((item["request_id"] is None) == (item["decision"] == "sampled_out") for item in found)
+    controls.save(0, RequestCancelled(control_id="c", request_id="two", asked_by=None, asked_at=2.0), 9)
+    assert rules.calls_of(0, ["two", "one", "none"]) == [(1, True), (2, False), (0, False)]
+
+
+def test_rules_are_listed_by_project_or_pattern_as_they_are_now_without_removed_ones() -> None:
+    asked = [
+        rule("all"),
+        rule("all", at=5.0, sample_rate=0.1),
+        rule("gone"),
+        rule("gone", at=5.0, status="removed"),
+        rule("all", "q"),
+        rule("all", "acme/q"),
+    ]
+    for offset, event in enumerate(asked):
+        folds.CONTROLS.apply(At(0, offset, 1.0), event)
+    [found] = rules.listing(0, "p", [])
+    assert (found["name"], found["sample_rate"], found["created_at"], found["asked_at"]) == ("all", 0.1, 1.0, 5.0)
+    assert found["counts"]["matched"] == 0
+    assert rules.find(0, "p/all") == found
+    removed = rules.find(0, "p/gone")
+    assert removed is not None
+    assert removed["status"] == "removed"
+    assert rules.find(0, "none") is None
+    listed = [one["project_id"] for one in rules.listing(0, None, ["acme/*", "p"])]
+    assert sorted(listed) == ["acme/q", "p"]
+    assert rules.number(0, "p") == 2
 
 
 def test_dead_letters_are_listed_newest_first_in_the_bounds_that_are_given() -> None:

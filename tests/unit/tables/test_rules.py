@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.events import RuleBatch, RuleSet, ScoreRequested
 from tables import chunks, folds, rules
 from tables.at import At
+from tables.base import Rows, Table
 
 pytestmark = pytest.mark.usefixtures("bare_tables")
 
@@ -53,7 +54,7 @@ def rows() -> dict[bytes, bytes]:
 
 
 def test_a_call_is_judged_by_the_rule_as_it_was_when_it_was_logged_in_whatever_order_its_changes_came() -> None:
-    changes = [a_rule("a", 1.0), a_rule("b", 3.0, status="paused"), a_rule("c", 3.0, sample_rate=0.5)]
+    changes = [a_rule("b", 1.0), a_rule("a", 3.0, status="paused"), a_rule("c", 3.0, sample_rate=0.5)]
     found = set()
     for partition, order in enumerate(permutations(changes)):
         for offset, event in enumerate([*order, *order]):
@@ -61,9 +62,9 @@ def test_a_call_is_judged_by_the_rule_as_it_was_when_it_was_logged_in_whatever_o
         rule = rules.load(partition, "r")
         assert rule is not None
         assert rules.of_project(partition, "p") == [rule]
-        assert [revision.control_id for revision in rule.revisions] == ["a", "b", "c"]
+        assert [revision.control_id for revision in rule.revisions] == ["b", "a", "c"]
         found.add(tuple(revision and revision.control_id for revision in map(rule.at, (0.5, 1.0, 2.9, 3.0, 9.0))))
-    assert found == {(None, "a", "a", "c", "c")}
+    assert found == {(None, "b", "b", "c", "c")}
 
 
 def test_a_change_of_the_status_undoes_nothing_that_was_set_at_the_same_moment() -> None:
@@ -92,9 +93,10 @@ def test_a_change_of_the_status_undoes_nothing_that_was_set_at_the_same_moment()
 def test_a_call_that_was_left_out_is_no_gap_of_a_scorer_that_the_rule_did_not_have_then() -> None:
     set_rule(a_rule("a", 1.0))
     set_rule(a_rule("b", 2.0, scorer_refs=["s", "t"]), offset=1)
-    apply(3, a_chunk(0, [], ["c"]))
+    apply(3, a_chunk(0, ["sampled"], ["c"]))
     assert rules.sampled_out(0, "p", "c", "s") == 0.0
     assert rules.sampled_out(0, "p", "c", "t") is None
+    assert rules.sampled_out(0, "p", "sampled", "s") is None
     assert rules.sampled_out(0, "p", "another", "s") is None
 
 
@@ -122,6 +124,51 @@ def test_what_a_rule_decided_is_counted_once_and_the_first_decision_about_a_call
     request = rules.load_request(0, "hour")
     assert request is not None
     assert (request.first, request.chunks, request.calls) == (3, 2, 4)  # one of them in two chunks
+
+
+def test_a_rules_request_begins_with_the_first_of_its_chunks_that_has_calls() -> None:
+    firsts = []
+    for offset, event in enumerate([a_chunk(2, [], ["a"]), a_chunk(1, ["b"], []), a_chunk(3, ["c"], [])]):
+        apply(offset, event)
+        request = rules.load_request(0, "hour")
+        assert request is not None
+        firsts.append(request.first)
+    assert firsts == [-1, 1, 1]
+
+
+def test_when_a_rule_matched_last_is_the_latest_that_any_worker_says() -> None:
+    for offset, number in enumerate([1, 3, 2]):
+        apply(offset, a_chunk(number, [f"{number}"], []))
+    assert rules.load_counts(0, "r").last_at == 3.0
+
+
+def test_a_kill_between_the_changelog_records_of_a_chunk_is_made_good_when_it_is_delivered_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[tuple[bytes, bytes | None]] = []
+    write = Table.write
+
+    def noting(self: Table, partition: int, put: Rows) -> None:
+        if self is rules.table:
+            written.extend(put)
+        write(self, partition, put)
+
+    def there() -> dict[bytes, bytes]:
+        return dict(rules.table.scan(0))
+
+    apply(3, a_chunk(0, ["a"], ["b"]))
+    before = there()
+    monkeypatch.setattr(Table, "write", noting)
+    apply(5, a_chunk(1, ["c", "d"], ["e", "f"]))
+    whole, records = there(), written[:]
+    written.clear()
+    apply(5, a_chunk(1, ["c", "d"], ["e", "f"]))
+    assert written == records  # of which none may be in the changelog, although this worker has all of them
+    for reached in range(len(records)):
+        write(rules.table, 0, [(key, None) for key in there()])
+        write(rules.table, 0, [*before.items(), *records[:reached]])
+        apply(5, a_chunk(1, ["c", "d"], ["e", "f"]))
+        assert there() == whole
 
 
 @given(
