@@ -1,5 +1,6 @@
 """What a failed attempt says about its task, and about whom it asked."""
 
+import math
 from collections import deque
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from app.scorers import (
     ScorerVersionUnavailable,
 )
 from app.scorers.errors import BystanderDied
-from tables.breakers import Breaker
+from tables.breakers import FAILURES, Breaker
 
 
 @pytest.fixture
@@ -132,6 +133,39 @@ def test_time_outs_one_after_the_other_halve_what_their_scorer_asks_at_once_and_
         clock.now += 1
         permit.release(ScorerTimeout("amid others"))
     assert (gate.own.room(clock.now), provider.room(clock.now)) == (19, 50)
+
+
+def test_probes_that_time_out_leave_what_their_scorer_may_ask_at_once_when_whoever_it_asks_is_back(
+    clock: SimpleNamespace,
+) -> None:
+    gate, _ = asking(60.0)
+    permits = [gate.enter(0, 1) for _ in range(40)]
+    for permit in permits:
+        permit.release(ScorerTimeout("amid others"))
+    may_ask = gate.own.room(clock.now)
+    for _ in range(10):
+        clock.now += gate.ready_in()
+        assert gate.room() == 1
+        probe = gate.enter(0, 1)
+        assert (gate.room(), gate.ready_in()) == (0, math.inf)
+        clock.now += 60
+        assert probe.release(ScorerTimeout("still away"))
+        assert gate.room() == 0
+    clock.now += gate.ready_in()
+    gate.enter(0, 1).release(None)
+    assert gate.room() >= may_ask > 1
+
+
+def test_a_probe_that_is_refused_slows_its_provider_down(clock: SimpleNamespace) -> None:
+    gate, provider = asking(60.0)
+    throttled = ScorerError("429")
+    throttled.failure = Failure.THROTTLED
+    for _ in range(FAILURES):
+        gate.enter(0, 1).release(throttled)
+    assert provider.room(clock.now) == 25
+    clock.now += gate.ready_in()
+    gate.enter(0, 1).release(throttled)
+    assert provider.room(clock.now) == 12
 
 
 def test_a_slow_endpoint_is_kept_busy_and_few_of_its_answers_come_too_late(clock: SimpleNamespace) -> None:
