@@ -223,12 +223,14 @@ class Worker:
         self.seen: list[tuple[int, int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.at_work = asyncio.Event()  # it has taken an event
         self._waiting: list[tuple[int, asyncio.Event]] = []
         self.app.agent(self.calls)(self.apply)
 
     async def apply(self, stream: Any) -> None:
         """Set rows; an empty value deletes one."""
         async for event in stream.events():
+            self.at_work.set()
             await self.gate.wait()
             if event.value:
                 self.table[event.key] = event.value

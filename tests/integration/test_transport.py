@@ -174,6 +174,8 @@ async def test_an_event_that_an_agent_was_stopped_in_comes_again_after_a_restart
     async with running(place) as worker:
         worker.gate.clear()
         await worker.send(FIRST)
+        async with asyncio.timeout(READY_SECONDS):
+            await worker.at_work.wait()
         await worker.app.consumer.commit()
         assert not any(worker.committed().values())
     async with running(place) as again:
