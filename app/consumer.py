@@ -68,11 +68,6 @@ class Consumer(BaseConsumer):
         if self.app.should_stop:
             self._freeze_offsets()
 
-    async def on_restart(self) -> None:
-        """Forget that it was stopped."""
-        await super().on_restart()
-        self._frozen = None
-
     def _freeze_offsets(self) -> None:
         # An agent that is cancelled acks the event it was working on: from now on an ack does not mean that it is done.
         offsets = {tp: self._committable(tp) for tp in list(self._acked)}

@@ -30,20 +30,13 @@ class Consumer(Delivery):
     async def on_start(self) -> None:
         """Open the log. Raises as `acquire`."""
         await super().on_start()
-        if self._unsubscribe_failed is None:
-            self._unsubscribe_failed = self.embedded.on_failed(self._halt)
+        self._unsubscribe_failed = self.embedded.on_failed(self._halt)
 
     async def on_shutdown(self) -> None:
         """Release the log."""
         if self._unsubscribe_failed is not None:
             self._unsubscribe_failed()
-            self._unsubscribe_failed = None
         await super().on_shutdown()
-
-    async def on_restart(self) -> None:
-        """Forget what was assigned: the group is joined again."""
-        await super().on_restart()
-        self._assigned = set()
 
     # -- group
 

@@ -52,10 +52,9 @@ class Delivery(BaseConsumer):
 
     async def on_start(self) -> None:
         """Open the log. Raises as `acquire`."""
-        if self._embedded is None:
-            self._embedded = acquire(self.transport.path)
-            self._unsubscribe_durable = self._embedded.on_durable(self._on_durable)
-            await self.add_runtime_dependency(Cleaner(self.app, self._embedded, beacon=self.beacon, loop=self.loop))
+        self._embedded = acquire(self.transport.path)
+        self._unsubscribe_durable = self._embedded.on_durable(self._on_durable)
+        await self.add_runtime_dependency(Cleaner(self.app, self._embedded, beacon=self.beacon, loop=self.loop))
         await super().on_start()
 
     async def on_shutdown(self) -> None:

@@ -60,8 +60,7 @@ class Producer(BaseProducer):
 
     async def on_start(self) -> None:
         """Open the log. Raises as `acquire`."""
-        if self._embedded is None:
-            self._embedded = acquire(self.transport.path)
+        self._embedded = acquire(self.transport.path)
         await super().on_start()
 
     async def on_shutdown(self) -> None:
