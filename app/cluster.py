@@ -62,7 +62,8 @@ def check_ready() -> None:
     """Return if the tables of this worker can answer.
 
     Raises:
-        Unavailable: while they are being recovered, or the log has failed; or this worker stops.
+        Unavailable: while they are being recovered, the log has failed, or others may have this worker's partitions; or
+            this worker stops.
     """
     if _stopping:
         raise Unavailable(_STOPS)
@@ -72,6 +73,8 @@ def check_ready() -> None:
         raise Unavailable(f"nothing can be written: {failure}")
     if app.rebalancing or not app.tables.actives_ready:
         raise Unavailable(f"the tables are being recovered{app.tables.recovery_progress()}")
+    if app.consumer.in_doubt:
+        raise Unavailable("Kafka does not confirm that this worker still has its partitions")
     if _behind:
         raise Unavailable(f"what came last is being applied again in {len(_behind)} of this worker's partitions")
 

@@ -19,6 +19,11 @@ class Consumer(BaseConsumer):
         self._held: set[TP] = set()
         self._frozen: dict[TP, int] | None = None  # while the app stops: the offsets that may still be committed
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether others may have this worker's partitions, so that its tables may lack what they write."""
+        return False
+
     @abstractmethod
     def _committable(self, tp: TP) -> int | None:
         """The offset that may be committed in a partition, None if it is not a new one."""

@@ -104,6 +104,10 @@ class Consumer(BaseConsumer, driver.Consumer):
         coordinator = getattr(self._thread._consumer, "_coordinator", None)
         return getattr(coordinator, "member_id", "")
 
+    @property
+    def in_doubt(self) -> bool:
+        return self.membership.in_doubt
+
     def is_assigned(self, tp: TP) -> bool:
         """Whether a partition is assigned now; unlike `assignment` it copies nothing."""
         return tp in self._thread._ensure_consumer().assignment()

@@ -11,9 +11,10 @@ class Membership:
     know it yet. Whatever it sent then would come behind the records of their new owner: old rows would overwrite newer
     ones, and the worker would take the offset of its own record for how far its tables are.
 
-    So from `limit` seconds after the last confirmed heartbeat on, it is in doubt and nothing is sent. The next
-    heartbeat shows which it is: the group still knows the worker, as after a restart of the broker, and sending goes
-    on; or it does not, and `lost` is called with the seconds.
+    So from `limit` seconds after the last confirmed heartbeat on, it is in doubt: nothing is sent, and nothing is
+    answered from its tables, which may lack what the new owner writes. The next heartbeat shows which it is: the group
+    still knows the worker, as after a restart of the broker, and it goes on; or it does not, and `lost` is called with
+    the seconds.
 
     Only the consumer's thread changes this; others may read it.
     """

@@ -37,6 +37,8 @@ def test_workers_that_were_stopped_or_cut_off_until_their_partitions_had_moved_e
         network.cut()
         workers.all = [here]
         workers.ask(lambda worker: finished_all(worker, [request]), 300)
+        distant.wait_unready("Kafka does not confirm")
+        assert distant.get(f"/scores?project_id={PROJECT}").status == 503  # what it has lacks what others have written
         before = scores(here)
         topics = [name for name in broker.kafka.topics() if name.startswith(f"{tmp_path.name}-")]
         ends = settled(broker, topics)

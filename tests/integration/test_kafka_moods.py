@@ -85,6 +85,7 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     assert service.log().count("the log has not acknowledged") == since
     assert service.get("/healthz").status == 200
     moody.restart()
+    service.wait_ready()
     assert service.wait_finished(accepted)["tasks"]["succeeded"] == len(IDS) * len(refs)
     until(lambda: not refused(service), seconds=TAKEN_AGAIN_SECONDS)
     again = service.wait_finished(service.submit(PROJECT, IDS, refs))

@@ -105,6 +105,18 @@ async def test_who_waits_for_an_answer_is_told_at_once_that_the_worker_stops(mon
         cluster.check_ready()
 
 
+async def test_a_worker_whose_partitions_others_may_have_answers_nothing_from_its_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def rows(partition: int) -> int:
+        return partition
+
+    assert await cluster.ask_here(rows, 0) == 0
+    monkeypatch.setattr(type(app.consumer), "in_doubt", True)
+    with pytest.raises(cluster.Unavailable, match="still has its partitions"):
+        await cluster.ask_here(rows, 0)
+
+
 async def test_a_query_that_takes_too_long_by_itself_is_not_taken_for_a_stop() -> None:
     async def late(partition: int) -> None:
         raise TimeoutError
