@@ -253,9 +253,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "id": STRING,
             "project_id": STRING,
+            "trace_id": nullable(STRING),
+            "parent_id": nullable(STRING),
             "op_name": nullable(STRING),
-            "started_at": nullable(TIME),
-            "ended_at": nullable(TIME),
+            "started_at": {**nullable(STRING), "description": "A time as it was logged, in UTC unless it has a zone."},
+            "ended_at": {**nullable(STRING), "description": "As started_at."},
             "inputs": nullable(ANY_OBJECT),
             "output": {},
             "attributes": nullable(ANY_OBJECT),
@@ -263,6 +265,8 @@ SCHEMAS: dict[str, Schema] = {
             "exception": nullable(STRING),
         },
         optional=(
+            "trace_id",
+            "parent_id",
             "op_name",
             "started_at",
             "ended_at",

@@ -6,12 +6,14 @@ Unknown fields are kept, since the SDK sends fields that its servers do not know
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from app import ids, topics
 from app.events import CallLogged
@@ -33,6 +35,17 @@ MAX_BATCH = 10_000
 _SHOWN = 20  # mistakes that an answer reports
 
 
+def _check_time(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise PydanticCustomError("time", "Input should be a time such as 2026-01-31T12:00:00Z") from None
+    return text
+
+
+Time = Annotated[str, AfterValidator(_check_time)]
+
+
 class LoggedCall(BaseModel):
     """A call in Weave's shape; other fields are kept as they are."""
 
@@ -40,7 +53,13 @@ class LoggedCall(BaseModel):
 
     id: str
     project_id: str
+    trace_id: str | None = None
+    parent_id: str | None = None
+    thread_id: str | None = None
+    turn_id: str | None = None
     op_name: str | None = None
+    started_at: Time | None = None
+    ended_at: Time | None = None
     inputs: dict[str, Any] | None = None
     attributes: dict[str, Any] | None = None
     summary: dict[str, Any] | None = None

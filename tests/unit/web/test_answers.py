@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
@@ -202,6 +203,33 @@ BAD_CALLS = [
     ("/call/upsert_batch", b'{"batch": [{"mode": "start", "req": {"start": %s}}]}', b"batch[0]"),
     ("/call/upsert_batch", b'{"batch": [{"mode": "end", "req": {"end": %s}}]}', b"batch[0]"),
 ]
+
+
+NO_TEXT, NO_TIME = "Input should be a valid string", "Input should be a time such as 2026-01-31T12:00:00Z"
+TIMES = ["2026-01-31T12:00:00.123456789Z", "2026-01-31T12:00:00+02:00", "2026-01-31 12:00", None]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        *(("started_at", value, NO_TIME) for value in ("yesterday", "", "99999-01-01T00:00:00Z")),
+        *(("ended_at", value, NO_TEXT) for value in (1767268800, ["2026-01-31"])),
+        *((name, value, NO_TEXT) for name in ("trace_id", "parent_id", "thread_id", "turn_id") for value in (7, ["t"])),
+    ],
+)
+def test_a_call_with_a_time_or_an_id_that_is_none_is_refused(
+    client: Client, field: str, value: object, reason: str
+) -> None:
+    call = orjson.dumps({"project_id": "acme/flow", "id": "1", "trace_id": "1", field: value})
+    for path, body, where in BAD_CALLS:
+        answer = client.post(path, body % call)
+        assert (answer.status, answer.json["reason"]) == (422, f"{where.decode()}.{field}: {reason}")
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_call_may_have_any_time_of_iso_8601(client: Client, time: str | None) -> None:
+    call = {"project_id": "acme/flow", "id": "1", "started_at": time, "ended_at": time, "parent_id": None}
+    assert client.post("/v2/acme/flow/calls/complete", {"batch": [call]}).status == 503  # there is no log here
 
 
 @pytest.mark.parametrize(("path", "body", "where"), BAD_CALLS)
