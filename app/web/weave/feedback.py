@@ -3,6 +3,7 @@
 Contract: `weave/trace_server/feedback.py` in the wheel of Weave's SDK.
 """
 
+import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -32,6 +33,9 @@ from tables import scores, weave
 MAX_BATCH = 1_000
 _AT_ONCE = 1_000
 _MOST_FOUND, _MOST_BYTES = 10_000, 64 * 1024**2  # in one answer
+_SCORED = ("wandb.runnable", "wandb.agent")  # beginnings of the types of what scorers said
+_CALL_REF, _OP_REF = re.compile(r"weave:///[^/]+/[^/]+/call/.+"), re.compile("weave:///[^/]+/[^/]+/op/")
+_OF_SCORERS = ("tags", "tag_reasons", "tag_confidences", "ratings", "rating_reasons", "rating_confidences")
 
 Row = dict[str, Any]
 
@@ -139,6 +143,10 @@ async def _give(request: web.Request, batch: list[Feedback]) -> list[dict[str, A
 
 def _check(feedback: Feedback) -> None:
     """Check Weave's own rules for feedback, as far as they apply here. Raises ApiError 400."""
+    extra = feedback.model_extra or {}
+    of_scorers = next((f"scorer_{name}" for name in _OF_SCORERS if extra.get(f"scorer_{name}")), None)
+    if of_scorers and not feedback.feedback_type.startswith(_SCORED):
+        raise bad_request(f"{of_scorers} is for feedback of a type {RUNNABLE}… or wandb.agent… only")
     if not feedback.feedback_type.startswith(RUNNABLE):
         if feedback.runnable_ref or feedback.call_ref or feedback.trigger_ref:
             raise bad_request(f"runnable_ref, call_ref and trigger_ref are for feedback of a type {RUNNABLE}… only")
@@ -150,6 +158,10 @@ def _check(feedback: Feedback) -> None:
         raise bad_request("feedback of a runnable has no annotation_ref")
     if "output" not in feedback.payload:
         raise bad_request("the payload of a runnable's feedback needs an output")
+    if feedback.call_ref and not _CALL_REF.fullmatch(feedback.call_ref):
+        raise bad_request("call_ref must be the ref of a call, weave:///entity/project/call/ID")
+    if not feedback.call_ref and _OP_REF.match(feedback.runnable_ref):
+        raise bad_request("feedback of an op needs a call_ref, to the call in which it ran")
 
 
 async def _matching(

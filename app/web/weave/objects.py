@@ -100,7 +100,7 @@ async def read_object(request: web.Request) -> web.Response:
                 "version_index": index,
                 "is_latest": int(versions[index][2]),
                 "kind": "op" if _is_op(val) else "object",
-                "base_object_class": "Scorer" if published.kind != WEAVE_OBJECT else None,
+                "base_object_class": _base_class(val),
                 "leaf_object_class": weave.class_of(val) or None,
                 "val": val,
             }
@@ -144,6 +144,15 @@ async def _versions(project_id: str, name: str) -> list[tuple[float, str, bool]]
     pages = everything_of(scorers.versions, ids.scorer_key(project_id, name), _AT_ONCE, project_id, name)
     async with aclosing(pages):
         return sorted([tuple(version) async for page in pages for version in page])
+
+
+def _base_class(val: Any) -> str | None:
+    """The class of Weave's that an object is of, such as Scorer or Dataset: the one below the root of them all."""
+    bases = val.get("_bases") if isinstance(val, dict) else None
+    if not isinstance(bases, list) or bases[-1:] != ["BaseModel"] or bases[-2:-1] not in (["Object"], ["BaseObject"]):
+        return None
+    base = bases[-3] if len(bases) > 2 else val.get("_class_name")
+    return base if isinstance(base, str) else None
 
 
 def _is_op(val: Any) -> bool:

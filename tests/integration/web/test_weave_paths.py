@@ -234,6 +234,15 @@ def test_scores_cannot_be_purged(filled: Service) -> None:
     assert {row["feedback_type"] for row in left} == {"wandb.runnable.not_empty"}
 
 
+SCORED = {
+    "feedback_type": "wandb.runnable.x",
+    "runnable_ref": "weave:///a/b/object/x:z",
+    "call_ref": "weave:///a/b/call/1",
+    "payload": {"output": 1},
+    "scorer_ratings": {"good": 0.5},
+}
+
+
 @pytest.mark.parametrize(
     ("wrong", "status", "reason"),
     [
@@ -243,6 +252,9 @@ def test_scores_cannot_be_purged(filled: Service) -> None:
         ({"feedback_type": "wandb.runnable.x"}, 400, "needs a runnable_ref to what is named 'x'"),
         ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/y:z"}, 400, "needs a runnable_ref"),
         ({"feedback_type": "wandb.runnable.x", "runnable_ref": "weave:///a/b/op/x:z"}, 400, "needs an output"),
+        (SCORED | {"runnable_ref": "weave:///a/b/op/x:z", "call_ref": None}, 400, "feedback of an op needs a call_ref"),
+        (SCORED | {"call_ref": "weave:///a/b/op/x:z"}, 400, "call_ref must be the ref of a call"),
+        ({"scorer_ratings": {"good": 0.5}}, 400, "scorer_ratings is for feedback of a type wandb.runnable"),
         ({"payload": {"note": "x" * 1024**2}}, 413, "at most 1 MiB"),
     ],
 )
@@ -312,6 +324,11 @@ def test_an_object_says_which_of_its_versions_it_is(filled: Service) -> None:
         found = filled.post("/obj/read", asked).json["obj"]
         return [found[name] for name in ("digest", "version_index", "is_latest", "kind")]
 
+    def base(name: str, *bases: str) -> Any:
+        val = {"_type": name, "_class_name": name, "_bases": bases}
+        asked = {"project_id": PROJECT, "object_id": name, "digest": published(val, name)}
+        return filled.post("/obj/read", asked).json["obj"]["base_object_class"]
+
     digests = [published({"n": n}) for n in range(3)]
     published({"n": 1}, "versioned2")
     assert [described(digest) for digest in digests] == [
@@ -326,6 +343,9 @@ def test_an_object_says_which_of_its_versions_it_is(filled: Service) -> None:
     assert described(digests[2]) == [digests[2], 2, 0, "object"]
     op = published({"_type": "CustomWeaveType", "weave_type": {"type": "Op"}}, "an-op")
     assert described(op, "an-op") == [op, 0, 1, "op"]
+    assert base("LengthScorer", "Scorer", "Object", "BaseModel") == "Scorer"
+    assert base("Dataset", "Object", "BaseModel") == "Dataset"
+    assert base("Other", "BaseModel") is None
 
 
 def form(project: str, content: bytes, **fields: str) -> bytes:
