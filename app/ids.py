@@ -10,6 +10,7 @@ from uuid import UUID
 
 SEPARATOR = b"\x00"
 MAX_ID_BYTES = 512
+MAX_REF_BYTES = 2 * MAX_ID_BYTES + len("weave:///" + "/call/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -17,8 +18,8 @@ class BadId(ValueError):
     """A project, call or scorer name that cannot be an id; the message says why."""
 
 
-def check_id(value: str) -> str:
-    """`value` if it can be an id: 1 to 512 bytes of UTF-8 without control characters.
+def check_id(value: str, longest: int = MAX_ID_BYTES) -> str:
+    """`value` if it can be an id: 1 to 512 bytes of UTF-8, or to `longest`, without control characters.
 
     Raises:
         BadId: otherwise.
@@ -29,8 +30,8 @@ def check_id(value: str) -> str:
         size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
         raise BadId("must be valid UTF-8") from None
-    if size > MAX_ID_BYTES:
-        raise BadId(f"must be at most {MAX_ID_BYTES} bytes long, this one has {size}")
+    if size > longest:
+        raise BadId(f"must be at most {longest} bytes long, this one has {size}")
     return without_control(value)
 
 
@@ -39,6 +40,11 @@ def without_control(value: str) -> str:
     if not (value.isascii() and value.isprintable()) and _CONTROL.search(value):
         raise BadId("must not contain control characters")
     return value
+
+
+def check_ref(value: str) -> str:
+    """`value` if it can be the ref of a call, or of anything else. Raises BadId otherwise."""
+    return check_id(value, MAX_REF_BYTES)
 
 
 def join_key(*parts: str) -> bytes:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app import ids, topics
 from app.events import FeedbackGiven, FeedbackPurged
@@ -24,7 +24,7 @@ from app.web.errors import problem
 from app.web.paging import everything, everything_of
 from app.web.queries import Id
 from app.web.responses import encode, json_response, timestamp
-from app.web.weave.bodies import Listed, bad_request, checked_id, read
+from app.web.weave.bodies import Listed, bad_request, read
 from app.web.weave.expressions import BadExpression, Condition, at_path, compiled, wanted
 from app.web.weave.feedback_rows import RUNNABLE, of_score
 from app.web.weave.order import Key, SortBy, Sorting, in_order, key_of
@@ -46,7 +46,9 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     project_id: Id
-    weave_ref: Id = Field(description="What it is about, such as weave:///entity/project/call/ID.")
+    weave_ref: Annotated[str, AfterValidator(ids.check_ref)] = Field(
+        description="What it is about, such as weave:///entity/project/call/ID."
+    )
     feedback_type: Id = Field(description="`wandb.runnable.NAME` for a score.")
     payload: dict[Any, Any]  # str would refuse a key with half an emoji
     id: Id | None = None
@@ -164,6 +166,13 @@ def _check(feedback: Feedback) -> None:
         raise bad_request("feedback of an op needs a call_ref, to the call in which it ran")
 
 
+def _check_ref(weave_ref: str) -> None:
+    try:
+        ids.check_ref(weave_ref)
+    except ids.BadId as error:
+        raise bad_request(f"query: weave_ref {error}", 422) from None
+
+
 async def _matching(
     project_id: str, query: Condition | None, by: Sequence[SortBy] = (), first: int | None = None, scored: bool = True
 ) -> tuple[list[Row], int]:
@@ -208,7 +217,7 @@ _key = attrgetter("key")
 async def _pages(project_id: str, weave_ref: Any, scored: bool) -> AsyncGenerator[Iterable[Row]]:
     """Feedback on a ref, or in the whole project, and scores if `scored`."""
     if isinstance(weave_ref, str):
-        checked_id(weave_ref, "weave_ref")
+        _check_ref(weave_ref)
         key, call_id = partitioning_key(project_id, weave_ref), ids.call_of_ref(project_id, weave_ref)
         await catching_up.seen(topics.weave, key)
         given = everything_of(weave.feedback_of, key, _AT_ONCE, project_id, weave_ref)

@@ -291,6 +291,18 @@ def test_a_batch_of_feedback_that_is_too_long_and_a_ref_that_is_no_text_are_refu
     assert filled.post("/feedback/query", no_text).status == 422
 
 
+def test_a_call_whose_id_is_as_long_as_may_be_has_feedback_and_scores(filled: Service) -> None:
+    project, call_id = f"acme/{'p' * 507}", "c" * 512
+    filled.log_calls(project, [{"id": call_id, "output": "x"}])
+    filled.wait_finished(filled.submit(project, [call_id], filled.refs("not_empty")))
+    ref = f"weave:///{project}/call/{call_id}"
+    assert filled.post("/feedback/create", feedback("note", project_id=project, weave_ref=ref)).status == 200
+    found = filled.post("/feedback/query", {"project_id": project, "query": of_field("weave_ref", ref)}).json["result"]
+    assert {row["feedback_type"] for row in found} == {"wandb.note.1", "wandb.runnable.not_empty"}
+    too_long = filled.post("/feedback/create", feedback("x", project_id=project, weave_ref=f"{ref}c"))
+    assert (too_long.status, "at most 1039 bytes" in too_long.json["reason"]) == (422, True)
+
+
 def test_among_any_number_of_feedbacks_those_that_are_asked_for_are_found_and_purged(filled: Service) -> None:
     project, thousand = "acme/much", range(1_000)
     for batch in range(10):
