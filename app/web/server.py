@@ -48,6 +48,11 @@ async def hurry_on(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
+async def _hide_versions(request: web.Request, response: web.StreamResponse) -> None:
+    """Leave out the header in which aiohttp tells everybody its version and Python's."""
+    response.headers.pop("Server", None)
+
+
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
     """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
     server_logger.addFilter(_is_of_service)
@@ -59,6 +64,7 @@ def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner |
     app[RUNNER] = runner or Runner()
     app[ACCEPTED] = Accepted()
     app[LIVE] = Live()
+    app.on_response_prepare.append(_hide_versions)
     app.on_shutdown.append(app[LIVE].close)
     app.add_routes([*ROUTES, *INTERNAL])
     return app

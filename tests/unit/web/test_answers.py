@@ -640,6 +640,11 @@ def test_without_a_log_a_submission_is_503_with_the_time_to_come_back(client: Cl
     assert answer.json["detail"][0]["type"] == "unavailable"
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/openapi.json", "/nothing/here", "/call/read"])
+def test_no_answer_tells_the_versions_of_python_and_aiohttp(client: Client, path: str) -> None:
+    assert "Server" not in client.get(path).headers
+
+
 def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     async def fail(request: web.Request) -> web.Response:
         raise RuntimeError("secret")
