@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 2 * 1024 * 1024 + 64 * 1024
 
+_IN_SYNC = "min.insync.replicas"
 _LARGEST = "max.message.bytes"
 _LARGE = {_LARGEST: str(MESSAGE_BYTES)}
 # With another timestamp type an import would give all records its own time.
@@ -101,6 +102,11 @@ class Copies(NamedTuple):
 
     replicas: int
     in_sync: int
+    needed: int | None  # in sync to be written, by the topic's settings; None if these may not be read
+
+    def needs_too_few(self, wanted: int) -> bool:
+        """Whether it takes records that fewer of its replicas have than wanted."""
+        return self.needed is not None and self.needed < min(wanted, self.replicas)
 
 
 class Found(NamedTuple):
@@ -108,7 +114,11 @@ class Found(NamedTuple):
 
     brokers: int
     topics: Mapping[str, Copies]
-    configs_hidden: bool  # whether their settings may not be read
+
+    @property
+    def configs_hidden(self) -> bool:
+        """Whether the settings of topics may not be read."""
+        return any(topic.needed is None for topic in self.topics.values())
 
 
 def marker(prefix: str) -> str:
@@ -130,21 +140,38 @@ async def prepare(admin: AIOKafkaAdminClient, cluster: Cluster, *, importing: bo
     brokers = len((await admin.describe_cluster())["brokers"])
     there = await create(admin, cluster, brokers)
     described = await wait_for_partitions(admin, cluster)
-    if await check_configs(admin, cluster, there):
+    needed = await check_configs(admin, cluster, there)
+    warn(cluster, _found(brokers, {name: described[name] for name in there}, needed))
+
+
+def warn(cluster: Cluster, found: Found) -> None:
+    """Log what is not as wanted of topics that were there, though Kafka keeps what it must."""
+    if found.configs_hidden:
         log.warning(
             "this worker may not read the settings of topics, so Kafka may delete or refuse records that it needs"
         )
-    copies = {name: _copies(topic["partitions"]).replicas for name, topic in described.items()}
-    few = {name: count for name, count in copies.items() if count < cluster.replicas(brokers)}
+    replicas, in_sync = cluster.replicas(found.brokers), cluster.in_sync(found.brokers)
+    few = {name: topic.replicas for name, topic in found.topics.items() if topic.replicas < replicas}
     if few:
-        listed = ", ".join(f"{name} ({count})" for name, count in sorted(few.items()))
         log.warning(
             "Kafka has %d brokers, and these topics have fewer replicas than %d: %s. Add replicas with "
             "kafka-reassign-partitions.sh, or set CALLSCORE_KAFKA_REPLICATION",
-            brokers,
-            cluster.replicas(brokers),
-            listed,
+            found.brokers,
+            replicas,
+            _listed(few),
         )
+    lax = {name: topic.needed for name, topic in found.topics.items() if topic.needs_too_few(in_sync)}
+    if lax:
+        log.warning(
+            "these topics can be written while fewer than %d replicas are in sync: %s. Change their "
+            "min.insync.replicas with kafka-configs.sh, or set CALLSCORE_KAFKA_MIN_INSYNC",
+            in_sync,
+            _listed(lax),
+        )
+
+
+def _listed(topics: Mapping[str, int | None]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(topics.items()))
 
 
 async def look(cluster: Cluster) -> Found:
@@ -159,14 +186,18 @@ async def look(cluster: Cluster) -> Found:
         there = sorted(set(await admin.list_topics()) & set(cluster.topics))
         described = {topic["topic"]: topic for topic in await admin.describe_topics(there)} if there else {}
         check_described(described, cluster)
-        hidden = await check_configs(admin, cluster, there)
-    return Found(brokers, {name: _copies(topic["partitions"]) for name, topic in described.items()}, hidden)
+        needed = await check_configs(admin, cluster, there)
+    return _found(brokers, described, needed)
 
 
-def _copies(partitions: Sequence[Mapping[str, Any]]) -> Copies:
+def _found(brokers: int, described: Mapping[str, Mapping[str, Any]], needed: Mapping[str, int]) -> Found:
+    return Found(brokers, {name: _copies(topic["partitions"], needed.get(name)) for name, topic in described.items()})
+
+
+def _copies(partitions: Sequence[Mapping[str, Any]], needed: int | None) -> Copies:
     of_each = [(len(one["replicas"]), len(one["isr"])) for one in partitions]
     replicas, in_sync = zip(*of_each, strict=True) if of_each else ([0], [0])
-    return Copies(min(replicas), min(in_sync))
+    return Copies(min(replicas), min(in_sync), needed)
 
 
 @asynccontextmanager
@@ -212,7 +243,7 @@ async def _raise_cause(cluster: Cluster) -> None:
 async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> list[str]:
     """Create the missing topics; another worker may create them at the same time. Returns those that were there."""
     there = sorted(set(await admin.list_topics()) & set(cluster.topics))
-    common = {"min.insync.replicas": str(cluster.in_sync(brokers))}
+    common = {_IN_SYNC: str(cluster.in_sync(brokers))}
     missing = [
         NewTopic(name, cluster.partitions, cluster.replicas(brokers), topic_configs={**config, **common})
         for name, config in cluster.topics.items()
@@ -225,8 +256,11 @@ async def create(admin: AIOKafkaAdminClient, cluster: Cluster, brokers: int) -> 
     return there
 
 
-async def check_configs(admin: AIOKafkaAdminClient, cluster: Cluster, there: Sequence[str]) -> bool:
-    """Check that Kafka keeps what must be kept of topics that exist. Returns whether settings may not be read.
+async def check_configs(admin: AIOKafkaAdminClient, cluster: Cluster, there: Sequence[str]) -> dict[str, int]:
+    """Check that Kafka keeps what must be kept of topics that exist.
+
+    Returns how many replicas must be in sync for each of them to be written, without topics whose settings may not be
+    read.
 
     Raises:
         TopicUnsafe: it does not.
@@ -234,20 +268,20 @@ async def check_configs(admin: AIOKafkaAdminClient, cluster: Cluster, there: Seq
     """
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
     answers = await admin.describe_configs(asked) if asked else []
-    unsafe, hidden = {}, False
+    unsafe, needed = {}, {}
     for code, _, _, topic, entries in (resource for answer in answers for resource in answer.resources):
         if code == TopicAuthorizationFailedError.errno:
-            hidden = True
             continue
         if code:
             raise for_code(code)(f"the settings of topic {topic} cannot be read")
         has = {name: value for name, value, *_ in entries}
+        needed[topic] = int(has[_IN_SYNC])
         config = cluster.topics[topic]
         if wanted := {name: value for name, value in config.items() if not _serves(name, has.get(name), value)}:
             unsafe[topic] = wanted
     if unsafe:
         raise TopicUnsafe(unsafe, cluster.servers)
-    return hidden
+    return needed
 
 
 def _serves(name: str, value: str | None, wanted: str) -> bool:

@@ -84,13 +84,20 @@ def _topics(cluster: Cluster, found: Found) -> Iterator[Finding]:
             f"{_some(others)} has {plural(found.topics[others[0]].replicas, 'replica')}, not {replicas}: the setting "
             "applies to new topics only. Change existing ones with kafka-reassign-partitions.sh.",
         )
+    lax = sorted(name for name, topic in found.topics.items() if topic.needs_too_few(in_sync))
+    if lax:
+        yield warning(
+            _KAFKA,
+            f"{_some(lax)} has min.insync.replicas={found.topics[lax[0]].needed}, not {in_sync}: the setting applies "
+            "to new topics only. Change existing ones with kafka-configs.sh.",
+        )
     if found.configs_hidden:
         yield warning(
             _KAFKA,
             "The settings of topics may not be read, so it is unknown whether Kafka keeps all records. "
             "Allow this user DescribeConfigs on them.",
         )
-    behind = sorted(name for name, topic in found.topics.items() if topic.in_sync < in_sync)
+    behind = sorted(name for name, topic in found.topics.items() if topic.in_sync < (topic.needed or in_sync))
     if behind:
         yield wrong(
             _KAFKA,
