@@ -1,7 +1,6 @@
 """What becomes of tasks, as events: the score of one, its failure, its wait, its end, and who wants it.
 
-Only events are written here, and `agents.recorder` applies them. A task is in flight from `enter` until it has applied
-the task's event.
+Only events are written here, and `agents.recorder` applies them.
 """
 
 import time
@@ -40,12 +39,6 @@ class Outcomes:
         self._outbox = outbox
         self._call_wait = call_wait
         self._day = day
-
-    def enter(self, task: Task) -> Entry:
-        """The entry of a task that is in flight from now on."""
-        entry = Entry(task, time.time())
-        in_flight.add(entry)
-        return entry
 
     # --- an attempt has ended ---
 
@@ -128,11 +121,11 @@ class Outcomes:
     def join(self, task: Task, round_number: int, attempts: int) -> None:
         """Have requests join a task that is parked or has failed, in the round and after the attempts it has made."""
         task.round, task.attempts = round_number, attempts
-        self._send(self.enter(task), events.TaskJoined(**task.facts()))
+        self._send(in_flight.enter(task), events.TaskJoined(**task.facts()))
 
     def only_remove(self, task: Task) -> None:
         """Remove the row of a parked task that has an outcome already."""
-        self._send(self.enter(task), events.ScoreCancelled(**task.facts()))
+        self._send(in_flight.enter(task), events.ScoreCancelled(**task.facts()))
 
     # --- requests withdraw from a task ---
 
@@ -151,7 +144,7 @@ class Outcomes:
     def withdraw_from_parked(self, partition: int, key: bytes, row: tasks.Row, withdrawn: list[events.Target]) -> Entry:
         """Withdraw targets from a parked task, and cancel it if it has no other."""
         task = unpark(partition, key, row)
-        entry = self.enter(task)
+        entry = in_flight.enter(task)
         if len(withdrawn) < len(row.targets):
             self._send(entry, events.TaskWithdrawn(**task.facts(withdrawn)))
         else:

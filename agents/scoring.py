@@ -14,7 +14,6 @@ import time
 from agents.attempt import made_of, op_name
 from agents.attempts import Attempts
 from agents.catalog import Catalog, load_registry
-from agents.chunk import Chunk
 from agents.outbox import Outbox
 from agents.outcomes import Outcomes
 from agents.parking import Parking
@@ -45,7 +44,9 @@ class Scoring:
         self.room = Room(self.settings, self.catalog, self.runner, self._wake.set)
         self.outcomes = Outcomes(self.outbox, self.settings.call_wait, self.room.budgets.day)
         self.attempts = Attempts(self.runner, self.outbox, self.outcomes.ended)
-        self.scheduler = Scheduler(self._wake, self.room.of, self.start, self._steer, self._end_turn)
+        self.scheduler = Scheduler(
+            self._wake, self.room.of, self.start, lambda chunk: self.steering.admit(chunk), self._end_turn
+        )
         self.parking = Parking(self.scheduler.resume)
         self.steering = Steering(self.scheduler, self.parking, self.outbox, self.attempts, self.outcomes)
         self._overflow: dict[bytes, list[Task]] = {}  # by key, until the parked task that is full has ended
@@ -127,7 +128,7 @@ class Scoring:
         if bound is not None and gate is None:
             self.scheduler.put_back(task)
             return
-        entry = self.outcomes.enter(task)
+        entry = in_flight.enter(task)
         row, size = calls.find_sized(task.partition, ids.call_key(task.project_id, task.call_id))
         in_flight.hold(entry, size)
         if row is None:
@@ -243,9 +244,6 @@ class Scoring:
         self.scheduler.clear()
 
     # --- for the scheduler ---
-
-    def _steer(self, chunk: Chunk) -> None:
-        self.steering.admit(chunk)
 
     def _end_turn(self) -> None:
         """Tasks were started: send their events and runs now."""

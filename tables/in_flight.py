@@ -1,6 +1,7 @@
 """Tasks in flight on this worker. In memory only: after a crash the log still owes them."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,13 +54,14 @@ _held = 0  # bytes
 _held_of: Counter[str] = Counter()  # by scorer ref
 
 
-def add(entry: Entry) -> None:
+def enter(task: Task) -> Entry:
+    """The entry of a task that is in flight from now on."""
     global _slots
-    task = entry.task
-    _entries[task.key] = entry
+    entry = _entries[task.key] = Entry(task, time.time())
     _slots += 1
     _slots_of[task.scorer_ref] += 1
     _of_scorer[task.project_id, task.scorer_ref] += 1
+    return entry
 
 
 def get(key: bytes) -> Entry | None:

@@ -88,9 +88,7 @@ def failed_attempt(number: int) -> AttemptFailed:
 def start_attempt() -> in_flight.Entry:
     row = tasks.load(0, KEY)
     assert row is not None
-    entry = in_flight.Entry(unpark(0, KEY, row), time.time())
-    in_flight.add(entry)
-    return entry
+    return in_flight.enter(unpark(0, KEY, row))
 
 
 async def test_an_attempt_goes_on_when_the_failure_of_the_one_before_it_is_delivered_again() -> None:
@@ -214,8 +212,7 @@ def test_what_a_scorer_reported_as_question_in_an_earlier_version_is_no_judgemen
 async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_counts(said: list[Any]) -> None:
     for attempts in (1, 2):
         task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=attempts, excused=attempts - 1)
-        entry = in_flight.Entry(task, 1.0)
-        in_flight.add(entry)
+        entry = in_flight.enter(task)
         scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
         deliver(4 + attempts, said[-1])
         row = tasks.load(0, KEY)
@@ -228,15 +225,13 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
     waited = unpark(0, KEY, row)
     assert waited.waits_for == "scorer_version_unavailable"
     waited.waits_for, waited.due = "waiting_for_call", time.time() - 1  # for which another time holds
-    entry = in_flight.Entry(waited, 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(waited)
     scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], TaskParked)
     assert said[-1].until > time.time() + 1
     late = unpark(0, KEY, row)
     late.due = time.time() - 1
-    entry = in_flight.Entry(late, 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(late)
     scoring.outcomes.ended(entry, attempt_of(0), ScorerVersionUnavailable("Its source changed."), False)
     assert isinstance(said[-1], ScoreFailed)
     assert said[-1].error.type == "scorer_version_unavailable"
@@ -245,10 +240,10 @@ async def test_a_task_whose_process_has_other_code_waits_for_it_and_no_attempt_c
 
 async def test_what_a_cancel_cuts_off_counts_in_the_cost_of_its_request(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [], attempts=1)
-    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
+    entry = in_flight.enter(task)
+    entry.attempt = attempt_of(0)
     entry.withdrawn.append(Target("r", 0, 0, 0))
     entry.attempt.asked, entry.attempt.report.unanswered = True, 1
-    in_flight.add(entry)
     scoring.outcomes.cancelled(entry)
     [event] = said
     deliver(5, event)
@@ -262,8 +257,7 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
     row = provider_requests.load(0, KEY)
     assert row is not None
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(task, 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(task)
     scoring.outcomes.ended(entry, attempt_of(row[1]), b"1", False)
     [event] = said
     assert event.spent.unanswered == 1
@@ -273,8 +267,7 @@ async def test_what_a_kill_cut_off_is_billed_once_though_nobody_is_asked_again(s
 
 async def test_what_was_to_be_asked_and_was_not_in_the_end_is_not_taken_for_cut_off_later(said: list[Any]) -> None:
     deliver(5, ProviderAsked(**TASK | {"targets": []}, attempts=1, at=1.0))
-    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1))
     attempt = attempt_of(0)
     attempt.asked = True
     scoring.outcomes.ended(entry, attempt, b"1", False)
@@ -450,8 +443,7 @@ async def test_a_task_whose_scorer_has_no_room_any_more_when_it_is_its_turn_goes
 
 
 async def test_a_task_whose_report_cannot_be_written_fails(said: list[Any]) -> None:
-    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1))
     attempt = attempt_of(0)
     attempt.report.lineage = {"model": object()}
     scoring.outcomes.ended(entry, attempt, b"1", False)
@@ -482,8 +474,7 @@ async def test_a_request_for_a_task_whose_outcome_is_on_its_way_counts_that_too(
 ) -> None:
     reused: list[Target] = []
     monkeypatch.setattr(scoring.outbox, "put_reused", lambda _, target: reused.append(target))
-    entry = in_flight.Entry(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1), 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1))
     scoring.outcomes.ended(entry, attempt_of(0), b"1", False)
     late = Target("late", 0, 0, 0)
     scoring.start(Task(0, KEY, "p", "c", REF, "", [late]))
@@ -496,8 +487,7 @@ async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() ->
         return Task(0, KEY, "p", "c", REF, "", [Target(f"r{number}", 0, 0, 0)])
 
     task = asked_by(0)
-    entry = in_flight.Entry(task, 1.0)
-    in_flight.add(entry)
+    entry = in_flight.enter(task)
     for number in range(1, MOST_TARGETS + 5):
         scoring.start(asked_by(number))
     assert len(entry.task.targets) == MOST_TARGETS
@@ -506,8 +496,8 @@ async def test_no_event_tells_an_outcome_to_more_places_than_a_record_holds() ->
 
 async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tables(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
-    in_flight.add(entry)
+    entry = in_flight.enter(task)
+    entry.attempt = attempt_of(0)
     assert in_flight.running_by_request(0) == {"r": 1}
     scoring.outcomes.ended(entry, entry.attempt, b"1", False)
     assert in_flight.running_by_request(0) == {"r": 1}
@@ -517,9 +507,9 @@ async def test_a_task_runs_as_far_as_views_tell_until_its_outcome_is_in_the_tabl
 
 async def test_a_score_says_of_which_call_and_what_it_is_also_if_it_was_cancelled(said: list[Any]) -> None:
     task = Task(0, KEY, "p", "c", REF, "", [Target("r", 0, 0, 0)], attempts=1)
-    entry = in_flight.Entry(task, 1.0, attempt=attempt_of(0))
+    entry = in_flight.enter(task)
+    entry.attempt = attempt_of(0)
     entry.attempt.call_row["call"]["op_name"] = "ask"
-    in_flight.add(entry)
     scoring.outcomes.cancelled(entry)
     deliver(5, said[0])
     row = scores.load(0, KEY)

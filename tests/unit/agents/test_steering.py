@@ -175,9 +175,7 @@ RETRY = RequestRetried(control_id="d", request_id="r", statuses=["failed"], aske
 def start(call_id: str, *targets: Target) -> in_flight.Entry:
     """A task that runs."""
     key = ids.task_key("p", call_id, REF)
-    entry = in_flight.Entry(Task(0, key, "p", call_id, REF, "", list(targets), attempts=1), 1.0)
-    in_flight.add(entry)
-    return entry
+    return in_flight.enter(Task(0, key, "p", call_id, REF, "", list(targets), attempts=1))
 
 
 def state(chunk: int, call: int = 0) -> State:

@@ -1,6 +1,5 @@
 """A task holds a slot while it runs, or was stopped; it is in flight until what became of it is in the tables."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -33,8 +32,7 @@ def test_slots_are_held_by_what_runs_and_what_was_stopped_and_memory_by_all_in_f
     for step, number, scorer in steps:
         key = b"%d" % number
         if step == "add" and key not in known:
-            added = in_flight.Entry(Task(0, key, "p", "c", scorer, "", []), time.time())
-            in_flight.add(added)
+            added = in_flight.enter(Task(0, key, "p", "c", scorer, "", []))
             in_flight.hold(added, number + 1)
             known[key] = scorer, True
         elif step in ("send", "stop") and (entry := in_flight.get(key)) is not None:
