@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from aiokafka.errors import KafkaError
 from faust.exceptions import NotReady
@@ -95,16 +95,11 @@ async def owner(query: Query[P, R], key: bytes, *args: P.args, **kwargs: P.kwarg
     """
     check_ready()
     partition = topics.partition_of(key)
-    url = owners().get(partition)
-    if url is None:
-        raise Unavailable("the workers are being assigned their partitions")
-    if url == here():
-        return await ask_here(query, partition, *args, **kwargs)
     try:
-        [answer] = await peers.ask(url, name_of(query), [partition], args, kwargs)
-    except (peers.NoAnswer, peers.NotNow) as error:
+        [answer] = await _answers(owners().get(partition), query, [partition], *args, **kwargs)
+    except peers.NoAnswer as error:
         raise Unavailable(str(error)) from None
-    return cast(R, answer)
+    return answer
 
 
 async def everywhere(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[int, R]:
@@ -163,21 +158,28 @@ async def every_worker(query: Query[P, R], *args: P.args, **kwargs: P.kwargs) ->
 async def _ask_worker(
     url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
 ) -> dict[int, R]:
-    if url is None:
-        raise Unavailable("the workers are being assigned their partitions")
+    """`query` on partitions of the worker at `url`: partition → answer; none if it does not answer, which is noted."""
     try:
-        if url == here():
-            answers = await _ask_all_here(query, partitions, *args, **kwargs)
-        else:
-            answers = await peers.ask(url, name_of(query), partitions, args, kwargs)
-        return dict(zip(partitions, answers, strict=True))
-    except peers.NotNow as error:
-        raise Unavailable(str(error)) from None
+        return dict(zip(partitions, await _answers(url, query, partitions, *args, **kwargs), strict=True))
     except peers.NoAnswer:
         noted = unanswered.get()
         if noted is not None:
             noted.update(partitions)
         return {}
+
+
+async def _answers(
+    url: str | None, query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs
+) -> list[R]:
+    """The answers of the worker at `url`, or of none yet. Raises Unavailable, peers.NoAnswer."""
+    if url is None:
+        raise Unavailable("the workers are being assigned their partitions")
+    if url == here():
+        return await _ask_all_here(query, partitions, *args, **kwargs)
+    try:
+        return await peers.ask(url, name_of(query), partitions, args, kwargs)
+    except peers.NotNow as error:
+        raise Unavailable(str(error)) from None
 
 
 async def _ask_all_here(query: Query[P, R], partitions: list[int], *args: P.args, **kwargs: P.kwargs) -> list[R]:
