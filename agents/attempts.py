@@ -5,7 +5,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -15,20 +15,12 @@ from agents.outbox import Outbox
 from app import cluster, events
 from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, RequestHeldBack, Runner, ScorerError, ScorerTimeout
+from app.scorers.hosts import HostedRun
 from tables import calls, judgements, provider_requests
 from tables.in_flight import Entry
 from tables.tasks import Task
 
 log = logging.getLogger(__name__)
-
-OnOutcome = Callable[[Entry, Attempt, Outcome, bool], None]
-
-
-class Cancellable(Protocol):
-    """What runs in the background until it ends or is cancelled."""
-
-    def cancel(self) -> Any:
-        """End it."""
 
 
 class Attempts:
@@ -37,11 +29,13 @@ class Attempts:
     `on_outcome` gets the outcome of each that is not cancelled, and whether a failure is excused: see `Permit.release`.
     """
 
-    def __init__(self, runner: Runner, outbox: Outbox, on_outcome: OnOutcome) -> None:
+    def __init__(
+        self, runner: Runner, outbox: Outbox, on_outcome: Callable[[Entry, Attempt, Outcome, bool], None]
+    ) -> None:
         self._runner = runner
         self._outbox = outbox
         self._on_outcome = on_outcome
-        self._running: dict[bytes, tuple[Cancellable, Permit]] = {}  # by the task's key
+        self._running: dict[bytes, tuple[asyncio.Task[None] | HostedRun, Permit]] = {}  # by the task's key
         self._waiting_to_ask: set[asyncio.Task[None]] = set()
         self.writable = asyncio.Event()  # while it is not set, outcomes and requests to providers wait
         self.writable.set()

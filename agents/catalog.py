@@ -32,8 +32,7 @@ class Catalog:
         self._of_all: dict[str, BoundScorer] = {}  # those published for all projects, by ref
         self._missing: dict[ScorerKey, float] = {}  # when they may be looked up again
         self._fresh: set[ScorerKey] = set()  # found since the last look: it may have changed meanwhile
-        self._asking: set[ScorerKey] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: dict[ScorerKey, asyncio.Task[None]] = {}
 
     def get(self, project_id: str, ref: str) -> BoundScorer | None:
         """The scorer, with its policy in the project."""
@@ -46,10 +45,7 @@ class Catalog:
     def ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
         """Look a ref up at its owner; `then` is called once it is found or known to be missing."""
         if (project_id, ref) not in self._asking:
-            self._asking.add((project_id, ref))
-            task = asyncio.create_task(self._ask(project_id, ref, then))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._asking[project_id, ref] = asyncio.create_task(self._ask(project_id, ref, then))
 
     async def _ask(self, project_id: str, ref: str, then: Callable[[], None]) -> None:
         try:
@@ -63,7 +59,7 @@ class Catalog:
             else:
                 self._missing[project_id, ref] = asyncio.get_running_loop().time() + _ASK_AGAIN
         finally:
-            self._asking.discard((project_id, ref))
+            del self._asking[project_id, ref]
             then()
 
     async def refresh(self) -> None:

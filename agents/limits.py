@@ -62,7 +62,6 @@ class Limiter:
         self._silent_until = -math.inf
         self._requests: Rate | None = None
         self._tokens: Rate | None = None
-        self.limits = limits
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
