@@ -427,7 +427,7 @@ class Log:
             target.end = offset + 1
             touched.add(target.tp)
             if not future.done():
-                future.set_result(Appended(target.topic, target.number, target.tp, offset, timestamp))
+                future.set_result(Appended(target.topic, target.number, offset, timestamp))
         if touched:
             for callback in self._listeners:
                 callback(touched)

@@ -7,12 +7,11 @@ from typing import Any, NoReturn
 
 from faust.transport.producer import Producer as BaseProducer
 from faust.transport.producer import ProducerBuffer
-from faust.types.tuples import RecordMetadata
 from mode.utils.times import want_seconds
 
 from .errors import LogClosed, LogFailed
 from .log import Log
-from .record import Headers
+from .record import Appended, Headers
 from .shared import acquire, release
 
 BACKLOG_MAX = 10_000
@@ -79,7 +78,7 @@ class Producer(BaseProducer):
         headers: Headers = (),
         *,
         owed: bool = False,
-    ) -> "asyncio.Future[RecordMetadata]":
+    ) -> "asyncio.Future[Appended]":
         """Append a record to a declared topic; the future resolves once it is durable.
 
         `owed` marks an effect of a record that was consumed. Here it makes no difference: once an append has failed
@@ -96,7 +95,7 @@ class Producer(BaseProducer):
 
     def append_all(
         self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]
-    ) -> "asyncio.Future[RecordMetadata]":
+    ) -> "asyncio.Future[Appended]":
         """Append keys and values that are `owed`; the future is that of the last. Raises as `append`."""
         return self.embedded.append_all(topic, partition, records)
 

@@ -33,14 +33,12 @@ class Record(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """Where a durable record is. `timestamp` is in milliseconds; the fields are those of Faust's RecordMetadata."""
+    """Where a durable record is. `timestamp` is in milliseconds; Kafka's RecordMetadata has these fields too."""
 
     topic: str
     partition: int
-    topic_partition: TopicPartition
     offset: int
     timestamp: int
-    timestamp_type: int = 0
 
 
 def encode(timestamp: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bytes:
