@@ -101,7 +101,7 @@ class Watchdog(Service):
                 return f"{tp.topic}/{tp.partition} has records after offset {applied}, and none is applied"
             if tp.topic in (topics.score_requests.name, topics.controls.name):
                 continue  # committed only when the tasks are settled, which may take as long as they wait
-            committed = app.consumer._committed_offset.get(where) or 0
+            committed = app.consumer.last_committed(where)
             if self._watch.still_for(("commit", where), committed, applied >= committed, now) > self._stuck_after:
                 return (
                     f"{tp.topic}/{tp.partition} is applied up to offset {applied} and committed only up to {committed}"

@@ -28,6 +28,10 @@ class Consumer(BaseConsumer):
     def _committable(self, tp: TP) -> int | None:
         """The offset that may be committed in a partition, None if it is not a new one."""
 
+    def last_committed(self, tp: TP) -> int:
+        """The offset to which this worker knows a partition to be committed, 0 if to none."""
+        return self._committed_offset.get(tp) or 0
+
     # -- delivery
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -129,9 +129,9 @@ def open_partitions() -> None:
     """Score each partition as soon as its recorder has caught up."""
     opened = []
     for tp in app.consumer.assignment():
-        committed = app.consumer._committed_offset.get(tp)
+        committed = app.consumer.last_committed(tp)
         # An agent may have applied more already: streams are delivered again since a few turns of the event loop.
-        if committed and positions.get(tp.topic, tp.partition) < committed - 1:
+        if positions.get(tp.topic, tp.partition) < committed - 1:
             positions.applied(tp.topic, tp.partition, committed - 1)
         if tp.topic == topics.score_events.name:
             opened.append(app.add_future(scoring.open(tp.partition)))

@@ -19,10 +19,13 @@ class Away:
 
     def __init__(self) -> None:
         self.away = False
-        self._committed_offset = {TP(topics.calls.name, 0): 0}
+        self.committed = {TP(topics.calls.name, 0): 0}
 
     def assignment(self) -> set[TP]:
-        return set(self._committed_offset)
+        return set(self.committed)
+
+    def last_committed(self, tp: TP) -> int:
+        return self.committed[tp]
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         if self.away:
@@ -56,14 +59,14 @@ async def test_what_is_applied_and_not_committed_is_stuck_and_what_is_committed_
     watchdog = Watchdog(stuck_after=20)
     assert await watchdog._look(0.0) is None
     assert "applied up to offset 9 and committed only up to 0" in str(await watchdog._look(30.0))
-    consumer._committed_offset = {TP(topics.calls.name, 0): 10}
+    consumer.committed = {TP(topics.calls.name, 0): 10}
     assert await watchdog._look(31.0) is None
     assert await watchdog._look(90.0) is None
 
 
 async def test_requests_may_stay_uncommitted_as_long_as_their_tasks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = Away()
-    consumer._committed_offset = {TP(topics.score_requests.name, 0): 0}
+    consumer.committed = {TP(topics.score_requests.name, 0): 0}
     monkeypatch.setattr(type(app), "consumer", consumer)
     positions.applied(topics.score_requests.name, 0, 9)
     watchdog = Watchdog(stuck_after=20)
@@ -72,7 +75,7 @@ async def test_requests_may_stay_uncommitted_as_long_as_their_tasks_wait(monkeyp
 
 async def test_tasks_that_could_start_and_do_not_are_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = Away()
-    consumer._committed_offset = {}
+    consumer.committed = {}
     monkeypatch.setattr(type(app), "consumer", consumer)
     monkeypatch.setattr(scoring.scheduler, "could_start", lambda: True)
     watchdog = Watchdog(stuck_after=20)
