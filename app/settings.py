@@ -247,8 +247,8 @@ class Settings(BaseSettings):
         return Path(self.broker.removeprefix("embedded://") or (self.data_dir / "log").absolute())
 
     @property
-    def log_id(self) -> str:
-        """Identifies this log."""
+    def log_name(self) -> str:
+        """Where the log is, and the prefix of its topics there."""
         return f"{self.broker_url} {self.kafka_prefix}".strip()
 
     @property

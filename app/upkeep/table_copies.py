@@ -48,7 +48,7 @@ async def copy_running(settings: Settings, service: Service, directory: Path) ->
             about = await client.get("/internal/rows")
         except Unreachable:
             return None
-    if about["log"] != settings.log_id:
+    if about["log"] != settings.log_name:
         return None
     owners: dict[str, str] = about["owners"]
     if len(owners) != settings.partitions:

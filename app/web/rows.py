@@ -22,7 +22,9 @@ async def describe(request: web.Request) -> web.Response:
     """Which log this is, and who has which partition."""
     _check_operator(request)
     cluster.check_ready()
-    return json_response({"log": get_settings().log_id, "owners": {str(n): url for n, url in cluster.owners().items()}})
+    return json_response(
+        {"log": get_settings().log_name, "owners": {str(n): url for n, url in cluster.owners().items()}}
+    )
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
