@@ -28,6 +28,14 @@ def of_log() -> int:
     return min(512, max(64, limit() // 8))
 
 
+def of_connections(databases: int) -> int:
+    """The first file number that is refused to a client's connection, so that the tables and the log can open more.
+
+    The system gives each file the lowest number that is free.
+    """
+    return limit() - min(of_log(), max(0, limit() - _needed(databases)) // 2)
+
+
 def raise_limit(needed: int = 0) -> None:
     """Raise the limit as far as the system allows: shells give 256 or 1,024, which is enough for most programs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -40,7 +48,7 @@ def raise_limit(needed: int = 0) -> None:
 
 def shortage(databases: int) -> str | None:
     """Raise the limit to what a worker with so many databases needs at start; the message if the system refuses."""
-    needed = databases * _A_DATABASE + _BESIDE
+    needed = _needed(databases)
     raise_limit(needed)
     if needed <= limit():
         return None
@@ -48,3 +56,7 @@ def shortage(databases: int) -> str | None:
         f"this process may have {limit():,} files open, and needs {needed:,} to begin with for its tables: "
         "allow more (ulimit -n), or start anew with fewer CALLSCORE_PARTITIONS"
     )
+
+
+def _needed(databases: int) -> int:
+    return databases * _A_DATABASE + _BESIDE

@@ -1,5 +1,6 @@
 """The HTTP server: one aiohttp application, run as a service beside Faust's own."""
 
+import asyncio
 import logging
 
 from aiohttp import web
@@ -7,7 +8,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from mode import Service
 
-from app import peers
+from app import open_files, peers
+from app.faust_app import app
 from app.keys import KeyFile
 from app.scorers import Registry, Runner
 from app.settings import Settings
@@ -16,6 +18,7 @@ from app.urls import url_of
 from app.web.accepted import ACCEPTED, Accepted
 from app.web.auth import KEYS, authenticate
 from app.web.bodies import MAX_BODY_BYTES
+from app.web.connections import Connections
 from app.web.errors import Handler, errors
 from app.web.live import LIVE, Live
 from app.web.metrics import measure
@@ -83,6 +86,7 @@ class WebServer(Service):
         keys = None if settings.api_keys is None else KeyFile(settings.api_keys)
         self._app = create_app(registry, keys, runner)
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self.port = settings.web_port
         """The port that is bound, once started; also where the settings say 0."""
 
@@ -91,12 +95,18 @@ class WebServer(Service):
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._runner = runner
-        await web.TCPSite(runner, self._settings.web_host, self._settings.web_port, backlog=_BACKLOG).start()
-        self.port = int(runner.addresses[0][1])
+        assert runner.server is not None
+        connections = Connections(runner.server, open_files.of_connections(len(app.tables) * self._settings.partitions))
+        host, port = self._settings.web_host, self._settings.web_port
+        self._listening = await asyncio.get_running_loop().create_server(connections, host, port, backlog=_BACKLOG)
+        self.port = int(self._listening.sockets[0].getsockname()[1])
         logger.info("listening on %s", url_of(self._settings.web_host, self.port))
 
     async def on_stop(self) -> None:
         """Take no more requests and finish those that are being answered."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
