@@ -136,7 +136,7 @@ class Gate:
             self._limiters[-1].refused(error.retry_after, limits.now())
         was_open = self._breaker.failed(failure, _reason(error), error.retry_after, probe)
         amid_others = self._breaker.failures > 1 and not probe
-        if amid_others and failure is Failure.UNAVAILABLE and isinstance(error, ScorerTimeout):
+        if amid_others and isinstance(error, ScorerTimeout):
             # More at once than the provider answers in time. Its other scorers may well wait for longer.
             self.own.refused(None, limits.now(), max(limits.SIGNAL, self.timeout))
         self._wake()

@@ -33,7 +33,7 @@ from app.events import (
 from app.faust_app import app
 from app.positions import positions
 from app.slices import TURN_SECONDS, Turns
-from tables import chunks, controls, folds, in_flight, progress, tasks
+from tables import chunks, controls, controls_in_progress, folds, in_flight, progress, tasks
 from tables.at import At
 from tables.progress import State
 from tables.tasks import Task
@@ -221,14 +221,16 @@ async def test_steering_a_large_request_leaves_others_a_turn_between_any_two_chu
         steering, "progress", SimpleNamespace(**vars(progress) | {"load": noted("chunk", progress.load)})
     )
     monkeypatch.setattr(in_flight, "get", noted("task", in_flight.get))
+    monkeypatch.setattr(scoring.scheduler, "work_on", noted("work", scoring.scheduler.work_on))
     meanwhile = asyncio.create_task(others())
     controls.save(0, asked, 0)
-    scoring.steering.obey(0, "r", 1, lambda: None)
-    async with asyncio.timeout(10):
-        while scoring.steering._background._tasks:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+    for _ in range(2):  # delivered again, it finds all up to date
+        scoring.steering.obey(0, "r", 1, lambda: None)
+        async with asyncio.timeout(10):
+            while scoring.steering._background._tasks:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
     meanwhile.cancel()
-    assert most["chunk"] == 1
+    assert most["chunk"] == most["work"] == 1
     assert most["task"] == (1 if asked is CANCEL else 0)  # no task of those that the retry means was taken up
 
 
@@ -256,6 +258,7 @@ async def test_a_cancel_is_owed_until_the_request_is_withdrawn_from_its_parked_t
         for _ in range(20):
             await asyncio.sleep(0)
         assert not done.is_set()
+        assert not controls_in_progress._in_progress  # so it shows by now
         assert len(list(tasks.parked(0))) == 2  # which a kill would leave so
         log.append(*log.waits)
         await done.wait()
@@ -295,7 +298,8 @@ async def test_a_retry_runs_again_what_failed_and_leaves_alone_what_runs(log: Lo
     log.append(TaskParked(**waited, at=1.0, reason="waiting_for_call", until=9e9).encode())
     entry = start("runs", Target("r", 0, 0, 0))
     controls.save(0, RETRY, 0)
-    scoring.steering.obey(0, "r", 1, lambda: None)
+    done = asyncio.Event()
+    scoring.steering.obey(0, "r", 1, done.set)
     async with asyncio.timeout(10):
         while not list(scoring.scheduler._lanes.scorers()):  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -303,6 +307,13 @@ async def test_a_retry_runs_again_what_failed_and_leaves_alone_what_runs(log: Lo
     again = scoring.scheduler._lanes.take(lambda *_: 2)
     assert again is not None
     assert [task.targets for task in again] == [[Target("r", 0, 0, 1, 1)]]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not done.is_set()
+    for call, task in (("runs", entry.task), ("failed", again[0])):
+        where |= {"call_id": call, "targets": task.targets}
+        log.append(ScoreFailed(**where, at=2.0, error=error).encode())
+    await asyncio.wait_for(done.wait(), 10)
 
 
 async def test_a_cancel_ends_what_runs_for_nobody_else_and_leaves_the_rest_to_those_who_wait_for_it(log: Log) -> None:
@@ -310,13 +321,72 @@ async def test_a_cancel_ends_what_runs_for_nobody_else_and_leaves_the_rest_to_th
     mine, shared = start("mine", Target("r", 0, 0, 0)), start("shared", Target("r", 0, 0, 1))
     behind = Task(0, shared.task.key, "p", "shared", REF, "", [Target("behind", 0, 0, 0)])
     shared.later = [behind, Task(0, shared.task.key, "p", "shared", REF, "", [Target("r", 1, 0, 0)])]
+    sent = start("sent", Target("r", 0, 0, 2))  # its outcome, which counts
+    in_flight.mark_sent(sent, 1.0)
     waiting = CHUNK.replace(request_id="waits", scorer_refs=["other", REF], call_ids=["x", "shared"])
-    chunks.save(0, waiting)
-    scoring.scheduler.add(Chunk(0, waiting))
+    elsewhere = waiting.replace(request_id="elsewhere", project_id="q")
+    queued = CHUNK.replace(chunk=1, scorer_refs=["queued"])
+    for row in (elsewhere, waiting, queued):
+        chunks.save(0, row)
+        scoring.scheduler.add(Chunk(0, row))
     controls.save(0, CANCEL, 0)
     scoring.steering.obey(0, "r", 1, lambda: None)
     assert (mine.running, shared.running, len(log.waits)) == (False, True, 1)
     assert (shared.task.targets, shared.later) == ([Target("waits", 0, 1, 1)], [behind])
+    assert ("p", "queued") not in scoring.scheduler._lanes.scorers()
+    assert sent.task.targets == [Target("r", 0, 0, 2)]
+
+
+async def test_a_task_that_is_parked_does_not_start_for_a_request_from_its_cancel_until_a_retry(log: Log) -> None:
+    scoring.scheduler.open(0)
+    await scoring.parking.load(0)
+    chunks.save(0, CHUNK)
+    mine, others = Target("r", 0, 0, 0), Target("other", 0, 0, 0)
+
+    controls.save(0, RETRY, 0)
+    controls.save(0, CANCEL, 1)
+    carried_out = asyncio.Event()
+    scoring.steering.obey(0, "r", 1, lambda: None)
+    scoring.steering.obey(0, "r", 2, carried_out.set)
+    in_between: list[list[Target]] = []
+    withdraw = scoring.steering._withdraw_request
+
+    async def withdrawn(partition: int, request_id: str) -> None:
+        in_between.append(scoring.steering.not_stopped(partition, [mine, others]))
+        await withdraw(partition, request_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring.steering, "_withdraw_request", withdrawn)
+        await asyncio.wait_for(carried_out.wait(), 10)
+    assert in_between == [[others], [others]]  # also while the cancel waits for the retry before it
+    assert scoring.steering.not_stopped(1, [mine]) == [mine]
+    assert scoring.steering.not_stopped(0, [mine]) == [mine]  # by now it is withdrawn from what was parked
+
+
+async def test_a_view_that_waits_for_a_control_goes_on_when_partitions_move(log: Log) -> None:
+    scoring.scheduler.open(0)
+    chunks.save(0, CHUNK)
+    controls.save(0, CANCEL, 0)
+    positions.applied(topics.controls.name, 0, 0)
+    scoring.steering.obey(0, "r", 1, lambda: None)
+    shows = asyncio.create_task(controls_in_progress.in_effect(0, "r", [0]))
+    await asyncio.sleep(0)
+    scoring._forget_all()
+    await asyncio.wait_for(shows, 10)
+
+
+async def test_a_retry_ends_an_attempt_that_the_cancel_before_it_has_not_reached(log: Log) -> None:
+    scoring.scheduler.open(0)
+    chunks.save(0, CHUNK.replace(scorer_refs=[REF], call_ids=["c"]))
+    controls.save(0, CANCEL, 0)
+    controls.save(0, RETRY.replace(statuses=["cancelled"]), 1)
+    entry = start("c", Target("r", 0, 0, 0))
+    scoring.steering.obey(0, "r", 2, lambda: None)
+    async with asyncio.timeout(10):
+        while not log.waits:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert not entry.running
+    assert progress.load(0, "r", 0, 0).opened(0) == 1
 
 
 async def test_a_cancel_reaches_a_task_that_is_just_being_parked(log: Log) -> None:
@@ -324,7 +394,7 @@ async def test_a_cancel_reaches_a_task_that_is_just_being_parked(log: Log) -> No
     await scoring.parking.load(0)
     chunks.save(0, CHUNK.replace(scorer_refs=[REF], call_ids=["c"]))
     start("other", Target("other", 0, 0, 0))
-    entry = start("c", Target("r", 0, 0, 0))
+    entry = start("c", Target("r", 0, 0, 0), Target("another", 0, 0, 0))
     parked = TaskParked(**entry.task.facts(), reason="waiting_for_call", until=9e9)
     in_flight.mark_sent(entry, parked.at)
     controls.save(0, CANCEL, 0)
@@ -336,5 +406,5 @@ async def test_a_cancel_reaches_a_task_that_is_just_being_parked(log: Log) -> No
             await asyncio.sleep(0)
         log.append(*log.waits)
         await done.wait()
-    assert list(tasks.parked(0)) == []
+    assert [row.targets for _, row in tasks.parked(0)] == [[Target("another", 0, 0, 0)]]
     assert state(0) is State.CANCELLED
