@@ -1,5 +1,6 @@
 """What is left of a spend cap is divided between workers that ask each other, so that none takes what another holds."""
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 
 from agents.budgets import Budgets
+from agents.limits import PLENTY
 from app import cluster, topics
+from app.days import DAY
 from app.scorers import BoundScorer, Policy, Registry
 from app.settings import Settings
 from app.usage import Usage
@@ -104,6 +107,7 @@ async def test_a_worker_spends_its_part_of_what_is_neither_spent_nor_held_by_ano
     others.spent, others.held = 40, 20
     await budgets.ask()
     assert budgets.room(PROJECT, bound) == (CAP - 40 - 20) // 2
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [20 * USD]  # as others see
     for _ in range(20):  # and that is all of it until it has asked again
         assert budgets.room(PROJECT, bound) > 0
         budgets.charge(PROJECT, bound.ref, cost(1))
@@ -272,3 +276,92 @@ async def test_where_no_answer_says_what_it_cost_nothing_more_begins_also_after_
     others.requests = 2  # one of which has said it
     await again.ask()
     assert again.room(PROJECT, bound) == 1
+
+
+async def test_attempts_that_run_take_part_of_what_may_begin(
+    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others.spent = 40
+    await budgets.ask()
+    monkeypatch.setattr(in_flight, "of_scorer", lambda *_: 12)
+    assert budgets.room(PROJECT, bound) == (CAP - 40) // 2 - 12
+
+
+async def test_a_scorer_without_a_cap_needs_no_budget_and_one_whose_cost_nobody_can_tell_gets_none(
+    bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = Budgets(Settings().day_start, lambda: None)
+    assert budgets.room(PROJECT, dataclasses.replace(bound, policy=Policy())) == PLENTY
+    budgets.charge(PROJECT, bound.ref, cost(1))  # nobody follows what it costs
+    monkeypatch.setattr("agents.budgets.lacks_price", lambda _: "no price")
+    assert budgets.room(PROJECT, bound) == 0
+    pause = pauses.of(PROJECT, bound.ref)
+    assert pause is not None
+    assert pause.reason == "spend_cap_without_price: no price"
+
+
+async def test_a_cap_that_is_reached_pauses_its_scorer_until_it_is_raised_or_a_new_day_begins(
+    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others.spent = CAP
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 0
+    assert pauses.reached_cap(PROJECT, bound.ref) == CAP
+    new = Budgets(Settings().day_start, lambda: None)  # of a worker that has yet to ask what was spent
+    assert new.room(PROJECT, bound) == 0
+    assert pauses.reached_cap(PROJECT, bound.ref) == CAP
+    raised = dataclasses.replace(bound, policy=Policy(usd_per_day=CAP + 20))
+    budgets.room(PROJECT, raised)
+    assert pauses.reached_cap(PROJECT, bound.ref) is None
+    await budgets.ask()
+    assert budgets.room(PROJECT, raised) == 10
+    tomorrow = budgets.day() + DAY
+    monkeypatch.setattr(budgets, "day", lambda: tomorrow)
+    assert budgets.room(PROJECT, bound) == 0  # nothing is known of it yet
+    others.spent = 0
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == CAP // 2
+
+
+async def test_workers_are_asked_again_and_again_as_long_as_anybody_waits_for_a_budget_and_no_longer(
+    bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.budgets._ASK_AGAIN", 0.0)
+    rooms: list[int] = []
+    waits = True
+
+    def wake() -> None:
+        if waits:
+            rooms.append(budgets.room(PROJECT, bound))
+
+    async def reached(number: int) -> None:
+        async with asyncio.timeout(10):
+            while len(rooms) < number:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    async def moving(*_: object) -> None:
+        raise cluster.Unavailable("moving")
+
+    budgets = Budgets(Settings().day_start, wake)
+    budgets.share = 1.0
+    running = asyncio.ensure_future(budgets.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert others.seen == []
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "every_worker", moving)
+        assert budgets.room(PROJECT, bound) == 0
+        await reached(2)
+    assert set(rooms) == {0}
+    await reached(len(rooms) + 3)
+    assert rooms[-1] == 1
+    waits = False
+    monkeypatch.setattr("agents.budgets._FORGET", 0.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    asked = len(others.seen)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(others.seen) == asked
+    assert not running.done()
+    running.cancel()
