@@ -290,7 +290,8 @@ async def test_attempts_that_run_take_part_of_what_may_begin(
 async def test_a_scorer_without_a_cap_needs_no_budget_and_one_whose_cost_nobody_can_tell_gets_none(
     bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budgets = Budgets(Settings().day_start, lambda: None)
+    woken = asyncio.Event()
+    budgets = Budgets(Settings().day_start, woken.set)
     assert budgets.room(PROJECT, dataclasses.replace(bound, policy=Policy())) == PLENTY
     budgets.charge(PROJECT, bound.ref, cost(1))  # nobody follows what it costs
     monkeypatch.setattr("agents.budgets.lacks_price", lambda _: "no price")
@@ -298,6 +299,9 @@ async def test_a_scorer_without_a_cap_needs_no_budget_and_one_whose_cost_nobody_
     pause = pauses.of(PROJECT, bound.ref)
     assert pause is not None
     assert pause.reason == "spend_cap_without_price: no price"
+    asking = asyncio.ensure_future(budgets.run())
+    await asyncio.wait_for(woken.wait(), 10)  # to say so again
+    asking.cancel()
 
 
 async def test_a_cap_that_is_reached_pauses_its_scorer_until_it_is_raised_or_a_new_day_begins(
@@ -315,6 +319,8 @@ async def test_a_cap_that_is_reached_pauses_its_scorer_until_it_is_raised_or_a_n
     assert pauses.reached_cap(PROJECT, bound.ref) is None
     await budgets.ask()
     assert budgets.room(PROJECT, raised) == 10
+    await new.ask()
+    assert new.room(PROJECT, raised) == 0  # as it has no share yet
     tomorrow = budgets.day() + DAY
     monkeypatch.setattr(budgets, "day", lambda: tomorrow)
     assert budgets.room(PROJECT, bound) == 0  # nothing is known of it yet
@@ -323,45 +329,55 @@ async def test_a_cap_that_is_reached_pauses_its_scorer_until_it_is_raised_or_a_n
     assert budgets.room(PROJECT, bound) == CAP // 2
 
 
-async def test_workers_are_asked_again_and_again_as_long_as_anybody_waits_for_a_budget_and_no_longer(
+async def test_workers_are_asked_again_and_again_as_long_as_a_task_of_a_capped_scorer_waits_or_runs_and_no_longer(
     bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.budgets._ASK_AGAIN", 0.0)
     rooms: list[int] = []
-    waits = True
+    wakes, waits, running = 0, True, 0
 
     def wake() -> None:
+        nonlocal wakes
+        wakes += 1
         if waits:
-            rooms.append(budgets.room(PROJECT, bound))
+            rooms.append(made.room(PROJECT, bound))
 
-    async def reached(number: int) -> None:
+    async def woken(more: int) -> None:
+        until = wakes + more
         async with asyncio.timeout(10):
-            while len(rooms) < number:  # noqa: ASYNC110
+            while wakes < until:  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+    async def rounds() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     async def moving(*_: object) -> None:
         raise cluster.Unavailable("moving")
 
-    budgets = Budgets(Settings().day_start, wake)
-    budgets.share = 1.0
-    running = asyncio.ensure_future(budgets.run())
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert others.seen == []
+    monkeypatch.setattr(in_flight, "of_scorer", lambda *_: running)
+    made = Budgets(Settings().day_start, wake)
+    made.share = 1.0
+    asking = asyncio.ensure_future(made.run())
+    await rounds()
+    assert wakes == 0
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "every_worker", moving)
-        assert budgets.room(PROJECT, bound) == 0
-        await reached(2)
+        assert made.room(PROJECT, bound) == 0
+        await woken(2)
     assert set(rooms) == {0}
-    await reached(len(rooms) + 3)
+    await woken(3)
     assert rooms[-1] == 1
-    waits = False
+    waits, running = False, 1
     monkeypatch.setattr("agents.budgets._FORGET", 0.0)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    asked = len(others.seen)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert len(others.seen) == asked
-    assert not running.done()
-    running.cancel()
+    await rounds()
+    others.seen.clear()
+    await woken(3)
+    assert len(others.seen) >= 2
+    running = 0
+    await rounds()
+    before = wakes
+    await rounds()
+    assert wakes == before
+    assert not asking.done()
+    asking.cancel()

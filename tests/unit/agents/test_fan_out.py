@@ -1,8 +1,5 @@
 """A chunk is scored and acknowledged once, whatever is delivered again, and each rule's request has a header."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +8,9 @@ from agents.chunk import Chunk
 from agents.fan_out import fan_out
 from agents.scoring import scoring
 from app import topics
-from app.events import Event, RequestAccepted, RuleBatch, ScoreRequested
-from app.faust_app import app
+from app.events import RequestAccepted, RuleBatch, ScoreRequested
 from tables import folds, requests
+from tests.unit.agents.delivered import Delivered, deliver, read
 
 CHUNK = ScoreRequested(request_id="r", chunk=0, project_id="p", call_ids=["a"], scorer_refs=["s"], requested_at=1.0)
 
@@ -21,50 +18,6 @@ CHUNK = ScoreRequested(request_id="r", chunk=0, project_id="p", call_ids=["a"], 
 def of_rule(number: int, *call_ids: str, sampled_out: list[str]) -> ScoreRequested:
     rule = RuleBatch(rule_id="rule", set_at=0.0, sampled_out=sampled_out, open_until=9.0)
     return CHUNK.replace(request_id="hour", chunk=number, call_ids=list(call_ids), rule=rule)
-
-
-class Delivered:
-    def __init__(self, offset: int, value: bytes) -> None:
-        self.acknowledged = False
-        self.value = value
-        self.message = SimpleNamespace(
-            topic=topics.score_requests.name,
-            partition=0,
-            offset=offset,
-            timestamp=1.0,
-            key=b"k",
-            value=value,
-            headers=None,
-            generation_id=app.consumer_generation_id,
-        )
-
-    def ack(self) -> None:
-        self.acknowledged = True
-
-
-class Stream:
-    """What the agent reads."""
-
-    enable_acks = False
-
-    def __init__(self, records: list[Delivered]) -> None:
-        self._records = records
-        self.channel = SimpleNamespace(queue=asyncio.Queue[Delivered]())
-
-    def noack(self) -> "Stream":
-        return self
-
-    async def events(self) -> AsyncIterator[Delivered]:
-        for record in self._records:
-            yield record
-
-
-async def deliver(*records: tuple[int, Event]) -> list[bool]:
-    """Let the agent read events at these offsets; returns which it acknowledges at once."""
-    delivered = [Delivered(offset, event.encode()) for offset, event in records]
-    agent: Any = fan_out
-    await agent.fun(Stream(delivered))
-    return [record.acknowledged for record in delivered]
 
 
 @pytest.fixture
@@ -90,9 +43,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, RequestAccepted, 
 
 
 async def test_a_chunk_is_acknowledged_once_each_of_its_tasks_has_ended_or_is_parked(added: list[Chunk]) -> None:
-    delivered = Delivered(3, CHUNK.encode())
-    agent: Any = fan_out
-    await agent.fun(Stream([delivered]))
+    delivered = Delivered(3, CHUNK)
+    await read(fan_out, [delivered])
     [chunk] = added
     assert (chunk.partition, chunk.request_id, chunk.number) == (0, "r", 0)
     assert not delivered.acknowledged
@@ -104,7 +56,7 @@ async def test_a_chunk_is_acknowledged_once_each_of_its_tasks_has_ended_or_is_pa
 async def test_a_chunk_that_is_delivered_again_is_scored_again_and_one_whose_number_is_taken_is_not(
     added: list[Chunk], sent: list[Any]
 ) -> None:
-    assert await deliver((3, CHUNK), (5, CHUNK.replace(call_ids=["b"])), (3, CHUNK)) == [False, True, False]
+    assert await deliver(fan_out, (3, CHUNK), (5, CHUNK.replace(call_ids=["b"])), (3, CHUNK)) == [False, True, False]
     assert len(added) == 2
     assert sent == []  # a client's request has a header of its own
 
@@ -114,7 +66,7 @@ async def test_a_record_that_brings_no_work_is_acknowledged_at_once(added: list[
         request_id="r", project_id="p", scorer_refs=["s"], calls=1, chunks=1, requested_by=None, requested_at=1.0
     )
     nothing = [CHUNK.replace(call_ids=[]), CHUNK.replace(chunk=1, scorer_refs=[]), header]
-    assert await deliver(*enumerate(nothing)) == [True, True, True]
+    assert await deliver(fan_out, *enumerate(nothing)) == [True, True, True]
     assert requests.load(0, "r") is not None
     assert (added, sent) == ([], [])
 
@@ -123,9 +75,9 @@ async def test_the_first_chunk_with_calls_of_a_rules_request_in_a_partition_brin
     added: list[Chunk], sent: list[tuple[bytes, RequestAccepted, int]]
 ) -> None:
     first, later = of_rule(1, "a", sampled_out=[]), of_rule(2, "b", sampled_out=["y"])
-    await deliver((0, of_rule(0, sampled_out=["x"])))
+    await deliver(fan_out, (0, of_rule(0, sampled_out=["x"])))
     assert sent == []  # a request without calls is none
-    await deliver((1, first), (2, later), (1, first), (2, later))
+    await deliver(fan_out, (1, first), (2, later), (1, first), (2, later))
     assert len(sent) == 2
     assert sent[0] == sent[1]
     key, header, partition = sent[0]
