@@ -122,7 +122,8 @@ class Budgets:
         known.unpriced |= usage.unpriced > 0
         if usage.requests and not usage.unpriced:  # else it does not show what an attempt costs
             self._costs.setdefault(scorer, _Costs()).add(usage.cost)
-        known.held -= usage.cost + usage.unknown_cost * self._dearest(scorer)
+        # Not below zero: other workers would take a negative amount for more that is left.
+        known.held = max(0, known.held - usage.cost - usage.unknown_cost * self._dearest(scorer))
 
     async def run(self) -> None:
         """Ask all workers again and again what was spent, for ever, as long as tasks of a capped scorer wait or run."""
@@ -184,7 +185,7 @@ class Budgets:
 
     def _part(self, left: int) -> int:
         """This worker's share of what is left."""
-        return max(0, math.ceil(left * self.share))
+        return math.ceil(left * self.share)
 
     def _under_way(self, scorer: ScorerKey) -> int:
         """The estimated cost of the attempts that run here."""

@@ -148,6 +148,20 @@ async def test_nothing_is_taken_while_a_worker_does_not_say_what_it_holds_or_wha
     assert budgets.room(PROJECT, bound) == 24
 
 
+async def test_a_worker_that_spent_more_than_it_held_holds_nothing_and_not_less_until_all_have_answered(
+    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = (PROJECT, bound.ref)
+    budgets.charge(PROJECT, bound.ref, cost(2 * CAP))
+    others.answers = False
+    await budgets.ask()
+    assert spending.held(0, [where]) == [0]  # a negative amount would look to others like more that is left
+    others.answers, others.spent = True, 1 + 2 * CAP
+    await budgets.ask()
+    assert spending.held(0, [where]) == [0]
+    assert min(others.seen) >= 0
+
+
 async def test_no_more_begin_than_one_more_than_have_shown_what_they_cost(bound: BoundScorer, others: Others) -> None:
     budgets = Budgets(Settings().day_start, lambda: None)
     budgets.share = 1.0
