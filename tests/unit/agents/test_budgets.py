@@ -202,6 +202,37 @@ async def test_what_runs_stays_reserved_when_no_other_task_has_waited_for_long(
     assert spending.held(0, [where]) == [0]
 
 
+async def test_what_runs_stays_reserved_when_nothing_is_left(
+    budgets: Budgets, bound: BoundScorer, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "of_scorer", lambda *_: 5)  # of 1 USD each
+    others.spent = CAP
+    await budgets.ask()
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [5 * USD]
+
+
+async def test_a_worker_whose_share_shrinks_says_that_it_holds_what_it_did_until_it_has_asked(
+    budgets_of_one: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    others.seen.clear()
+    budgets_of_one.share = 0.5
+    await budgets_of_one.ask()
+    assert others.seen == [CAP]
+    assert spending.held(0, [(PROJECT, bound.ref)]) == [CAP // 2 * USD]
+
+
+async def test_what_is_left_is_spent_also_if_it_is_less_than_an_attempt_may_cost(
+    budgets: Budgets, bound: BoundScorer, others: Others
+) -> None:
+    budgets.charge(PROJECT, bound.ref, cost(10))
+    others.spent = CAP - 6
+    await budgets.ask()
+    assert budgets.room(PROJECT, bound) == 1
+    budgets.charge(PROJECT, bound.ref, cost(6))
+    assert budgets.room(PROJECT, bound) == 0
+    assert pauses.reached_cap(PROJECT, bound.ref)
+
+
 async def test_a_request_without_an_answer_counts_for_the_cap_as_much_as_the_dearest_of_the_last_attempts(
     bound: BoundScorer, others: Others
 ) -> None:

@@ -325,6 +325,18 @@ async def test_a_chunk_whose_number_another_worker_took_first_is_written_again_w
     assert rules.load_counts(0, "all").matched == 5
 
 
+def test_no_two_chunks_of_a_rules_request_have_the_same_number_whatever_their_partition(
+    bare_tables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = []
+    for known in range(3):
+        has = rules.Request(chunks=known)
+        monkeypatch.setattr(rules, "load_request", lambda *_, has=has: has)
+        numbers += [module._next_number(partition, "hour") for partition in range(topics.partitions())]
+    assert len(set(numbers)) == 3 * topics.partitions()
+    assert min(numbers) == 0
+
+
 async def test_calls_that_come_after_a_cancel_or_retry_of_the_request_are_of_another_one(
     log: Log, worker: Worker
 ) -> None:
