@@ -124,8 +124,7 @@ class HostProcess:
             self._start(number, bound, arguments)
         else:
             # Only once it is loaded: its time-out counts from the start, and the first permit goes out then.
-            self._load(bound)
-            self._loading[bound.ref].add(partial(self._start_later, number, bound, arguments))
+            self._load(bound, partial(self._start_later, number, bound, arguments))
         return running
 
     def _start(self, number: int, bound: BoundScorer, arguments: dict[str, Any]) -> None:
@@ -166,8 +165,7 @@ class HostProcess:
         """
         if bound.ref in self._loaded or bound.ref in self._unloadable:
             return True
-        self._load(bound)
-        self._loading[bound.ref].add(when)
+        self._load(bound, when)
         return False
 
     def unloadable(self, before: set[str]) -> set[str]:
@@ -184,10 +182,11 @@ class HostProcess:
         if not self.channel.lost.done():
             self.channel.lost.set_result(None)
 
-    def _load(self, bound: BoundScorer) -> None:
-        if bound.ref not in self._loaded and bound.ref not in self._loading:
+    def _load(self, bound: BoundScorer, when: Callable[[], None]) -> None:
+        if bound.ref not in self._loading:
             self.channel.send(("load", bound.ref, bound.source))
             self._loading[bound.ref] = set()
+        self._loading[bound.ref].add(when)
 
     def _on_message(self, message: Message) -> None:
         if self._hung:
