@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,20 @@ def gets_signals_of_its_group(output: str) -> dict[str, bool]:
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGTERM)
     return {"passed": True}
+
+
+@scorer
+def alarms(output: str) -> dict[str, Any]:
+    """In how many seconds an alarm ends its process. Makes a file of the output's name once there is no alarm."""
+
+    def wait() -> None:
+        while signal.getitimer(signal.ITIMER_REAL)[0]:
+            time.sleep(0.01)
+        Path(output).touch()
+
+    threading.Thread(target=wait, daemon=True).start()
+    ends_it = signal.signal(signal.SIGALRM, lambda *_: None) is signal.SIG_DFL
+    return {"left": signal.getitimer(signal.ITIMER_REAL)[0], "ends_it": ends_it}
 
 
 @scorer
@@ -265,6 +281,31 @@ class AsksAfterAll(Scorer):
     async def score(self, *, output: str) -> str:
         await asyncio.sleep(0.2)
         return "fine"
+
+
+@scorer
+async def gives_up_a_request(output: str) -> str:
+    """Gives up the first of two requests, and sends the second."""
+    first, second = (asyncio.create_task(report().asking()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    report().asked(3, 4, None)
+    return "asked"
+
+
+@scorer
+async def leaves_a_request(output: str) -> str:
+    """Ends while a request still waits to be sent."""
+    Left.request = asyncio.create_task(report().asking())
+    await asyncio.sleep(0)
+    return "left"
+
+
+class Left:
+    """What `leaves_a_request` leaves."""
+
+    request: "asyncio.Task[None]"
 
 
 @scorer

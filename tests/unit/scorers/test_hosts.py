@@ -156,12 +156,12 @@ def test_a_host_that_is_blocked_is_not_taken_for_one_that_loads_what_it_has_yet_
 
     async def scenario() -> None:
         async with Runner() as runner:
-            blocks = runner.run(bind("blocks_for_ever"), CALL | {"output": str(tmp_path / "a")}, 0.1)
+            blocks = runner.run(bind("blocks_for_ever"), CALL | {"output": str(tmp_path / "a")}, GENEROUS)
             blocked = asyncio.create_task(blocks)
             await _until((tmp_path / "a").exists)
             with pytest.raises(ScorerDied, match="did not await"):
                 await runner.run(bind("where"), CALL, GENEROUS)  # which its host would have to load
-            with pytest.raises(ScorerTimeout, match="hung"):
+            with pytest.raises(ScorerDied, match=r"^It did not await for 3 s, at File .* in blocks_for_ever"):
                 await blocked
 
     go(scenario())
@@ -351,6 +351,29 @@ def test_who_waits_for_an_async_scorer_when_the_runner_stops_is_told(go: Go, bin
             await runner.run(bind("async_length"), CALL, GENEROUS)
         with pytest.raises(ScorerDied):
             await asyncio.wait_for(run, 1)
+
+    go(scenario())
+
+
+def test_hosts_that_have_ended_leave_no_file_open(go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def fails(*_: object, **__: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    async def scenario() -> None:
+        async with Runner() as runner:
+            await runner.run(bind("async_length"), CALL, GENEROUS)
+        before = opened()
+        async with Runner() as runner:
+            await runner.run(bind("async_length"), CALL, GENEROUS)
+            with pytest.raises(ScorerDied):
+                await runner.run(bind("async_exits"), CALL, GENEROUS)
+            monkeypatch.setattr("asyncio.create_subprocess_exec", fails)
+            with pytest.raises(ScorerDied, match="No process could be started"):
+                await runner.run(bind("async_length"), CALL, GENEROUS)
+        await _until(lambda: opened() == before)
 
     go(scenario())
 

@@ -26,6 +26,7 @@ from app.scorers import (
 from app.scorers.code import CodeRef, ScorerSource
 from app.scorers.digest import code_digest
 from app.scorers.loading import target_of_source
+from app.scorers.processes import how_it_ended
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": "?"}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
@@ -98,6 +99,24 @@ def test_the_timeout_does_not_count_the_import_of_the_scorer(go: Go, write_modul
             return await runner.run(bound, CALL, 3.0)
 
     assert go(scenario()) == b"1"
+
+
+def test_a_scorer_that_is_not_imported_in_time_has_died_and_not_timed_out(
+    go: Go, write_module: Write, bind: Bind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module("never_imported", "def one(output): return 1\n__all__ = ['one']")
+    bound = Registry.load(["never_imported"]).bind("one", "one", {})
+    write_module("never_imported", "import time\ntime.sleep(60)")
+
+    async def scenario() -> None:
+        async with Runner(processes=1) as runner:
+            with monkeypatch.context() as patch:
+                patch.setattr("app.scorers.processes.START_ALLOWANCE", 0.2)
+                with pytest.raises(ScorerDied, match=r"did not start .* within 0\.3 s"):
+                    await runner.run(bound, CALL, 0.1)
+            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+
+    go(scenario())
 
 
 @pytest.mark.parametrize(("kind", "how"), [("exits", "ended with exit code 7"), ("kills_itself", "SIGKILL")])
@@ -184,10 +203,19 @@ def test_what_a_scorer_writes_to_standard_files_harms_nobody(go: Go, bind: Bind)
     go(scenario())
 
 
-def test_a_signal_to_the_process_group_does_not_end_the_run_that_the_service_drains(go: Go, bind: Bind) -> None:
+def test_a_scorer_ends_some_time_after_its_time_out_if_nobody_stops_it_and_its_idle_process_does_not(
+    go: Go, bind: Bind, tmp_path: Path
+) -> None:
     async def scenario() -> None:
-        async with Runner() as runner:
-            assert await runner.run(bind("gets_signals_of_its_group"), CALL, GENEROUS) == b'{"passed":true}'
+        async with Runner(processes=1) as runner:
+            for seconds in (40.0, 20.0):
+                file = tmp_path / f"{seconds}"
+                alarm = orjson.loads(await runner.run(bind("alarms"), CALL | {"output": str(file)}, seconds))
+                assert seconds < alarm["left"] < seconds + 60
+                assert alarm["ends_it"]
+                async with asyncio.timeout(10):
+                    while not file.exists():  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
 
     go(scenario())
 
@@ -240,6 +268,20 @@ def test_a_module_of_another_version_is_imported_again_only_once_its_file_is_ano
     write_module("registers", old)
     assert [target_of_source(source)(output="") for source in sources] == [1, 2, 3]
     assert sys.__dict__.pop("registered") == ["registers"]
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (0, "Its process ended with exit code 0."),
+        (7, "Its process ended with exit code 7."),
+        (-9, "Its process was killed by SIGKILL (9); perhaps it ran out of memory."),
+        (-11, "Its process was killed by SIGSEGV (11)."),
+        (-50, "Its process was killed by signal (50)."),
+    ],
+)
+def test_how_a_process_ended_is_one_sentence(code: int, how: str) -> None:
+    assert how_it_ended(code) == how
 
 
 def test_a_module_in_the_current_directory_reaches_the_worker_processes(tmp_path: Path) -> None:

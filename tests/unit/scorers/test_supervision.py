@@ -253,6 +253,23 @@ async def test_a_process_that_cannot_be_started_fails_its_runs_and_the_next_run_
     await _ready(supervised, bind("async_length"))
 
 
+async def test_hosts_can_be_closed_while_one_of_them_ends(supervised: Supervised, bind: Bind) -> None:
+    bound = bind("where")
+    host = await _ready(supervised, bound)
+    closing: list[asyncio.Task[None]] = []
+
+    def close(_: Outcome) -> None:
+        closing.append(asyncio.create_task(supervised.hosts.close()))
+
+    supervised.hosts.begin(bound, {}, SECONDS, Report(), close)
+    _, number, *_ = await host.expect("run")
+    host.channel.send(("clogged", bound.ref))
+    host.channel.send(("ended", number, b"1", EMPTY))
+    async with asyncio.timeout(10):
+        await host.ended.wait()
+        await closing[0]
+
+
 async def test_once_the_hosts_are_closed_nothing_starts_a_process(supervised: Supervised, bind: Bind) -> None:
     await supervised.hosts.close()
     assert supervised.hosts.ready(bind("where"), lambda: None)
