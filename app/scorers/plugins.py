@@ -11,13 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.scorers.base import BuiltIn, FunctionScorer, Scorer, mark_of
+from app.scorers.base import mark_of
 from app.scorers.kinds import Kind
 
 ENTRY_POINT_GROUP = "callscore.scorers"
 
 _BUILTIN = "app.scorers.builtin"
-_ABSTRACT: tuple[type, ...] = (Scorer, BuiltIn, FunctionScorer)
 
 
 def builtin_kinds() -> list[Kind]:
@@ -83,7 +82,7 @@ def _of_module(module: ModuleType) -> Iterator[Any]:
         if not own:
             continue
         if inspect.isclass(value):
-            if issubclass(value, BaseModel) and value not in _ABSTRACT and callable(getattr(value, "score", None)):
+            if issubclass(value, BaseModel) and callable(getattr(value, "score", None)):
                 yield value
         elif inspect.isfunction(value) and (name in listed or mark_of(value)):
             yield value

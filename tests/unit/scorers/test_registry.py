@@ -74,6 +74,20 @@ def helper(output): return 1
     assert registry.problems == []
 
 
+def test_a_package_gives_what_its_modules_have_and_what_it_lists(write_module: Write) -> None:
+    write_module("many_modules.inner", "from app.scorers import scorer\n@scorer\ndef inner(output): return 1")
+    write_module("elsewhere", "from app.scorers import scorer\n@scorer\ndef listed(output): return 1")
+    source = """
+from app.scorers import Scorer
+from elsewhere import listed
+from many_modules.inner import inner
+__all__ = ["Scorer", "listed"]
+"""
+    write_module("many_modules.__init__", source)
+    registry = Registry.load(["many_modules"])
+    assert (registry.kinds().keys() - BUILT_IN, registry.problems) == ({"inner", "listed"}, [])
+
+
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
