@@ -7,6 +7,7 @@ import pytest
 import uvloop
 from faust.types import TP
 
+from app.embedded.errors import LogClosed
 from app.embedded.transport import Transport
 from tests.integration.small_app import PARTITIONS, Place, Worker, build, running, started
 
@@ -68,3 +69,19 @@ async def test_what_faust_would_send_to_a_partition_of_its_own_choice_is_refused
         for send in (worker.calls.send, worker.calls.send_soon):
             with pytest.raises(NotImplementedError, match="use append"):
                 await send(key=b"key", value=b"value")
+
+
+async def test_streams_wait_while_too_many_records_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.embedded.producer.BACKLOG_MAX", 2)
+    async with running(Place(tmp_path)) as worker:
+        producer = worker.app.producer
+        await producer.flush()
+        for count in (1, 2, 0):
+            producer.append(worker.topic, 0, b"", b"")
+            await producer.buffer.wait_until_ebb()
+            assert producer.backlog == count
+    assert producer.failed is None
+    with pytest.raises(LogClosed):
+        producer.append(worker.topic, 0, b"", b"")
