@@ -14,7 +14,7 @@ from app.scorers.errors import BystanderDied
 from app.scorers.hosts import HostedRun, Hosts
 from app.scorers.report import EMPTY, Outcome
 
-MOST_SILENT, START_ALLOWANCE = 0.2, 0.6
+MOST_SILENT, START_ALLOWANCE = 0.2, 1.0
 SECONDS = 60.0
 
 Bind = Callable[..., BoundScorer]
@@ -119,10 +119,10 @@ async def test_a_host_may_be_silent_while_it_starts_and_loads_but_not_while_it_r
 ) -> None:
     supervised.begin(bind("where"))
     host = await supervised.host()
-    await host.silent(2 * MOST_SILENT)  # it starts
+    await host.silent(1.5 * MOST_SILENT)  # it starts
     _, ref, _ = await host.expect("load")
     host.channel.send(("loading", ref))
-    await host.silent(2 * MOST_SILENT)
+    await host.silent(1.5 * MOST_SILENT)
     host.channel.send(("loaded", ref, True))
     await host.expect("run")
     await host.alive(3 * MOST_SILENT)
@@ -132,6 +132,18 @@ async def test_a_host_may_be_silent_while_it_starts_and_loads_but_not_while_it_r
     assert not isinstance(died, BystanderDied)
     assert str(died) == f"An async scorer of its package did not await for {MOST_SILENT:g} s."
     assert host.returncode == -9
+
+
+async def test_a_host_is_not_taken_for_hung_by_a_service_that_stood_still_itself(
+    supervised: Supervised, bind: Bind
+) -> None:
+    host = await _ready(supervised, bind("where"))
+    supervised.begin(bind("where"))
+    time.sleep(2 * MOST_SILENT)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await host.alive(MOST_SILENT)
+    assert supervised.outcomes.empty()
 
 
 async def test_a_scorer_that_does_not_load_in_time_fails_all_runs_and_others_run_in_a_new_process(
