@@ -87,3 +87,22 @@ async def test_a_stream_that_has_room_again_is_not_delivered_while_its_partition
     delivering._buffered_partitions.add(STREAM)
     delivering.on_buffer_drop(STREAM)
     assert delivering._active_partitions == {STREAM}
+
+
+@pytest.mark.parametrize(("halted", "generation"), [(False, 2), (True, 3), (True, 2)])
+async def test_what_is_delivered_again_does_not_count_as_done(
+    delivering: Any, monkeypatch: pytest.MonkeyPatch, halted: bool, generation: int
+) -> None:
+    counted: list[Any] = []
+
+    def count(_: object, message: Any) -> bool:
+        counted.append(message)
+        return True
+
+    monkeypatch.setattr(FaustConsumer, "ack", count)
+    delivering.app = SimpleNamespace(consumer_generation_id=3)
+    message = SimpleNamespace(generation_id=3)
+    assert delivering.ack(message)
+    delivering._halted, message.generation_id = halted, generation
+    assert not delivering.ack(message)
+    assert counted == [message]
