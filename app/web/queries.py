@@ -1,6 +1,7 @@
 """Query strings: one model a view, with FastAPI's answer to every mistake."""
 
 import re
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, TypeVar
 
@@ -8,7 +9,7 @@ from aiohttp import web
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app import ids
-from app.web.errors import invalid
+from app.web.errors import invalid, problem
 from app.web.paging import DEFAULT_LIMIT, MAX_LIMIT, bad_cursor, decode_cursor
 from app.web.responses import timestamp
 
@@ -62,11 +63,15 @@ Q = TypeVar("Q", bound=Query)
 
 
 def parse(model: type[Q], request: web.Request) -> Q:
-    """The request's query string as `model`; of a parameter given twice the last counts.
+    """The request's query string as `model`.
 
     Raises:
-        ApiError: 422 with every `loc` behind `query`.
+        ApiError: 422 with every `loc` behind `query`; also for a parameter given twice, since one of the two would
+            silently not filter.
     """
+    [(name, times)] = Counter(name for name, _ in request.query.items()).most_common(1) or [("", 0)]
+    if times > 1:
+        raise problem(422, ["query", name], "The parameter is given more than once", "repeated")
     try:
         return model.model_validate(dict(request.query.items()))
     except ValidationError as error:

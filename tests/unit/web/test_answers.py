@@ -36,6 +36,7 @@ from tests.unit.web.client import Client, running
         ("GET", "/scores?project_id=a&limit=1001", 422, "less_than_equal"),
         ("GET", "/scores?project_id=a&limit=x", 422, "int_parsing"),
         ("GET", "/scores?project_id=a&statsu=failed", 422, "extra_forbidden"),
+        ("GET", "/scores?project_id=a&status=failed&status=cancelled", 422, "repeated"),
         ("GET", "/scores?project_id=%00", 422, "value_error"),
         ("GET", "/scores/summary?project_id=a&group_by=output.x", 422, "string_pattern_mismatch"),
         ("GET", "/calls?project_id=a&cursor=!", 422, "invalid_cursor"),
