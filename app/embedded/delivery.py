@@ -10,10 +10,9 @@ from faust.types.tuples import ack_lock
 from app.consumer import Consumer as BaseConsumer
 
 from .cleaner import Cleaner
-from .errors import LogBlockCorrupt, LogClosed, LogCorrupt, LogUnreadable
-from .log import Log
+from .errors import LogBlockCorrupt, LogCorrupt, LogUnreadable
 from .record import Record, TopicPartition
-from .shared import acquire, release
+from .shared import UsesLog
 
 FETCH_MAX_RECORDS = 500
 FETCH_MAX_BYTES = 4 * 1024 * 1024
@@ -22,12 +21,11 @@ YIELD_EVERY = 100
 RECOVER_RECORDS = 1000  # at once, which takes some 10 ms
 
 
-class Delivery(BaseConsumer):
+class Delivery(UsesLog, BaseConsumer):
     """The half of the consumer that reads. There is no fetch thread: whatever makes a partition readable wakes it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._embedded: Log | None = None
         self._unsubscribe_durable: Callable[[], None] | None = None
         self._n_acked = 0
         self._assigned: set[TP] = set()
@@ -43,28 +41,17 @@ class Delivery(BaseConsumer):
         # deliver at most the last fifth before they notice: a full queue would block every other topic.
         self._queue_reserve = self.app.conf.stream_buffer_maxsize // 5
 
-    @property
-    def embedded(self) -> Log:
-        """The open log. Raises LogClosed unless the consumer is started."""
-        if self._embedded is None:
-            raise LogClosed(self.transport.path)
-        return self._embedded
-
     async def on_start(self) -> None:
         """Open the log. Raises as `acquire`."""
-        self._embedded = acquire(self.transport.path)
-        self._unsubscribe_durable = self._embedded.on_durable(self._on_durable)
-        await self.add_runtime_dependency(Cleaner(self.app, self._embedded, beacon=self.beacon, loop=self.loop))
         await super().on_start()
+        self._unsubscribe_durable = self.embedded.on_durable(self._on_durable)
+        await self.add_runtime_dependency(Cleaner(self.app, self.embedded, beacon=self.beacon, loop=self.loop))
 
     async def on_shutdown(self) -> None:
         """Release the log once all tasks of the consumer have ended."""
+        if self._unsubscribe_durable is not None:
+            self._unsubscribe_durable()
         await super().on_shutdown()
-        log, self._embedded = self._embedded, None
-        if log is not None:
-            if self._unsubscribe_durable is not None:
-                self._unsubscribe_durable()
-            await release(log)
 
     # -- positions
 

@@ -9,10 +9,9 @@ from faust.transport.producer import Producer as BaseProducer
 from faust.transport.producer import ProducerBuffer
 from mode.utils.times import want_seconds
 
-from .errors import LogClosed, LogFailed
-from .log import Log
+from .errors import LogFailed
 from .record import Appended, Headers
-from .shared import acquire, release
+from .shared import UsesLog
 
 BACKLOG_MAX = 10_000
 
@@ -28,7 +27,7 @@ class Buffer(ProducerBuffer):
             await self.producer.flush()
 
 
-class Producer(BaseProducer):
+class Producer(UsesLog, BaseProducer):
     """Appends to the log named by the transport's path. Appends raise LogFailed while it cannot be written."""
 
     one_order = True  # all partitions share one write-ahead log
@@ -38,14 +37,6 @@ class Producer(BaseProducer):
         self.buffer = Buffer(loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
         self.buffer.producer = self
-        self._embedded: Log | None = None
-
-    @property
-    def embedded(self) -> Log:
-        """The open log. Raises LogClosed unless the producer is started."""
-        if self._embedded is None:
-            raise LogClosed(self.transport.path)
-        return self._embedded
 
     @property
     def failed(self) -> LogFailed | None:
@@ -56,18 +47,6 @@ class Producer(BaseProducer):
     def backlog(self) -> int:
         """Number of records that are not durable yet."""
         return self.embedded.backlog
-
-    async def on_start(self) -> None:
-        """Open the log. Raises as `acquire`."""
-        self._embedded = acquire(self.transport.path)
-        await super().on_start()
-
-    async def on_shutdown(self) -> None:
-        """Make everything durable and release the log."""
-        await super().on_shutdown()
-        log, self._embedded = self._embedded, None
-        if log is not None:
-            await release(log)
 
     def append(
         self,
@@ -88,10 +67,7 @@ class Producer(BaseProducer):
             UnknownTopic: no such topic or partition.
             LogFailed, LogClosed: the log takes no more writes. The future raises LogFailed if this one was not written.
         """
-        log = self._embedded
-        if log is None:
-            raise LogClosed(self.transport.path)
-        return log.append(topic, partition, key, value, None, headers)
+        return self.embedded.append(topic, partition, key, value, None, headers)
 
     def append_all(
         self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]

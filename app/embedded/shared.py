@@ -2,10 +2,11 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from mode import Service
 
-from .errors import LogFailed
+from .errors import LogClosed, LogFailed
 from .log import Log
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,32 @@ async def release(log: Log) -> None:
         await log.close()
     except LogFailed as error:
         logger.error("the log could not be closed, so only what was acknowledged is sure to be in it: %s", error)
+
+
+class UsesLog(Service):
+    """A consumer or producer, which holds the log at the path of its transport from its start to its shutdown."""
+
+    transport: Any
+    _embedded: Log | None = None
+
+    @property
+    def embedded(self) -> Log:
+        """The open log. Raises LogClosed unless this is started."""
+        if self._embedded is None:
+            raise LogClosed(self.transport.path)
+        return self._embedded
+
+    async def on_start(self) -> None:
+        """Open the log. Raises as `acquire`."""
+        self._embedded = acquire(self.transport.path)
+        await super().on_start()
+
+    async def on_shutdown(self) -> None:
+        """Release the log."""
+        await super().on_shutdown()
+        log, self._embedded = self._embedded, None
+        if log is not None:
+            await release(log)
 
 
 class Held(Service):
