@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -195,10 +195,11 @@ class Service:
                 break
         return answer
 
-    def log_calls(self, project: str, calls: list[dict[str, Any]]) -> None:
-        """Log complete calls, 500 at a time: `id`, `output` and whatever else a call has."""
-        for first in range(0, len(calls), 500):
-            batch = [complete_call(project, call) for call in calls[first : first + 500]]
+    def log_calls(self, project: str, calls: Iterable[str | dict[str, Any]], output: object = "an output") -> None:
+        """Log complete calls, 500 at a time: ids of calls with this output, or `id` and whatever else a call has."""
+        given = [{"id": call, "output": output} if isinstance(call, str) else call for call in calls]
+        for first in range(0, len(given), 500):
+            batch = [complete_call(project, call) for call in given[first : first + 500]]
             answer = self.post(f"/v2/{project}/calls/complete", {"batch": batch})
             assert answer.status == 200, answer.raw
 

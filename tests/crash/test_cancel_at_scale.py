@@ -20,7 +20,7 @@ def test_a_second_after_a_cancel_nothing_starts_and_the_sums_add_up(
     service = make_service(scorers="tests.gated_scorers").start()
     started = tmp_path / "started"
     ids = [f"call-{number}" for number in range(tasks // REFS)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": str(started)} for call_id in ids])
+    service.log_calls(PROJECT, ids, str(started))
     refs = []
     for number in range(REFS):
         published = {"name": f"counted-{number}", "kind": "Counted", "params": {"number": number, "takes": 1}}

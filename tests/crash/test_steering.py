@@ -238,7 +238,7 @@ class Steering(RuleBasedStateMachine):
 
     @rule(call=st.sampled_from(CALLS))
     def log(self, call: str) -> None:
-        self.service.log_calls(self.project, [{"id": call, "output": str(self._gate(call))}])
+        self.service.log_calls(self.project, [call], str(self._gate(call)))
         self.model.log(call)
 
     @initialize(kills=st.sampled_from(KILLS))

@@ -37,7 +37,7 @@ def scores_by_name(service: Service, project: str) -> dict[str, list[Any]]:
 
 def test_each_misbehaving_scorer_fails_with_its_reason_and_no_output(shared: Service) -> None:
     project, ids = "acme/each", ["one", "two"]
-    shared.log_calls(project, [{"id": call_id, "output": "an output"} for call_id in ids])
+    shared.log_calls(project, ids)
     request = shared.wait_finished(shared.submit(project, ids, shared.refs(*ENDS)), 120)
     assert request["status"] == "completed"
     assert request["tasks"]["failed"] == len(ids) * len(ENDS)
@@ -52,7 +52,7 @@ def test_each_misbehaving_scorer_fails_with_its_reason_and_no_output(shared: Ser
 
 def test_a_failed_scores_error_says_what_the_scorer_raised_and_where(shared: Service) -> None:
     project = "acme/raised"
-    shared.log_calls(project, [{"id": "one", "output": "an output"}])
+    shared.log_calls(project, ["one"])
     request = shared.wait_finished(shared.submit(project, ["one"], shared.refs("raises")))
     [score] = scores_by_name(shared, project)["raises"]
     assert score["error"]["message"] == "there is no such thing"
@@ -64,7 +64,7 @@ def test_a_failed_scores_error_says_what_the_scorer_raised_and_where(shared: Ser
 
 def test_a_scorer_cannot_forge_the_lineage_that_is_not_its_own_to_report(shared: Service) -> None:
     project = "acme/lineage"
-    shared.log_calls(project, [{"id": "one", "output": "an output"}])
+    shared.log_calls(project, ["one"])
     [ref] = shared.refs("forges_its_lineage")
     assert shared.wait_finished(shared.submit(project, ["one"], [ref]))["tasks"]["succeeded"] == 1
     [score] = scores_by_name(shared, project)["forges_its_lineage"]
@@ -78,7 +78,7 @@ def test_a_scorer_cannot_forge_the_lineage_that_is_not_its_own_to_report(shared:
 def test_other_scorers_finish_while_hung_ones_hold_on(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_timeout=150).start()
     ids = [f"call-{n}" for n in range(2000)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids])
+    service.log_calls(PROJECT, ids)
     hung = service.submit(PROJECT, ids, service.refs("hangs", "hangs_softly"))
     good = service.submit(PROJECT, ids, service.refs("not_empty", "patient"))
     small = service.submit(PROJECT, ids[:5], service.refs("in_process"))
@@ -109,7 +109,7 @@ def test_a_catastrophic_pattern_on_10_kb_is_scored_like_any_other(shared: Servic
         "/scorers", {"name": "catastrophe", "kind": "regex", "params": {"pattern": "(a+)+$"}, "project_id": project}
     )
     assert published.status == 201, published.raw
-    shared.log_calls(project, [{"id": "long", "output": "a" * 10_240 + "!"}])
+    shared.log_calls(project, ["long"], "a" * 10_240 + "!")
     request = shared.submit(project, ["long"], [published.json["ref"], *shared.refs("not_empty")])
     assert shared.wait_finished(request)["tasks"]["succeeded"] == 2
     [score] = scores_by_name(shared, project)["catastrophe"]
@@ -118,7 +118,7 @@ def test_a_catastrophic_pattern_on_10_kb_is_scored_like_any_other(shared: Servic
 
 def test_a_hung_scorer_does_not_outlive_a_service_that_is_killed(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers").start()
-    service.log_calls(PROJECT, [{"id": "one", "output": "an output"}])
+    service.log_calls(PROJECT, ["one"])
     request = service.submit(PROJECT, ["one"], service.refs("hangs"))
     children = until(lambda: workers_of(service.pid))
     assert service.status(request)["status"] == "running"
@@ -136,7 +136,7 @@ def test_an_async_scorer_that_blocks_holds_up_neither_the_service_nor_later_runs
 ) -> None:
     service = make_service(scorers="tests.blocking_scorers").start()
     file = tmp_path / "pid"
-    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    service.log_calls(PROJECT, ["one"], str(file))
     blocked = service.submit(PROJECT, ["one"], service.refs("blocks"))
     pid = _read(file)
     assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["tasks"]["succeeded"] == 1
@@ -152,7 +152,7 @@ def test_what_runs_beside_an_async_scorer_that_blocks_does_not_lose_an_attempt(
 ) -> None:
     service = make_service(scorers="tests.blocking_scorers").start()
     file = tmp_path / "pid"
-    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    service.log_calls(PROJECT, ["one"], str(file))
     beside = service.submit(PROJECT, ["one"], service.refs("answers_the_second_time"))
     until(file.with_suffix(".begun").exists)
     [ref] = service.refs("blocks")
@@ -167,7 +167,7 @@ def test_what_blocks_does_not_outlive_a_service_that_is_killed(
 ) -> None:
     service = make_service(scorers="tests.blocking_scorers").start()
     file = tmp_path / "pid"
-    service.log_calls(PROJECT, [{"id": "one", "output": str(file)}])
+    service.log_calls(PROJECT, ["one"], str(file))
     service.submit(PROJECT, ["one"], service.refs("blocks"))
     pid = _read(file)
     service.kill()
@@ -187,7 +187,7 @@ def test_kills_leave_nothing_in_the_systems_temporary_folder(
     service.extra_environment = {"TMPDIR": str(temporary)}
     for turn in range(3):
         service.start()
-        service.log_calls(PROJECT, [{"id": f"kill-{turn}", "output": "an output"}])
+        service.log_calls(PROJECT, [f"kill-{turn}"])
         service.wait_finished(service.submit(PROJECT, [f"kill-{turn}"], service.refs("in_process")))
         service.kill()
     assert list(temporary.iterdir()) == []

@@ -30,7 +30,7 @@ def fill(service: Service) -> tuple[list[str], str]:
     """
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(CALLS)])
     service.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
-    service.log_calls(PROJECT, [{"id": "call-0", "output": "another"}])
+    service.log_calls(PROJECT, ["call-0"], "another")
     body = {"name": "has_7", "kind": "contains", "params": {"text": "7"}, "project_id": PROJECT}
     assert service.post("/scorers", body).status == 201
     everything = [f"call-{n}" for n in range(CALLS)] + ["broken"]
@@ -54,7 +54,7 @@ def fill(service: Service) -> tuple[list[str], str]:
         wait_until_parked(service, requests[-1])
     rule = {"name": "half", "project_id": PROJECT, "scorer_refs": service.refs("not_empty"), "sample_rate": 0.5}
     assert service.post("/rules", rule).status == 201
-    service.log_calls(PROJECT, [{"id": f"ruled-{n}", "output": "x"} for n in range(RULED)])
+    service.log_calls(PROJECT, [f"ruled-{n}" for n in range(RULED)])
     until(lambda: settled(service))
     return requests, then
 
@@ -141,7 +141,7 @@ class Moved:
             assert answers(service, self.requests, self.then) == self.answers
             again = service.submit(PROJECT, [f"call-{n}" for n in range(CALLS)], service.refs("not_empty", "patient"))
             assert service.wait_finished(again)["tasks"]["reused"] == 2 * CALLS
-            service.log_calls(PROJECT, [{"id": "late-1", "output": "now"}, {"id": "late-2", "output": "now"}])
+            service.log_calls(PROJECT, ["late-1", "late-2"], "now")
             for request_id in self.requests[-2:]:
                 assert service.wait_finished(request_id)["tasks"]["succeeded"] == 3
             service.stop()

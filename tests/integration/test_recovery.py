@@ -142,7 +142,7 @@ def test_a_data_folder_that_another_log_had_meanwhile_has_the_rows_of_this_log_a
         worker.start()
         assert worker.items("/score-requests?project_id=acme/one") == []
         ids = [f"call-{number}" for number in range(calls)]
-        worker.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
+        worker.log_calls(project, ids)
         worker.wait_finished(worker.submit(project, ids, worker.refs("not_empty")))
         worker.stop()
         if worker is service:

@@ -22,7 +22,7 @@ def fill(service: Service) -> list[str]:
     Feedback, and a call that is logged again with other content.
     """
     service.log_calls(PROJECT, [{"id": f"call-{n}", "output": f"output {n}"} for n in range(40)])
-    service.log_calls(PROJECT, [{"id": "call-0", "output": "another"}])
+    service.log_calls(PROJECT, ["call-0"], "another")
     note = {"feedback_type": "wandb.note.1", "payload": {"note": "so"}, "id": "note", "creator": None}
     about = {"project_id": PROJECT, "weave_ref": f"weave:///{PROJECT}/call/call-0"}
     assert service.post("/feedback/create", about | note).status == 200
@@ -47,7 +47,7 @@ def fill(service: Service) -> list[str]:
 def pass_markers(service: Service) -> None:
     """Wait until everything that lies in any partition now has been applied."""
     ids = [f"marker-{n}" for n in range(64)]
-    service.log_calls(MARKER, [{"id": call_id, "output": "."} for call_id in ids])
+    service.log_calls(MARKER, ids, ".")
     request = service.wait_finished(service.submit(MARKER, ids, service.refs("not_empty")))
     assert request["tasks"]["succeeded"] == len(ids)
 
@@ -132,7 +132,7 @@ def test_a_service_that_is_ready_shows_every_score_that_its_requests_count(
 ) -> None:
     service = make_service().start()
     ids = [f"call-{n}" for n in range(2000)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    service.log_calls(PROJECT, ids)
     service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty", "valid_json")))
     service.stop()
     # As if the worker had been killed when the progress of all tasks was in its changelog, and none of their scores.

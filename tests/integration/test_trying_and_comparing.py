@@ -180,7 +180,7 @@ def test_what_a_scorer_said_is_found_by_its_name_when_its_code_is_gone(make_serv
     shown = command(without, "scores", "--scorer", "in_process", "--json")
     assert json.loads(shown.stdout)["output"] == {"reversed": "txet"}
     assert command(without, "submit", "--scorer", "in_process").returncode == 2
-    without.log_calls(PROJECT, [{"id": "late", "output": "text"}])
+    without.log_calls(PROJECT, ["late"], "text")
     asked = f"project_id={PROJECT}&scorer_ref={refs[0]}"
     gaps = until(lambda: without.items(f"/scores/gaps?{asked}&reason=scorer_version_unavailable"))
     assert [gap["call_id"] for gap in gaps] == ["late"]

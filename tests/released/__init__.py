@@ -57,7 +57,7 @@ def write(directory: Path, data_dir: Path) -> None:
 def fill(service: Service) -> None:
     """Leave an event of every type in the log, and nothing that is owed."""
     service.log_calls(PROJECT, [{"id": call_id, "output": f"output {call_id}"} for call_id in CALLS])
-    service.log_calls(PROJECT, [{"id": "one", "output": "another"}])
+    service.log_calls(PROJECT, ["one"], "another")
     _log_in_parts(service, "parts")
     body = {"name": "has_o", "kind": "contains", "params": {"text": "o"}, "project_id": PROJECT}
     ref = service.post("/scorers", body).json["ref"]
@@ -89,7 +89,7 @@ def fill(service: Service) -> None:
         service.wait_for_tasks(request, "waiting_for_call")
     service.post(f"/score-requests/{late[0]}/cancel", {})
     service.wait_finished(late[0])
-    service.log_calls(PROJECT, [{"id": "late", "output": "late"}])
+    service.log_calls(PROJECT, ["late"], "late")
     service.wait_finished(late[1])
     _say_as_weave_does(service)
     _have_a_rule_score(service, fine)

@@ -146,7 +146,7 @@ def load(service: Service) -> Iterator[list[str]]:
         number = 0
         while not stop.is_set():
             call_id = f"load-{name}-{number}"
-            service.log_calls(PROJECT, [{"id": call_id, "output": "x" * 1000}])
+            service.log_calls(PROJECT, [call_id], "x" * 1000)
             service.submit(PROJECT, [call_id], refs)
             acknowledged.append(call_id)
             number += 1

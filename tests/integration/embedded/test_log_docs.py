@@ -57,11 +57,11 @@ def test_the_log_is_backed_up_restored_and_cut_anew_as_the_docs_say(
 ) -> None:
     service = make("data")
     calls = [f"call-{n}" for n in range(30)]
-    service.log_calls(PROJECT, [{"id": call, "output": "x"} for call in calls])
+    service.log_calls(PROJECT, calls)
     service.wait_finished(service.submit(PROJECT, calls, service.refs("not_empty")))
     look, restore = blocks("Looking into the log, and backup")
     assert "score-events" in run(tmp_path, service, look)
-    service.log_calls(PROJECT, [{"id": "after", "output": "x"}])
+    service.log_calls(PROJECT, ["after"])
     service.stop()
 
     run(tmp_path, service, restore)

@@ -6,13 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.service import STATES, Service, until
-
-
-def log_calls(service: Service, project: str, call_ids: list[str], output: str = "an output") -> None:
-    service.log_calls(project, [{"id": call_id, "output": output} for call_id in call_ids])
 
 
 def cancel(service: Service, request_id: str) -> Any:
@@ -30,22 +24,9 @@ def check_sums(service: Service, request_id: str) -> dict[str, int]:
     return tasks
 
 
-@pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    """What the scorer `gated` does with calls whose output is this path."""
-    path = tmp_path / "gate"
-    path.write_text("wait")
-    return path
-
-
-@pytest.fixture
-def gated(make_service: Callable[..., Service]) -> Service:
-    return make_service(scorers="tests.gated_scorers,tests.plugin_scorers", scorer_concurrency=20).start()
-
-
 def test_nothing_of_a_cancelled_request_starts_any_more_and_its_sums_add_up(gated: Service, gate: Path) -> None:
     ids = [f"call-{n}" for n in range(2_000)]
-    log_calls(gated, "acme/stop", ids, str(gate))
+    gated.log_calls("acme/stop", ids, str(gate))
     request = gated.submit("acme/stop", ids, gated.refs("gated"))
     gated.wait_for_tasks(request, "running", 20)
     assert cancel(gated, request)["request_id"] == request
@@ -61,10 +42,10 @@ def test_nothing_of_a_cancelled_request_starts_any_more_and_its_sums_add_up(gate
 
 
 def test_what_had_ended_stays_as_it_ended(gated: Service, gate: Path) -> None:
-    log_calls(gated, "acme/partly", ["stuck"], str(gate))
+    gated.log_calls("acme/partly", ["stuck"], str(gate))
     done = gate.with_name("done")
     done.write_text("good")
-    log_calls(gated, "acme/partly", ["good"], str(done))
+    gated.log_calls("acme/partly", ["good"], str(done))
     request = gated.submit("acme/partly", ["good", "stuck"], gated.refs("gated"))
     gated.wait_for_tasks(request, "succeeded")
     cancel(gated, request)
@@ -76,7 +57,7 @@ def test_what_had_ended_stays_as_it_ended(gated: Service, gate: Path) -> None:
 
 def test_a_task_that_another_request_still_wants_goes_on(gated: Service, gate: Path) -> None:
     ids = [f"call-{n}" for n in range(30)]
-    log_calls(gated, "acme/both", ids, str(gate))
+    gated.log_calls("acme/both", ids, str(gate))
     refs = gated.refs("gated")
     mine, theirs = (gated.submit("acme/both", ids, refs) for _ in range(2))
     gated.wait_for_tasks(mine, "running", 20)
@@ -101,7 +82,7 @@ def test_a_parked_task_is_cancelled_unless_another_request_wants_it(shared: Serv
     # The parked task itself ends at the speed of the log.
     scores = until(lambda: shared.items("/scores?project_id=acme/parked"), seconds=10)
     assert [(score["call_id"], score["status"], score["attempts"]) for score in scores] == [("a", "cancelled", 0)]
-    log_calls(shared, "acme/parked", ["a", "b"])
+    shared.log_calls("acme/parked", ["a", "b"])
     assert shared.wait_finished(theirs)["tasks"]["succeeded"] == 1
     assert check_sums(shared, mine)["cancelled"] == 2
     again = shared.wait_finished(shared.submit("acme/parked", ["a", "b"], refs))
@@ -113,7 +94,7 @@ def test_a_parked_task_is_cancelled_unless_another_request_wants_it(shared: Serv
 def test_a_request_whose_tasks_wait_for_another_attempt_is_cancelled(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_attempts=20).start()
     ids = [f"call-{n}" for n in range(20)]
-    log_calls(service, "acme/retrying", ids)
+    service.log_calls("acme/retrying", ids)
     request = service.submit("acme/retrying", ids, service.refs("raises"))
     # Tasks that are cancelled before they started have no score.
     until(lambda: service.status(request)["tasks"], lambda tasks: tasks["queued"] == 0 and tasks["retrying"] > 10)
@@ -130,7 +111,7 @@ def test_a_request_whose_tasks_wait_for_another_attempt_is_cancelled(make_servic
 
 
 def test_a_finished_request_is_409_with_its_status(shared: Service) -> None:
-    log_calls(shared, "acme/over", ["a"])
+    shared.log_calls("acme/over", ["a"])
     request = shared.submit("acme/over", ["a"], shared.refs("not_empty"))
     shared.wait_finished(request)
     answer = shared.post(f"/score-requests/{request}/cancel", {})
@@ -147,7 +128,7 @@ def test_a_finished_request_is_409_with_its_status(shared: Service) -> None:
 
 def test_a_cancelled_request_stays_so_after_a_kill(gated: Service, gate: Path) -> None:
     ids = [f"call-{n}" for n in range(500)]
-    log_calls(gated, "acme/killed", ids, str(gate))
+    gated.log_calls("acme/killed", ids, str(gate))
     request = gated.submit("acme/killed", [*ids, "never"], gated.refs("gated"))
     other = gated.submit("acme/killed", ids[:5], gated.refs("gated"))
     gated.wait_for_tasks(request, "running", 10)

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app import ids
 from app.events import DeadLetter, LetterDismissed, LetterRedriven
 from app.keys import add_key
 from tests import stored
-from tests.brokers import on_both_logs
+from tests.brokers import embedded_only, on_both_logs
 from tests.command import run, said, verified
 from tests.service import PARTITIONS, Service, complete_call, until
 
@@ -129,11 +127,11 @@ def test_poison_of_every_kind_in_every_topic_is_named_and_the_streams_go_on(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service().start()
-    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    service.log_calls(PROJECT, ["one"])
     service.stop()
     wanted = poison(service)
     service.start()
-    service.log_calls(PROJECT, [{"id": f"call-{n}", "output": "x"} for n in range(20)])
+    service.log_calls(PROJECT, [f"call-{n}" for n in range(20)])
     calls = ["one", *(f"call-{n}" for n in range(20))]
     assert service.wait_finished(service.submit(PROJECT, calls, service.refs("not_empty")))["tasks"]["succeeded"] == 21
 
@@ -165,7 +163,7 @@ def test_redriving_after_the_fix_completes_the_work(make_service: Callable[..., 
     service.command = OLDER
     service.start()
     calls = [f"call-{n}" for n in range(40)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in calls])
+    service.log_calls(PROJECT, calls)
     request = service.submit(PROJECT, calls, service.refs("not_empty"))
     chunks = {ids.partition_of(ids.call_key(PROJECT, call_id), PARTITIONS) for call_id in calls}
     buried = wait_for_letters(service, len(chunks))
@@ -206,7 +204,7 @@ def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_is_a_letter_al
     service: Service,
 ) -> None:
     for output in ("first", "second", "first"):
-        service.log_calls(PROJECT, [{"id": "one", "output": output}])
+        service.log_calls(PROJECT, ["one"], output)
     [letter] = wait_for_letters(service, 1)
     [call] = service.items(f"/calls?project_id={PROJECT}")
     assert call["output"] == "first"
@@ -226,7 +224,7 @@ def test_a_rewritten_call_keeps_its_first_content_and_the_rewrite_is_a_letter_al
 def rewritten(service: Service, *call_ids: str) -> list[dict[str, Any]]:
     """Log calls, each a second time with other content; the letters that there are then."""
     for output in ("first", "second"):
-        service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in call_ids])
+        service.log_calls(PROJECT, call_ids, output)
     return wait_for_letters(service, len(call_ids))
 
 
@@ -279,7 +277,7 @@ def test_a_letter_that_has_not_kept_its_record_can_be_dismissed(make_service: Ca
     assert service.post("/dead-letters/redrive", {}).json["left_out"] == 0
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@embedded_only
 def test_an_order_comes_to_its_end_behind_many_letters_that_it_cannot_be_carried_out_for(
     make_service: Callable[..., Service],
 ) -> None:
@@ -320,7 +318,7 @@ def test_the_first_order_for_a_letter_counts_also_when_the_tables_are_made_anew(
     assert letters(service) == found
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@embedded_only
 def test_a_key_sees_and_closes_the_letters_of_its_projects_only(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:

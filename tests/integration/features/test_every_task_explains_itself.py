@@ -60,7 +60,7 @@ def test_row_4_the_tasks_of_each_state_are_those_that_are_counted_in_it(asking: 
     service = asking.start(scorer_attempts=2, scorer_backoff=0.01)
     asking.provider.mood = "locked"
     ids = [f"call-{n}" for n in range(40)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids[:30]])
+    service.log_calls(PROJECT, ids[:30])
     request = service.submit(PROJECT, ids, service.refs("not_empty", "raises", "asks", "waits_a_day"))
     wanted = {"succeeded": 30, "failed": 30, "retrying": 30}
     # What comes to the provider's scorer when that is paused already waits for it, whether its call is there or not.

@@ -44,8 +44,8 @@ def test_a_second_attempt_is_made_while_the_tasks_of_a_huge_request_whose_calls_
     there.touch()
     huge = service.submit(PROJECT, ids, refs)
     service.wait_for_tasks(huge, "waiting_for_call", len(ids))
-    service.log_calls(PROJECT, [{"id": call_id, "output": str(there)} for call_id in ids])
-    service.log_calls(PROJECT, [{"id": "small", "output": str(tmp_path / "new")}])
+    service.log_calls(PROJECT, ids, str(there))
+    service.log_calls(PROJECT, ["small"], str(tmp_path / "new"))
     small = service.wait_finished(service.submit(PROJECT, ["small"], refs), 15)
     assert small["tasks"]["succeeded"] == 1
     assert service.status(huge)["tasks"]["succeeded"] < len(ids) // 2

@@ -29,7 +29,7 @@ def counted(service: Service, ref: str, project: str = PROJECT) -> dict[str, Any
 def test_every_call_without_a_score_says_why(asking: Asking) -> None:
     service = asking.start(scorer_attempts=2, scorer_backoff=0.01, scorer_concurrency=1, scorer_timeout=60)
     calls = ("scored", "never", "failed", "cancelled", "held", "queued", "later", "behind")
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in calls])
+    service.log_calls(PROJECT, calls)
     raises, waits, hangs, fine = service.refs("raises", "waits_a_day", "hangs_softly", "not_empty")
 
     service.wait_finished(service.submit(PROJECT, ["scored"], [fine]))
@@ -87,7 +87,7 @@ def test_every_call_without_a_score_says_why(asking: Asking) -> None:
 def test_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> None:
     project = f"{PROJECT}-many"
     ids = [f"call-{n:04d}" for n in range(600)]
-    shared.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
+    shared.log_calls(project, ids)
     fine, other = shared.refs("not_empty", "valid_json")
     scored = ids[::7]
     shared.wait_finished(shared.submit(project, scored, [fine]))
@@ -113,7 +113,7 @@ def test_gaps_are_counted_paged_and_scored_exactly(shared: Service) -> None:
 def test_a_retry_is_under_way_and_a_rescore_fills_no_gap_twice(shared: Service) -> None:
     project = f"{PROJECT}-again"
     ids = [f"call-{n}" for n in range(PARTITIONS * 2)]
-    shared.log_calls(project, [{"id": call_id, "output": "hang"} for call_id in ids])
+    shared.log_calls(project, ids, "hang")
     (swallows,) = shared.refs("hangs_softly")
     request = shared.submit(project, ids, [swallows])
     shared.post(f"/score-requests/{request}/cancel", {})

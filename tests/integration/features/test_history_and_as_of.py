@@ -39,7 +39,7 @@ def test_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service) -> Non
     shared.wait_for_tasks(first, "waiting_for_call")
     second = shared.submit(PROJECT, ["late"], [raises])
     shared.wait_for_tasks(second, "waiting_for_call")
-    shared.log_calls(PROJECT, [{"id": "late", "output": "x"}])
+    shared.log_calls(PROJECT, ["late"])
     shared.wait_finished(first)
     assert shared.post(f"/score-requests/{first}/retry", {}).status == 200
     shared.wait_finished(first)
@@ -70,7 +70,7 @@ def test_every_wait_attempt_and_outcome_is_kept_in_order(shared: Service) -> Non
 
 
 def test_an_outcome_in_the_history_has_its_output(shared: Service) -> None:
-    shared.log_calls(PROJECT, [{"id": "good", "output": "fine"}])
+    shared.log_calls(PROJECT, ["good"], "fine")
     refs = shared.refs("not_empty")
     shared.wait_finished(shared.submit(PROJECT, ["good"], refs))
     [event] = history(shared, "good", *refs)

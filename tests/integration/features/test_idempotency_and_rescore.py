@@ -18,12 +18,8 @@ def send(service: Service, project: str, call_ids: list[str], refs: list[str], *
     return service.request("POST", "/calls/score", body, REPRESENTATION | headers)
 
 
-def log_calls(service: Service, project: str, *call_ids: str) -> None:
-    service.log_calls(project, [{"id": call_id, "output": f"output of {call_id}"} for call_id in call_ids])
-
-
 def test_the_same_key_and_body_is_the_same_receipt_and_no_second_request(shared: Service) -> None:
-    log_calls(shared, "acme/same", "a", "b")
+    shared.log_calls("acme/same", ["a", "b"])
     refs = shared.refs("not_empty", "refusal")
     answers = [send(shared, "acme/same", ["a", "b"], refs, **{"Idempotency-Key": "k 1"}) for _ in range(3)]
     assert {(answer.status, answer.raw) for answer in answers} == {(200, answers[0].raw)}
@@ -37,7 +33,7 @@ def test_the_same_key_and_body_is_the_same_receipt_and_no_second_request(shared:
 
 def test_100_clients_that_race_under_one_key_make_one_request(shared: Service) -> None:
     ids = [f"call-{number}" for number in range(60)]
-    log_calls(shared, "acme/race", *ids)
+    shared.log_calls("acme/race", ids)
     refs = shared.refs("patient", "not_empty")
     with ThreadPoolExecutor(100) as pool:
         sent = [pool.submit(send, shared, "acme/race", ids, refs, **{"Idempotency-Key": "race"}) for _ in range(100)]
@@ -64,7 +60,7 @@ def test_clients_that_race_with_different_bodies_make_one_request_of_one_of_them
     assert all(answer.status == 422 for answer in answers if answer is not won)
     meant = bodies[answers.index(won)]
     assert won.json["tasks"] == len(meant)
-    log_calls(shared, "acme/other", *{call_id for ids in bodies for call_id in ids})
+    shared.log_calls("acme/other", {call_id for ids in bodies for call_id in ids})
     assert shared.wait_finished(won.json["request_id"])["tasks"]["succeeded"] == len(meant)
     tasks = shared.items(f"/score-requests/{won.json['request_id']}/tasks")
     assert sorted(task["call_id"] for task in tasks) == sorted(meant)
@@ -136,7 +132,7 @@ def test_two_workers_that_race_under_one_key_give_one_receipt(make_service: Call
     second = first.another().start()
     refs = first.refs("not_empty")
     ids = [f"call-{number}" for number in range(40)]
-    log_calls(first, "acme/both", *ids)
+    first.log_calls("acme/both", ids)
     with ThreadPoolExecutor(20) as pool:
         sent = [
             pool.submit(send, worker, "acme/both", ids, refs, **{"Idempotency-Key": "k"})
@@ -159,7 +155,7 @@ def shown(service: Service, project: str) -> dict[str, Any]:
 
 def test_a_rescore_runs_again_and_is_a_new_revision_and_the_same_token_joins_it(shared: Service) -> None:
     project = "acme/rescore"
-    log_calls(shared, project, "a")
+    shared.log_calls(project, ["a"])
     refs = shared.refs("patient")
 
     def score(**headers: str) -> Any:
@@ -179,28 +175,24 @@ def test_a_rescore_runs_again_and_is_a_new_revision_and_the_same_token_joins_it(
     assert shown(shared, project)["revision"] == 3
 
 
-def test_while_a_rescore_runs_or_if_it_fails_the_last_good_revision_is_shown(
-    make_service: Callable[..., Service], tmp_path: Path
-) -> None:
-    gate = tmp_path / "gate"
+def test_while_a_rescore_runs_or_if_it_fails_the_last_good_revision_is_shown(gated: Service, gate: Path) -> None:
     gate.write_text("good")
-    service = make_service(scorers="tests.gated_scorers", scorer_attempts=1).start()
     project = "acme/last-good"
-    service.log_calls(project, [{"id": "a", "output": str(gate)}])
-    refs = service.refs("gated")
-    service.wait_finished(service.submit(project, ["a"], refs))
-    good = shown(service, project)
+    gated.log_calls(project, ["a"], str(gate))
+    refs = gated.refs("gated")
+    gated.wait_finished(gated.submit(project, ["a"], refs))
+    good = shown(gated, project)
     assert (good["revision"], good["output"]) == (1, {"said": "good"})
 
     gate.write_text("wait")
-    running = service.submit(project, ["a"], refs, **{"Callscore-Rescore": "again"})
-    service.wait_for_tasks(running, "running")
-    assert shown(service, project) == good
+    running = gated.submit(project, ["a"], refs, **{"Callscore-Rescore": "again"})
+    gated.wait_for_tasks(running, "running")
+    assert shown(gated, project) == good
     gate.write_text("bad")
-    assert service.wait_finished(running)["tasks"]["failed"] == 1
-    assert shown(service, project) == good
+    assert gated.wait_finished(running)["tasks"]["failed"] == 1
+    assert shown(gated, project) == good
 
     gate.write_text("better")
-    service.wait_finished(service.submit(project, ["a"], refs, **{"Callscore-Rescore": "once more"}))
-    better = shown(service, project)
+    gated.wait_finished(gated.submit(project, ["a"], refs, **{"Callscore-Rescore": "once more"}))
+    better = shown(gated, project)
     assert (better["revision"], better["output"]) == (3, {"said": "better"})

@@ -49,7 +49,7 @@ def test_after_the_limit_the_task_fails_with_the_reason_and_asking_again_once_th
     [score] = service.items(f"/scores?project_id={PROJECT}")
     assert score["error"]["message"] == "call never did not arrive within 1 s"
 
-    service.log_calls(PROJECT, [{"id": "never", "output": "here after all"}])
+    service.log_calls(PROJECT, ["never"], "here after all")
     again = service.submit(PROJECT, ["never"], refs)
     assert service.wait_finished(again)["tasks"]["succeeded"] == 1
     [task] = tasks(service, again)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -37,10 +38,11 @@ async def all_events(service: Service, request_id: str, **headers: str) -> list[
         return [(event_id, orjson.loads(data), time.monotonic()) async for event_id, data in events]
 
 
-def log_calls(service: Service, number: int, output: str = "an output") -> list[str]:
+def submit(service: Service, number: int, scorer: str, output: object = "an output") -> str:
+    """Log so many calls and have a scorer run on each, again if it has; returns the request's id."""
     ids = [f"call-{n}" for n in range(number)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": output} for call_id in ids])
-    return ids
+    service.log_calls(PROJECT, ids, str(output))
+    return service.submit(PROJECT, ids, service.refs(scorer), **{"Callscore-Rescore": str(uuid4())})
 
 
 def without_times(request: Any) -> Any:
@@ -49,8 +51,7 @@ def without_times(request: Any) -> Any:
 
 async def test_snapshots_come_at_most_5_a_second_and_always_the_last_one(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers", scorer_concurrency=5).start()  # so that it takes seconds
-    ids = log_calls(service, 1500)
-    request = service.submit(PROJECT, ids, service.refs("patient"))
+    request = submit(service, 1500, "patient")
     asked = time.monotonic()
     events = await all_events(service, request)
     # By when they were asked for, not by each other: they may come late, and then together.
@@ -66,7 +67,7 @@ async def test_snapshots_come_at_most_5_a_second_and_always_the_last_one(make_se
 
 
 async def test_a_finished_requests_stream_sends_the_last_one_and_closes(shared: Service) -> None:
-    shared.log_calls(PROJECT, [{"id": "over", "output": "x"}])
+    shared.log_calls(PROJECT, ["over"])
     request = shared.submit(PROJECT, ["over"], shared.refs("not_empty"))
     finished = shared.wait_finished(request)
     [(event_id, snapshot, _)] = await all_events(shared, request)
@@ -78,25 +79,16 @@ async def test_a_finished_requests_stream_sends_the_last_one_and_closes(shared: 
     assert shared.request("HEAD", f"/score-requests/{request}/events").status == 405
 
 
-@pytest.fixture
-def gate(tmp_path: Path) -> Path:
-    path = tmp_path / "gate"
-    path.write_text("wait")
-    return path
-
-
-async def test_who_comes_back_is_told_only_what_is_new(make_service: Callable[..., Service], gate: Path) -> None:
-    service = make_service(scorers="tests.gated_scorers").start()
-    ids = log_calls(service, 3, str(gate))
-    request = service.submit(PROJECT, ids, service.refs("gated"))
-    service.wait_for_tasks(request, "running", 3)
-    async with listening(service, request) as response:
+async def test_who_comes_back_is_told_only_what_is_new(gated: Service, gate: Path) -> None:
+    request = submit(gated, 3, "gated", gate)
+    gated.wait_for_tasks(request, "running", 3)
+    async with listening(gated, request) as response:
         events = server_sent(response.content.iter_any())
         seen = ""
         async for seen, data in events:  # noqa: B007
             if orjson.loads(data)["tasks"]["running"] == 3:
                 break
-    back = asyncio.create_task(all_events(service, request, **{"Last-Event-ID": seen}))
+    back = asyncio.create_task(all_events(gated, request, **{"Last-Event-ID": seen}))
     await asyncio.sleep(0.6)
     gate.write_text("go")
     found = await back
@@ -105,17 +97,15 @@ async def test_who_comes_back_is_told_only_what_is_new(make_service: Callable[..
 
 
 async def test_a_stream_ends_cleanly_when_the_worker_stops_and_a_client_goes_on_after_its_restart(
-    make_service: Callable[..., Service], gate: Path
+    gated: Service, gate: Path
 ) -> None:
-    service = make_service(scorers="tests.gated_scorers").start()
-    ids = log_calls(service, 3, str(gate))
-    request = service.submit(PROJECT, ids, service.refs("gated"))
-    listener = asyncio.create_task(all_events(service, request))
+    request = submit(gated, 3, "gated", gate)
+    listener = asyncio.create_task(all_events(gated, request))
     seen: list[Any] = []
     begun = asyncio.Event()
 
     async def client() -> None:
-        async with Client(Address(service.url), patience=60) as connection:
+        async with Client(Address(gated.url), patience=60) as connection:
             async for snapshot in connection.events(f"/score-requests/{request}/events"):
                 seen.append(snapshot)
                 begun.set()
@@ -124,24 +114,22 @@ async def test_a_stream_ends_cleanly_when_the_worker_stops_and_a_client_goes_on_
 
     following = asyncio.create_task(client())
     await begun.wait()
-    await asyncio.to_thread(service.stop)
+    await asyncio.to_thread(gated.stop)
     events = await asyncio.wait_for(listener, 5)  # a payload that was cut off would raise
     assert events[-1][1]["status"] == "running"
-    await asyncio.to_thread(service.start)
+    await asyncio.to_thread(gated.start)
     gate.write_text("go")
     await asyncio.wait_for(following, 30)
     assert seen[-1]["tasks"]["succeeded"] == 3
 
 
-async def test_a_retried_request_is_live_again(make_service: Callable[..., Service], gate: Path) -> None:
-    service = make_service(scorers="tests.gated_scorers", scorer_attempts=1).start()
+async def test_a_retried_request_is_live_again(gated: Service, gate: Path) -> None:
     gate.write_text("bad")
-    ids = log_calls(service, 2, str(gate))
-    request = service.submit(PROJECT, ids, service.refs("gated"))
-    assert (await all_events(service, request))[-1][1]["tasks"]["failed"] == 2
+    request = submit(gated, 2, "gated", gate)
+    assert (await all_events(gated, request))[-1][1]["tasks"]["failed"] == 2
     gate.write_text("wait")
-    service.post(f"/score-requests/{request}/retry", {})
-    async with listening(service, request) as response:
+    gated.post(f"/score-requests/{request}/retry", {})
+    async with listening(gated, request) as response:
         events = server_sent(response.content.iter_any())
         _, first = await anext(events)
         assert orjson.loads(first)["status"] == "running"
@@ -151,8 +139,7 @@ async def test_a_retried_request_is_live_again(make_service: Callable[..., Servi
 
 
 async def test_1000_listeners_of_one_request_all_hear_its_end(shared: Service) -> None:
-    ids = log_calls(shared, 600)
-    request = shared.submit(PROJECT, ids, shared.refs("patient", "flaky"), **{"Callscore-Rescore": "many"})
+    request = submit(shared, 1200, "patient")
     async with aiohttp.ClientSession(shared.url, connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def listen() -> Any:
@@ -164,21 +151,18 @@ async def test_1000_listeners_of_one_request_all_hear_its_end(shared: Service) -
     assert without_times(last[0]) == without_times(shared.status(request))
 
 
-async def test_who_leaves_leaves_no_error_behind(make_service: Callable[..., Service], gate: Path) -> None:
-    service = make_service(scorers="tests.gated_scorers").start()
-    ids = log_calls(service, 2, str(gate))
-    request = service.submit(PROJECT, ids, service.refs("gated"))
+async def test_who_leaves_leaves_no_error_behind(gated: Service, gate: Path) -> None:
+    request = submit(gated, 2, "gated", gate)
     for _ in range(20):
-        async with listening(service, request) as response:
+        async with listening(gated, request) as response:
             await response.content.readany()
     gate.write_text("go")
-    assert (await all_events(service, request))[-1][1]["status"] == "completed"
-    assert "Error handling request" not in service.log()
+    assert (await all_events(gated, request))[-1][1]["status"] == "completed"
+    assert "Error handling request" not in gated.log()
 
 
 async def test_a_proxy_that_speaks_http_1_0_gets_the_bare_stream(shared: Service) -> None:
-    ids = log_calls(shared, 50)
-    request = shared.submit(PROJECT, ids, shared.refs("patient"), **{"Callscore-Rescore": "old"})
+    request = submit(shared, 50, "patient")
     reader, writer = await asyncio.open_connection("127.0.0.1", int(shared.url.rpartition(":")[2]))
     writer.write(f"GET /score-requests/{request}/events HTTP/1.0\r\n\r\n".encode())
     head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
@@ -190,14 +174,12 @@ async def test_a_proxy_that_speaks_http_1_0_gets_the_bare_stream(shared: Service
 
 
 @kafka_only
-async def test_a_client_goes_on_at_another_worker(make_service: Callable[..., Service], gate: Path) -> None:
-    first = make_service(scorers="tests.gated_scorers").start()
-    second = first.another().start()
-    ids = log_calls(first, 20, str(gate))
-    request = first.submit(PROJECT, ids, first.refs("gated"))
-    async with listening(first, request) as response:
+async def test_a_client_goes_on_at_another_worker(gated: Service, gate: Path) -> None:
+    second = gated.another().start()
+    request = submit(gated, 20, "gated", gate)
+    async with listening(gated, request) as response:
         event_id, _ = await anext(server_sent(response.content.iter_any()))
-        first.kill()
+        gated.kill()
         with pytest.raises(aiohttp.ClientError):
             await response.read()
     gate.write_text("go")

@@ -12,12 +12,8 @@ pytestmark = on_both_logs
 PROJECT = "acme/receipts"
 
 
-def log_calls(service: Service, *call_ids: str) -> None:
-    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in call_ids])
-
-
 def test_the_answer_is_the_contracts_and_its_location_tells_how_the_request_stands(shared: Service) -> None:
-    log_calls(shared, "a", "b")
+    shared.log_calls(PROJECT, ["a", "b"])
     refs = shared.refs("not_empty", "refusal")
     body = {"project_id": PROJECT, "call_ids": ["a", "b", "later"], "scorer_refs": refs}
     answer = shared.post("/calls/score", body | {"wb_user_id": "mallory"})
@@ -26,12 +22,12 @@ def test_the_answer_is_the_contracts_and_its_location_tells_how_the_request_stan
     assert (request["project_id"], request["scorer_refs"], request["requested_by"]) == (PROJECT, refs, None)
     assert request["tasks"]["total"] == sum(request["tasks"][state] for state in STATES) == 6
     assert request["status"] == "running"  # the call `later` has not come
-    log_calls(shared, "later")
+    shared.log_calls(PROJECT, ["later"])
     assert shared.wait_finished(request["request_id"])["tasks"]["succeeded"] == 6
 
 
 def test_who_prefers_it_gets_the_receipt_as_the_body(shared: Service) -> None:
-    log_calls(shared, "a", "b")
+    shared.log_calls(PROJECT, ["a", "b"])
     refs = shared.refs("not_empty", "valid_json", "not_empty")
     body = {"project_id": PROJECT, "call_ids": ["a", "b", "a"], "scorer_refs": refs}
     answer = shared.post("/calls/score", body, Prefer="respond-async, return=representation")
@@ -48,8 +44,9 @@ def test_who_prefers_it_gets_the_receipt_as_the_body(shared: Service) -> None:
 
 def test_a_receipt_is_good_after_a_kill(make_service: Callable[..., Service]) -> None:
     service = make_service(scorers="tests.plugin_scorers").start()
-    log_calls(service, *(f"call-{n}" for n in range(200)))
-    request = service.submit(PROJECT, [f"call-{n}" for n in range(200)], service.refs("patient"))
+    ids = [f"call-{n}" for n in range(200)]
+    service.log_calls(PROJECT, ids)
+    request = service.submit(PROJECT, ids, service.refs("patient"))
     service.kill()
     service.start()
     assert service.wait_finished(request)["tasks"]["succeeded"] == 200

@@ -28,7 +28,7 @@ def fill(judging: Judging, service: Service, name: str) -> None:
     """
     ids = [f"{name}-{n}" for n in range(30)]
     service.log_calls(PROJECT, [{"id": call_id, "output": f"output {call_id}"} for call_id in ids])
-    service.log_calls(PROJECT, [{"id": ids[0], "output": "another"}])
+    service.log_calls(PROJECT, [ids[0]], "another")
     published = {"name": f"has-{name}", "kind": "contains", "params": {"text": name}, "project_id": PROJECT}
     assert service.post("/scorers", published).status == 201
     ref = service.post("/scorers", published).json["ref"]
@@ -84,7 +84,7 @@ def test_a_service_at_work_is_compared_at_one_position_of_the_log(judging: Judgi
     def work() -> None:
         while not done.is_set():
             ids = [f"busy-{len(requests)}-{n}" for n in range(20)]
-            service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+            service.log_calls(PROJECT, ids)
             requests.append(service.submit(PROJECT, ids, service.refs("not_empty", "flaky")))
 
     client = threading.Thread(target=work)
@@ -100,7 +100,7 @@ def test_a_service_at_work_is_compared_at_one_position_of_the_log(judging: Judgi
 def test_the_first_row_that_differs_is_named(make_service: Callable[..., Service]) -> None:
     service = make_service(**SETTINGS).start()
     ids = [f"call-{n}" for n in range(8)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    service.log_calls(PROJECT, ids)
     service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty")))
     service.stop()
     (path, key, value), *_ = [
@@ -166,7 +166,7 @@ def test_many_tasks_are_replayed_and_found_the_same(make_service: Callable[..., 
     number = int(os.environ.get("CALLSCORE_TEST_REPLAYED", at_length(1_000, 100_000)))
     service = make_service(**SETTINGS).start()
     ids = [f"call-{n}" for n in range(number // 2)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": "an output"} for call_id in ids])
+    service.log_calls(PROJECT, ids)
     request = service.submit(PROJECT, ids, service.refs("not_empty", "valid_json"))
     assert service.wait_finished(request, 600)["tasks"]["succeeded"] == number
     service.stop()

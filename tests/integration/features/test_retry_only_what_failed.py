@@ -25,12 +25,6 @@ def gates(tmp_path: Path) -> Callable[[str, str], Path]:
     return gate
 
 
-@pytest.fixture
-def gated(make_service: Callable[..., Service]) -> Service:
-    settings = {"scorers": "tests.gated_scorers,tests.plugin_scorers", "scorer_attempts": 1, "scorer_concurrency": 20}
-    return make_service(**settings).start()
-
-
 def retry(service: Service, request_id: str, **body: Any) -> Any:
     answer = service.post(f"/score-requests/{request_id}/retry", body)
     assert answer.status == 200, answer.raw
@@ -75,7 +69,7 @@ def test_only_what_failed_runs_again_as_the_next_round_of_the_same_request(
 
 def test_a_filter_says_what_is_tried_again(gated: Service, gates: Callable[[str, str], Path]) -> None:
     bad = gates("bad", "bad")
-    gated.log_calls(PROJECT, [{"id": "raises", "output": str(bad)}])
+    gated.log_calls(PROJECT, ["raises"], str(bad))
     gated.log_calls(PROJECT, [{"id": "broken", "output": None, "exception": "boom"}])
     gated_ref, raises = gated.refs("gated", "raises")
     request = gated.submit(PROJECT, ["raises", "broken"], [gated_ref, raises])
@@ -115,7 +109,7 @@ def test_a_filter_says_what_is_tried_again(gated: Service, gates: Callable[[str,
 def test_a_cancelled_request_runs_again(gated: Service, gates: Callable[[str, str], Path]) -> None:
     wait = gates("gate", "wait")
     ids = [f"call-{n}" for n in range(700)]
-    gated.log_calls(PROJECT, [{"id": call_id, "output": str(wait)} for call_id in ids])
+    gated.log_calls(PROJECT, ids, str(wait))
     request = gated.submit(PROJECT, ids, gated.refs("gated"))
     gated.wait_for_tasks(request, "running")
     for _ in range(3):
@@ -130,7 +124,7 @@ def test_a_cancelled_request_runs_again(gated: Service, gates: Callable[[str, st
 def test_a_retry_survives_kills(gated: Service, gates: Callable[[str, str], Path]) -> None:
     gate = gates("gate", "bad")
     ids = [f"call-{n}" for n in range(100)]
-    gated.log_calls(PROJECT, [{"id": call_id, "output": str(gate)} for call_id in ids])
+    gated.log_calls(PROJECT, ids, str(gate))
     request = gated.submit(PROJECT, ids, gated.refs("gated"))
     assert gated.wait_finished(request)["tasks"]["failed"] == 100
     gates("gate", "wait")

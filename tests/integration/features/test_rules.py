@@ -82,7 +82,7 @@ def test_a_sample_is_the_same_everywhere_and_what_is_left_out_is_on_record(servi
     meant = {call_id for call_id in ids if is_sampled(rule["rule_id"], call_id, 0.3)}
     assert 30 < len(meant) < 90
 
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+    service.log_calls(PROJECT, ids)
     counts = wait_matched(service, rule["rule_id"], 200)["calls"]
     assert counts == {"matched": 200, "sampled": len(meant), "sampled_out": 200 - len(meant)}
     wait_scored(service, meant)
@@ -118,9 +118,9 @@ def test_a_paused_rule_scores_nothing_until_it_is_resumed(service: Service) -> N
     path = f"/rules/{rule['rule_id']}"
     assert [one["name"] for one in service.items(f"/rules?project_id={PROJECT}")] == ["all"]
     assert service.post(f"{path}/pause", {}).json["status"] == "paused"
-    service.log_calls(PROJECT, [{"id": "missed", "output": "x"}])
+    service.log_calls(PROJECT, ["missed"])
     assert service.post(f"{path}/resume", {}).json["status"] == "active"
-    service.log_calls(PROJECT, [{"id": "seen", "output": "x"}])
+    service.log_calls(PROJECT, ["seen"])
     wait_matched(service, rule["rule_id"], 1)
     wait_scored(service, {"seen"})
 
@@ -135,11 +135,11 @@ def test_a_paused_rule_scores_nothing_until_it_is_resumed(service: Service) -> N
 
 def test_calls_that_come_after_a_cancel_are_scored_by_another_request_of_the_rule(service: Service) -> None:
     rule = set_rule(service, "all", ["not_empty"])
-    service.log_calls(PROJECT, [{"id": "before", "output": "x"}])
+    service.log_calls(PROJECT, ["before"])
     wait_scored(service, {"before"})
     [request] = service.items(f"/score-requests?rule_id={rule['rule_id']}")
     assert service.post(f"/score-requests/{request['request_id']}/cancel", {}).status == 200
-    service.log_calls(PROJECT, [{"id": "after", "output": "x"}])
+    service.log_calls(PROJECT, ["after"])
     wait_scored(service, {"before", "after"})
     later, earlier = service.items(f"/score-requests?rule_id={rule['rule_id']}")
     assert earlier["request_id"] == request["request_id"]
@@ -216,7 +216,7 @@ def test_a_kill_while_calls_come_in_drops_and_doubles_no_call_of_a_rule(service:
     for kill in range(4):
         for batch in range(chosen.randint(1, 6)):
             ids = [f"{kill}-{batch}-{n}" for n in range(chosen.randint(1, 40))]
-            service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+            service.log_calls(PROJECT, ids)
             logged += ids
         if chosen.random() < 0.5:  # a chunk is written a second after its first call
             time.sleep(chosen.random() * 1.5)
@@ -233,7 +233,7 @@ def test_a_worker_that_joins_and_one_that_dies_drop_and_double_no_call_of_a_rule
 
     def log_some() -> None:
         ids = [f"call-{len(logged) + n}" for n in range(50)]
-        service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in ids])
+        service.log_calls(PROJECT, ids)
         logged.extend(ids)
 
     def joined() -> bool:

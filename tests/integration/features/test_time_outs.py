@@ -25,8 +25,8 @@ def test_row_8_a_hung_attempt_ends_in_time_with_its_reason_and_others_take_its_p
 ) -> None:
     hung = [f"hung-{n}" for n in range(4)]
     good = [f"good-{n}" for n in range(20)]
-    service.log_calls(PROJECT, [{"id": call_id, "output": HUNG} for call_id in hung])
-    service.log_calls(PROJECT, [{"id": call_id, "output": "fine"} for call_id in good])
+    service.log_calls(PROJECT, hung, HUNG)
+    service.log_calls(PROJECT, good, "fine")
     request = service.submit(PROJECT, hung + good, service.refs(scorer))
     counts = service.wait_finished(request, 120)["tasks"]
     assert (counts["failed"], counts["succeeded"]) == (len(hung), len(good))

@@ -121,27 +121,23 @@ def test_scoring_goes_on_while_a_broker_hangs_and_every_task_ends_once(
     hanging = three_brokers.coordinator(f"{prefix}callscore")
     servers = three_brokers.address.split(",")
     servers.insert(0, servers.pop(hanging - 1))  # the first that a client asks
-    service = Service(tmp_path / "data", broker=f"kafka://{';'.join(servers)}", kafka_prefix=prefix)
-    try:
-        service.start()
-        assert hanging in {three_brokers.leader(f"{prefix}score-events", number) for number in range(PARTITIONS)}
-        service.log_calls(project, [{"id": call_id, "output": "x"} for call_id in ids])
-        refs = service.refs("not_empty", "valid_json")
-        requests = [service.submit(project, ids, refs)]
-        three_brokers.pause(hanging)
-        requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "while it hangs"}))
-        for request in requests:
-            service.wait_finished(request, NOTICED_SECONDS)
-        three_brokers.resume(hanging)
-        three_brokers.wait_in_sync()
-        requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "when it is back"}))
-        for request in requests:
-            tasks = service.wait_finished(request)["tasks"]
-            assert tasks["succeeded"] == tasks["total"] == len(ids) * len(refs)
-        assert service.exit_code() is None
-        verified(service)
-    finally:
-        service.kill()
+    service = make_worker(broker=f"kafka://{';'.join(servers)}").start()
+    assert hanging in {three_brokers.leader(f"{prefix}score-events", number) for number in range(PARTITIONS)}
+    service.log_calls(project, ids)
+    refs = service.refs("not_empty", "valid_json")
+    requests = [service.submit(project, ids, refs)]
+    three_brokers.pause(hanging)
+    requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "while it hangs"}))
+    for request in requests:
+        service.wait_finished(request, NOTICED_SECONDS)
+    three_brokers.resume(hanging)
+    three_brokers.wait_in_sync()
+    requests.append(service.submit(project, ids, refs, **{"Callscore-Rescore": "when it is back"}))
+    for request in requests:
+        tasks = service.wait_finished(request)["tasks"]
+        assert tasks["succeeded"] == tasks["total"] == len(ids) * len(refs)
+    assert service.exit_code() is None
+    verified(service)
 
 
 async def test_a_broker_that_is_restarted_keeps_its_records(make_kafka: Callable[..., KafkaCluster]) -> None:

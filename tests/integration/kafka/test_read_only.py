@@ -58,7 +58,7 @@ def each(names: list[str], change: Callable[[str], None]) -> Callable[[], None]:
 
 def refuses_and_recovers(service: Service, refuse: Callable[[], None], take: Callable[[], None], why: str) -> None:
     """What must hold of a service, started and idle, whose Kafka takes no records for a while."""
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in IDS])
+    service.log_calls(PROJECT, IDS)
     refs = service.refs("not_empty", "valid_json")
     accepted = [service.submit(PROJECT, IDS, refs[:1])]
     service.wait_finished(accepted[0])
@@ -130,7 +130,7 @@ def test_a_service_that_may_not_use_its_topics_says_so_and_is_ready_once_it_may(
     assert refused.status == 503
     secure.allow("alice", "describe", name)
     service.wait_ready()
-    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    service.log_calls(PROJECT, ["one"])
     assert service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))["status"] == "completed"
     assert service.log().count("trying again until it can") == 1
     assert "Traceback" not in service.log()

@@ -21,7 +21,7 @@ EXIT_LOST_SEND = 70
 def stops_and_loses_nothing(service: Service, refuse: Callable[[], None], take: Callable[[], None]) -> None:
     """What must hold of a service whose Kafka refuses some of its records for a while."""
     service.start()
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in IDS])
+    service.log_calls(PROJECT, IDS)
     refs = service.refs("not_empty", "valid_json")
     first, second = service.submit(PROJECT, IDS[:20], refs), None
     service.wait_finished(first)

@@ -47,8 +47,8 @@ def make(made: list[Service], tmp_path: Path, **given: Any) -> Service:
 def test_a_service_scores_on_a_secured_kafka(
     made: list[Service], tmp_path: Path, secure: KafkaCluster, protocol: str, mechanism: str
 ) -> None:
-    service = make(made, tmp_path, partitions=2, **settings(secure, protocol, mechanism)).start()
-    service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+    service = make_worker(partitions=2, **settings(secure, protocol, mechanism)).start()
+    service.log_calls(PROJECT, ["one"])
     request = service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))
     assert request["tasks"]["succeeded"] == 1
 
@@ -80,7 +80,7 @@ def test_a_service_whose_password_is_made_right_at_kafka_is_ready_without_a_rest
     secure.set_password("alice", mechanism, f"new-{mechanism}")
     try:
         service.wait_ready()
-        service.log_calls(PROJECT, [{"id": "one", "output": "x"}])
+        service.log_calls(PROJECT, ["one"])
         request = service.wait_finished(service.submit(PROJECT, ["one"], service.refs("not_empty")))
         assert request["tasks"]["succeeded"] == 1
         assert service.pid == pid

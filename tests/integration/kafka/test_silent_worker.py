@@ -19,7 +19,7 @@ def test_a_project_is_submitted_whole_or_not_at_all(workers: list[Service]) -> N
     silent, left = workers
     for worker in workers:
         answered(lambda: worker.whole(f"/scores?project_id={PROJECT}&limit=1"))  # noqa: B023  (asked now)
-    left.log_calls(PROJECT, [{"id": f"call-{n}", "output": "x"} for n in range(CALLS)])
+    left.log_calls(PROJECT, [f"call-{n}" for n in range(CALLS)])
     assert len(left.items(f"/calls?project_id={PROJECT}&limit=1000")) == CALLS
     asked_at = timestamp(time.time())
     os.kill(silent.pid, signal.SIGSTOP)

@@ -22,7 +22,7 @@ def test_the_other_worker_takes_over_whichever_is_killed_whenever(workers: list[
         ids = [f"call-{number}-{n}" for n in range(CALLS)]
         answered(lambda: left.whole(f"/scores?project_id={PROJECT}&limit=1"))  # noqa: B023  (asked now)
         # Killed before any of this is committed, so that the other one gets it again.
-        left.log_calls(PROJECT, [{"id": call_id, "output": "{}"} for call_id in ids])
+        left.log_calls(PROJECT, ids, "{}")
         lost.kill()
         requests.append(answered(lambda: left.submit(PROJECT, ids, refs)))  # noqa: B023  (asked now)
         for request in requests:

@@ -61,7 +61,7 @@ def test_long_names_and_many_scorers_leave_the_page_readable(page: Page, service
     project, names = f"{'e' * 60}/{'p' * 60}", [f"check_{n}" for n in range(1, 12)]
     publish = {"kind": "length", "project_id": project, "params": {"max": 1}}
     refs = [service.post("/scorers", publish | {"name": name}).json["ref"] for name in names]
-    service.log_calls(project, [{"id": "one", "output": "x"}])
+    service.log_calls(project, ["one"])
     service.wait_finished(service.submit(project, ["one"], refs))
     page.set_viewport_size({"width": 375, "height": 800})
     page.goto(service.url)
@@ -156,7 +156,7 @@ def test_a_record_that_could_not_be_processed_is_shown_until_somebody_has_seen_t
     page: Page, service: Service
 ) -> None:
     [call_id] = log_calls(service, 1)
-    service.log_calls(PROJECT, [{"id": call_id, "output": "another output"}])
+    service.log_calls(PROJECT, [call_id], "another output")
     page.goto(service.url)
     expect(page.locator("#attention tr").filter(has_text="call_rewritten")).to_contain_text(re.compile(call_id))
     expect(page.locator("#projects")).to_contain_text("No scores yet.")  # calls that nobody has scored can be read
