@@ -34,14 +34,31 @@ class Record(NamedTuple):
 
 def tables(service: Service) -> Rows:
     """All rows of all tables, without Faust's own offset key."""
+    return tables_in(service.data_dir / "instance-0")
+
+
+def tables_in(folder: Path) -> Rows:
+    """As `tables`, of those in a folder."""
+    return {
+        name: {place: value for place, value in rows.items() if place[1] != OFFSET_KEY}
+        for name, rows in _all_rows(folder).items()
+    }
+
+
+def offsets(service: Service, table: str) -> dict[int, int]:
+    """The offset that a table remembers in each partition, -1 if none."""
+    rows = _all_rows(service.data_dir / "instance-0").get(table, {})
+    return {partition: int(rows.get((partition, OFFSET_KEY), -1)) for partition, _ in rows}
+
+
+def _all_rows(folder: Path) -> Rows:
     rows: Rows = {}
-    for path in sorted((service.data_dir / "instance-0" / "tables").glob("*.db")):
+    for path in sorted((folder / "tables").glob("*.db")):
         name, partition = path.name.removesuffix(".db").rsplit("-", 1)
         options = rocksdict.Options(raw_mode=True)
         database: Any = rocksdict.Rdict(str(path), options, access_type=rocksdict.AccessType.read_only())
-        found = {(int(partition), key): value for key, value in database.items() if key != OFFSET_KEY}
+        rows.setdefault(name, {}).update({(int(partition), key): value for key, value in database.items()})
         database.close()
-        rows.setdefault(name, {}).update(found)
     return rows
 
 

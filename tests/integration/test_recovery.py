@@ -43,28 +43,6 @@ def rows_after(records: list[stored.Record]) -> dict[tuple[int, bytes], bytes]:
     return rows
 
 
-def recovered_up_to(service: Service) -> dict[int, int]:
-    """The offset that the table remembers in each partition that has one."""
-    found = {}
-    for path in (service.data_dir / "instance-0" / "tables").glob("scores-*.db"):
-        found[partition_of(path)] = int(offset) if (offset := remembered(path)) else -1
-    return found
-
-
-def partition_of(path: Path) -> int:
-    return int(path.name.removesuffix(".db").rsplit("-", 1)[1])
-
-
-def remembered(path: Path) -> bytes | None:
-    database = rocksdict.Rdict(
-        str(path), rocksdict.Options(raw_mode=True), access_type=rocksdict.AccessType.read_only()
-    )
-    try:
-        return database.get(stored.OFFSET_KEY)
-    finally:
-        database.close()
-
-
 def wait_recovering(service: Service) -> None:
     """Wait until it says that it recovers, or is ready."""
     for _ in attempts(60):
@@ -88,7 +66,7 @@ def test_kill_9_amid_recovery_leaves_rows_that_match_their_offset_and_the_next_s
         service.spawn()
         wait_recovering(service)
         service.kill()
-        reached = recovered_up_to(service)
+        reached = stored.offsets(service, "scores")
         if any(offset < RECORDS // PARTITIONS - 1 for offset in reached.values()):
             break
         shutil.rmtree(service.data_dir / "instance-0")  # it was through before the kill
@@ -100,7 +78,7 @@ def test_kill_9_amid_recovery_leaves_rows_that_match_their_offset_and_the_next_s
     service.start()
     service.stop()
     assert stored.tables(service)["scores"] == rows_after(records)
-    assert set(recovered_up_to(service).values()) == {RECORDS // PARTITIONS - 1}
+    assert set(stored.offsets(service, "scores").values()) == {RECORDS // PARTITIONS - 1}
 
 
 def test_a_table_that_is_damaged_is_recovered_at_the_next_start_and_until_then_no_list_is_shorter(

@@ -103,29 +103,17 @@ def test_the_first_row_that_differs_is_named(make_service: Callable[..., Service
     service.log_calls(PROJECT, ids)
     service.wait_finished(service.submit(PROJECT, ids, service.refs("not_empty")))
     service.stop()
-    (path, key, value), *_ = [
-        (path, key, value)
-        for path in sorted((service.data_dir / "instance-0" / "tables").glob("scores-*.db"))
-        for key, value in rows_of(path)
-    ]
+    (partition, key), value = min(stored.tables(service)["scores"].items())
+    path = service.data_dir / "instance-0" / "tables" / f"scores-{partition}.db"
     change(path, key, value.replace(b'"passed":true', b'"passed":false'))
     ended = run(service, "replay", "--verify")
     assert ended.returncode == 1
     difference = ended.stdout.decode().splitlines()[-1]
-    partition = path.name.removesuffix(".db").rpartition("-")[2]
     assert difference.startswith(f"Table scores, partition {partition}, row {PROJECT} / call-")
     assert '"passed":false' in difference.split("the log gives")[0]
     assert '"passed":true' in difference.split("the log gives")[1]
     change(path, key, None)
     assert "the service has nothing" in run(service, "replay", "--verify").stdout.decode()
-
-
-def rows_of(path: Path) -> list[tuple[bytes, bytes]]:
-    database: Any = rocksdict.Rdict(
-        str(path), rocksdict.Options(raw_mode=True), access_type=rocksdict.AccessType.read_only()
-    )
-    with database:
-        return [(key, value) for key, value in database.items() if key != stored.OFFSET_KEY]
 
 
 def change(path: Path, key: bytes, value: bytes | None) -> None:
@@ -149,17 +137,9 @@ def test_a_past_state_is_rebuilt(judging: Judging, tmp_path: Path) -> None:
     said(run(service, "replay", str(tmp_path / "then"), "--as-of", moment))
     said(run(service, "replay", str(tmp_path / "now")))
     assert stored.empty(then, "begun", "dead-letters", "judgements", "spending", "weave") == []
-    assert not stored.differences(rebuilt(tmp_path / "then"), then)
-    assert not stored.differences(rebuilt(tmp_path / "now"), now)
+    assert not stored.differences(stored.tables_in(tmp_path / "then"), then)
+    assert not stored.differences(stored.tables_in(tmp_path / "now"), now)
     assert "is not empty" in refused(run(service, "replay", str(tmp_path / "now")), code=2)
-
-
-def rebuilt(directory: Path) -> stored.Rows:
-    found: stored.Rows = {}
-    for path in sorted((directory / "tables").glob("*.db")):
-        name, _, partition = path.name.removesuffix(".db").rpartition("-")
-        found.setdefault(name, {}).update({(int(partition), key): value for key, value in rows_of(path)})
-    return found
 
 
 def test_many_tasks_are_replayed_and_found_the_same(make_service: Callable[..., Service]) -> None:
