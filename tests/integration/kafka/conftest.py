@@ -1,6 +1,6 @@
-"""A secured Kafka, and two workers on a plain one, that tests in this folder share."""
+"""A secured Kafka, workers on it or another, and two on a plain one, for the tests in this folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,20 @@ def secure() -> Iterator[KafkaCluster]:
         yield cluster.start()
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def make_worker(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Makes the worker of a test, on the Kafka that its settings name; after the test it is killed."""
+    made: list[Service] = []
+
+    def make(**settings: object) -> Service:
+        made.append(Service(tmp_path / "data", kafka_prefix=f"{tmp_path.name}-", **settings))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.kill()
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_a_broker_is_killed_a
 
 
 def test_scoring_goes_on_while_a_broker_hangs_and_every_task_ends_once(
-    three_brokers: KafkaCluster, tmp_path: Path
+    three_brokers: KafkaCluster, make_worker: Callable[..., Service], tmp_path: Path
 ) -> None:
     prefix, project, ids = f"{tmp_path.name}-", "acme/hanging", [f"call-{n}" for n in range(200)]
     hanging = three_brokers.coordinator(f"{prefix}callscore")

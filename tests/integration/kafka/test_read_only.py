@@ -1,10 +1,7 @@
 """A Kafka that lets a worker read and not write, or not use its topics at all: sentences, 503, no restart needed."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from kafka.cluster import USERS
 from tests.kafka import KafkaCluster
@@ -14,20 +11,6 @@ PROJECT = "acme/read-only"
 IDS = [f"call-{n}" for n in range(20)]
 TOPICS = ("calls", "scorers", "score-requests")
 REFUSED_SECONDS = 60.0
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Makes a service that has not been started; it is killed after the test."""
-    made: list[Service] = []
-
-    def make(**given: Any) -> Service:
-        made.append(Service(tmp_path / "data", kafka_prefix=f"{tmp_path.name}-", **given))
-        return made[-1]
-
-    yield make
-    for service in made:
-        service.kill()
 
 
 def as_alice(secure: KafkaCluster) -> dict[str, Any]:
@@ -92,9 +75,9 @@ def refuses_and_recovers(service: Service, refuse: Callable[[], None], take: Cal
 
 
 def test_a_service_that_may_no_longer_write_refuses_submissions_and_takes_them_again_without_a_restart(
-    make: Callable[..., Service], secure: KafkaCluster
+    make_worker: Callable[..., Service], secure: KafkaCluster
 ) -> None:
-    service = make(**as_alice(secure)).start()
+    service = make_worker(**as_alice(secure)).start()
     names = topics(service, *TOPICS)
     refuses_and_recovers(
         service,
@@ -105,9 +88,9 @@ def test_a_service_that_may_no_longer_write_refuses_submissions_and_takes_them_a
 
 
 def test_a_service_whose_topics_miss_replicas_refuses_submissions_and_takes_them_again_without_a_restart(
-    make: Callable[..., Service], three_brokers: KafkaCluster
+    make_worker: Callable[..., Service], three_brokers: KafkaCluster
 ) -> None:
-    service = make(broker=three_brokers.broker).start()
+    service = make_worker(broker=three_brokers.broker).start()
     for name in topics(service, *TOPICS):
         three_brokers.configure(name, min_insync_replicas=3)
     refuses_and_recovers(
@@ -119,9 +102,9 @@ def test_a_service_whose_topics_miss_replicas_refuses_submissions_and_takes_them
 
 
 def test_a_service_that_may_not_use_its_topics_says_so_and_is_ready_once_it_may(
-    make: Callable[..., Service], secure: KafkaCluster
+    make_worker: Callable[..., Service], secure: KafkaCluster
 ) -> None:
-    service = make(**as_alice(secure))
+    service = make_worker(**as_alice(secure))
     (name,) = topics(service, "calls")
     secure.deny("alice", "describe", name)
     service.spawn()

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -61,18 +60,12 @@ def test_a_worker_whose_records_are_refused_stops_without_committing_and_loses_n
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_worker_whose_records_are_not_taken_within_the_delivery_timeout_stops_and_loses_nothing(
-    three_brokers: KafkaCluster, tmp_path: Path, topic: str
+    three_brokers: KafkaCluster, make_worker: Callable[..., Service], topic: str
 ) -> None:
-    prefix = f"{tmp_path.name}-"
-    service = Service(
-        tmp_path / "data", broker=three_brokers.broker, kafka_prefix=prefix, kafka_delivery_timeout=5, partitions=4
-    )
+    service = make_worker(broker=three_brokers.broker, kafka_delivery_timeout=5)
 
     def refuse() -> None:
-        three_brokers.configure(f"{prefix}{topic}", min_insync_replicas=3)
+        three_brokers.configure(f"{service.environment['CALLSCORE_KAFKA_PREFIX']}{topic}", min_insync_replicas=3)
         three_brokers.shut_down(3)
 
-    try:
-        stops_and_loses_nothing(service, refuse, lambda: three_brokers.restart(3))
-    finally:
-        service.kill()
+    stops_and_loses_nothing(service, refuse, lambda: three_brokers.restart(3))

@@ -1,7 +1,6 @@
 """The service on a secured Kafka: it shows who it is, and says so when it is not let in."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,23 +28,9 @@ def settings(secure: KafkaCluster, protocol: str, mechanism: str, password: str 
     return given
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[list[Service]]:
-    """Services to be killed at the end of the test."""
-    services: list[Service] = []
-    yield services
-    for service in services:
-        service.kill()
-
-
-def make(made: list[Service], tmp_path: Path, **given: Any) -> Service:
-    made.append(Service(tmp_path / "data", kafka_prefix=f"{tmp_path.name}-", **given))
-    return made[-1]
-
-
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS)
 def test_a_service_scores_on_a_secured_kafka(
-    made: list[Service], tmp_path: Path, secure: KafkaCluster, protocol: str, mechanism: str
+    make_worker: Callable[..., Service], secure: KafkaCluster, protocol: str, mechanism: str
 ) -> None:
     service = make_worker(partitions=2, **settings(secure, protocol, mechanism)).start()
     service.log_calls(PROJECT, ["one"])
@@ -55,10 +40,10 @@ def test_a_service_scores_on_a_secured_kafka(
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_a_service_with_a_wrong_password_stays_up_and_says_why_it_is_not_ready(
-    made: list[Service], tmp_path: Path, secure: KafkaCluster, mechanism: str
+    make_worker: Callable[..., Service], secure: KafkaCluster, mechanism: str
 ) -> None:
     given = settings(secure, "SASL_PLAINTEXT", mechanism, password="not-hers")
-    service = make(made, tmp_path, **given)
+    service = make_worker(**given)
     service.spawn()
     service.wait_unready("uthentication")
     refused = service.post("/calls/score", {"project_id": PROJECT, "call_ids": [], "scorer_refs": []})
@@ -70,10 +55,10 @@ def test_a_service_with_a_wrong_password_stays_up_and_says_why_it_is_not_ready(
 
 @pytest.mark.parametrize("mechanism", MECHANISMS[1:])  # passwords of PLAIN are in the broker's own settings
 def test_a_service_whose_password_is_made_right_at_kafka_is_ready_without_a_restart(
-    made: list[Service], tmp_path: Path, secure: KafkaCluster, mechanism: str
+    make_worker: Callable[..., Service], secure: KafkaCluster, mechanism: str
 ) -> None:
     given = settings(secure, "SASL_PLAINTEXT", mechanism, password=f"new-{mechanism}")
-    service = make(made, tmp_path, partitions=2, **given)
+    service = make_worker(partitions=2, **given)
     service.spawn()
     service.wait_unready("uthentication")
     pid = service.pid
@@ -90,11 +75,11 @@ def test_a_service_whose_password_is_made_right_at_kafka_is_ready_without_a_rest
 
 
 def test_a_service_that_does_not_trust_the_certificate_says_so(
-    made: list[Service], tmp_path: Path, secure: KafkaCluster
+    make_worker: Callable[..., Service], secure: KafkaCluster
 ) -> None:
     given = settings(secure, "SSL", "")
     del given["kafka_ssl_cafile"]
-    service = make(made, tmp_path, **given)
+    service = make_worker(**given)
     service.spawn()
     service.wait_unready("certificate")
     assert "Traceback" not in service.log()

@@ -1,8 +1,7 @@
 """A Kafka that is not there, goes away, comes back or is another than it was: sentences, no loss, no crash loop."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -32,17 +31,9 @@ def moody(_moody: KafkaCluster) -> KafkaCluster:
 
 
 @pytest.fixture
-def service(moody: KafkaCluster, tmp_path: Path) -> Iterator[Service]:
+def service(moody: KafkaCluster, make_worker: Callable[..., Service]) -> Service:
     """A service on that broker that has not been started."""
-    made = Service(
-        tmp_path / "data", broker=moody.broker, kafka_prefix=f"{tmp_path.name}-", scorers="tests.plugin_scorers"
-    )
-    yield made
-    made.kill()
-
-
-def log_calls(service: Service) -> None:
-    service.log_calls(PROJECT, [{"id": call_id, "output": "x"} for call_id in IDS])
+    return make_worker(broker=moody.broker, scorers="tests.plugin_scorers")
 
 
 def refused(service: Service) -> bool:
@@ -63,7 +54,7 @@ def test_a_worker_waits_for_a_kafka_that_is_down_and_is_ready_when_it_comes(
     service.wait_unready(f"Kafka at {moody.address} cannot be used: ")
     moody.restart()
     service.wait_ready()
-    log_calls(service)
+    service.log_calls(PROJECT, IDS)
     assert service.wait_finished(service.submit(PROJECT, IDS, service.refs("not_empty")))["status"] == "completed"
     assert "Traceback" not in service.log()
 
@@ -72,7 +63,7 @@ def test_what_was_accepted_is_completed_when_a_kafka_that_went_away_is_back(
     service: Service, moody: KafkaCluster
 ) -> None:
     service.start()
-    log_calls(service)
+    service.log_calls(PROJECT, IDS)
     refs = service.refs("not_empty", "patient", "in_process")
     accepted = service.submit(PROJECT, IDS, refs)
     pid = service.pid
