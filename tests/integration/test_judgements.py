@@ -3,6 +3,9 @@
 import pytest
 
 from tests.judging import PROJECT, Judging, judged, publish, scores
+from tests.service import Service
+
+SETTINGS = {"remote_hosts": "example.com"}
 
 
 def test_the_same_question_is_asked_once_where_that_is_wanted(judging: Judging) -> None:
@@ -53,15 +56,14 @@ def test_who_scores_a_call_once_more_has_the_judge_asked_again(judging: Judging)
     ("kind", "params"), [("length", {"max": 9}), ("remote", {"endpoint_url": "https://example.com/"}), ("patient", {})]
 )
 def test_a_scorer_whose_answers_could_never_be_used_again_is_not_published_so(
-    judging: Judging, kind: str, params: dict[str, object]
+    shared: Service, kind: str, params: dict[str, object]
 ) -> None:
-    service = judging.start(remote_hosts="example.com")
     body = {"name": "again", "kind": kind, "params": params, "project_id": PROJECT}
-    answer = service.post("/scorers", body | {"policy": {"cache": True}})
+    answer = shared.post("/scorers", body | {"policy": {"cache": True}})
     [detail] = answer.json["detail"]
     assert (answer.status, detail["type"], detail["loc"]) == (
         422,
         "cache_without_questions",
         ["body", "policy", "cache"],
     )
-    assert service.post("/scorers", body | {"policy": {"cache": False}}).status == 201
+    assert shared.post("/scorers", body | {"policy": {"cache": False}}).status == 201

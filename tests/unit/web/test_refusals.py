@@ -1,5 +1,7 @@
 """A scorer or a rule that is refused comes with what to write instead."""
 
+import json
+
 import pytest
 
 from tests.unit.web.client import Client
@@ -66,3 +68,29 @@ def test_a_refused_publication_and_trial_name_what_is_missing(client: Client) ->
         assert (first["type"], second["type"]) == ("missing", "missing")
         for detail in (first, second):
             assert detail["msg"] == f"`{detail['loc'][-1]}` is missing: add it"
+
+
+RULE = {"name": "one", "project_id": "acme/rules", "scorer_refs": ["callscore:///scorer/not_empty:latest"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "loc"),
+    [
+        ({"name": ""}, ["body", "name"]),
+        ({"scorer_refs": []}, ["body", "scorer_refs"]),
+        ({"scorer_refs": ["nobody"]}, ["body", "scorer_refs", 0]),
+        ({"sample_rate": 0}, ["body", "sample_rate"]),
+        ({"sample_rate": 1.5}, ["body", "sample_rate"]),
+        ({"where": {"output.passed": True}}, ["body", "where", "output.passed", "[key]"]),
+        ({"where": {"op_name": {"eq": "x"}}}, ["body", "where", "op_name"]),
+        ({"where": {"op_name": []}}, ["body", "where", "op_name"]),
+        ({"where": {"attributes.n": 1e400}}, ["body", "where", "attributes.n"]),
+        ({"where": {"attributes.user": [f"user-{n}" for n in range(5_000)]}}, ["body", "where"]),
+        ({"filter": {}}, ["body", "filter"]),
+    ],
+)
+def test_a_rule_that_could_never_work_is_refused(client: Client, change: dict[str, object], loc: list[object]) -> None:
+    assert client.post("/rules", RULE).status == 503  # nothing is wrong with it, but there are no tables here
+    answer = client.post("/rules", json.dumps(RULE | change).encode())
+    assert answer.status == 422, answer.raw
+    assert answer.json["detail"][0]["loc"] == loc
