@@ -1,13 +1,25 @@
-"""Logged calls as rows of a table."""
+"""Logged calls: finding one, what is said where there are none, and rows of a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.client.fields import EPOCH
+from app.client.http import Client
 from app.client.text import bare, clean
 
 HEADINGS = ("CALL", "OP", "STARTED AT", "OUTPUT")
 _LONGEST = 300  # characters of an output
+
+
+async def find(client: Client, project: str, call_id: str) -> dict[str, Any] | None:
+    """The call; None if the project has none with that id that has ended."""
+    items = [call async for call in client.items("/calls", {"project_id": project, "call_id": call_id}, 1)]
+    return items[0] if items else None
+
+
+def none_of(project: str) -> str:
+    """What is said of a project without calls."""
+    return f"The project {project} has no calls. Import some with: callscore calls import"
 
 
 def row(call: Mapping[str, Any]) -> Sequence[str]:

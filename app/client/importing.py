@@ -3,34 +3,26 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import IO, TypeVar
-from urllib.parse import quote
+from typing import IO
 
 import orjson
 
+from app.client.batches import Batch, batches, path_of, send
 from app.client.checkpoint import Checkpoint, Progress
+from app.client.complaints import Complaints
 from app.client.errors import Refused, Unreachable
 from app.client.feed import feed
-from app.client.fields import BadLine, Fields, NoOutput, Seen
+from app.client.fields import Fields, Seen
 from app.client.formats import checked
 from app.client.http import Client
-from app.client.lines import MAX_LINE_BYTES, Line, Source
+from app.client.lines import Source
 from app.client.output import note
 from app.client.progress import Bar, bar
-from app.client.text import clean, number
+from app.client.text import number
 
-MAX_BATCH_CALLS = 200
-MAX_BATCH_BYTES = 4 << 20
-MAX_COMPLAINTS = 10
 _IN_FLIGHT = 4
-_ABOUT_AN_ITEM = (400, 413, 422)
-_NOWHERE = Line(0, None, 0, 0)
-
-T = TypeVar("T")
 
 
 async def rewrites(client: Client, project: str, since: str) -> bool:
@@ -63,123 +55,6 @@ async def continued(client: Client, project: str, checkpoint: Checkpoint) -> Pro
 async def _has(client: Client, project: str, call_id: str) -> bool:
     params = {"project_id": project, "call_id": call_id, "ids_only": "true"}
     return [call async for call in client.items("/calls", params, 1)] != []
-
-
-def path_of(project: str) -> str:
-    """Where complete calls of a project are posted to."""
-    entity, _, name = project.partition("/")
-    return f"/v2/{quote(entity, safe='')}/{quote(name, safe='')}/calls/complete"
-
-
-async def send(
-    post: Callable[[str, bytes], Awaitable[object]], path: str, items: list[tuple[T, bytes]]
-) -> list[tuple[T, str]]:
-    """Post the items as a batch and return the names of those that are refused, and why.
-
-    They are found by bisection, so sending an item again must be safe.
-    """
-    if not items:
-        return []
-    try:
-        await post(path, b'{"batch":[' + b",".join(item for _, item in items) + b"]}")
-    except Refused as error:
-        if error.status not in _ABOUT_AN_ITEM:
-            raise
-        if len(items) == 1:
-            return [(items[0][0], error.reason)]
-        half = len(items) // 2
-        return await send(post, path, items[:half]) + await send(post, path, items[half:])
-    return []
-
-
-@dataclass
-class Batch:
-    """Consecutive lines: the calls to send, and the lines that cannot become calls, with their line numbers."""
-
-    calls: list[tuple[int, bytes]] = field(default_factory=list)
-    bad: list[tuple[int, str]] = field(default_factory=list)
-    without_output: set[int] = field(default_factory=set)
-    """Those of the bad lines that lack the output."""
-    size: int = 0
-    last: Line = _NOWHERE
-
-
-def batches(lines: Iterator[Line], fields: Fields, seen: Seen) -> Iterator[Batch]:
-    """Group lines into batches of at most MAX_BATCH_CALLS lines and MAX_BATCH_BYTES of calls."""
-    batch = Batch()
-    for line in lines:
-        try:
-            if line.data is None:
-                raise BadLine(f"too large: the line has more than {MAX_LINE_BYTES:,} bytes")
-            call = fields.call(line.data, seen)
-        except BadLine as error:
-            batch.bad.append((line.number, str(error)))
-            if isinstance(error, NoOutput):
-                batch.without_output.add(line.number)
-        else:
-            if batch.size + len(call) + 1 > MAX_BATCH_BYTES:
-                yield batch
-                batch = Batch()
-            batch.calls.append((line.number, call))
-            batch.size += len(call) + 1
-        batch.last = line
-        if len(batch.calls) + len(batch.bad) >= MAX_BATCH_CALLS:
-            yield batch
-            batch = Batch()
-    if batch.last.number:
-        yield batch
-
-
-class Complaints:
-    """Notes about the lines that cannot become calls: the first few, and how many more there are.
-
-    All of them go to `file`, if there is one, as JSON lines with `line` and `reason`.
-    """
-
-    def __init__(self, fields: Fields, seen: Seen, file: IO[bytes] | None) -> None:
-        self._fields = fields
-        self._seen = seen
-        self._file = file
-        self._pending: list[tuple[str, bool]] = []  # the complaint, and whether it is about a missing output
-        self._lines = 0
-        self._noted = 0
-        self._without_output = 0
-
-    def add(self, bad: Iterable[tuple[int, str]], without_output: Collection[int]) -> None:
-        """Add bad lines, and which of them lack the output; they are not printed yet."""
-        for line, reason in bad:
-            self._lines += 1
-            if self._lines <= MAX_COMPLAINTS:
-                self._pending.append((f"line {line}: {clean(reason)}", line in without_output))
-            if self._file is not None:
-                self._file.write(orjson.dumps({"line": line, "reason": reason}) + b"\n")
-        if self._file is not None:
-            self._file.flush()  # before a checkpoint passes these lines
-        self._without_output += len(without_output)
-
-    def print(self) -> None:
-        """Print what has not been printed yet."""
-        for complaint, _ in self._pending:
-            note(complaint)
-        self._noted += len(self._pending)
-        self._pending.clear()
-
-    def end(self, none_sent: bool) -> None:
-        """Print the rest; if no line has the output field, print that once, and what to do."""
-        lines, nowhere = self._lines, none_sent and self._without_output > 0 and not self._seen.has_output
-        if nowhere:
-            lines -= self._without_output
-            self._pending = [(complaint, lacks) for complaint, lacks in self._pending if not lacks]
-        self.print()
-        if lines > self._noted:
-            hint = "; write all to a file with --rejected" if self._file is None else ""
-            note(f"and {number(lines - self._noted)} more{hint}")
-        if nowhere:
-            names = clean(", ".join(self._seen.first), 500) or "none"
-            output = repr(self._fields.output)
-            note(f"No line has the field {output}. Name the output field with --output. The first line has: {names}.")
-        elif self._without_output and self._fields.exception is None:
-            note("If calls without output failed, name the field of their error with --exception to import them too.")
 
 
 class Import:

@@ -5,9 +5,9 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
+from app.client.batches import batches
 from app.client.errors import BadInput, CommandError
 from app.client.fields import Fields, Seen
-from app.client.importing import batches
 from app.client.lines import Line, Source
 from app.client.text import clean
 

@@ -5,6 +5,7 @@ import heapq
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from app.client import calls
 from app.client.defaults import url_option
 from app.client.http import Client
 from app.client.scorers import refs_with_scores
@@ -34,7 +35,7 @@ async def why_none(
     if await _has_any(client, "/calls", project):
         command = f"callscore submit --project {project} --scorer {scorer or 'NAME'}{url_option(client.service.url)}"
         return f"No call of {project} has a score yet. Submit calls with: {command}"
-    return f"The project {project} has no calls. Import some with: callscore calls import"
+    return calls.none_of(project)
 
 
 async def _has_any(client: Client, view: str, project: str) -> bool:
@@ -104,13 +105,8 @@ async def with_calls(client: Client, project: str, scores: AsyncIterator[Score])
 
 async def _with_calls(client: Client, project: str, scores: list[Score]) -> list[Score]:
     ids = list({score["call_id"]: None for score in scores})
-    calls = dict(zip(ids, await asyncio.gather(*(_call(client, project, id_) for id_ in ids)), strict=True))
-    return [{**score, "call": calls[score["call_id"]]} for score in scores]
-
-
-async def _call(client: Client, project: str, call_id: str) -> dict[str, Any] | None:
-    items = [call async for call in client.items("/calls", {"project_id": project, "call_id": call_id}, 1)]
-    return items[0] if items else None
+    found = dict(zip(ids, await asyncio.gather(*(calls.find(client, project, id_) for id_ in ids)), strict=True))
+    return [{**score, "call": found[score["call_id"]]} for score in scores]
 
 
 def csv_row(score: Score) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import IO
 
 import click
 
-from app.client.calls import HEADINGS, row
+from app.client.calls import HEADINGS, find, none_of, row
 from app.client.checkpoint import Checkpoint, Progress
 from app.client.defaults import url_option
 from app.client.errors import CommandError
@@ -147,8 +147,7 @@ def _split(fields: tuple[str, ...]) -> tuple[str, ...]:
 @client_options
 async def list_(project: str, limit: int | None, as_json: bool, client: Client) -> None:
     """List the calls of a project that have ended, sorted by id."""
-    none = f"The project {project} has no calls. Import some with: callscore calls import"
-    await listing.show(client, "/calls", {"project_id": project}, limit, as_json, HEADINGS, row, none)
+    await listing.show(client, "/calls", {"project_id": project}, limit, as_json, HEADINGS, row, none_of(project))
 
 
 @click.command()
@@ -157,8 +156,6 @@ async def list_(project: str, limit: int | None, as_json: bool, client: Client) 
 @client_options
 async def show(call_id: str, project: str, client: Client) -> None:
     """Show the call ID of a project as JSON."""
-    params = {"project_id": project, "call_id": call_id}
-    items = [call async for call in client.items("/calls", params, 1)]
-    if not items:
+    if (found := await find(client, project, call_id)) is None:
         raise CommandError(f"The project {project} has no call {clean(call_id)!r}, or the call has not ended.")
-    print_json(items[0])
+    print_json(found)

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from app.client import requests
+from app.client import calls, requests
 from app.client.defaults import url_option
 from app.client.errors import BadInput, CommandError, Unreachable
 from app.client.http import Client
@@ -87,10 +87,9 @@ async def _work(client: Client, project: str, scorer_refs: list[str], chosen: li
     if not parts:
         if chosen is not None:
             raise BadInput("The file of --calls-from contains no call ids.")
-        raise CommandError(f"The project {project} has no calls. Import some with: callscore calls import")
+        raise CommandError(calls.none_of(project))
     if len(parts) > 1:
-        calls = number(sum(map(len, parts)))
-        note(f"{calls} calls do not fit into one request, so {len(parts)} requests are made.")
+        note(f"{number(sum(map(len, parts)))} calls do not fit into one request, so {len(parts)} requests are made.")
     return [(part, scorer_refs) for part in parts]
 
 

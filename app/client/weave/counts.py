@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.client.importing import MAX_COMPLAINTS
+from app.client.complaints import MAX_COMPLAINTS
 from app.client.output import note
 from app.client.text import clean
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from app.client.batches import MAX_BATCH_BYTES, path_of, send
 from app.client.errors import CommandError
 from app.client.http import Client
-from app.client.importing import MAX_BATCH_BYTES, path_of, send
 from app.client.weave.counts import Counts
 from app.client.weave.service import Weave, dump
 

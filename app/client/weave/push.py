@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from app import ids
+from app.client.batches import send
 from app.client.errors import CommandError, Refused
 from app.client.http import Client
-from app.client.importing import send
 from app.client.weave.counts import Counts
 from app.client.weave.service import Weave, dump
 

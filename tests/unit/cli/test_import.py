@@ -8,10 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from app.client.batches import MAX_BATCH_BYTES, MAX_BATCH_CALLS, batches
 from app.client.errors import CommandError
 from app.client.fields import Fields, Seen
 from app.client.http import Client, Service
-from app.client.importing import MAX_BATCH_BYTES, MAX_BATCH_CALLS, Import, batches
+from app.client.importing import Import
 from app.client.lines import Source
 
 from .command import Command, Ended
