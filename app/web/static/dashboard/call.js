@@ -1,5 +1,5 @@
 // One call, in a panel with an address of its own: what was logged, its scores, and what happened to each.
-import { block, facts, foldable, make, replace, table } from "./elements.js";
+import { arrange, block, facts, foldable, make, replace, table } from "./elements.js";
 import { list, listSome, noteIn } from "./service.js";
 import { briefly, costOf, digestOf, digits, nameOf, plural, spoken, textOf, valueOf, when } from "./words.js";
 
@@ -107,7 +107,7 @@ const showScores = async place => {
   const section = document.getElementById("call-scores");
   const parts = [make("h3", "Scores"), ...elements.length ? elements : [make("div", "None yet.", "dim")]];
   if (more) parts.push(make("div", "and more", "dim"));
-  if (section.children.length !== parts.length || elements.some(element => element.parentNode !== section)) replace(section, parts);
+  arrange(section, parts, elements);
 };
 const open = place => {
   shown = { ...place, scores: new Map() };

@@ -1,5 +1,5 @@
 // What the scores of a project come to in groups of its calls, such as those of each model or version of a prompt.
-import { line, make, replace } from "./elements.js";
+import { line, make, option, replace } from "./elements.js";
 import { guarded, list } from "./service.js";
 import { count } from "./words.js";
 
@@ -9,11 +9,6 @@ const CALLS_LOOKED_AT = 5, GROUPS_SHOWN = 20, CLASSES = ["wide", "number", "numb
 const pathsIn = (value, path) => {
   if (value === null || typeof value !== "object") return [path];
   return Array.isArray(value) ? [] : Object.entries(value).flatMap(([name, inside]) => pathsIn(inside, `${path}.${name}`));
-};
-const option = (value, label = value) => {
-  const element = make("option", label);
-  element.value = value;
-  return element;
 };
 const across = content => {
   const cell = make("td", content);

@@ -12,6 +12,11 @@ export const table = (headings, classes, rows) =>
   make("table", [line("th", headings, classes), ...rows.map(cells => line("td", cells, classes))], "list");
 export const facts = rows => make("table", rows.map(([name, value]) =>
   make("tr", [make("th", name, "short"), make("td", value, "wide")])));
+export const option = (value, label = value) => {
+  const element = make("option", label);
+  element.value = value;
+  return element;
+};
 // A <details> that is updated in place, so that what is open stays open.
 export const foldable = () => {
   const head = make("summary"), inside = make("div", [], "inside"), element = make("details", [head, inside]);
@@ -34,6 +39,10 @@ export const replace = (element, parts) => {
   if (!had || had === element) return;
   const same = found => found.tagName === had.tagName && found.textContent === had.textContent;
   [...element.querySelectorAll("a, button, pre, select, summary")].find(same)?.focus({ preventScroll: true });
+};
+// As `replace`, unless the element has as many parts already and all that are to be kept.
+export const arrange = (element, parts, kept) => {
+  if (element.children.length !== parts.length || kept.some(part => part.parentNode !== element)) replace(element, parts);
 };
 
 const CUT = 5000, SCROLLS = 500; // characters

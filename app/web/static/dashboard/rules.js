@@ -1,6 +1,6 @@
 // The rules of each project: which calls they score, their requests, and the calls that they left out.
 import { linkTo } from "./call.js";
-import { foldable, make, replace, table } from "./elements.js";
+import { arrange, foldable, make, replace, table } from "./elements.js";
 import { showRequestsIn } from "./requests.js";
 import { guarded, list, say } from "./service.js";
 import { briefly, count, digits, plural, when } from "./words.js";
@@ -51,7 +51,7 @@ export const showRules = async (project, place) => {
   const { items } = await list("/rules", { project_id: project, limit: MOST });
   const found = items.map(showRule), elements = found.map(({ element }) => element);
   const parts = items.length ? [make("h3", "Rules"), ...elements] : [];
-  if (place.children.length !== parts.length || elements.some(element => element.parentNode !== place)) replace(place, parts);
+  arrange(place, parts, elements);
   await Promise.all(found.filter(({ element }) => element.open).map(fill));
   return found.map(({ rule, progress }) => ` ${rule.calls.sampled} ${progress}`).join("");
 };

@@ -3,7 +3,7 @@
 import { linkTo } from "./call.js";
 import { comparison } from "./comparison.js";
 import { distributions } from "./distributions.js";
-import { facts, foldable, line, make, replace, table } from "./elements.js";
+import { facts, foldable, line, make, option, replace, table } from "./elements.js";
 import { showRules } from "./rules.js";
 import { guarded, list, say, takePages } from "./service.js";
 import { briefly, costOf, count, digestOf, digits, passed, share, valueOf } from "./words.js";
@@ -30,11 +30,7 @@ const CHOICES = {
   failed: ["Failed", { status: "failed" }, () => true],
 };
 const scoreList = (project, ref, judged) => {
-  const choice = make("select", Object.entries(CHOICES).filter(([name]) => judged || name !== "unpassed").map(([name, [label]]) => {
-    const option = make("option", label);
-    option.value = name;
-    return option;
-  }));
+  const choice = make("select", Object.entries(CHOICES).filter(([name]) => judged || name !== "unpassed").map(([name, [label]]) => option(name, label)));
   choice.setAttribute("aria-label", "Which scores");
   const rows = make("tbody"), more = make("button", "Show more"), none = make("div", [], "dim"), renew = make("button", "Load again");
   none.setAttribute("role", "status");
