@@ -1,10 +1,9 @@
 """The page on sizing says what its model says."""
 
-from pathlib import Path
-
 from bench import sizing
+from tests.service import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "sizing.md"
+PAGE = ROOT / "docs" / "sizing.md"
 
 
 def test_the_table_of_the_page_is_what_the_model_computes() -> None:

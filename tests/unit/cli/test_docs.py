@@ -9,11 +9,11 @@ import pytest
 
 from app.scorers import Registry
 from app.scorers.plugins import builtin_kinds
+from tests.service import ROOT
 
 from .command import Command
 from .fake_service import FakeService
 
-ROOT = Path(__file__).parents[3]
 PUBLISH = re.compile(r"callscore scorers publish [^`\n]*")
 ROWS = re.findall(r"^\| `(\w+)` \| .* \|$", (ROOT / "docs" / "scorers.md").read_text(), re.MULTILINE)
 

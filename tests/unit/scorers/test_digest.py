@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.scorers import BoundScorer, Registry
 from app.scorers.digest import code_digest
+from tests.service import ROOT
 
 Bind = Callable[..., BoundScorer]
 Write = Callable[[str, str], None]
@@ -40,7 +40,7 @@ class S(Base):
 
 
 def _digests_of_a_process(hash_seed: str) -> list[str]:
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         [sys.executable, "-c", _PRINT_DIGESTS], env=environment, capture_output=True, text=True, check=True
     )

@@ -13,6 +13,7 @@ def test_a_message_that_is_repeated_is_logged_once_in_a_while_and_others_each_ti
 ) -> None:
     logs.limit_repeats()
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "aiokafka")  # which doctor makes quiet
     of_child = logging.getLogger("aiokafka.consumer.fetcher")
     for now in (1000.0, 1009.0, 1010.0):
         monkeypatch.setattr("app.kafka.logs.time.monotonic", partial(float, now))

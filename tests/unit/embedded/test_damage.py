@@ -15,7 +15,7 @@ from rocksdict import Options
 from app.embedded import store
 from app.embedded.errors import LogBlockCorrupt, LogUnreadable
 from app.embedded.log import Log
-from tests.unit.embedded.test_embedded_log import opened
+from tests.unit.embedded.test_log import opened
 
 RECORDS = 150
 TRIES = 40

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.embedded.log import Log
 from tests.integration.small_app import GROUP
+from tests.service import ROOT
 
 KILLS = int(os.environ.get("CALLSCORE_TEST_KILLS", "3"))
 
@@ -109,7 +110,7 @@ async def test_commit_is_refused_when_a_send_was_lost(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
     )
     assert "refused" in run.stdout, run.stderr
     log = Log(tmp_path / "log")
