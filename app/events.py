@@ -11,6 +11,7 @@ from msgspec.json import Decoder
 from msgspec.structs import force_setattr
 
 from app.scorers import ScorerError
+from app.settings import get_settings
 from app.structs import Struct
 from app.texts import shorten
 from app.usage import Usage
@@ -159,8 +160,17 @@ class Error(Struct, omit_defaults=True):
 
     @classmethod
     def of(cls, error: ScorerError) -> "Error":
-        """The error that an attempt ended with."""
-        return cls(type=error.type, message=error.message, traceback=error.traceback, raw=error.raw)
+        """The error that an attempt ended with, without keys of providers, which an answer or a traceback may have."""
+        secrets = [secret for provider in get_settings().providers.values() for secret in provider.secrets]
+        texts = {"message": error.message, "traceback": error.traceback, "raw": error.raw}
+        return cls(type=error.type, **{name: _without(secrets, text) for name, text in texts.items()})
+
+
+def _without(secrets: Iterable[str], text: Any) -> Any:
+    if isinstance(text, str):
+        for secret in secrets:
+            text = text.replace(secret, "…")
+    return text
 
 
 _MOST_OF_ERROR = {"type": 200, "message": 1000, "traceback": 4096, "raw": 4096}

@@ -49,6 +49,7 @@ class Price(BaseModel):
 
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECRET = 12  # characters
 _OUR_HEADERS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
 _OUR_FIELDS = frozenset({"messages", "model", "response_format", "stream"})
 
@@ -129,6 +130,12 @@ class Provider(BaseModel):
     def unset(self) -> dict[str, str]:
         """Those of the variables that are not set."""
         return {what: variable for what, variable in self.variables.items() if _value(variable) is None}
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that must appear nowhere: keys, and not short ones as of `api-version`, which texts may have."""
+        values = filter(None, map(_value, self.variables.values()))
+        return [part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) >= _SECRET]
 
     def url(self, path: str) -> URL:
         """The URL of a path below `base_url`, with the query of `base_url`."""

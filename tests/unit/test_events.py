@@ -18,6 +18,9 @@ from app.events import (
     Target,
     decode_score_events,
 )
+from app.providers import Provider
+from app.scorers import ScorerError
+from app.settings import Settings
 from app.usage import Usage
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -95,3 +98,19 @@ def test_any_text_of_an_error_fits(text: str) -> None:
     event = ScoreFailed(**TASK, error=Error(type=text, message=text * 3, traceback=text * 3, raw=text))
     assert read_again(event) == [event]
     assert len(event.error.message) <= 1010
+
+
+def test_no_error_keeps_a_key_of_a_provider_whoever_repeated_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_KEY", "sk-0123456789")
+    monkeypatch.setenv("GATEWAY", "Basic 0123456789ab")
+    monkeypatch.setenv("VERSION", "2024")
+    headers = {"gateway": "GATEWAY", "version": "VERSION"}
+    settings = Settings(providers={"local": Provider(base_url="http://judge/v1", key="LOCAL_KEY", headers=headers)})
+    monkeypatch.setattr("app.events.get_settings", lambda: settings)
+    answer = "in 2024 with sk-0123456789 and 0123456789ab"
+    failed = ScorerError(f"refused {answer}")
+    assert Error.of(failed).raw is None
+    failed.traceback, failed.raw = f"Traceback {answer}", answer
+    error = Error.of(failed)
+    shown = "in 2024 with … and …"
+    assert (error.message, error.traceback, error.raw) == (f"refused {shown}", f"Traceback {shown}", shown)
