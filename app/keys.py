@@ -148,8 +148,8 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._seen = self._stamp()  # first, so that a change while the file is read is seen
         self._entries = _read(path)
-        self._seen = self._stamp()
 
     def user_for(self, key: str) -> User | None:
         """The user of a key; None if it is unknown. Takes the same time whichever key matches."""

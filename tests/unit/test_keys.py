@@ -3,10 +3,12 @@
 import hashlib
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.keys import KeyFile, KeyFileError, add_key
+import app.keys
+from app.keys import KeyFile, KeyFileError, add_key, list_keys, remove_key
 
 
 @pytest.fixture
@@ -59,6 +61,22 @@ def test_keys_that_are_added_or_taken_out_count_at_once(path: Path) -> None:
     assert user.name == "bob"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[1])
     assert keys.user_for(first) is None
+
+
+def test_a_key_that_is_withdrawn_while_the_service_starts_is_withdrawn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = add_key(path, "ann", ["*"])
+    [known] = list_keys(path)
+
+    def read_just_before(path: Path, read: Any = app.keys._read) -> Any:
+        entries = read(path)
+        monkeypatch.undo()
+        remove_key(path, known.id)
+        return entries
+
+    monkeypatch.setattr(app.keys, "_read", read_just_before)
+    assert KeyFile(path).user_for(key) is None
 
 
 @pytest.mark.parametrize("broken", [b"{", b"[]", b'{"user": "x"}', b'{"user":"","projects":["*"],"sha256":"00"}'])
