@@ -55,7 +55,7 @@ def is_peer(secret: str | None) -> bool:
     settings = get_settings()
     if settings.embedded or secret is None:
         return False
-    return hmac.compare_digest(secret.encode(), (settings.cluster_secret or "").encode())
+    return hmac.compare_digest(secret.encode("utf-8", "surrogateescape"), (settings.cluster_secret or "").encode())
 
 
 async def close() -> None:

@@ -87,4 +87,6 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if inner is not None:
             return _is_public(inner)
+        if address.is_site_local:  # which Python takes for global
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -28,6 +28,7 @@ ALLOWED, PRIVATE = ("good.example", "ported.example:8443"), ("inside.example", "
         "::",
         "fe80::1%eth0",
         "fd00:ec2::254",
+        "fec0::1",
         "::ffff:127.0.0.1",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
