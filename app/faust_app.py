@@ -187,7 +187,8 @@ def create_app(settings: Settings) -> CallscoreApp:
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=0.5,
-        broker_session_timeout=10.0,
+        # Without Kafka there is no session that a start on a slow machine could outlast, of which Faust would warn.
+        broker_session_timeout=FOR_EVER if settings.embedded else 10.0,
         broker_heartbeat_interval=3.0,
         # An offset that waits for its tasks is no livelock; agents/watchdog detects real ones.
         broker_commit_livelock_soft_timeout=FOR_EVER,
