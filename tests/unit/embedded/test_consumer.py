@@ -1,6 +1,8 @@
 """What the consumer of the embedded log commits, and from which partitions it delivers."""
 
 import asyncio
+import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.embedded.consumer import Consumer
+from app.embedded.errors import LogFailed
 
 STREAM, CHANGELOG = TP("calls", 0), TP("callscore-calls-changelog", 0)
 
@@ -106,3 +109,34 @@ async def test_what_is_delivered_again_does_not_count_as_done(
     delivering._halted, message.generation_id = halted, generation
     assert not delivering.ack(message)
     assert counted == [message]
+
+
+async def test_a_consumer_that_is_halted_delivers_and_commits_nothing_until_all_is_open_again(
+    delivering: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(*_: object) -> bool:
+        return True
+
+    async def reopened(*_: object) -> None: ...
+
+    monkeypatch.setattr(FaustConsumer, "_commit_tps", commit)
+    monkeypatch.setattr("app.embedded.consumer.reopen", reopened)
+    steps: list[Any] = []
+    flow_control = SimpleNamespace(suspend=lambda: steps.append("suspend"), clear=lambda: steps.append("clear"))
+    delivering.app = SimpleNamespace(should_stop=False, flow_control=flow_control, on_halt=steps.append)
+    delivering._embedded = delivering.log = logging.getLogger(__name__)
+    at_work = SimpleNamespace(acked=False)
+    delivering._unacked_messages = [at_work]
+    futures: list[Any] = []
+    delivering.add_future = futures.append
+    delivering.resume_flow()
+    assert (delivering.flow_active, await delivering._commit_tps({STREAM}, False)) == (True, True)
+    delivering._halt(failure := LogFailed(Path("log"), "full"))
+    assert steps == ["suspend", "clear", failure]
+    assert (at_work.acked, delivering._unacked_messages) == (True, [])
+    delivering.resume_flow()
+    assert (delivering.flow_active, await delivering._commit_tps({STREAM}, False)) == (False, False)
+    [opening] = futures
+    await opening
+    delivering.resume_flow()
+    assert (delivering.flow_active, await delivering._commit_tps({STREAM}, False)) == (True, True)
