@@ -103,6 +103,43 @@ def test_two_shares_together_are_one_limit_also_while_they_change() -> None:
     assert most_in(sorted(starts), 3.0) <= 60 + 2
 
 
+@pytest.mark.parametrize(
+    ("limits", "tokens", "most"),
+    [(Limits(requests_per_minute=1200), 0.0, 20.0), (Limits(tokens_per_minute=12_000), 10.0, 20.0)],
+)
+def test_a_worker_uses_its_share_of_a_rate_and_half_of_that_after_a_refusal(
+    limits: Limits, tokens: float, most: float
+) -> None:
+    limiter = Limiter(limits, share=0.5)
+    starts = run(limiter, 0, 10, 0.001, tokens)
+    assert len(starts) / 10 == pytest.approx(most / 2, rel=0.05)
+    limiter.refused(None, 10.0)
+    limiter.take(tokens, 10.5)
+    limiter.give_back()
+    assert limiter.ready_at(10.5) == pytest.approx(10.5 + 4 / most, rel=0.01)
+    starts = run(limiter, 11, 21, 0.001, tokens)
+    assert len(starts) / 10 == pytest.approx(most / 4, rel=0.05)
+
+
+def test_what_was_taken_stays_taken_when_a_limit_changes() -> None:
+    limiter = Limiter(Limits(requests_per_minute=60))
+    limiter.take(0, 0.0)
+    limiter.give_back()
+    limiter.limit(Limits(requests_per_minute=6000))
+    assert limiter.room(0.9) <= 0
+    assert len(run(limiter, 1, 11, 0.001)) == pytest.approx(1000, rel=0.05)
+    limiter.limit(Limits())
+    assert limiter.room(11.0) > 1000
+
+
+def test_where_all_places_are_taken_only_the_end_of_an_attempt_makes_room() -> None:
+    limiter = Limiter(Limits(concurrency=1, requests_per_minute=60))
+    limiter.take(0, 0.0)
+    assert limiter.ready_at(0.0) == math.inf
+    limiter.give_back()
+    assert limiter.ready_at(0.0) == pytest.approx(1.0)
+
+
 def test_a_refusal_is_kept_for_as_long_as_it_said() -> None:
     limiter = Limiter(Limits(requests_per_minute=6000))
     limiter.refused(7.0, 100.0)
