@@ -15,7 +15,7 @@ from agents.outbox import Outbox
 from app import cluster, events
 from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, RequestHeldBack, Runner, ScorerError, ScorerTimeout
-from app.scorers.hosts import HostedRun
+from app.scorers.host_process import HostedRun
 from tables import calls, judgements, provider_requests
 from tables.in_flight import Entry
 from tables.tasks import Task

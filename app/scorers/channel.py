@@ -1,4 +1,4 @@
-"""Messages between the service and a host (see app/scorers/hosts)."""
+"""Messages between the service and a host (see app/scorers/host_process)."""
 
 import asyncio
 import pickle

@@ -1,4 +1,4 @@
-"""What runs inside a host: an event loop for async scorers. See app/scorers/hosts."""
+"""What runs inside a host: an event loop for async scorers. See app/scorers/host_process."""
 
 import asyncio
 import gc

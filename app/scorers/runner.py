@@ -11,7 +11,8 @@ from app.scorers.base import Call
 from app.scorers.bound import BoundScorer
 from app.scorers.calling import call_scorer
 from app.scorers.errors import ScorerError
-from app.scorers.hosts import HostedRun, Hosts, OnRequest
+from app.scorers.host_process import HostedRun, OnRequest
+from app.scorers.hosts import Hosts
 from app.scorers.processes import WorkerProcesses
 from app.scorers.report import OnOutcome, Outcome, Report
 

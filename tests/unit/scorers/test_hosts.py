@@ -89,7 +89,7 @@ def test_a_cancelled_caller_is_free_at_once_and_its_scorer_is_cancelled(go: Go, 
 def test_a_scorer_that_blocks_its_host_is_timed_out_named_and_the_only_one_that_has_failed(
     go: Go, bind: Bind, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+    monkeypatch.setattr("app.scorers.host_process.MOST_SILENT", 3.0)
     blocks = bind(kind)
 
     async def scenario() -> None:
@@ -107,7 +107,7 @@ def test_a_scorer_that_blocks_its_host_is_timed_out_named_and_the_only_one_that_
             assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
 
     go(scenario())
-    [said] = [record.getMessage() for record in caplog.records if record.name == "app.scorers.hosts"]
+    [said] = [record.getMessage() for record in caplog.records if record.name == "app.scorers.host_process"]
     assert said.startswith(f"{blocks.ref} did not await for 3 s")
     assert f"in {kind}" in said
     assert "in _" not in said  # of ours
@@ -116,7 +116,7 @@ def test_a_scorer_that_blocks_its_host_is_timed_out_named_and_the_only_one_that_
 def test_where_it_is_not_known_whose_run_blocks_all_have_failed_and_are_told_where_it_was(
     go: Go, bind: Bind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+    monkeypatch.setattr("app.scorers.host_process.MOST_SILENT", 3.0)
 
     async def scenario() -> None:
         async with Runner() as runner:
@@ -152,7 +152,7 @@ def test_too_many_runs_that_ignore_their_cancellation_end_their_host_and_fail_no
 def test_a_host_that_is_blocked_is_not_taken_for_one_that_loads_what_it_has_yet_to_read(
     go: Go, bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", 3.0)
+    monkeypatch.setattr("app.scorers.host_process.MOST_SILENT", 3.0)
 
     async def scenario() -> None:
         async with Runner() as runner:

@@ -11,7 +11,8 @@ import pytest
 from app.scorers import BoundScorer, Report, ScorerDied, ScorerError
 from app.scorers.channel import Channel, Message
 from app.scorers.errors import BystanderDied
-from app.scorers.hosts import HostedRun, Hosts
+from app.scorers.host_process import HostedRun
+from app.scorers.hosts import Hosts
 from app.scorers.report import EMPTY, Outcome
 
 MOST_SILENT, START_ALLOWANCE = 0.2, 1.0
@@ -106,10 +107,10 @@ class Supervised:
 @pytest.fixture
 async def supervised(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervised]:
     made = Supervised()
-    monkeypatch.setattr("app.scorers.hosts._start", made.start)
-    monkeypatch.setattr("app.scorers.hosts._LOOK_EVERY", 0.05)
-    monkeypatch.setattr("app.scorers.hosts.MOST_SILENT", MOST_SILENT)
-    monkeypatch.setattr("app.scorers.hosts.START_ALLOWANCE", START_ALLOWANCE)
+    monkeypatch.setattr("app.scorers.host_process._start", made.start)
+    monkeypatch.setattr("app.scorers.host_process._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("app.scorers.host_process.MOST_SILENT", MOST_SILENT)
+    monkeypatch.setattr("app.scorers.host_process.START_ALLOWANCE", START_ALLOWANCE)
     yield made
     await made.hosts.close()
 
@@ -256,7 +257,7 @@ async def test_a_process_that_cannot_be_started_fails_its_runs_and_the_next_run_
 
     ready = asyncio.Event()
     with monkeypatch.context() as patch:
-        patch.setattr("app.scorers.hosts._start", fails)
+        patch.setattr("app.scorers.host_process._start", fails)
         supervised.hosts.ready(bind("where"), ready.set)
         supervised.begin(bind("where"))
         died = await supervised.outcome()
