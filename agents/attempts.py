@@ -82,9 +82,9 @@ class Attempts:
         """Start a coroutine in its host: without an asyncio task on this side, which would cost more than the rest."""
         on_outcome = partial(self._end, entry, attempt, permit)
         on_request = partial(self._hold_back, entry, attempt)
-        call, timeout = attempt.call_row["call"], attempt.bound.timeout
+        call = attempt.call_row["call"]
         try:
-            running = self._runner.begin(attempt.bound, call, timeout, attempt.report, on_outcome, on_request)
+            running = self._runner.begin(attempt.bound, call, attempt.report, on_outcome, on_request)
         except Exception as error:
             on_outcome(_as_outcome(entry.task, error))
         else:
@@ -106,8 +106,7 @@ class Attempts:
                 permit.return_unused()  # nobody was asked, so it does not show that the provider answers
                 return cached
             on_request = partial(self._hold_back, entry, attempt)
-            call, timeout = attempt.call_row["call"], attempt.bound.timeout
-            return await self._runner.run(attempt.bound, call, timeout, attempt.report, on_request)
+            return await self._runner.run(attempt.bound, attempt.call_row["call"], attempt.report, on_request)
         except Exception as error:
             return _as_outcome(entry.task, error)
 

@@ -46,16 +46,15 @@ class HostedRun:
         self,
         host: "HostProcess",
         number: int,
-        ref: str,
-        seconds: float,
+        bound: BoundScorer,
         report: Report,
         on_outcome: OnOutcome,
         on_request: OnRequest | None,
     ) -> None:
         self._host = host
         self._number = number
-        self.ref = ref
-        self.seconds = seconds
+        self.ref = bound.ref
+        self.seconds = bound.timeout
         self.report = report
         self.on_outcome = on_outcome
         self.on_request = on_request
@@ -109,14 +108,13 @@ class HostProcess:
         self,
         bound: BoundScorer,
         arguments: dict[str, Any],
-        seconds: float,
         report: Report,
         on_outcome: OnOutcome,
         on_request: OnRequest | None,
     ) -> HostedRun:
         """Run a scorer; see `Hosts.begin`."""
         number = next(self._numbers)
-        running = self._running[number] = HostedRun(self, number, bound.ref, seconds, report, on_outcome, on_request)
+        running = self._running[number] = HostedRun(self, number, bound, report, on_outcome, on_request)
         if bound.ref in self._loaded:
             self._start(number, bound, arguments)
         else:

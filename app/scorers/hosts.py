@@ -34,19 +34,18 @@ class Hosts:
         self,
         bound: BoundScorer,
         arguments: dict[str, Any],
-        seconds: float,
         report: Report,
         on_outcome: OnOutcome,
         on_request: OnRequest | None = None,
     ) -> HostedRun:
-        """Start a run of at most `seconds`, whose report is copied into `report`.
+        """Start a run, whose report is copied into `report`.
 
         `on_outcome` gets the outcome, unless the run is cancelled. Raises ScorerDied if the hosts are closed, and what
         `on_request` raises.
         """
         if self.closed:
             raise ScorerDied("The service stops.")
-        return self._host_of(bound).begin(bound, arguments, seconds, report, on_outcome, on_request)
+        return self._host_of(bound).begin(bound, arguments, report, on_outcome, on_request)
 
     def flush(self) -> None:
         """Send messages now that would be sent at the end of this turn."""

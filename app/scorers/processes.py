@@ -38,15 +38,13 @@ class WorkerProcesses:
         """Stop listening. Idle processes end with the event loop."""
         self._starts.close()
 
-    async def run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float, report: Report) -> bytes:
+    async def run(self, bound: BoundScorer, arguments: dict[str, Any], report: Report) -> bytes:
         """Wait for a slot, then run; `report` takes over what the scorer reports.
 
-        `seconds` count from when the scorer itself starts.
-
-        Raises ScorerError. Cancelling kills the process.
+        Its time-out counts from when the scorer itself starts. Raises ScorerError. Cancelling kills the process.
         """
         async with self.slots.hold(bound.ref):
-            reply = await self._run(bound, arguments, seconds)
+            reply = await self._run(bound, arguments)
         report.update(reply.snapshot)
         if isinstance(reply.outcome, ScorerError):
             try:
@@ -55,8 +53,8 @@ class WorkerProcesses:
                 del reply  # which would form a reference cycle with this frame
         return reply.outcome
 
-    async def _run(self, bound: BoundScorer, arguments: dict[str, Any], seconds: float) -> Reply:
-        has_started = False
+    async def _run(self, bound: BoundScorer, arguments: dict[str, Any]) -> Reply:
+        seconds, has_started = bound.timeout, False
         now = asyncio.get_running_loop().time  # not anyio's, which needs a current task: a signal comes outside of any
 
         def start_clock() -> None:

@@ -71,25 +71,24 @@ class Runner:
         self,
         bound: BoundScorer,
         call: Call,
-        timeout: float,  # noqa: ASYNC109
         report: Report | None = None,
         on_request: OnRequest | None = None,
     ) -> bytes:
         """The score as JSON bytes. What the scorer reports is copied into `report`, also if it fails.
 
-        `timeout` is in seconds and counts from when the scorer starts, not while it waits for a worker process.
+        Its time-out counts from when the scorer starts, not while it waits for a worker process.
         Raises ScorerError. Cancelling stops the scorer: its process is killed, its coroutine cancelled.
         """
         if bound.inline_for(call):
             return self.run_inline(bound, call)
         report = Report() if report is None else report
         if bound.mode == "async":
-            return await self._run_coroutine(bound, call, timeout, report, on_request)
+            return await self._run_coroutine(bound, call, report, on_request)
         if self._hosts.closed:
             raise RuntimeError("The runner has been stopped.")
         if self._processes is None:
             self._processes = WorkerProcesses(self._total, self._per_scorer, self._folder)
-        return await self._processes.run(bound, bound.arguments.of_call(call), timeout, report)
+        return await self._processes.run(bound, bound.arguments.of_call(call), report)
 
     def ready(self, bound: BoundScorer, when: Callable[[], None]) -> bool:
         """Whether `begin` would start the async scorer at once; if not, `when` is called when to ask again."""
@@ -99,7 +98,6 @@ class Runner:
         self,
         bound: BoundScorer,
         call: Call,
-        timeout: float,
         report: Report,
         on_outcome: OnOutcome,
         on_request: OnRequest | None = None,
@@ -108,7 +106,7 @@ class Runner:
 
         Like `run`, but without an asyncio task that waits. Raises ScorerError.
         """
-        return self._hosts.begin(bound, bound.arguments.of_call(call), timeout, report, on_outcome, on_request)
+        return self._hosts.begin(bound, bound.arguments.of_call(call), report, on_outcome, on_request)
 
     def flush(self) -> None:
         """Start now what would be started at the end of this turn."""
@@ -118,7 +116,6 @@ class Runner:
         self,
         bound: BoundScorer,
         call: Call,
-        timeout: float,  # noqa: ASYNC109
         report: Report,
         on_request: OnRequest | None,
     ) -> bytes:
@@ -128,7 +125,7 @@ class Runner:
             if not future.done():
                 future.set_result(outcome)
 
-        running = self.begin(bound, call, timeout, report, on_outcome, on_request)
+        running = self.begin(bound, call, report, on_outcome, on_request)
         try:
             outcome = await future
         except asyncio.CancelledError:

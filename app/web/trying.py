@@ -119,7 +119,7 @@ async def _run(runner: Runner, bound: BoundScorer, call: dict[str, Any]) -> dict
         shown |= {"status": "failed", "error": lacking.as_dict() | {"retryable": False}}
     else:
         try:
-            output = orjson.loads(await runner.run(bound, call, bound.timeout, report))
+            output = orjson.loads(await runner.run(bound, call, report))
             shown |= {"status": "succeeded", "output": output}
         except ScorerError as error:
             shown |= {"status": "failed", "error": Error.of(error).as_dict() | {"retryable": error.retryable}}

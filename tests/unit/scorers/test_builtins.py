@@ -281,5 +281,5 @@ def test_every_built_in_judges_every_output(bind: Bind, output: Any) -> None:
 
 async def test_a_small_built_in_runs_inline_without_a_started_runner(bind: Bind) -> None:
     runner = Runner()
-    assert await runner.run(bind("not_empty"), {"output": "x"}, 1.0) == b'{"passed":true}'
+    assert await runner.run(bind("not_empty"), {"output": "x"}) == b'{"passed":true}'
     assert asyncio.all_tasks() == {asyncio.current_task()}

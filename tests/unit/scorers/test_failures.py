@@ -18,6 +18,7 @@ from app.scorers.errors import ScorerRaised, portable
 from app.scorers.failures import LONGEST_WAIT, classify, retry_after
 from kafka import ports
 from tests.loopback import on_loopback
+from tests.unit.scorers.timed import run_within
 
 Bind = Callable[..., BoundScorer]
 
@@ -182,7 +183,7 @@ def test_what_a_scorer_was_told_survives_the_way_from_its_process(
     async def scenario() -> ScorerError:
         async with Runner() as runner:
             with pytest.raises(ScorerError) as caught:
-                await runner.run(bind(kind), {"id": "c", "inputs": {}, "output": "o"}, 60.0)
+                await run_within(runner, bind(kind), {"id": "c", "inputs": {}, "output": "o"}, 60.0)
             return caught.value
 
     error = go(scenario())

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.scorers import BoundScorer, Report, Runner, ScorerError
+from tests.unit.scorers.timed import run_within
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
@@ -21,10 +22,10 @@ def test_what_has_run_leaves_nothing_to_the_garbage_collector(
         async with Runner() as runner:
 
             async def found(kind: str, **params: int) -> int:
-                await runner.run(bind("garbage"), CALL, GENEROUS)
-                many = (runner.run(bind(kind, **params), CALL, GENEROUS, Report()) for _ in range(runs))
+                await run_within(runner, bind("garbage"), CALL, GENEROUS)
+                many = (run_within(runner, bind(kind, **params), CALL, GENEROUS, Report()) for _ in range(runs))
                 await asyncio.gather(*many, return_exceptions=True)
-                return int(await runner.run(bind("garbage"), CALL, GENEROUS))
+                return int(await run_within(runner, bind("garbage"), CALL, GENEROUS))
 
             await found("async_length")  # what loading leaves
             assert await found("async_length") < runs
@@ -35,7 +36,7 @@ def test_what_has_run_leaves_nothing_to_the_garbage_collector(
                 gc.collect()
                 for _ in range(runs):
                     with suppress(ScorerError):
-                        await runner.run(bind(kind), CALL, GENEROUS, Report())
+                        await run_within(runner, bind(kind), CALL, GENEROUS, Report())
                 return gc.collect()
 
             # Nor in the service.

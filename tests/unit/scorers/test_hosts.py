@@ -23,6 +23,7 @@ from app.scorers import (
 from app.scorers.coroutines import MAX_ABANDONED
 from app.scorers.errors import BystanderDied
 from app.scorers.failures import Failure
+from tests.unit.scorers.timed import run_within
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": []}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
@@ -34,8 +35,8 @@ Go = Callable[..., Any]
 def test_an_async_scorer_runs_beside_the_service_and_those_of_a_package_share_a_process(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         async with Runner() as runner:
-            pids = [int(await runner.run(bind("where"), CALL, GENEROUS)) for _ in range(2)]
-            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+            pids = [int(await run_within(runner, bind("where"), CALL, GENEROUS)) for _ in range(2)]
+            assert await run_within(runner, bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
             assert pids[0] == pids[1] != os.getpid()
         with pytest.raises(ProcessLookupError):
             os.kill(pids[0], 0)
@@ -51,9 +52,9 @@ def test_nothing_lies_in_the_temporary_folder_of_who_is_killed_unless_a_worker_p
 
     async def scenario() -> None:
         async with Runner() as runner:
-            await runner.run(bind("async_length"), CALL, GENEROUS)
+            await run_within(runner, bind("async_length"), CALL, GENEROUS)
             assert list(tmp_path.iterdir()) == []
-            await runner.run(bind("text_length"), CALL, GENEROUS)
+            await run_within(runner, bind("text_length"), CALL, GENEROUS)
             assert len(list(tmp_path.iterdir())) == 1
         assert list(tmp_path.iterdir()) == []
 
@@ -64,7 +65,9 @@ def test_an_async_scorer_is_cancelled_at_its_timeout(go: Go, bind: Bind, tmp_pat
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(ScorerTimeout, match=r"longer than its time-out of 0.01 s"):
-                await runner.run(bind("says_that_it_was_cancelled"), CALL | {"output": str(tmp_path / "a")}, 0.01)
+                await run_within(
+                    runner, bind("says_that_it_was_cancelled"), CALL | {"output": str(tmp_path / "a")}, 0.01
+                )
             await _until((tmp_path / "a.cancelled").exists)  # a moment later: nobody waits for how a scorer takes it
 
     go(scenario())
@@ -74,7 +77,7 @@ def test_a_cancelled_caller_is_free_at_once_and_its_scorer_is_cancelled(go: Go, 
     async def scenario() -> None:
         started = tmp_path / "a"
         async with Runner() as runner:
-            run = runner.run(bind("says_that_it_was_cancelled"), CALL | {"output": str(started)}, GENEROUS)
+            run = run_within(runner, bind("says_that_it_was_cancelled"), CALL | {"output": str(started)}, GENEROUS)
             caller = asyncio.create_task(run)
             await _until(started.exists)
             caller.cancel()
@@ -94,17 +97,18 @@ def test_a_scorer_that_blocks_its_host_is_timed_out_named_and_the_only_one_that_
 
     async def scenario() -> None:
         async with Runner() as runner:
-            first = int(await runner.run(bind("where"), CALL, GENEROUS))
+            first = int(await run_within(runner, bind("where"), CALL, GENEROUS))
             neighbours = [
-                asyncio.create_task(runner.run(bind("never_answers"), CALL, seconds)) for seconds in (GENEROUS, 1.0)
+                asyncio.create_task(run_within(runner, bind("never_answers"), CALL, seconds))
+                for seconds in (GENEROUS, 1.0)
             ]
             with pytest.raises(ScorerTimeout, match="hung"):
-                await runner.run(blocks, CALL, 0.1)
+                await run_within(runner, blocks, CALL, 0.1)
             for neighbour in neighbours:
                 with pytest.raises(BystanderDied, match=f"a run of {blocks.ref} did not await") as cut_off:
                     await neighbour
                 assert (cut_off.value.type, cut_off.value.failure) == ("scorer_died", Failure.POSTPONED)
-            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
+            assert int(await run_within(runner, bind("where"), CALL, GENEROUS)) != first
 
     go(scenario())
     [said] = [record.getMessage() for record in caplog.records if record.name == "app.scorers.host_process"]
@@ -120,9 +124,9 @@ def test_where_it_is_not_known_whose_run_blocks_all_have_failed_and_are_told_whe
 
     async def scenario() -> None:
         async with Runner() as runner:
-            neighbour = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            neighbour = asyncio.create_task(run_within(runner, bind("never_answers"), CALL, GENEROUS))
             with pytest.raises(ScorerTimeout, match="hung"):
-                await runner.run(bind("has_what_blocks_begun"), CALL, 0.1)
+                await run_within(runner, bind("has_what_blocks_begun"), CALL, 0.1)
             with pytest.raises(ScorerDied, match=r"did not await for 3 s, at File .* in _blocks") as died:
                 await neighbour
             assert died.value.failure is Failure.TRANSIENT
@@ -135,16 +139,16 @@ def test_too_many_runs_that_ignore_their_cancellation_end_their_host_and_fail_no
 
     async def scenario() -> None:
         async with Runner() as runner:
-            first = int(await runner.run(bind("where"), CALL, GENEROUS))
-            beside = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            first = int(await run_within(runner, bind("where"), CALL, GENEROUS))
+            beside = asyncio.create_task(run_within(runner, bind("never_answers"), CALL, GENEROUS))
             outcomes = await asyncio.gather(
-                *(runner.run(ignores, CALL, 0.01) for _ in range(MAX_ABANDONED)), return_exceptions=True
+                *(run_within(runner, ignores, CALL, 0.01) for _ in range(MAX_ABANDONED)), return_exceptions=True
             )
             assert [type(outcome) for outcome in outcomes] == [ScorerTimeout] * MAX_ABANDONED
             with pytest.raises(BystanderDied, match=f"{MAX_ABANDONED} runs of {ignores.ref} ignored") as cut_off:
                 await beside
             assert cut_off.value.failure is Failure.POSTPONED
-            assert int(await runner.run(bind("where"), CALL, GENEROUS)) != first
+            assert int(await run_within(runner, bind("where"), CALL, GENEROUS)) != first
 
     go(scenario())
 
@@ -156,11 +160,11 @@ def test_a_host_that_is_blocked_is_not_taken_for_one_that_loads_what_it_has_yet_
 
     async def scenario() -> None:
         async with Runner() as runner:
-            blocks = runner.run(bind("blocks_for_ever"), CALL | {"output": str(tmp_path / "a")}, GENEROUS)
+            blocks = run_within(runner, bind("blocks_for_ever"), CALL | {"output": str(tmp_path / "a")}, GENEROUS)
             blocked = asyncio.create_task(blocks)
             await _until((tmp_path / "a").exists)
             with pytest.raises(ScorerDied, match="did not await"):
-                await runner.run(bind("where"), CALL, GENEROUS)  # which its host would have to load
+                await run_within(runner, bind("where"), CALL, GENEROUS)  # which its host would have to load
             with pytest.raises(ScorerDied, match=r"^It did not await for 3 s, at File .* in blocks_for_ever"):
                 await blocked
 
@@ -175,11 +179,11 @@ def test_a_scorer_that_ends_its_host_harms_no_other_package(
 
     async def scenario() -> None:
         async with Runner() as runner:
-            waits = asyncio.create_task(runner.run(other, CALL, GENEROUS))
+            waits = asyncio.create_task(run_within(runner, other, CALL, GENEROUS))
             with pytest.raises(ScorerDied, match=r"^Its process ended with exit code 7"):
-                await runner.run(bind("async_exits"), CALL, GENEROUS)
+                await run_within(runner, bind("async_exits"), CALL, GENEROUS)
             assert await waits == b'"waited"'
-            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert await run_within(runner, bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -196,22 +200,22 @@ def test_what_a_scorer_raises_and_returns_comes_as_it_was(go: Go, bind: Bind) ->
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(InvalidOutput, match=r"\$ is nan"):
-                await runner.run(bind("async_nan"), CALL, GENEROUS)
+                await run_within(runner, bind("async_nan"), CALL, GENEROUS)
             with pytest.raises(ScorerRaised) as raised:
-                await runner.run(bind("async_system_exit"), CALL, GENEROUS)
+                await run_within(runner, bind("async_system_exit"), CALL, GENEROUS)
             assert raised.value.type == "SystemExit"
             with pytest.raises(NoJudgement) as odd:  # its class can be made by nobody else
-                await runner.run(bind("raises_an_odd_error"), CALL, GENEROUS)
+                await run_within(runner, bind("raises_an_odd_error"), CALL, GENEROUS)
             said = odd.value
             assert (said.type, str(said), said.failure) == ("odd", "nothing to say", Failure.THROTTLED)
             assert (said.retry_after, said.raw) == (3.0, "raw")
             with pytest.raises(NoJudgement, match="nothing to say"):
-                await runner.run(bind("raises_what_holds_an_odd_object"), CALL, GENEROUS)
+                await run_within(runner, bind("raises_what_holds_an_odd_object"), CALL, GENEROUS)
             for kind in ("reports_what_cannot_be_sent", "reports_no_lineage", "reports_a_cost_without_end"):
                 with pytest.raises(NoJudgement) as unsent:
-                    await asyncio.wait_for(runner.run(bind(kind), CALL, GENEROUS), 10)
+                    await asyncio.wait_for(run_within(runner, bind(kind), CALL, GENEROUS), 10)
                 assert (unsent.value.type, unsent.value.failure) == ("invalid_report", Failure.TERMINAL)
-            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert await run_within(runner, bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -220,7 +224,7 @@ def test_an_async_scorer_cannot_change_the_call_for_others(go: Go, bind: Bind) -
     async def scenario() -> None:
         async with Runner() as runner:
             for _ in range(2):
-                assert await runner.run(bind("changes_its_input"), CALL, GENEROUS) == b"1"
+                assert await run_within(runner, bind("changes_its_input"), CALL, GENEROUS) == b"1"
 
     go(scenario())
 
@@ -231,8 +235,8 @@ def test_a_run_that_is_over_may_ask_nobody_and_ends(go: Go, bind: Bind, tmp_path
         file = tmp_path / "ended"
         async with Runner() as runner:
             with pytest.raises(ScorerTimeout):
-                await runner.run(
-                    bind("asks_when_it_is_over"), CALL | {"output": str(file)}, 0.01, Report(), asked.append
+                await run_within(
+                    runner, bind("asks_when_it_is_over"), CALL | {"output": str(file)}, 0.01, Report(), asked.append
                 )
             await asyncio.wait_for(_until(file.exists), 10)
         assert asked == []
@@ -252,7 +256,7 @@ def test_what_was_asked_before_its_host_was_killed_is_known(go: Go, bind: Bind) 
         async with Runner() as runner:
             told = Report()
             with pytest.raises(ScorerDied):
-                await runner.run(bind("asks_twice"), CALL, GENEROUS, told, asking)
+                await run_within(runner, bind("asks_twice"), CALL, GENEROUS, told, asking)
         assert (asked, told.lineage) == (2, {"model": "m"})
         assert (told.requests, told.input_tokens, told.output_tokens, told.unanswered) == (1, 3, 4, 1)
 
@@ -265,10 +269,10 @@ def test_nobody_is_asked_before_that_is_allowed(go: Go, bind: Bind, kind: str) -
         wanted: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
         told = Report()
         async with Runner() as runner:
-            run = asyncio.create_task(runner.run(bind(kind), CALL, GENEROUS, told, wanted.put_nowait))
+            run = asyncio.create_task(run_within(runner, bind(kind), CALL, GENEROUS, told, wanted.put_nowait))
             may_ask = await wanted.get()
             # Another run begins and ends behind it: by then it would have asked.
-            await runner.run(bind("async_length"), CALL, GENEROUS)
+            await run_within(runner, bind("async_length"), CALL, GENEROUS)
             assert not run.done()
             assert (told.requests, told.unanswered) == (0, 0)
             may_ask()
@@ -288,7 +292,9 @@ def test_each_of_several_questions_at_once_waits_for_a_word_of_its_own(go: Go, b
         wanted: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
         told = Report()
         async with Runner() as runner:
-            run = asyncio.create_task(runner.run(bind("AsksAlways", times=3), CALL, GENEROUS, told, wanted.put_nowait))
+            run = asyncio.create_task(
+                run_within(runner, bind("AsksAlways", times=3), CALL, GENEROUS, told, wanted.put_nowait)
+            )
             for _ in range(3):
                 (await wanted.get())()
             assert await run == b'"asked"'
@@ -303,7 +309,7 @@ def test_of_several_questions_at_once_that_are_cut_off_each_is_on_the_bill(go: G
         async with Runner() as runner:
             asks = bind("AsksAlways", times=3, dies=True)
             with pytest.raises(ScorerDied):
-                await runner.run(asks, CALL, GENEROUS, told, lambda may_ask: may_ask())
+                await run_within(runner, asks, CALL, GENEROUS, told, lambda may_ask: may_ask())
         assert (told.requests, told.unanswered) == (0, 3)
 
     go(scenario())
@@ -313,7 +319,10 @@ def test_what_was_allowed_and_not_asked_is_on_no_bill(go: Go, bind: Bind) -> Non
     async def scenario() -> None:
         told = Report()
         async with Runner() as runner:
-            assert await runner.run(bind("AsksAfterAll"), CALL, GENEROUS, told, lambda may_ask: may_ask()) == b'"fine"'
+            assert (
+                await run_within(runner, bind("AsksAfterAll"), CALL, GENEROUS, told, lambda may_ask: may_ask())
+                == b'"fine"'
+            )
         assert (told.requests, told.unanswered) == (0, 0)
 
     go(scenario())
@@ -323,7 +332,7 @@ def test_that_a_host_has_ended_is_seen_although_a_child_of_a_scorer_lives_on(go:
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(ScorerDied, match="exit code 7"):
-                await asyncio.wait_for(runner.run(bind("ends_beside_a_child"), CALL, GENEROUS), 10)
+                await asyncio.wait_for(run_within(runner, bind("ends_beside_a_child"), CALL, GENEROUS), 10)
 
     go(scenario())
 
@@ -333,13 +342,13 @@ def test_who_waits_for_a_host_that_starts_when_the_runner_stops_is_told(go: Go, 
     async def scenario() -> None:
         runner = Runner()
         async with runner:
-            run = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
+            run = asyncio.create_task(run_within(runner, bind("never_answers"), CALL, GENEROUS))
             for _ in range(turns):
                 await asyncio.sleep(0)
         with pytest.raises(ScorerDied, match="service stops"):
             await asyncio.wait_for(run, 10)
         async with runner:
-            assert await runner.run(bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert await run_within(runner, bind("async_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -347,8 +356,8 @@ def test_who_waits_for_a_host_that_starts_when_the_runner_stops_is_told(go: Go, 
 def test_who_waits_for_an_async_scorer_when_the_runner_stops_is_told(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         async with Runner() as runner:
-            run = asyncio.create_task(runner.run(bind("never_answers"), CALL, GENEROUS))
-            await runner.run(bind("async_length"), CALL, GENEROUS)
+            run = asyncio.create_task(run_within(runner, bind("never_answers"), CALL, GENEROUS))
+            await run_within(runner, bind("async_length"), CALL, GENEROUS)
         with pytest.raises(ScorerDied):
             await asyncio.wait_for(run, 1)
 
@@ -364,15 +373,15 @@ def test_hosts_that_have_ended_leave_no_file_open(go: Go, bind: Bind, monkeypatc
 
     async def scenario() -> None:
         async with Runner() as runner:
-            await runner.run(bind("async_length"), CALL, GENEROUS)
+            await run_within(runner, bind("async_length"), CALL, GENEROUS)
         before = opened()
         async with Runner() as runner:
-            await runner.run(bind("async_length"), CALL, GENEROUS)
+            await run_within(runner, bind("async_length"), CALL, GENEROUS)
             with pytest.raises(ScorerDied):
-                await runner.run(bind("async_exits"), CALL, GENEROUS)
+                await run_within(runner, bind("async_exits"), CALL, GENEROUS)
             monkeypatch.setattr("asyncio.create_subprocess_exec", fails)
             with pytest.raises(ScorerDied, match="No process could be started"):
-                await runner.run(bind("async_length"), CALL, GENEROUS)
+                await run_within(runner, bind("async_length"), CALL, GENEROUS)
         await _until(lambda: opened() == before)
 
     go(scenario())
@@ -413,7 +422,7 @@ def test_one_that_cannot_be_loaded_any_more_is_ready_and_its_run_says_why(
             await loaded.wait()
             assert runner.ready(bound, loaded.set)
             with pytest.raises(ScorerRaised, match="vanishes"):
-                await runner.run(bound, CALL, GENEROUS)
+                await run_within(runner, bound, CALL, GENEROUS)
 
     go(scenario())
 
@@ -430,13 +439,13 @@ def test_one_that_could_not_be_loaded_is_loaded_by_a_later_run_once_it_can_be(
         async with Runner() as runner:
             file.write_text("import nobody_has_this\n")
             with pytest.raises(ScorerRaised, match="nobody_has_this"):
-                await runner.run(bound, CALL, GENEROUS)
+                await run_within(runner, bound, CALL, GENEROUS)
             file.write_text(source.replace('"waited"', '"waited for another version"'))
             with pytest.raises(ScorerVersionUnavailable):
-                await runner.run(bound, CALL, GENEROUS)
+                await run_within(runner, bound, CALL, GENEROUS)
             assert runner.ready(bound, lambda: None)
             file.write_text(source)
-            assert await runner.run(bound, CALL, GENEROUS) == b'"waited"'
+            assert await run_within(runner, bound, CALL, GENEROUS) == b'"waited"'
 
     go(scenario())
 
@@ -454,13 +463,13 @@ def test_one_whose_host_ends_while_it_loads_is_ready_also_if_others_of_its_packa
     async def scenario() -> None:
         ended = asyncio.Event()
         async with Runner() as runner:
-            assert await runner.run(good, CALL, GENEROUS) == b'"waited"'
+            assert await run_within(runner, good, CALL, GENEROUS) == b'"waited"'
             assert not runner.ready(bad, ended.set)
             await ended.wait()
             assert runner.ready(bad, ended.set)
             with pytest.raises(ScorerDied, match="exit code 5"):
-                await runner.run(bad, CALL, GENEROUS)
-            assert await runner.run(good, CALL, GENEROUS) == b'"waited"'
+                await run_within(runner, bad, CALL, GENEROUS)
+            assert await run_within(runner, good, CALL, GENEROUS) == b'"waited"'
 
     go(scenario())
 
@@ -479,6 +488,6 @@ def test_one_whose_host_ends_while_it_loads_is_ready_and_its_run_says_so(
             await ended.wait()
             assert runner.ready(bound, ended.set)
             with pytest.raises(ScorerDied, match="exit code 5"):
-                await runner.run(bound, CALL, GENEROUS)
+                await run_within(runner, bound, CALL, GENEROUS)
 
     go(scenario())

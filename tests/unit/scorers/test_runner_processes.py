@@ -27,6 +27,7 @@ from app.scorers.code import CodeRef, ScorerSource
 from app.scorers.digest import code_digest
 from app.scorers.loading import target_of_source
 from app.scorers.processes import how_it_ended
+from tests.unit.scorers.timed import run_within
 
 CALL = {"id": "c1", "op_name": "ask", "inputs": {"question": "?"}, "output": "four", "attributes": {}}
 GENEROUS = 60.0
@@ -39,7 +40,7 @@ Write = Callable[[str, str], None]
 def test_a_sync_scorer_runs_in_another_process(go: Go, bind: Bind) -> None:
     async def scenario() -> bytes:
         async with Runner() as runner:
-            return await runner.run(bind("text_length"), CALL, GENEROUS)
+            return await run_within(runner, bind("text_length"), CALL, GENEROUS)
 
     assert bind("text_length").mode == "process"
     assert orjson.loads(go(scenario())) == {"score": 4}
@@ -48,7 +49,7 @@ def test_a_sync_scorer_runs_in_another_process(go: Go, bind: Bind) -> None:
 def test_a_model_keeps_its_parameters_in_another_process(go: Go, bind: Bind) -> None:
     async def scenario() -> bytes:
         async with Runner() as runner:
-            return await runner.run(bind("Threshold", limit=4, label="long"), CALL, GENEROUS)
+            return await run_within(runner, bind("Threshold", limit=4, label="long"), CALL, GENEROUS)
 
     assert orjson.loads(go(scenario())) == {"passed": True, "label": "long"}
 
@@ -57,8 +58,8 @@ def test_a_scorer_that_loops_for_ever_is_killed_at_its_timeout_and_its_slot_is_f
     async def scenario() -> None:
         async with Runner(processes=1, per_scorer=1) as runner:
             with pytest.raises(ScorerTimeout, match=r"longer than its time-out of 0\.2 s"):
-                await runner.run(bind("loops_for_ever"), CALL, 0.2)
-            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+                await run_within(runner, bind("loops_for_ever"), CALL, 0.2)
+            assert await run_within(runner, bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -66,14 +67,16 @@ def test_a_scorer_that_loops_for_ever_is_killed_at_its_timeout_and_its_slot_is_f
 def test_a_hanging_scorer_does_not_starve_the_others(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         async with Runner(processes=4, per_scorer=4) as runner:
-            hanging = [asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, GENEROUS)) for _ in range(8)]
-            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+            hanging = [
+                asyncio.create_task(run_within(runner, bind("loops_for_ever"), CALL, GENEROUS)) for _ in range(8)
+            ]
+            assert await run_within(runner, bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
             assert not any(task.done() for task in hanging)
             for task in hanging:
                 task.cancel()
             ended = await asyncio.gather(*hanging, return_exceptions=True)
             assert all(isinstance(error, asyncio.CancelledError) for error in ended)
-            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+            assert await run_within(runner, bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -81,9 +84,9 @@ def test_a_hanging_scorer_does_not_starve_the_others(go: Go, bind: Bind) -> None
 def test_the_timeout_does_not_count_the_wait_for_a_process(go: Go, bind: Bind) -> None:
     async def scenario() -> None:
         async with Runner(processes=1, per_scorer=1) as runner:
-            first = asyncio.create_task(runner.run(bind("loops_for_ever"), CALL, 4.0))
+            first = asyncio.create_task(run_within(runner, bind("loops_for_ever"), CALL, 4.0))
             await asyncio.sleep(0)
-            assert await runner.run(bind("text_length"), CALL, 3.0) == b'{"score":4}'
+            assert await run_within(runner, bind("text_length"), CALL, 3.0) == b'{"score":4}'
             with pytest.raises(ScorerTimeout):
                 await first
 
@@ -96,7 +99,7 @@ def test_the_timeout_does_not_count_the_import_of_the_scorer(go: Go, write_modul
 
     async def scenario() -> bytes:
         async with Runner() as runner:
-            return await runner.run(bound, CALL, 3.0)
+            return await run_within(runner, bound, CALL, 3.0)
 
     assert go(scenario()) == b"1"
 
@@ -113,8 +116,8 @@ def test_a_scorer_that_is_not_imported_in_time_has_died_and_not_timed_out(
             with monkeypatch.context() as patch:
                 patch.setattr("app.scorers.processes.START_ALLOWANCE", 0.2)
                 with pytest.raises(ScorerDied, match=r"did not start .* within 0\.3 s"):
-                    await runner.run(bound, CALL, 0.1)
-            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+                    await run_within(runner, bound, CALL, 0.1)
+            assert await run_within(runner, bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -123,13 +126,13 @@ def test_a_scorer_that_is_not_imported_in_time_has_died_and_not_timed_out(
 def test_a_scorer_that_ends_its_process_fails_alone(go: Go, bind: Bind, kind: str, how: str) -> None:
     async def scenario() -> None:
         async with Runner() as runner:
-            neighbour = asyncio.create_task(runner.run(bind("text_length"), CALL, GENEROUS))
+            neighbour = asyncio.create_task(run_within(runner, bind("text_length"), CALL, GENEROUS))
             with pytest.raises(ScorerDied, match=how):
-                await runner.run(bind(kind), CALL, GENEROUS)
+                await run_within(runner, bind(kind), CALL, GENEROUS)
             assert await neighbour == b'{"score":4}'
             with pytest.raises(ScorerDied, match=how):
-                await runner.run(bind(kind), CALL, GENEROUS)
-            assert await runner.run(bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
+                await run_within(runner, bind(kind), CALL, GENEROUS)
+            assert await run_within(runner, bind("text_length"), CALL, GENEROUS) == b'{"score":4}'
 
     go(scenario())
 
@@ -146,7 +149,7 @@ def test_an_output_that_is_not_json_never_leaves_the_process(go: Go, bind: Bind,
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(InvalidOutput, match=reason) as caught:
-                await runner.run(bind(kind), CALL, GENEROUS)
+                await run_within(runner, bind(kind), CALL, GENEROUS)
             assert not caught.value.retryable
 
     go(scenario())
@@ -156,7 +159,7 @@ def test_an_exception_comes_back_with_the_scorers_own_frames_only(go: Go, bind: 
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(ScorerRaised) as caught:
-                await runner.run(bind("raises"), CALL, GENEROUS)
+                await run_within(runner, bind("raises"), CALL, GENEROUS)
         error = caught.value
         assert (error.type, error.message, error.retryable) == ("ZeroDivisionError", "by nothing", True)
         assert "_helper_that_raises" in error.traceback
@@ -178,7 +181,7 @@ def test_whatever_is_raised_is_a_failure_of_this_run(go: Go, bind: Bind, kind: s
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(ScorerRaised) as caught:
-                await runner.run(bind(kind), CALL, GENEROUS)
+                await run_within(runner, bind(kind), CALL, GENEROUS)
             assert caught.value.type == type_name
 
     go(scenario())
@@ -188,7 +191,7 @@ def test_a_missing_input_found_by_the_scorer_is_not_retried(go: Go, bind: Bind) 
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(MissingInput, match="no answer") as caught:
-                await runner.run(bind("misses_input"), CALL, GENEROUS)
+                await run_within(runner, bind("misses_input"), CALL, GENEROUS)
             assert not caught.value.retryable
 
     go(scenario())
@@ -198,7 +201,7 @@ def test_what_a_scorer_writes_to_standard_files_harms_nobody(go: Go, bind: Bind)
     async def scenario() -> None:
         async with Runner(processes=1) as runner:
             for _ in range(2):
-                assert await runner.run(bind("writes_to_standard_files"), CALL, GENEROUS) == b'{"passed":true}'
+                assert await run_within(runner, bind("writes_to_standard_files"), CALL, GENEROUS) == b'{"passed":true}'
 
     go(scenario())
 
@@ -210,7 +213,7 @@ def test_a_scorer_ends_some_time_after_its_time_out_if_nobody_stops_it_and_its_i
         async with Runner(processes=1) as runner:
             for seconds in (40.0, 20.0):
                 file = tmp_path / f"{seconds}"
-                alarm = orjson.loads(await runner.run(bind("alarms"), CALL | {"output": str(file)}, seconds))
+                alarm = orjson.loads(await run_within(runner, bind("alarms"), CALL | {"output": str(file)}, seconds))
                 assert seconds < alarm["left"] < seconds + 60
                 assert alarm["ends_it"]
                 async with asyncio.timeout(10):
@@ -229,7 +232,7 @@ def test_a_built_in_over_its_inline_size_runs_in_a_process(go: Go, bind: Bind) -
 
     async def scenario() -> None:
         async with Runner() as runner:
-            assert await runner.run(bound, large, GENEROUS) == b'{"passed":false,"score":0.0}'
+            assert await run_within(runner, bound, large, GENEROUS) == b'{"passed":false,"score":0.0}'
 
     go(scenario())
 
@@ -242,7 +245,7 @@ def test_a_worker_never_runs_other_code_than_the_digest_names(go: Go, write_modu
     async def scenario() -> None:
         async with Runner() as runner:
             with pytest.raises(ScorerVersionUnavailable, match="changed after the service started"):
-                await runner.run(bound, CALL, GENEROUS)
+                await run_within(runner, bound, CALL, GENEROUS)
 
     go(scenario())
 
@@ -294,13 +297,14 @@ def test_a_module_in_the_current_directory_reaches_the_worker_processes(tmp_path
         textwrap.dedent(
             """
             import asyncio, sys
-            from app.scorers import Registry, Runner
+            from dataclasses import replace
+            from app.scorers import Policy, Registry, Runner
 
             async def main():
                 registry = Registry.load(["lies_here"])
                 async with Runner() as runner:
-                    bound = registry.bind("here", "here", {})
-                    print((await runner.run(bound, {"output": "ab"}, 60)).decode(), registry.problems)
+                    bound = replace(registry.bind("here", "here", {}), policy=Policy(timeout=60))
+                    print((await runner.run(bound, {"output": "ab"})).decode(), registry.problems)
 
             if __name__ == "__main__":
                 asyncio.run(main())

@@ -14,6 +14,7 @@ from app.scorers.errors import BystanderDied
 from app.scorers.host_process import HostedRun
 from app.scorers.hosts import Hosts
 from app.scorers.report import EMPTY, Outcome
+from tests.unit.scorers.timed import timed
 
 MOST_SILENT, START_ALLOWANCE = 0.2, 1.0
 SECONDS = 60.0
@@ -97,7 +98,9 @@ class Supervised:
 
     def begin(self, bound: BoundScorer, report: Report | None = None) -> HostedRun:
         report = Report() if report is None else report
-        return self.hosts.begin(bound, {"output": ""}, SECONDS, report, self.outcomes.put_nowait, self.on_request)
+        return self.hosts.begin(
+            timed(bound, SECONDS), {"output": ""}, report, self.outcomes.put_nowait, self.on_request
+        )
 
     async def outcome(self) -> Outcome:
         async with asyncio.timeout(10):
@@ -220,7 +223,7 @@ async def test_what_begins_while_its_host_ends_runs_in_the_next_one(supervised: 
     def begin_another(_: Outcome) -> None:
         supervised.begin(bound)
 
-    supervised.hosts.begin(bound, {}, SECONDS, Report(), begin_another)
+    supervised.hosts.begin(timed(bound, SECONDS), {}, Report(), begin_another)
     _, number, *_ = await host.expect("run")
     host.channel.send(("clogged", bound.ref))
     host.channel.send(("ended", number, b"1", EMPTY))
@@ -274,7 +277,7 @@ async def test_hosts_can_be_closed_while_one_of_them_ends(supervised: Supervised
     def close(_: Outcome) -> None:
         closing.append(asyncio.create_task(supervised.hosts.close()))
 
-    supervised.hosts.begin(bound, {}, SECONDS, Report(), close)
+    supervised.hosts.begin(timed(bound, SECONDS), {}, Report(), close)
     _, number, *_ = await host.expect("run")
     host.channel.send(("clogged", bound.ref))
     host.channel.send(("ended", number, b"1", EMPTY))
