@@ -17,8 +17,8 @@ from app.scorers.base import ScorerFunction
 from app.scorers.channel import Channel, Message
 from app.scorers.code import ScorerSource
 from app.scorers.coroutines import Coroutines, RunningCoroutine
-from app.scorers.errors import ScorerError, ScorerRaised
-from app.scorers.loading import target_of_source
+from app.scorers.errors import ScorerError
+from app.scorers.loading import target_or_error
 from app.scorers.report import Outcome, Report, TaskParts, portable_end
 from app.scorers.worker import belong_to_the_service
 
@@ -96,7 +96,7 @@ class Host:
 
     def _load(self, ref: str, source: ScorerSource) -> None:
         self._send_now("loading", ref)
-        target = self._targets[ref] = _target_or_error(source)
+        target = self._targets[ref] = target_or_error(source)
         self._send_now("loaded", ref, not isinstance(target, ScorerError))
 
     def _send_now(self, *message: Any) -> None:
@@ -153,16 +153,6 @@ class Host:
         for permit in () if run is None else run.waiting:
             permit.cancel()  # it will never come
         return run
-
-
-def _target_or_error(source: ScorerSource) -> ScorerFunction | ScorerError:
-    """The function to call; or the error with which all runs of the scorer end, because it cannot be loaded."""
-    try:
-        return target_of_source(source)
-    except ScorerError as error:
-        return error
-    except BaseException as error:
-        return ScorerRaised.of(error)
 
 
 def main() -> None:

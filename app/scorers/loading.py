@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from app.scorers.base import FunctionScorer, ScorerFunction, target_of
 from app.scorers.code import ScorerSource
 from app.scorers.digest import code_digest
-from app.scorers.errors import ScorerVersionUnavailable
+from app.scorers.errors import ScorerError, ScorerRaised, ScorerVersionUnavailable
 
 _KEPT_SCORERS = 256
 
@@ -23,6 +23,16 @@ class _Refused(NamedTuple):
 
 _targets: dict[ScorerSource, ScorerFunction] = {}
 _refused: dict[str, _Refused] = {}  # by module
+
+
+def target_or_error(source: ScorerSource) -> ScorerFunction | ScorerError:
+    """The function to call; or the error with which all runs of the scorer end, because it cannot be loaded."""
+    try:
+        return target_of_source(source)
+    except ScorerError as error:
+        return error
+    except BaseException as error:
+        return ScorerRaised.of(error)
 
 
 def target_of_source(source: ScorerSource) -> ScorerFunction:

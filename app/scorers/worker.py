@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from app.scorers.calling import call_scorer
 from app.scorers.code import ScorerSource
-from app.scorers.errors import ScorerError, ScorerRaised
-from app.scorers.loading import target_of_source
+from app.scorers.errors import ScorerError
+from app.scorers.loading import target_or_error
 from app.scorers.report import Outcome, Report, ReportSnapshot, current, portable_end
 from app.scorers.starts import StartAnnouncer
 
@@ -49,12 +49,9 @@ def run_job(job: Job) -> Reply:
 
 def _outcome(job: Job) -> Outcome:
     with _standard_files_kept():
-        try:
-            target = target_of_source(job.source)
-        except ScorerError as error:
-            return error
-        except BaseException as error:
-            return ScorerRaised.of(error)
+        target = target_or_error(job.source)
+        if isinstance(target, ScorerError):
+            return target
         _announce(job)
         # If the service is killed, nobody stops this process but the alarm.
         signal.setitimer(signal.ITIMER_REAL, min(job.timeout, _LONGEST) + _ORPHAN_GRACE)
