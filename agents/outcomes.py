@@ -156,12 +156,12 @@ class Outcomes:
     # --- events ---
 
     def cut_off(self, task: Task) -> dict[str, Any]:
-        """The requests that a kill cut off, as an event says it that no attempt follows."""
+        """The requests that a kill cut off, as fields of an event that no attempt follows."""
         number = provider_requests.cut_off(task.partition, task.key)
         return {"spent": Usage(unanswered=number), "day": self._day()} if number else {}
 
     def _usage(self, attempt: Attempt) -> dict[str, Any]:
-        """What an attempt used, and the day on which it counts, as an event says it."""
+        """What an attempt used, and the day on which it counts, as fields of its event."""
         usage = attempt.usage()
         return {"spent": usage, "day": self._day() if attempt.asked or usage is not None else None}
 

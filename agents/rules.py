@@ -84,8 +84,8 @@ class Rules:
     async def open(self, partition: int) -> None:
         """Apply rules in an assigned partition, once the tables have all rules and decisions that the log held then.
 
-        Calls that come earlier wait in memory, but those of projects without rules no longer than until the rules are
-        known, which few records tell.
+        Calls that come earlier wait in memory; those of projects without rules only until the rules are known, which
+        takes few records.
         """
         if not await cluster.reach_ends(partition, [topics.controls]):
             return

@@ -110,7 +110,7 @@ async def before_partitions_move(app: Any, *_: Any, **__: Any) -> None:
 
 @app.on_partitions_assigned.connect
 async def before_tables_recover(app: Any, *_: Any, **__: Any) -> None:
-    """End what ran on partitions that others have now: a recovery that is interrupted by the next move tells nobody."""
+    """End what ran on partitions that others have now: an interrupted recovery never comes to the next step."""
     scoring.assigned(cluster.partitions_here())
 
 

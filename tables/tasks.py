@@ -110,7 +110,17 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
     if row is not None and (row.offset >= offset or (event.round, event.attempts) < (row.round, row.attempts)):
         return row
     joined = [*row.targets, *event.targets] if row is not None and row.round == event.round else event.targets
-    retrying = isinstance(event, AttemptFailed)
+    if isinstance(event, AttemptFailed):
+        waits: dict[str, Any] = {
+            "status": "retrying",
+            "reason": event.error.type,
+            "error": event.error,
+            "due": event.next_at,
+            "trying_since": event.trying_since,
+            "failing_since": event.failing_since,
+        }
+    else:
+        waits = {"status": "waiting_for_call", "reason": event.reason, "due": event.until}
     return Row(
         offset=offset,
         project_id=event.project_id,
@@ -120,15 +130,10 @@ def park(row: Row | None, event: TaskParked | AttemptFailed, offset: int) -> Row
         round=event.round,
         attempts=event.attempts,
         targets=[target for target in dict.fromkeys(joined) if target not in event.withdrawn],
-        status="retrying" if retrying else "waiting_for_call",
-        reason=event.error.type if isinstance(event, AttemptFailed) else event.reason,
-        error=event.error if isinstance(event, AttemptFailed) else None,
         since=event.at,
-        due=event.next_at if isinstance(event, AttemptFailed) else event.until,
         excused=event.excused,
-        trying_since=event.trying_since if isinstance(event, AttemptFailed) else None,
-        failing_since=event.failing_since if isinstance(event, AttemptFailed) else None,
         spent=total_usage(event.earlier, event.spent),
+        **waits,
     )
 
 

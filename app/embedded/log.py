@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 TOPIC_NAME_MAX = 249
 READ_MAX_BYTES = 1024 * 1024
 _SINGLE_GETS = 16  # up to so many records are fetched one by one
-FAR_AHEAD_MS = 120_000  # what no clock is set back by while it is kept right
+FAR_AHEAD_MS = 120_000  # a clock that is kept right is never set back by so much
 CLEANING_PAUSE = 9.0  # times the work before it, so that cleaning takes a tenth of the time at most
 
 DurableCallback = Callable[[set[TopicPartition]], None]
