@@ -1,30 +1,18 @@
 """Who has no good key gets in nowhere but at the probes and the description."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.keys import KeyFile, add_key
-from tests.unit.web.client import Client, running
-
-
-@pytest.fixture
-def key_path(tmp_path: Path) -> Path:
-    return tmp_path / "keys"
+from app.keys import add_key
+from tests.unit.web.client import Client
 
 
 @pytest.fixture
 def key(key_path: Path) -> str:
     return add_key(key_path, "ann", ["acme/*"])
-
-
-@pytest.fixture
-def locked(key_path: Path, key: str) -> Iterator[Client]:
-    with running(keys=KeyFile(key_path)) as client:
-        yield client
 
 
 def basic(text: str) -> str:

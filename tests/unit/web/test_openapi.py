@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,12 +10,11 @@ from aiohttp import web
 from jsonschema_rs import Draft202012Validator
 from pydantic import BaseModel
 
-from app.keys import KeyFile
-from app.web.openapi.document import SPEC
+from app.web.openapi.document import PATHS, SPEC
 from app.web.queries import Query
 from app.web.routes import ROUTES
 from app.web.submit import CallsScoreReq
-from tests.unit.web.client import Answer, Client, running
+from tests.unit.web.client import Answer, Client
 
 CONTRACT: dict[str, Any] = {
     "CallsScoreReq": {
@@ -162,17 +160,15 @@ def check_described(method: str, path: str, answer: Answer) -> None:
             Draft202012Validator(schema, validate_formats=True).validate(orjson.loads(answer.raw))
 
 
-def test_every_answer_is_as_it_is_described(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "keys").touch()
-    with running(keys=KeyFile(tmp_path / "keys")) as locked:
-        for route in ROUTES:
-            assert isinstance(route, web.RouteDef)
-            body: dict[str, Any] | None = {} if route.method == "POST" else None
-            path = re.sub(r"\{\w+\}", "x", route.path)
-            if "302" not in SPEC["paths"][route.path][route.method.lower()]["responses"]:  # which the client follows
-                check_described(route.method, route.path, client.request(route.method, path, body))
-            if route.path != "/calls/score":  # the contract describes no other errors than 422
-                check_described(route.method, route.path, locked.request(route.method, path, body))
+def test_every_answer_is_as_it_is_described(client: Client, locked: Client) -> None:
+    for route in ROUTES:
+        assert isinstance(route, web.RouteDef)
+        body: dict[str, Any] | None = {} if route.method == "POST" else None
+        path = re.sub(r"\{\w+\}", "x", route.path)
+        if "302" not in SPEC["paths"][route.path][route.method.lower()]["responses"]:  # which the client follows
+            check_described(route.method, route.path, client.request(route.method, path, body))
+        if route.path != "/calls/score":  # the contract describes no other errors than 422
+            check_described(route.method, route.path, locked.request(route.method, path, body))
     for file in ("dashboard.css", "dashboard.js"):
         check_described("GET", "/dashboard/{file}", client.get(f"/dashboard/{file}"))
 
@@ -261,3 +257,9 @@ def test_every_path_is_described_with_the_parameters_in_it() -> None:
     for path, item in SPEC["paths"].items():
         described = {one["name"] for one in item.get("parameters", ()) if one["in"] == "path"}
         assert described == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_every_path_of_the_description_is_served_and_every_route_is_described() -> None:
+    served = {(route.method.lower(), route.path) for route in ROUTES if isinstance(route, web.RouteDef)}
+    described = {(method, path) for path, item in PATHS.items() for method in item if method in ("get", "post")}
+    assert served == described

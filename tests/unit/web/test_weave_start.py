@@ -1,31 +1,18 @@
 """What Weave's SDK asks as it starts is answered, and tells nobody of projects that their key may not use."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.keys import KeyFile, add_key
-from tests.unit.web.client import Client, running
+from app.keys import add_key
+from tests.unit.web.client import Client
 
 PROJECT = (
     "query Project($name: String!, $entityName: String!) { project(name: $name, entityName: $entityName) { name } }"
 )
 UPSERT = "mutation UpsertModel($name: String!) { upsertModel(input: {name: $name}) { model { name description } } }"
 VIEWER = "query DefaultEntity { viewer { username defaultEntity { name } } }"
-
-
-@pytest.fixture
-def key_path(tmp_path: Path) -> Path:
-    return tmp_path / "keys"
-
-
-@pytest.fixture
-def locked(key_path: Path) -> Iterator[Client]:
-    key_path.touch()
-    with running(keys=KeyFile(key_path)) as client:
-        yield client
 
 
 def asked(client: Client, query: str, key: str = "", **variables: Any) -> Any:
