@@ -1,9 +1,11 @@
 """Calls that come in on Weave's paths are kept, whatever lies beside them."""
 
+from typing import Any
+
 from tests.service import Service, complete_call
 
 
-def logged(service: Service, project: str, *call_ids: str) -> list[object]:
+def logged(service: Service, project: str, *call_ids: str) -> list[Any]:
     """The project's calls, once those that were named have been applied."""
     service.wait_finished(service.submit(project, list(call_ids), service.refs("not_empty")))
     return service.items(f"/calls?project_id={project}")
@@ -60,7 +62,7 @@ def test_a_call_over_the_limit_is_413_by_name_and_the_others_are_kept(shared: Se
     answer = shared.post("/v2/acme/big/calls/complete", {"batch": calls})
     assert answer.status == 413
     assert "'huge'" in answer.json["reason"]
-    assert [call["id"] for call in logged(shared, "acme/big", "a", "b")] == ["a", "b"]  # type: ignore[index]
+    assert [call["id"] for call in logged(shared, "acme/big", "a", "b")] == ["a", "b"]
 
 
 def test_a_call_just_below_the_limit_is_kept(shared: Service) -> None:
@@ -76,8 +78,8 @@ def test_half_an_emoji_does_not_reject_its_batch(shared: Service) -> None:
     )
     assert shared.post("/v2/acme/emoji/calls/complete", raw).status == 200
     (call,) = logged(shared, "acme/emoji", "1")
-    assert call["output"] == "\ufffd"  # type: ignore[index]
-    assert call["inputs"] == {"\ufffd": None, "big": 1e26}  # type: ignore[index]
+    assert call["output"] == "\ufffd"
+    assert call["inputs"] == {"\ufffd": None, "big": 1e26}
 
 
 def test_calls_whose_ids_are_no_text_are_refused_each_and_do_not_become_one(shared: Service) -> None:
@@ -87,7 +89,7 @@ def test_calls_whose_ids_are_no_text_are_refused_each_and_do_not_become_one(shar
     assert answer.status == 422
     no_text = "an id must be valid UTF-8"
     assert answer.json["reason"] == f"batch[0]: {no_text}; batch[2]: {no_text} (1 of 3 calls were kept)"
-    assert [call["id"] for call in logged(shared, "acme/halves", "a")] == ["a"]  # type: ignore[index]
+    assert [call["id"] for call in logged(shared, "acme/halves", "a")] == ["a"]
 
 
 def test_a_call_with_a_number_beyond_all_floats_is_kept_beside_others(shared: Service) -> None:
@@ -95,7 +97,7 @@ def test_a_call_with_a_number_beyond_all_floats_is_kept_beside_others(shared: Se
         b'{"batch":[{"project_id":"acme/huge","id":"a","output":1e999},{"project_id":"acme/huge","id":"b","output":1}]}'
     )
     assert shared.post("/v2/acme/huge/calls/complete", raw).status == 200
-    assert [call["output"] for call in logged(shared, "acme/huge", "a", "b")] == [None, 1]  # type: ignore[index]
+    assert [call["output"] for call in logged(shared, "acme/huge", "a", "b")] == [None, 1]
 
 
 def test_a_call_that_breaks_the_rules_is_422_and_the_others_are_kept(shared: Service) -> None:
@@ -103,7 +105,7 @@ def test_a_call_that_breaks_the_rules_is_422_and_the_others_are_kept(shared: Ser
     answer = shared.post("/v2/acme/rules/calls/complete", {"batch": calls})
     assert answer.status == 422
     assert "batch[1]" in answer.json["reason"]
-    assert [call["id"] for call in logged(shared, "acme/rules", "a", "c")] == ["a", "c"]  # type: ignore[index]
+    assert [call["id"] for call in logged(shared, "acme/rules", "a", "c")] == ["a", "c"]
 
 
 def test_a_call_of_another_project_is_400_and_nothing_is_kept(shared: Service) -> None:
@@ -111,4 +113,4 @@ def test_a_call_of_another_project_is_400_and_nothing_is_kept(shared: Service) -
     answer = shared.post("/v2/acme/here/calls/complete", {"batch": calls})
     assert answer.status == 400
     shared.log_calls("acme/here", [complete_call("acme/here", {"id": "2", "output": "x"})])
-    assert [call["id"] for call in logged(shared, "acme/here", "2")] == ["2"]  # type: ignore[index]
+    assert [call["id"] for call in logged(shared, "acme/here", "2")] == ["2"]

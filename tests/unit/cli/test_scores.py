@@ -8,10 +8,15 @@ import pytest
 from rich.console import Console
 
 from app.client import output
+from app.client.scores import brief
 from app.client.summary import by_group, comparison
 
 from .command import Command
 from .fake_service import REFUSAL, FakeService, score, scorer, summarized
+
+
+def test_a_cancelled_task_says_what_became_of_it() -> None:
+    assert brief({"status": "cancelled", "output": None}) == "its request was cancelled"
 
 
 async def test_scores_and_their_summary_can_be_asked_as_of_a_time(callscore: Command, service: FakeService) -> None:

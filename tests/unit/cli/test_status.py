@@ -2,8 +2,6 @@
 
 import json
 
-from app.client.scores import brief
-
 from .command import Command
 from .fake_service import REFUSAL, FakeService, problem
 
@@ -125,10 +123,6 @@ async def test_what_tasks_wait_for_is_said_calls_or_code(callscore: Command, ser
     service.status = "completed"
     submitted = await callscore("submit", "--project", "a/b", "--scorer", REFUSAL, "c0")
     assert f"{waits}.\n" in submitted.err
-
-
-def test_a_cancelled_task_says_what_became_of_it() -> None:
-    assert brief({"status": "cancelled", "output": None}) == "its request was cancelled"
 
 
 async def test_cancelling_what_is_cancelled_is_well_and_what_is_completed_is_refused(
