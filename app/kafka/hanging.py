@@ -63,7 +63,9 @@ class _Limits:
             return connection  # at once: a producer sends only what it may send at this moment
         async with self._locks[node]:
             connection = await self._connect(node, group=group)
-            if connection is None and (broker := self._client.cluster.broker_metadata(node)) is not None:
+            if connection is not None:
+                _send_nothing_after_its_end(connection)
+            elif (broker := self._client.cluster.broker_metadata(node)) is not None:
                 self._forget(broker.host, broker.port)
         return connection
 
@@ -127,12 +129,15 @@ async def _close_if_it_hangs(client: Any, node: Any, connection: Any) -> None:
     connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
 
-def _drop_unsent(connection: Any) -> None:
-    # The system would send what it still has of a request once the network is back, even after this process has ended.
+def _send_nothing_after_its_end(connection: Any) -> None:
+    # The system would send what it still has of a request once the network is back, even after this process has ended:
+    # records of a worker that was killed while it was cut off would come behind those of the new owner.
     transport = connection._protocol._transport
-    if transport is None:
-        return
-    connected = transport.get_extra_info("socket")
-    if connected is not None:  # else a TLS connection that was lost just now
+    connected = None if transport is None else transport.get_extra_info("socket")
+    if connected is not None:  # else it was lost just now
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
+
+
+def _drop_unsent(connection: Any) -> None:
+    if (transport := connection._protocol._transport) is not None:
+        transport.abort()

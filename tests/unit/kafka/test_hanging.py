@@ -151,6 +151,11 @@ async def test_what_a_broker_did_not_take_in_time_is_never_sent(client: AIOKafka
     assert connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == hanging._NO_LINGER
 
 
+async def test_what_a_broker_has_not_got_when_a_worker_is_killed_is_never_sent(client: AIOKafkaClient) -> None:
+    connection: Any = await client._get_conn(1)
+    assert connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == hanging._NO_LINGER
+
+
 async def test_joining_may_take_long_while_the_broker_answers_other_requests(client: AIOKafkaClient) -> None:
     joining = asyncio.create_task(client.send(1, JOIN, group=ConnectionGroup.COORDINATION))
     await asyncio.sleep(5 * hanging.ANSWER_SECONDS)
