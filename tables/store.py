@@ -118,6 +118,16 @@ class Store(rocksdb.Store):
         end = app.consumer.highwater(tp)
         if offset is None or end is None or offset < end:
             return offset
+        # Only offsets of durable records are stored.
+        log.error(
+            "%s has lost the end of its partition %d: the table has applied offset %d, and the log ends before %d. "
+            "If it was not restored from a backup, records that were acknowledged are missing. The table is recovered "
+            "from what is left",
+            tp.topic,
+            tp.partition,
+            offset,
+            end,
+        )
         self._drop(tp.partition)
         return None
 

@@ -182,3 +182,18 @@ async def test_what_was_acknowledged_is_not_recovered_again() -> None:
     acknowledge(100)
     persist_offsets()
     assert table.get_row(0, table.data.offset_key) == b"100"
+
+
+def test_a_log_that_lost_what_a_table_has_applied_is_reported_and_the_table_recovered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    changelog = TP(table.changelog_topic.get_topic_name(), 0)
+    table.put_row(0, b"key", b"row")
+    table.data.set_persisted_offset(changelog, 7)
+    monkeypatch.setattr(app.consumer, "highwater", lambda _: 8, raising=False)
+    assert table.data.persisted_offset(changelog) == 7
+    assert not caplog.records
+    monkeypatch.setattr(app.consumer, "highwater", lambda _: 7, raising=False)
+    assert table.data.persisted_offset(changelog) is None
+    assert "applied offset 7, and the log ends before 7" in caplog.text
+    assert table.get_row(0, b"key") is None
