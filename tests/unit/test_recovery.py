@@ -1,4 +1,4 @@
-"""A worker knows at any time whether its tables are being recovered."""
+"""What recovery makes of changelog records; and a worker knows at any time whether its tables are being recovered."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -96,7 +96,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-async def recovery(store: Store) -> Any:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time of recoveries: `now` may be set."""
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("app.recovery.time", clock)
+    return clock
+
+
+@pytest.fixture
+async def recovery(store: Store, clock: SimpleNamespace) -> Any:
     """A recovery of a table that has nothing yet, whose last record has offset 4."""
     app: Any = FakeApp()
     app.halted = []
@@ -166,10 +175,8 @@ async def test_each_recovery_lasts_until_its_tables_have_their_last_record(recov
 
 
 async def test_how_long_a_recovery_still_takes_is_estimated_once_it_has_gone_on_for_a_while(
-    recovery: Any, monkeypatch: pytest.MonkeyPatch
+    recovery: Any, clock: SimpleNamespace
 ) -> None:
-    clock = [100.0]
-    monkeypatch.setattr("app.recovery.time", SimpleNamespace(monotonic=lambda: clock[0]))
     recovery.apply(MINE, [record(0)])
-    clock[0] += 3
+    clock.now += 3
     assert recovery.progress() == ": 20 % of 5 changelog records, about 12 s to go"

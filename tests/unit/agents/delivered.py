@@ -10,11 +10,11 @@ from app.faust_app import app
 
 
 class Delivered:
-    """A record of partition 0, and whether it was acknowledged."""
+    """A record of partition 0, and whether it was acknowledged; of the current generation if not of another."""
 
-    def __init__(self, offset: int, event: Event) -> None:
+    def __init__(self, offset: int, event: Event | None = None, generation: int | None = None) -> None:
         self.acknowledged = False
-        self.value = event.encode()
+        self.value = b"{}" if event is None else event.encode()
         self.message = SimpleNamespace(
             topic="topic",
             partition=0,
@@ -23,7 +23,7 @@ class Delivered:
             key=b"k",
             value=self.value,
             headers=None,
-            generation_id=app.consumer_generation_id,
+            generation_id=app.consumer_generation_id if generation is None else generation,
         )
 
     def ack(self) -> None:

@@ -371,14 +371,14 @@ async def test_who_finds_no_room_is_woken_when_there_is_some_by_then_and_when_a_
     admission: Admission, woken: Woken
 ) -> None:
     fast = admission.gate(bound("async", "fast", requests_per_minute=1200))  # half of it: one in 100 ms
-    slow = admission.gate(bound("async", "slow", requests_per_minute=60))
+    slow = admission.gate(bound("async", "slow", requests_per_minute=6))  # one in 20 s
     full = admission.gate(bound("async", "full", concurrency=1))
     for gate in (slow, fast, full):
         gate.enter(0, 1)
     woken.times = 0
     woken.event.clear()
     assert [admission.room(gate) for gate in (full, slow, fast, slow)] == [0] * 4
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(10):
         await woken.event.wait()
     assert (woken.times, admission.room(fast), admission.room(slow)) == (1, 1, 0)
     breakers.of(None, "fast").failed(Failure.UNAUTHORIZED, "bad key", None, False)

@@ -6,22 +6,12 @@ import pytest
 
 from agents.controls import steer
 from agents.scoring import scoring
-from app.events import RequestCancelled, RuleSet
+from app.events import RequestCancelled
 from tests.unit.agents.delivered import Delivered, deliver, read
+from tests.unit.rule_sets import rule_set
 
 CANCEL = RequestCancelled(control_id="c", request_id="r", asked_by=None, asked_at=1.0)
-RULE = RuleSet(
-    control_id="d",
-    rule_id="rule",
-    project_id="p",
-    name="n",
-    scorer_refs=["s"],
-    where={},
-    sample_rate=1.0,
-    status="active",
-    asked_by=None,
-    asked_at=1.0,
-)
+RULE = rule_set()
 
 
 class Obeyed:

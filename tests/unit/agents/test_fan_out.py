@@ -42,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, RequestAccepted, 
     return found
 
 
-async def test_a_chunk_is_acknowledged_once_each_of_its_tasks_has_ended_or_is_parked(added: list[Chunk]) -> None:
+async def test_the_record_of_a_chunk_is_acknowledged_once_the_chunk_is_settled(added: list[Chunk]) -> None:
     delivered = Delivered(3, CHUNK)
     await read(fan_out, [delivered])
     [chunk] = added

@@ -17,6 +17,8 @@ from app.positions import positions
 from app.rules import is_sampled
 from tables import controls, folds, rules
 from tables.at import At
+from tests.unit.rule_sets import rule_set
+from tests.unit.waiting import until
 
 HOUR = 1_000_000 * 3600.0
 END = {"output": "x", "op_name": "answer"}
@@ -62,12 +64,6 @@ class Log:
         positions.applied(topics.score_requests.name, partition, offset)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0)
-
-
 def a_chunk(
     *call_ids: str, number: int = 0, request_id: str = "other", sampled_out: list[str] | None = None
 ) -> ScoreRequested:
@@ -99,19 +95,8 @@ class Worker:
 
     def set_rule(self, name: str = "all", at: float = 0.0, partition: int = 0, **fields: Any) -> RuleSet:
         self._offset += 1
-        made: dict[str, Any] = {
-            "control_id": f"{name}-{at}",
-            "rule_id": name,
-            "project_id": "p",
-            "name": name,
-            "scorer_refs": ["s"],
-            "where": {},
-            "sample_rate": 1.0,
-            "status": "active",
-            "asked_by": None,
-            "asked_at": at,
-        }
-        event = RuleSet(**made | fields)
+        made = {"control_id": f"{name}-{at}", "rule_id": name, "name": name, "asked_at": at}
+        event = rule_set(**made | fields)
         folds.CONTROLS.apply(At(partition, self._offset, 1.0), event)
         return event
 
@@ -137,6 +122,7 @@ async def log(bare_tables: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setattr(topics.Topic, "send", lambda *args: made.send(*args))
     monkeypatch.setattr(cluster, "reach_ends", made.reach_ends)
     monkeypatch.setattr(module, "_linger", lambda *_: 0.0)
+    monkeypatch.setattr(positions, "_applied", {})  # whatever tests before have left there
     failed: list[str] = []
     monkeypatch.setattr(app, "on_failed_work", lambda _: failed.append(traceback.format_exc()))
     yield made

@@ -368,27 +368,6 @@ async def test_a_retry_whose_clock_was_set_back_before_it_started_is_taken_up_wh
     running.cancel()
 
 
-async def test_a_cancel_that_comes_while_a_retry_is_carried_out_keeps_its_parked_tasks_from_starting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    steering, targets = scoring.steering, [Target("r", 0, 0, 0)]
-    newest = 1
-    monkeypatch.setattr("tables.controls.last", lambda *_: newest)
-    monkeypatch.setattr("tables.controls.is_cancelled", lambda *_: True)
-
-    async def up_to_date(*_: object) -> None:
-        """Nothing is owed: only what is remembered of the cancel is looked at."""
-
-    monkeypatch.setattr(steering, "_bring_up_to_date", up_to_date)
-    monkeypatch.setattr(steering, "_withdraw_request", up_to_date)
-    newest = 2
-    steering._stop_request(0, "r")  # the second control, which waits for the first
-    await steering._carry_out(0, "r", 1, lambda: None, lambda: None)
-    assert steering.not_stopped(0, targets) == []
-    await steering._carry_out(0, "r", 2, lambda: None, lambda: None)
-    assert steering.not_stopped(0, targets) == targets
-
-
 async def test_parked_tasks_may_start_as_soon_as_a_cancel_that_a_retry_follows_is_carried_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -337,7 +337,7 @@ async def test_a_cancel_ends_what_runs_for_nobody_else_and_leaves_the_rest_to_th
     assert sent.task.targets == [Target("r", 0, 0, 2)]
 
 
-async def test_a_task_that_is_parked_does_not_start_for_a_request_from_its_cancel_until_a_retry(log: Log) -> None:
+async def test_no_task_that_is_parked_starts_for_a_request_from_its_cancel_until_it_is_withdrawn(log: Log) -> None:
     scoring.scheduler.open(0)
     await scoring.parking.load(0)
     chunks.save(0, CHUNK)

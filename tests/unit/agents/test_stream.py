@@ -9,28 +9,9 @@ import pytest
 
 from agents import stream
 from app.faust_app import app
+from tests.unit.agents.delivered import Delivered
 
 CURRENT, EARLIER = 2, 1  # generations
-
-
-class Delivered:
-    """A record, and whether it was acknowledged."""
-
-    def __init__(self, offset: int, generation: int) -> None:
-        self.acknowledged = False
-        self.message = SimpleNamespace(
-            topic="calls",
-            partition=0,
-            offset=offset,
-            timestamp=1.0,
-            key=None,
-            value=b"{}",
-            headers=None,
-            generation_id=generation,
-        )
-
-    def ack(self) -> None:
-        self.acknowledged = True
 
 
 class Stream:
@@ -62,7 +43,12 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_a_turn_takes_what_was_delivered_in_this_assignment_and_acknowledges_what_was_handled(
     tracked: list[int], enable_acks: bool
 ) -> None:
-    records = [Delivered(0, CURRENT), Delivered(1, CURRENT), Delivered(2, EARLIER), Delivered(3, CURRENT)]
+    records = [
+        Delivered(0, generation=CURRENT),
+        Delivered(1, generation=CURRENT),
+        Delivered(2, generation=EARLIER),
+        Delivered(3, generation=CURRENT),
+    ]
     source: Any = Stream(records, enable_acks)
     handled = []
     async for record in stream.each(source):
@@ -74,7 +60,7 @@ async def test_a_turn_takes_what_was_delivered_in_this_assignment_and_acknowledg
 
 @pytest.mark.usefixtures("tracked")
 def test_a_record_is_acknowledged_only_in_the_assignment_that_delivered_it() -> None:
-    current, earlier = Delivered(0, CURRENT), Delivered(1, EARLIER)
+    current, earlier = Delivered(0, generation=CURRENT), Delivered(1, generation=EARLIER)
     for delivered in (current, earlier):
         stream.Record(delivered).acknowledge()
     assert (current.acknowledged, earlier.acknowledged) == (True, False)

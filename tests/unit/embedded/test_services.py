@@ -1,7 +1,6 @@
 """What happens around the embedded log: who holds it open, when it is cleaned, how it is opened again."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from app.embedded.cleaner import Cleaner
 from app.embedded.cleaning import CleanedStats
 from app.embedded.errors import EmbeddedLogError, LogBlockCorrupt, LogClosed, LogFailed, LogFormatMismatch
 from app.embedded.reopening import reopen
+from tests.unit.waiting import until
 
 
 async def test_a_log_is_closed_by_the_last_of_its_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,12 +60,6 @@ def cleaned(monkeypatch: pytest.MonkeyPatch) -> Any:
     return Cleaned()
 
 
-async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("why", ["rebalancing", "recovering", "halted"])
 async def test_a_log_is_not_cleaned_while_tables_may_still_need_a_tombstone_or_nothing_can_be_written(
     cleaned: Any, why: str
@@ -80,17 +74,17 @@ async def test_a_log_is_not_cleaned_while_tables_may_still_need_a_tombstone_or_n
         await asyncio.sleep(0.1)
         assert cleaned.begun == 0
         stand_still(False)
-        await _until(lambda: cleaned.begun == 1)
+        await until(lambda: cleaned.begun == 1)
 
 
 async def test_cleaning_goes_on_after_errors_and_ends_the_worker_where_the_log_is_damaged(cleaned: Any) -> None:
     ends = [None, EmbeddedLogError("no room"), None, damage := LogBlockCorrupt(Path("log"), "checksum")]
     async with Cleaner(cleaned, cleaned):
         for number, end in enumerate(ends, 1):
-            await _until(lambda: cleaned.begun == number)  # noqa: B023  (asked now)
+            await until(lambda: cleaned.begun == number)  # noqa: B023  (asked now)
             assert cleaned.hopeless == []
             cleaned.ends.put_nowait(end)
-        await _until(lambda: cleaned.hopeless == [str(damage)])
+        await until(lambda: cleaned.hopeless == [str(damage)])
 
 
 class Halted:

@@ -11,6 +11,7 @@ from app.scorers import BoundScorer, ScorerVersionUnavailable
 from app.scorers.channel import Channel, Message
 from app.scorers.host import Host
 from app.scorers.report import EMPTY
+from tests.unit.waiting import until
 
 TASK = ("project", "call", "ref", "")
 SECONDS = 60.0
@@ -107,7 +108,7 @@ async def test_of_a_run_that_is_stopped_nothing_more_comes(service: Service, bin
     service.channel.send(("stop", 1))
     service.run(2, length)
     await service.expect("ended", 2)
-    await _end_of_all_but(before)
+    await until(lambda: asyncio.all_tasks() <= before)
     assert all(message == ("alive",) for message in service.rest())
 
 
@@ -131,10 +132,4 @@ async def test_a_run_that_has_ended_leaves_nothing_that_waits_for_a_permit(servi
     service.run(1, bound)
     await service.expect("request_starting", 1, 0)
     assert await service.expect("ended", 1) == (b'"left"', EMPTY)
-    await _end_of_all_but(before)
-
-
-async def _end_of_all_but(tasks: "set[asyncio.Task[Any]]") -> None:
-    async with asyncio.timeout(10):
-        while asyncio.all_tasks() - tasks:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: asyncio.all_tasks() <= before)

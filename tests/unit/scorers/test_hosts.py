@@ -382,7 +382,7 @@ def test_hosts_that_have_ended_leave_no_file_open(go: Go, bind: Bind, monkeypatc
             monkeypatch.setattr("asyncio.create_subprocess_exec", fails)
             with pytest.raises(ScorerDied, match="No process could be started"):
                 await run_within(runner, bind("async_length"), CALL, GENEROUS)
-        await _until(lambda: opened() == before)
+        await _until(lambda: opened() <= before)  # less if garbage of earlier tests has gone
 
     go(scenario())
 

@@ -206,6 +206,14 @@ def test_what_a_scorer_writes_to_standard_files_harms_nobody(go: Go, bind: Bind)
     go(scenario())
 
 
+def test_a_signal_to_the_process_group_does_not_end_the_run_that_the_service_drains(go: Go, bind: Bind) -> None:
+    async def scenario() -> None:
+        async with Runner() as runner:
+            assert await run_within(runner, bind("gets_signals_of_its_group"), CALL, GENEROUS) == b'{"passed":true}'
+
+    go(scenario())
+
+
 def test_a_scorer_ends_some_time_after_its_time_out_if_nobody_stops_it_and_its_idle_process_does_not(
     go: Go, bind: Bind, tmp_path: Path
 ) -> None:

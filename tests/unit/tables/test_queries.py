@@ -43,6 +43,7 @@ from tables import (
 from tables.at import At
 from tables.paging import Page
 from tables.progress import State
+from tests.unit.rule_sets import rule_set
 
 S, T = "callscore:///scorer/s:1", "callscore:///scorer/t:1"
 SIZES = (1, 2, 3, 100)  # of pages
@@ -256,19 +257,8 @@ def test_spending_by_day_has_the_days_that_begin_from_the_first_until_before_the
 
 
 def rule(name: str, project_id: str = "p", at: float = 1.0, **fields: Any) -> RuleSet:
-    made: dict[str, Any] = {
-        "control_id": f"{name}-{at}",
-        "rule_id": f"{project_id}/{name}",
-        "project_id": project_id,
-        "name": name,
-        "scorer_refs": [S],
-        "where": {},
-        "sample_rate": 0.5,
-        "status": "active",
-        "asked_by": None,
-        "asked_at": at,
-    }
-    return RuleSet(**made | fields)
+    named = {"rule_id": f"{project_id}/{name}", "project_id": project_id, "name": name}
+    return rule_set(control_id=f"{name}-{at}", asked_at=at, **named, **fields)
 
 
 def test_the_calls_that_a_rule_matched_are_listed_by_what_it_decided_and_each_of_its_requests_counts_its_own() -> None:

@@ -11,22 +11,13 @@ from app.events import RuleBatch, RuleSet, ScoreRequested
 from tables import chunks, folds, rules
 from tables.at import At
 from tables.base import Rows, Table
+from tests.unit.rule_sets import rule_set
 
 pytestmark = pytest.mark.usefixtures("bare_tables")
 
 
 def a_rule(control_id: str, asked_at: float, **fields: Any) -> RuleSet:
-    made: dict[str, Any] = {
-        "rule_id": "r",
-        "project_id": "p",
-        "name": "n",
-        "scorer_refs": ["s"],
-        "where": {},
-        "sample_rate": 1.0,
-        "status": "active",
-        "asked_by": None,
-    }
-    return RuleSet(control_id=control_id, asked_at=asked_at, **made | fields)
+    return rule_set(control_id=control_id, asked_at=asked_at, **fields)
 
 
 def a_chunk(number: int, sampled: list[str], sampled_out: list[str]) -> ScoreRequested:

@@ -160,7 +160,7 @@ def check_described(method: str, path: str, answer: Answer) -> None:
             Draft202012Validator(schema, validate_formats=True).validate(orjson.loads(answer.raw))
 
 
-def test_every_answer_is_as_it_is_described(client: Client, locked: Client) -> None:
+def test_every_page_and_error_without_a_worker_is_as_it_is_described(client: Client, locked: Client) -> None:
     for route in ROUTES:
         assert isinstance(route, web.RouteDef)
         body: dict[str, Any] | None = {} if route.method == "POST" else None

@@ -9,22 +9,12 @@ from app.web import log_writes, rules
 from tables import folds
 from tables import rules as table
 from tables.at import At
+from tests.unit.rule_sets import rule_set
 from tests.unit.web.client import Client
 
 pytestmark = pytest.mark.usefixtures("bare_tables")
 
-RULE = RuleSet(
-    control_id="first",
-    rule_id=rule_id("p", "n"),
-    project_id="p",
-    name="n",
-    scorer_refs=["s"],
-    where={},
-    sample_rate=0.1,
-    status="active",
-    asked_by=None,
-    asked_at=1.0,
-)
+RULE = rule_set(rule_id=rule_id("p", "n"), sample_rate=0.1)
 
 
 def apply(event: RuleSet, partitions: range) -> None:
