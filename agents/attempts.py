@@ -13,6 +13,7 @@ from agents.admission import Permit
 from agents.attempt import Attempt
 from agents.outbox import Outbox
 from app import cluster, events
+from app.faust_app import app
 from app.judges.llm import LlmJudge, made_with
 from app.scorers import BoundScorer, Outcome, RequestHeldBack, Runner, ScorerError, ScorerTimeout
 from app.scorers.host_process import HostedRun
@@ -119,6 +120,9 @@ class Attempts:
         if question is None or task.occasion:
             return None
         try:
+            # Nor could a judge be asked now, as that could not be written to the log.
+            while app.consumer.in_doubt:  # noqa: ASYNC110 - it ends with a time that another thread notes
+                await asyncio.sleep(1)
             found = await cluster.everywhere(judgements.find, task.project_id, question)
         except cluster.Unavailable:
             return None

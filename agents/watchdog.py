@@ -76,7 +76,7 @@ class Watchdog(Service):
         self._watch.forget(but="recovery")
         left = app.tables.recovery.active_remaining_total() if app.tables.recovery.started else 0
         moving = (app.rebalancing_count, left, positions.total())
-        waits = app.waiting_for is not None or app.producer.failed is not None
+        waits = app.waiting_for is not None or app.producer.failed is not None or app.consumer.in_doubt
         if self._watch.still_for("recovery", moving, not waits, now) > self._stuck_after:
             return f"the tables are not ready, {left} changelog records are not read, and no record is applied"
         return None

@@ -143,6 +143,8 @@ async def say_ready(opened: Iterable[Awaitable[Any]]) -> None:
     """Print once that the worker answers."""
     global _said_ready
     await asyncio.gather(*opened)
+    while app.consumer.in_doubt:  # noqa: ASYNC110 - it ends with a time that another thread notes
+        await asyncio.sleep(0.5)
     with suppress(cluster.Unavailable):
         cluster.check_ready()
         if not _said_ready:

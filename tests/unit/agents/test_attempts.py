@@ -13,6 +13,8 @@ from agents.admission import Permit
 from agents.attempt import Attempt
 from agents.attempts import Attempts
 from agents.outbox import Outbox
+from app import cluster
+from app.faust_app import app
 from app.scorers import BoundScorer, Failure, Outcome, Policy, Registry, Runner, ScorerError, ScorerTimeout
 from tables import calls, in_flight
 from tables.tasks import Task
@@ -138,6 +140,25 @@ async def test_a_judgement_that_is_used_again_says_nothing_of_whom_it_was_asked_
     while not scene.told:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert (scene.told, gate.unused_ends, gate.abandons, gate.ends) == ([(entry, b"1")], 1, 0, 0)
+
+
+async def test_an_earlier_judgement_is_looked_up_once_it_is_sure_who_has_the_partitions(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(*_: object) -> dict[int, object]:
+        assert not app.consumer.in_doubt
+        return {0: {"call_id": "c", "scorer_ref": "ref", "output": 1}}
+
+    async def later(_: float) -> None:
+        monkeypatch.setattr(type(app.consumer), "in_doubt", False)
+
+    monkeypatch.setattr(type(app.consumer), "in_doubt", True)
+    monkeypatch.setattr(asyncio, "sleep", later)
+    monkeypatch.setattr(cluster, "everywhere", found)
+    monkeypatch.setattr(Attempt, "question", lambda _: "digest")
+    entry, _ = scene.start()
+    attempt = Attempt(scene.bound, CALL_ROW)
+    assert await scene.attempts._cached_judgement(entry.task, attempt) == b"1"
 
 
 async def test_an_outcome_waits_until_the_log_takes_it_and_its_gate_does_not(scene: Scene) -> None:

@@ -97,6 +97,8 @@ def test_a_start_is_stuck_once_nothing_moves_unless_it_waits_for_a_broker(monkey
     assert watchdog._look_at_start(90.0) is None
     monkeypatch.setattr(app, "waiting_for", None)
     assert watchdog._look_at_start(91.0) is None
+    monkeypatch.setattr(type(app.consumer), "in_doubt", True)  # no heartbeat was answered
+    assert watchdog._look_at_start(190.0) is None
 
 
 def test_only_what_should_move_and_does_not_is_still() -> None:
