@@ -206,11 +206,12 @@ async def _change(request: web.Request, status: Literal["active", "paused", "rem
         raise problem(409, _NAMED, "The rule was removed; set it again", "rule_removed")
     if all(copy is not None and copy["status"] == status for copy in copies):
         return json_response(_shape(copies))
+    same = {name: rule[name] for name in ("control_id", *_KEPT)}
     event = RuleSet(
         control_id=ids.new_request_id(),
         **{name: rule[name] for name in _KEPT},
         status=status,
-        only_status=all(copy is not None and copy["control_id"] == rule["control_id"] for copy in copies),
+        only_status=all(copy is not None and _is_same(copy, same) for copy in copies),
         asked_by=request[USER].name,
         asked_at=_after(copies),
     )
@@ -221,8 +222,9 @@ async def _set(event: RuleSet, status: int) -> web.Response:
     """Write a copy of the rule to every partition, and answer with it once all have it. Raises ApiError, 409 or 503."""
     await log_writes.everywhere(topics.controls, event.rule_id.encode(), event.encode())
     copies = await _all_copies(event.rule_id)
-    wanted = (event.control_id, event.status)
-    if any(copy is not None and (copy["control_id"], copy["status"]) != wanted for copy in copies):
+    newest = _newest(copies)
+    wanted = {name: newest[name] for name in _KEPT} | {"control_id": event.control_id, "status": event.status}
+    if any(copy is not None and not _is_same(copy, wanted) for copy in copies):
         message = "The rule was changed by somebody else at the same moment; look at it, and send this again"
         raise problem(409, [], message, "rule_changed")
     return json_response(_shape(copies), status=status)
