@@ -22,7 +22,7 @@ _MAX_DEPTH = 50
 _MAX_COST = 250_000  # of evaluating it for one row, which holds up everybody: some 10 ms, more on the longest texts
 _COSTS = {"$contains": 2_500, "$convert": 2_500}
 _COST, _COST_OF_PLAIN = 10, 1  # of another operator; of a literal with a plain value
-_CHARACTERS = 10  # of a text that cost 1
+_CHARACTERS = 10  # of a text, or items of a list, that cost 1
 _PLAIN = str | int | float | None  # what is equal as JSON if it is as a key, but for true and 1
 
 
@@ -63,10 +63,13 @@ def _is_too_long(expression: Any) -> bool:
         if isinstance(part, str):
             cost += len(part) // _CHARACTERS
         elif isinstance(part, list):
+            cost += len(part) // _CHARACTERS
             parts.extend(part)
-        elif isinstance(part, Mapping):
+        elif isinstance(part, dict):
             cost += _COST_OF_PLAIN if _is_plain(part) else sum(_COSTS.get(operator, _COST) for operator in part)
             parts.extend(part.values())
+        else:
+            cost += _COST_OF_PLAIN
     return cost > _MAX_COST
 
 

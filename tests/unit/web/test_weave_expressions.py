@@ -177,6 +177,8 @@ def test_what_is_no_expression_is_refused_before_any_field_is_asked_for() -> Non
         {"$and": [{"$contains": {"input": get("output"), "substr": literal("x")}}] * 120},
         {"$eq": [{"$convert": {"input": literal("1" * 30_000_000), "to": "int"}}, literal(1)]},
         {"$eq": [get("inputs." + "a." * 15_000_000), literal(1)]},
+        {"$eq": [get("inputs"), literal([0] * 1_000_000)]},
+        {"$eq": [{"$convert": {"input": literal([[]] * 3_000_000), "to": "string"}}, literal("x")]},
     ],
 )
 def test_an_expression_that_would_hold_up_all_others_is_refused(expression: Any) -> None:
