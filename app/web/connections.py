@@ -2,11 +2,16 @@
 
 import asyncio
 import logging
+import math
+import time
 from typing import cast
 
 from aiohttp import web
 
 logger = logging.getLogger(__name__)
+
+_ALWAYS = 32  # connections, even if others have the files: probes, and other workers
+_WARN_EVERY = 60.0  # seconds
 
 
 class Connections:
@@ -15,22 +20,25 @@ class Connections:
     def __init__(self, server: web.Server, most: int) -> None:
         self._server = server
         self._most = most
-        self._refuses = False
+        self._warned_at = -math.inf
 
     def __call__(self) -> asyncio.Protocol:
         return _New(self)
 
     def take(self, transport: asyncio.Transport) -> None:
-        refuses = transport.get_extra_info("socket").fileno() >= self._most
-        if refuses and not self._refuses:
-            logger.warning("new connections are refused: clients have as many open as there may be beside the files")
-        self._refuses = refuses
-        if refuses:
+        is_high = transport.get_extra_info("socket").fileno() >= self._most
+        if is_high and len(self._server.connections) >= _ALWAYS:
+            self._warn()
             transport.abort()
             return
         handler = self._server()
         transport.set_protocol(handler)
         handler.connection_made(transport)
+
+    def _warn(self) -> None:
+        if time.monotonic() - self._warned_at >= _WARN_EVERY:
+            self._warned_at = time.monotonic()
+            logger.warning("new connections are refused: clients have as many open as there may be beside the files")
 
 
 class _New(asyncio.Protocol):

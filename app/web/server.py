@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from mode import Service
@@ -51,14 +51,11 @@ async def hurry_on(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-async def _hide_versions(request: web.Request, response: web.StreamResponse) -> None:
-    """Leave out the header in which aiohttp tells everybody its version and Python's."""
-    response.headers.pop("Server", None)
-
-
 def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner | None = None) -> web.Application:
     """The application; without `keys` it takes anyone. Scorers are tried on `runner`."""
     server_logger.addFilter(_is_of_service)
+    # Otherwise it names the versions of Python and aiohttp.
+    web_response.SERVER_SOFTWARE = "callscore"  # type: ignore[attr-defined]
     middlewares = [hurry_on, measure, note_unanswered, errors, refuse_other_pages, authenticate]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[REGISTRY] = registry
@@ -67,7 +64,6 @@ def create_app(registry: Registry, keys: KeyFile | None = None, runner: Runner |
     app[RUNNER] = runner or Runner()
     app[ACCEPTED] = Accepted()
     app[LIVE] = Live()
-    app.on_response_prepare.append(_hide_versions)
     app.on_shutdown.append(app[LIVE].close)
     app.add_routes([*ROUTES, *INTERNAL])
     return app

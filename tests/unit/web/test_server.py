@@ -61,7 +61,17 @@ def test_a_backup_that_cannot_be_made_says_why(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/openapi.json", "/nothing/here", "/call/read"])
 def test_no_answer_tells_the_versions_of_python_and_aiohttp(client: Client, path: str) -> None:
-    assert "Server" not in client.get(path).headers
+    assert client.get(path).headers["Server"] == "callscore"
+
+
+async def test_nor_does_an_answer_to_what_is_not_http() -> None:
+    async with TestServer(create_app(Registry.load())) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"x\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert b" 400 " in answer.splitlines()[0]
+    assert b"Server: callscore\r\n" in answer
 
 
 def test_a_500_tells_nothing_of_the_inside(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
