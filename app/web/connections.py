@@ -15,7 +15,7 @@ _WARN_EVERY = 60.0  # seconds
 
 
 class Connections:
-    """Hands new connections to `server`, and closes those whose socket is file number `most` or higher."""
+    """Hands new connections to `server`; beyond the first few, closes those whose file number is `most` or higher."""
 
     def __init__(self, server: web.Server, most: int) -> None:
         self._server = server
