@@ -17,6 +17,7 @@ class Proxy:
         self._to = host, int(port)
         self._whole = threading.Event()
         self._whole.set()
+        self._connections: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -25,6 +26,10 @@ class Proxy:
         self._whole.clear()
 
     def heal(self) -> None:
+        # Before anything moves: who sends to a socket that was reset takes the error from whoever reads from it.
+        for ends in list(self._connections):
+            if any(end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for end in ends):
+                _shut_down(ends)
         self._whole.set()
 
     def close(self) -> None:
@@ -39,6 +44,7 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._to)
+                self._connections.append((client, server))
                 for ends in ((client, server), (server, client)):
                     threading.Thread(target=self._forward, args=ends, daemon=True).start()
 
@@ -46,9 +52,11 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(65536):
                 self._whole.wait()
-                if source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # it was reset
-                    break
                 target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):  # the other thread has done it
-                end.shutdown(socket.SHUT_RDWR)
+        _shut_down((source, target))
+
+
+def _shut_down(ends: tuple[socket.socket, socket.socket]) -> None:
+    for end in ends:
+        with suppress(OSError):  # it was before
+            end.shutdown(socket.SHUT_RDWR)
